@@ -1,0 +1,82 @@
+# Every command that a person types; `make help` lists them.
+
+PYTHON = /usr/bin/python3
+VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DEB = dist/mptcp-hooks_$(VERSION)_all.deb
+SOURCES = Makefile setup.cfg $(shell find debian hooks man mptcp_hooks templates -type f -not -name '*.pyc')
+LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
+
+# All of Debian's packages that any target here needs, the lab's programs among them.
+PACKAGES = debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
+	python3 python3-jinja2 python3-netifaces python3-pytest procps util-linux
+
+.PHONY: help demo test unit lint deb install clean packages
+
+help:
+	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
+	@echo 'make test     unit tests, then the lab: real kernel, ifup, transfers (root)'
+	@echo 'make unit     the unit tests alone (no root)'
+	@echo 'make lint     flake8, mypy'
+	@echo 'make deb      $(DEB), checked by lintian'
+	@echo 'make install  the same files below DESTDIR, without a package'
+	@echo 'make clean    remove build/ and dist/'
+
+demo: $(DEB)
+	@$(PYTHON) -m tests.lab.demo $(DEB)
+
+test: $(DEB)
+	$(PYTHON) -m pytest --deb $(DEB)
+
+unit: packages
+	$(PYTHON) -m pytest tests/unit
+
+lint: packages
+	flake8 mptcp_hooks tests hooks/*
+	mypy
+
+deb: $(DEB)
+	lintian --fail-on error,warning $(DEB)
+
+$(DEB): $(SOURCES) | packages
+	rm -rf build && mkdir -p build/mptcp-hooks dist
+	cp -r Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests build/mptcp-hooks
+	cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
+		|| { cat ../build.log; exit 1; }
+	mv build/*.deb dist/
+	rm -rf build
+
+install:
+	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates
+	install -m 644 mptcp_hooks/*.py $(LIBRARY)/mptcp_hooks
+	install -m 755 hooks/* $(LIBRARY)/hooks
+	install -m 644 templates/*.j2 $(LIBRARY)/templates
+	install -d $(DESTDIR)/usr/sbin
+	for name in mptcp_up mptcp_down; do \
+		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
+	install -d $(DESTDIR)/etc/network/if-up.d $(DESTDIR)/etc/network/if-down.d \
+		$(DESTDIR)/etc/network/if-post-down.d
+	ln -sf /usr/share/mptcp-hooks/hooks/if-up $(DESTDIR)/etc/network/if-up.d/mptcp_up
+	ln -sf /usr/share/mptcp-hooks/hooks/if-down $(DESTDIR)/etc/network/if-down.d/mptcp_down
+	ln -sf /usr/share/mptcp-hooks/hooks/if-post-down \
+		$(DESTDIR)/etc/network/if-post-down.d/mptcp_down
+	install -d $(DESTDIR)/etc/iproute2/rt_protos.d
+	install -m 644 debian/rt_protos.conf $(DESTDIR)/etc/iproute2/rt_protos.d/mptcp-hooks.conf
+	install -d $(DESTDIR)/usr/lib/sysctl.d
+	install -m 644 debian/sysctl.conf $(DESTDIR)/usr/lib/sysctl.d/50-mptcp-hooks.conf
+
+clean:
+	rm -rf build dist
+
+# As root the missing packages are installed, from Debian; otherwise they are named.
+packages:
+	@missing=; for package in $(PACKAGES); do \
+		[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] \
+			|| missing="$$missing $$package"; done; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" != 0 ]; then \
+		echo "missing packages, install them first:$$missing" >&2; exit 1; fi; \
+	echo "installing from Debian:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	mkdir -p build; \
+	{ apt-get update && apt-get install -y --no-install-recommends $$missing; } \
+		>build/packages.log 2>&1 || { cat build/packages.log; exit 1; }

@@ -1,0 +1,128 @@
+"""mptcp_up and mptcp_down, for people: the hooks' work by hand, and its dry run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from mptcp_hooks import __version__, system
+from mptcp_hooks.engine import carry_out
+from mptcp_hooks.errors import FAILED, USAGE, Problem
+from mptcp_hooks.event import Event, check_name, read_event, recall_event
+from mptcp_hooks.record import Store, open_for_reading, open_for_writing
+from mptcp_hooks.report import Reporter
+from mptcp_hooks.value import TYPE_CHECKING
+from mptcp_hooks.work import Work, prepare_down, prepare_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run_mptcp_up() -> int:
+    """Exit status of mptcp_up(8): 0 done, 1 a command failed, 2 wrong usage or value."""
+    options = _read_arguments("mptcp_up", "Give interfaces a table, rules and an MPTCP endpoint.",
+                              "every interface on record, or that ifupdown has up")
+    return _run("mptcp_up", options, lambda store: prepare_up(store, _find_events(store, options)))
+
+
+def run_mptcp_down() -> int:
+    """Exit status of mptcp_down(8), as that of mptcp_up."""
+    options = _read_arguments("mptcp_down", "Take away what mptcp_up gave to interfaces.",
+                              "every interface on record")
+    return _run("mptcp_down", options, lambda store: prepare_down(
+        store, store.list_interfaces() if options.all else options.interfaces))
+
+
+def _read_arguments(program: str, purpose: str, everything: str) -> Namespace:
+    parser = ArgumentParser(program, description=purpose, allow_abbrev=False)
+    parser.add_argument("interfaces", nargs="*", metavar="IFACE",
+                        help="an interface; without any, IFACE of the environment")
+    parser.add_argument("-a", "--all", action="store_true", help=everything)
+    parser.add_argument("-n", "--dry-run", "--no-act", action="store_true",
+                        help="print the commands, change nothing; needs no root")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="show each command on stderr, and what is left alone and why")
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    options = parser.parse_args()
+    if not options.interfaces and not options.all and os.environ.get("IFACE"):
+        options.interfaces = [os.environ["IFACE"]]
+    if bool(options.interfaces) == options.all:
+        parser.error("name interfaces, or give --all")
+    return options
+
+
+def _run(program: str, options: Namespace, prepare: Callable[[Store], Work]) -> int:
+    reporter = Reporter(program, log=False)
+    try:
+        for iface in options.interfaces:
+            check_name(iface)
+        if options.dry_run:
+            with open_for_reading() as store:
+                problems = _print_work(reporter, prepare(store))
+        else:
+            if os.geteuid() != 0:
+                raise Problem("must be root (try --dry-run)")
+            with open_for_writing() as store:
+                problems = _do_work(reporter, store, prepare(store), options.verbose)
+    except Problem as refusal:
+        problems = [refusal]
+    for problem in problems:
+        reporter.say(f"{problem}")
+    return max((problem.status for problem in problems), default=0)
+
+
+def _print_work(reporter: Reporter, work: Work) -> list[Problem]:
+    """The dry run: what `sh` can read, and on stderr what a person should know of it."""
+    for line in work.list_lines():
+        print(line)
+    for text in (*work.warnings, *work.remarks):
+        reporter.say(text)
+    return list(work.problems)
+
+
+def _do_work(reporter: Reporter, store: Store, work: Work, verbose: bool) -> list[Problem]:
+    for line in work.list_lines() if verbose else ():
+        reporter.show(line)
+    for text in (*work.warnings, *(work.remarks if verbose else ())):
+        reporter.say(text)
+    return carry_out(store, work)
+
+
+def _find_events(store: Store, options: Namespace) -> list[Event]:
+    if options.all:
+        return _list_all_events(store)
+    return [event for iface in options.interfaces for event in _list_events(iface)]
+
+
+def _list_all_events(store: Store) -> list[Event]:
+    """What is on record as it was told; of the rest that ifupdown has up, its stanzas."""
+    recorded = store.list_interfaces()
+    events = [recall_event(stanza.told) for iface in recorded for stanza in store.load(iface)]
+    others = system.list_up_interfaces() if system.has_ifupdown() else []
+    return events + [event for iface in others if iface not in recorded
+                     for event in _list_events(iface)]
+
+
+def _list_events(iface: str) -> list[Event]:
+    """The events of one interface: IF_* of the environment if they are its, else its stanzas."""
+    environment = dict(os.environ)
+    given = any(name.startswith("IF_") for name in environment)
+    if given and environment.setdefault("IFACE", iface) == iface:
+        stanzas = [environment]
+    else:
+        stanzas = system.read_stanzas(iface) if system.has_ifupdown() else [{"IFACE": iface}]
+    return [event for stanza in stanzas for event in [read_event(stanza)] if event is not None]
+
+
+def main(run: Callable[[], int]) -> None:
+    """Run one of the commands; a reader of its output that went away is no error."""
+    try:
+        status = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FAILED
+    except KeyboardInterrupt:
+        status = USAGE
+    sys.exit(status)

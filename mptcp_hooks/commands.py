@@ -1,0 +1,124 @@
+"""Command sets: the lines of `ip` that set a path up and take it away, each checked.
+
+A line is text such as `ip -4 rule add pref 20002 from 10.1.1.2 lookup 20003
+protocol 77`: what --dry-run prints, what the record keeps and what the runner
+runs is the same.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.netlink import Endpoint, Limits
+from mptcp_hooks.numbering import PREFERENCES, PROTOCOL
+from mptcp_hooks.plan import Path, owns_endpoint
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.value import Any
+
+_PACKAGED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "templates")
+FOLDERS = ("/etc/mptcp-hooks/templates", _PACKAGED)
+
+_CHARACTERS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@%+=,-"
+)
+_FAMILIES = ("-4", "-6")
+_VERBS = {
+    "rule": (("add",), ("del",), ("delete",)),
+    "route": (("add",), ("append",), ("replace",), ("change",), ("del",), ("delete",)),
+    "mptcp": (("endpoint", "add"), ("endpoint", "change"), ("endpoint", "delete"),
+              ("limits", "set")),
+}
+
+
+def build_up(path: Path) -> tuple[str, ...]:
+    return _build("up.j2", paths=(_Shown(path),), limits=None)
+
+
+def build_down(path: Path) -> tuple[str, ...]:
+    """The lines that undo build_up, with a stand-in for the endpoint's id (see bind_ids)."""
+    return _build("down.j2", paths=(_Shown(path),), limits=None)
+
+
+def build_raise(limits: Limits) -> tuple[str, ...]:
+    return _build("up.j2", paths=(), limits=limits)
+
+
+def build_restore(limits: Limits) -> tuple[str, ...]:
+    return _build("down.j2", paths=(), limits=limits)
+
+
+def bind_ids(
+    lines: Iterable[str], path: Path, endpoints: Iterable[Endpoint]
+) -> tuple[str, ...]:
+    """Put the kernel's id in the place of the stand-in; a line is dropped with its endpoint.
+
+    The kernel gives the id when the endpoint is made, long after the line that
+    deletes it was rendered.
+    """
+    stand_in = _stand_in(path)
+    ids = [str(endpoint.identity) for endpoint in endpoints if owns_endpoint(path, endpoint)]
+    bound = []
+    for line in lines:
+        words = line.split(" ")
+        if stand_in not in words:
+            bound.append(line)
+        elif ids:
+            bound.append(" ".join(ids[0] if word == stand_in else word for word in words))
+    return tuple(bound)
+
+
+def is_mptcp(line: str) -> bool:
+    """Whether a line is about the path manager, not about routing."""
+    return line.startswith("ip mptcp ")
+
+
+def is_endpoint_add(line: str, path: Path) -> bool:
+    return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
+
+
+def family_option(line: str) -> str:
+    """`-4` or `-6` where a line begins with it, else ''."""
+    word = line.split(" ", 2)[1]
+    return word if word in _FAMILIES else ""
+
+
+class _Shown:
+    """A path as a template sees it: its fields, and the stand-in of its endpoint's id."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        return _stand_in(self._path) if name == "endpoint_id" else getattr(self._path, name)
+
+
+def _stand_in(path: Path) -> str:
+    return f"@{path.address}"
+
+
+def _build(name: str, **variables: Any) -> tuple[str, ...]:
+    from mptcp_hooks.render import render_template
+
+    numbered = render_template(
+        name, FOLDERS, {**variables, "pref": PREFERENCES, "protocol": PROTOCOL}
+    )
+    return tuple(_check(line, f"{name}:{number}") for number, line in numbered)
+
+
+def _check(line: str, place: str) -> str:
+    """Refuse by name whatever is not one `ip` rule, route or mptcp command."""
+    words = line.split(" ")
+    for word in words:
+        if not _CHARACTERS.issuperset(word):
+            raise Problem(f"{place}: {line!r}: {word!r} may not stand in a command", USAGE)
+    rest = words[2:] if words[1:2] and words[1] in _FAMILIES else words[1:]
+    verbs = _VERBS.get(rest[0], ()) if words[0] == "ip" and rest else ()
+    if not any(tuple(rest[1:1 + len(verb)]) == verb for verb in verbs):
+        raise Problem(f"{place}: {line!r} is not an 'ip' rule, route or mptcp command "
+                      "that adds or deletes", USAGE)
+    return " ".join(word for word in words if rest[0] != "mptcp" or word not in _FAMILIES)

@@ -1,0 +1,23 @@
+"""The one exception of this package: a sentence for the person who reads it."""
+
+from __future__ import annotations
+
+FAILED = 1
+USAGE = 2
+
+
+class Problem(Exception):
+    """Something that costs an interface its paths, told in one line.
+
+    `status` is what a command ends with: FAILED, or USAGE where a value or an
+    option that a person wrote is wrong. The hooks end with 0 in either case.
+    """
+
+    def __init__(self, text: str, status: int = FAILED) -> None:
+        super().__init__(" ".join(text.split()))
+        self.status = status
+
+
+def wrong_value(iface: str, option: str, text: str, allowed: str) -> Problem:
+    """The Problem of a value that a person wrote: which option of which interface, what may be."""
+    return Problem(f"{iface}: {option} {text!r} is wrong: it must be {allowed}", USAGE)

@@ -1,0 +1,276 @@
+"""Questions to the kernel over netlink, and its answers as values. Reads only.
+
+`ip -j` would say the same for another process and the json module, 10 ms in a
+hook that has 12, and has no JSON for the MPTCP limits. Formats: rtnetlink(7),
+genetlink, include/uapi/linux/fib_rules.h, rtnetlink.h and mptcp_pm.h.
+"""
+
+from __future__ import annotations
+
+from _socket import AF_INET, AF_INET6, SOCK_RAW, socket
+from errno import ENOENT, EPERM
+from os import strerror
+from struct import Struct
+from sys import byteorder
+
+from mptcp_hooks.address import unpack
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_AF_NETLINK = 16
+_NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
+_SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_RTM_GETROUTE, _RTM_GETRULE = 26, 34
+_GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
+_PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
+
+_FAMILY = {4: AF_INET, 6: AF_INET6}
+_HEADER = Struct("=IHHII")
+_ATTRIBUTE = Struct("=HH")
+_ROUTE = Struct("=BBBBBBBBI")
+_RULE = Struct("=BBBBBBBBI")
+_U32 = Struct("=I")
+
+ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+_ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
+                   "laminar": 32}
+
+
+class Rule(NamedTuple):
+    """One policy routing rule; an empty text or None where it does not say."""
+
+    preference: int
+    source: str
+    destination: str
+    device: str
+    table: int
+    suppress: int | None
+    protocol: int
+
+
+class Route(NamedTuple):
+    """One route; `device` is an ifindex, 0 for none, `metric` 0 for none."""
+
+    destination: str
+    kind: str
+    gateway: str
+    device: int
+    source: str
+    metric: int
+    protocol: int
+
+
+class Endpoint(NamedTuple):
+    """One address of the kernel's MPTCP path manager."""
+
+    identity: int
+    address: str
+    device: int
+    flags: tuple[str, ...]
+
+
+class Limits(NamedTuple):
+    """The path manager's limits, in subflows and addresses a connection."""
+
+    subflows: int
+    add_addr_accepted: int
+
+
+def read_rules(family: int, about: tuple[bytes, ...]) -> list[Rule]:
+    """The rules of a family whose message holds one of the byte strings `about`.
+
+    A machine with many uplinks has hundreds of rules: looking for bytes first
+    leaves only the few to parse that name the table, address or device in question.
+    """
+    request = _RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    with _Conversation(_NETLINK_ROUTE) as kernel:
+        messages = list(kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP))
+    return [_parse_rule(message) for message in messages
+            if any(wanted in message for wanted in about)]
+
+
+def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
+    """The routes of one table, of one device where `device` (an ifindex) is given."""
+    request = _ROUTE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
+    if device:
+        request += _attribute(4, _U32.pack(device))
+    with _Conversation(_NETLINK_ROUTE) as kernel:
+        # Without it the kernel ignores the table and sends every route it has.
+        kernel.check_strictly()
+        try:
+            messages = list(kernel.ask(_RTM_GETROUTE, request, _NLM_F_DUMP))
+        except _Refused as refused:
+            if refused.number != ENOENT:
+                raise refused.problem("the routing tables") from None
+            return []
+    return [_parse_route(message, family) for message in messages]
+
+
+class PathManager(NamedTuple):
+    """What the kernel's MPTCP path manager holds.
+
+    `endpoints` is None where only root may see them, `limits` where the kernel
+    has no MPTCP at all.
+    """
+
+    endpoints: tuple[Endpoint, ...] | None
+    limits: Limits | None
+
+
+def read_path_manager() -> PathManager:
+    with _Conversation(_NETLINK_GENERIC) as kernel:
+        try:
+            number = kernel.find_family(b"mptcp_pm")
+        except _Refused:
+            return PathManager((), None)
+        try:
+            (limits,) = kernel.ask(number, bytes((_PM_GET_LIMITS, 1, 0, 0)), _NLM_F_ACK)
+            messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), _NLM_F_DUMP)
+            endpoints: tuple[Endpoint, ...] | None = tuple(map(_parse_endpoint, messages))
+        except _Refused as refused:
+            if refused.number != EPERM:
+                raise refused.problem("the MPTCP endpoints") from None
+            endpoints = None
+    return PathManager(endpoints, _parse_limits(limits))
+
+
+def table_attribute(table: int) -> bytes:
+    """How a rule's or route's message says its table (FRA_TABLE and RTA_TABLE are both 15)."""
+    return _attribute(15, _U32.pack(table))
+
+
+def source_attribute(packed: bytes) -> bytes:
+    """How a rule's message says its source address (FRA_SRC)."""
+    return _attribute(2, packed)
+
+
+def device_attribute(device: str) -> bytes:
+    """How a rule's message says its outgoing device (FRA_OIFNAME)."""
+    return _attribute(17, device.encode() + b"\0")
+
+
+class _Refused(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(strerror(number))
+        self.number = number
+
+    def problem(self, what: str) -> Problem:
+        return Problem(f"the kernel does not show {what}: {self}")
+
+
+class _Conversation:
+    """One netlink socket; a question at a time."""
+
+    def __init__(self, protocol: int) -> None:
+        try:
+            self._socket = socket(_AF_NETLINK, SOCK_RAW, protocol)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise Problem(f"cannot ask the kernel over netlink: {error.strerror}") from None
+
+    def __enter__(self) -> _Conversation:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._socket.close()
+
+    def check_strictly(self) -> None:
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+
+    def find_family(self, name: bytes) -> int:
+        request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
+        request += _attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
+        (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
+        return int.from_bytes(_attributes(answer, 4)[_CTRL_ATTR_FAMILY_ID], byteorder)
+
+    def ask(self, kind: int, request: bytes, flags: int) -> Iterator[bytes]:
+        """The payloads of the answer; _Refused with the kernel's errno."""
+        length = _HEADER.size + len(request)
+        self._socket.send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
+        while True:
+            buffer = self._socket.recv(1 << 18)
+            offset = 0
+            while offset < len(buffer):
+                length, kind, _, _, _ = _HEADER.unpack_from(buffer, offset)
+                payload = buffer[offset + _HEADER.size:offset + length]
+                if kind in (_NLMSG_ERROR, _NLMSG_DONE):
+                    if payload[:4] != b"\0\0\0\0":
+                        raise _Refused(-int.from_bytes(payload[:4], byteorder, signed=True))
+                    return
+                yield payload
+                offset += (length + 3) & ~3
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _attributes(message: bytes, offset: int) -> dict[int, bytes]:
+    found = {}
+    while offset < len(message):
+        length, kind = _ATTRIBUTE.unpack_from(message, offset)
+        found[kind & 0x3FFF] = message[offset + 4:offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+def _number(value: bytes | None, default: int = 0) -> int:
+    return default if value is None else int.from_bytes(value, byteorder)
+
+
+def _address(value: bytes | None) -> str:
+    return unpack(value) if value else ""
+
+
+def _prefix(value: bytes | None, length: int) -> str:
+    return f"{unpack(value)}/{length}" if value else ""
+
+
+def _parse_rule(message: bytes) -> Rule:
+    _, to_length, from_length, _, table, _, _, _, _ = _RULE.unpack_from(message)
+    said = _attributes(message, _RULE.size)
+    suppress = said.get(14)
+    return Rule(
+        preference=_number(said.get(6)),
+        source=_prefix(said.get(2), from_length),
+        destination=_prefix(said.get(1), to_length),
+        device=said.get(17, b"").rstrip(b"\0").decode(),
+        table=_number(said.get(15), table),
+        suppress=None if suppress in (None, b"\xff\xff\xff\xff") else _number(suppress),
+        protocol=_number(said.get(21)),
+    )
+
+
+def _parse_route(message: bytes, family: int) -> Route:
+    _, length, _, _, _, protocol, _, kind, _ = _ROUTE.unpack_from(message)
+    said = _attributes(message, _ROUTE.size)
+    return Route(
+        destination=_prefix(said.get(1), length) or "default",
+        kind=ROUTE_TYPES.get(kind, str(kind)),
+        gateway=_address(said.get(5)) or _address(said.get(18, b"")[2:]),
+        device=_number(said.get(4)),
+        source=_address(said.get(7)),
+        metric=_number(said.get(6)),
+        protocol=protocol,
+    )
+
+
+def _parse_endpoint(message: bytes) -> Endpoint:
+    said = _attributes(_attributes(message, 4)[1], 0)
+    flags = _number(said.get(6))
+    return Endpoint(
+        identity=_number(said.get(2)),
+        address=_address(said.get(3) or said.get(4)),
+        device=_number(said.get(7)),
+        flags=tuple(name for name, bit in _ENDPOINT_FLAGS.items() if flags & bit),
+    )
+
+
+def _parse_limits(message: bytes) -> Limits:
+    said = _attributes(message, 4)
+    return Limits(subflows=_number(said.get(3)), add_addr_accepted=_number(said.get(2)))

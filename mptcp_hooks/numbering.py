@@ -1,0 +1,31 @@
+"""Every number that mptcp-hooks puts into the kernel, in one place.
+
+    rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks
+    tables             20000 + ifindex for the first address of a family on a device,
+                       and 100000 more for each further one
+    protocol           77 on every rule and route, named `mptcp` in rt_protos.d
+"""
+
+from __future__ import annotations
+
+PREFERENCES = {
+    "own_subnet": 20000,
+    "source_specific": 20001,
+    "source_default": 20002,
+    "device_specific": 20003,
+    "device_default": 20004,
+}
+PROTOCOL = 77
+
+TABLE_BASE = 20000
+TABLE_STEP = 100000
+TABLE_LARGEST = 2**32 - 1
+TABLES_OF_THE_KERNEL = {253: "default", 254: "main", 255: "local"}
+
+# MPTCP_PM_ADDR_MAX in the kernel's net/mptcp/pm_kernel.c; limits share it.
+ENDPOINTS_AT_MOST = 8
+
+
+def table_number(ifindex: int, place: int) -> int:
+    """The table of the address that is number `place` (from 0) of its family on a device."""
+    return TABLE_BASE + ifindex + place * TABLE_STEP

@@ -1,0 +1,259 @@
+"""Which paths an interface should have, and what the kernel must hold for them. Pure.
+
+A path is one source address with its gateway: a table, the rules that lead to
+it and, for most, an endpoint of the MPTCP path manager. docs/architecture.md
+says why each choice is as it is.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks import address
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.netlink import Limits
+from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, PROTOCOL, TABLE_STEP, table_number
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.event import Stated
+    from mptcp_hooks.netlink import Endpoint, PathManager
+    from mptcp_hooks.settings import Settings
+    from mptcp_hooks.system import Host, TableUse
+
+
+class Path(NamedTuple):
+    """One source address and how it leaves.
+
+    `subnet` is '' for a /32 or /128 without a peer, `gateway` '' on a
+    point-to-point link; `onlink` where the gateway is outside the subnet.
+    `default` is whether the table gets a default route at all. `primary` is
+    the first path of its family on the device: sockets bound to the device use
+    it. `endpoint` is whether an endpoint of ours belongs to it.
+    """
+
+    iface: str
+    device: str
+    ifindex: int
+    family: int
+    address: str
+    subnet: str
+    gateway: str
+    onlink: bool
+    default: bool
+    table: int
+    primary: bool
+    endpoint: bool
+    flags: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """Paths, what a person must hear (warnings), and what -v adds (remarks)."""
+
+    paths: tuple[Path, ...]
+    warnings: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+class _Verdict(NamedTuple):
+    endpoint: bool
+    warning: str
+    remark: str
+
+
+def plan_paths(
+    iface: str,
+    settings: Settings,
+    host: Host,
+    installed: tuple[Path, ...],
+    manager: PathManager,
+) -> Plan:
+    """The paths of one event.
+
+    `installed` are all paths on record of the device, its aliases' among them.
+    Problem where two paths would share a table.
+    """
+    paths: list[Path] = []
+    warnings: list[str] = []
+    remarks: list[str] = []
+    adjectives = dict(host.adjectives)
+    for stated in host.addresses:
+        others = [path for path in (*installed, *paths)
+                  if path.family == stated.family
+                  and (path.iface, path.address) != (iface, stated.address)]
+        reason = _reason_to_skip(stated, settings, host)
+        if reason:
+            remarks.append(f"{iface}: {stated.address}: {reason}")
+            continue
+        primary = not any(path.primary for path in others)
+        verdict = _judge_endpoint(iface, stated, settings, primary, installed, manager, host)
+        if verdict.endpoint and stated.address in adjectives:
+            verdict = _Verdict(False, "", f"a {adjectives[stated.address]} address: no endpoint")
+        if verdict.warning:
+            warnings.append(f"{iface}: {verdict.warning}")
+        if verdict.remark:
+            remarks.append(f"{iface}: {stated.address}: {verdict.remark}")
+        path = _lay_path(iface, stated, settings, host, primary, verdict.endpoint)
+        first = not any(path.family == stated.family for path in paths)
+        paths.append(path._replace(
+            table=_choose_table(path, settings.table if first else 0, installed, others)))
+    return Plan(tuple(paths), tuple(warnings), tuple(remarks))
+
+
+def find_gateway(stated: Stated, settings: Settings, host: Host) -> str:
+    """The stanza's mptcp-gateway, its gateway, or that of the device's default route in main."""
+    subnet = _subnet(stated)
+    for candidates in ((settings.gateway,), (stated.gateway,), host.main_gateways):
+        fitting = [gateway for gateway in candidates
+                   if gateway and address.family_of(gateway) == stated.family
+                   and gateway != stated.address]
+        near = [gateway for gateway in fitting if address.contains(subnet, gateway)]
+        if fitting:
+            return (near or fitting)[0]
+    return ""
+
+
+def find_intruder(path: Path, use: TableUse) -> str:
+    """Who else uses the path's table, in words; '' where nobody does."""
+    host = f"{path.address}/{address.BITS[path.family]}"
+    for route in use.routes:
+        ours = route.protocol == PROTOCOL and (
+            route.kind == "unreachable" or route.device == path.ifindex)
+        if not ours or route.source not in ("", path.address):
+            via = f" via {route.gateway}" if route.gateway else ""
+            source = f" src {route.source}" if route.source else ""
+            return f"route {route.destination}{via}{source}"
+    for rule in use.rules:
+        ours = rule.protocol == PROTOCOL and rule.source in ("", host) and (
+            rule.device in ("", path.device))
+        if rule.table == path.table and not ours:
+            return f"rule {rule.preference}: from {rule.source or 'all'} lookup {rule.table}"
+    return ""
+
+
+def describe_kernel(path: Path, use: TableUse, endpoints: Iterable[Endpoint]) -> str:
+    """What the kernel holds about a path, as one line: two equal lines, nothing has changed."""
+    endpoint = [(one.device, one.flags) for one in endpoints if one.address == path.address]
+    rules = [tuple(rule) for rule in use.rules]
+    routes = [tuple(route) for route in use.routes]
+    return repr((rules, routes, endpoint if path.endpoint else []))
+
+
+def owns_endpoint(path: Path, endpoint: Endpoint) -> bool:
+    """Whether the kernel's endpoint is the one that was made for a path on record."""
+    return path.endpoint and (endpoint.address, endpoint.device) == (path.address, path.ifindex)
+
+
+def raise_limits(current: Limits, endpoints: Iterable[tuple[str, ...]]) -> Limits:
+    """What the path manager's limits must be at least for endpoints with these flags.
+
+    Each endpoint is one more subflow of a connection, and lets it accept one
+    more address of the peer; a fullmesh endpoint multiplies with the peer's.
+    """
+    flags = list(endpoints)
+    need = ENDPOINTS_AT_MOST if any("fullmesh" in one for one in flags) else len(flags)
+    need = min(need, ENDPOINTS_AT_MOST)
+    return Limits(max(current.subflows, need), max(current.add_addr_accepted, need))
+
+
+def restore_limits(current: Limits, raised: Limits, before: Limits) -> Limits:
+    """The limits without our raise; one that somebody else set since then stays."""
+    return Limits(*(old if now == ours else now
+                    for now, ours, old in zip(current, raised, before)))
+
+
+def _reason_to_skip(stated: Stated, settings: Settings, host: Host) -> str:
+    adjective = dict(host.adjectives).get(stated.address, "")
+    if address.is_loopback(stated.address) or address.is_link_local(stated.address):
+        return "a loopback or link-local address, left alone"
+    if adjective == "a duplicate":
+        return "another machine has this address, left alone"
+    if not (find_gateway(stated, settings, host) or stated.peer or settings.chosen_flags):
+        return "neither gateway nor peer, a LAN, left alone"
+    return ""
+
+
+def _subnet(stated: Stated) -> str:
+    if stated.peer:
+        return f"{stated.peer}/{address.BITS[stated.family]}"
+    return address.network(stated.address, stated.length)
+
+
+def _lay_path(
+    iface: str, stated: Stated, settings: Settings, host: Host, primary: bool, endpoint: bool
+) -> Path:
+    subnet = _subnet(stated)
+    gateway = find_gateway(stated, settings, host)
+    alone = not stated.peer and stated.length == address.BITS[stated.family]
+    near = not gateway or address.contains(subnet, gateway) or address.is_link_local(gateway)
+    return Path(
+        iface=iface,
+        device=host.device,
+        ifindex=host.ifindex,
+        family=stated.family,
+        address=stated.address,
+        subnet="" if alone else subnet,
+        gateway=gateway,
+        onlink=not near,
+        default=bool(gateway or stated.peer),
+        table=0,
+        primary=primary,
+        endpoint=endpoint,
+        flags=settings.flags,
+    )
+
+
+def _choose_table(
+    path: Path, wanted: int, installed: tuple[Path, ...], others: list[Path]
+) -> int:
+    taken = {other.table: other for other in others}
+    if wanted in taken:
+        other = taken[wanted]
+        raise Problem(f"{path.iface}: table {wanted} is in use by {other.address} "
+                      f"of {other.iface}: give it another mptcp-table")
+    if wanted:
+        return wanted
+    for before in installed:
+        same = (before.iface, before.address) == (path.iface, path.address)
+        if same and (before.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0:
+            return before.table
+    place = 0
+    while table_number(path.ifindex, place) in taken:
+        place += 1
+    return table_number(path.ifindex, place)
+
+
+def _judge_endpoint(
+    iface: str,
+    stated: Stated,
+    settings: Settings,
+    primary: bool,
+    installed: tuple[Path, ...],
+    manager: PathManager,
+    host: Host,
+) -> _Verdict:
+    if not primary and not settings.chosen_flags:
+        return _Verdict(False, "", "a further address of the device, no endpoint without "
+                                   "mptcp-flags")
+    if manager.limits is None:
+        return _Verdict(False, "this kernel has no MPTCP: routing only", "")
+    present = [one for one in manager.endpoints or () if one.address == stated.address]
+    if not present:
+        return _judge_slots(stated, manager.endpoints or ())
+    (endpoint,) = present
+    if any(path.address == stated.address and owns_endpoint(path, endpoint)
+           for path in installed):
+        return _Verdict(True, "", "")
+    if endpoint.device in (0, host.ifindex):
+        return _Verdict(False, "", f"endpoint {endpoint.identity} is there already, left to "
+                                   "its maker")
+    return _Verdict(False, f"endpoint {endpoint.identity} has {stated.address} on another device "
+                           "already, left to its maker: routing only", "")
+
+
+def _judge_slots(stated: Stated, endpoints: tuple[Endpoint, ...]) -> _Verdict:
+    if len(endpoints) < ENDPOINTS_AT_MOST:
+        return _Verdict(True, "", "")
+    listed = ", ".join(endpoint.address for endpoint in endpoints)
+    return _Verdict(False, f"no endpoint for {stated.address}, routing only: "
+                           f"the kernel's {ENDPOINTS_AT_MOST} are taken by {listed}", "")

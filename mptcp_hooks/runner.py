@@ -1,0 +1,131 @@
+"""Runs command sets through `ip -batch` and says which line failed, and why.
+
+The only module that changes the machine.
+
+`ip -batch` has no options of a line, so neighbours of one family share a
+process. Without -force it stops at the first error; with it, it goes on and
+names the number of each line that failed, but a line that it cannot parse
+still ends it without a number (iproute2, lib/utils.c and ip/ip.c).
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.commands import family_option, is_mptcp
+from mptcp_hooks.process import Outcome, run_program
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FAILED = "Command failed -:"
+# EEXIST of a rule or route with our mark, and of an endpoint that came meanwhile.
+_DONE_ALREADY = ("File exists", "too many addresses or duplicate one: -17")
+# A rule, a route, a table, an endpoint and a device that went before us.
+_GONE_ALREADY = ("No such file or directory", "No such process", "FIB table does not exist",
+                 "address not found", "Cannot find device")
+
+
+class Failure(NamedTuple):
+    """One line that failed: which set (by its place), the line, the kernel's words."""
+
+    place: int
+    line: str
+    reason: str
+
+
+class _Line(NamedTuple):
+    place: int
+    text: str
+
+
+def apply_sets(sets: list[tuple[str, ...]]) -> list[Failure]:
+    """Run sets of lines that make things; what is there already counts as made.
+
+    Sets are independent of each other. In a set whose routing failed, the
+    lines about the path manager do not run.
+    """
+    lines = [_Line(place, text) for place, lines in enumerate(sets) for text in lines]
+    if _run_all_or_stop(lines):
+        return []
+    failures = _run_each([line for line in lines if not is_mptcp(line.text)], _DONE_ALREADY)
+    broken = {failure.place for failure in failures}
+    later = [line for line in lines if is_mptcp(line.text) and line.place not in broken]
+    return failures + _run_each(later, _DONE_ALREADY)
+
+
+def undo_lines(lines: Iterable[str]) -> list[Failure]:
+    """Run lines that take things away; what is gone already counts as taken."""
+    return _run_each([_Line(0, text) for text in lines], _GONE_ALREADY)
+
+
+def _run_all_or_stop(lines: list[_Line]) -> bool:
+    return all(_run_batch(option, group, ()).status == 0 for option, group in _group(lines))
+
+
+def _run_each(lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
+    failures: list[Failure] = []
+    for option, group in _group(lines):
+        outcome = _run_batch(option, group, ("-force",))
+        found, rest = _read_failures(group, outcome.errors)
+        if outcome.status and rest:
+            found = _run_singly(option, group)
+        failures += [failure for failure in found
+                     if not any(words in failure.reason for words in forgiven)]
+    return failures
+
+
+def _run_singly(option: str, group: list[_Line]) -> list[Failure]:
+    failures = []
+    for line in group:
+        outcome = _run_batch(option, [line], ())
+        if outcome.status:
+            failures.append(Failure(line.place, line.text, _clean(outcome.errors)))
+    return failures
+
+
+def _run_batch(option: str, group: list[_Line], options: tuple[str, ...]) -> Outcome:
+    text = "".join(_without_options(line.text) + "\n" for line in group)
+    return run_program("ip", (*filter(None, [option]), *options, "-batch", "-"), text)
+
+
+def _group(lines: list[_Line]) -> Iterator[tuple[str, list[_Line]]]:
+    """Neighbours of one family; lines about the path manager, which has none, join any."""
+    group: list[_Line] = []
+    current: str | None = None
+    for line in lines:
+        option = None if is_mptcp(line.text) else family_option(line.text)
+        if group and None not in (option, current) and option != current:
+            yield current or "", group
+            group, current = [], None
+        group.append(line)
+        current = current if option is None else option
+    if group:
+        yield current or "", group
+
+
+def _without_options(line: str) -> str:
+    words = line.split(" ")[1:]
+    return " ".join(words[1:] if family_option(line) else words)
+
+
+def _read_failures(group: list[_Line], errors: str) -> tuple[list[Failure], str]:
+    """The failures that `ip -force` named by number, and what it said beyond them."""
+    failures = []
+    said: list[str] = []
+    for text in errors.splitlines():
+        if text.startswith(_FAILED):
+            line = group[int(text[len(_FAILED):]) - 1]
+            failures.append(Failure(line.place, line.text, _clean("\n".join(said))))
+            said = []
+        elif text:
+            said.append(text)
+    return failures, "\n".join(said)
+
+
+def _clean(errors: str) -> str:
+    """What the kernel or ip said, in one line, without ip's ways of introducing it."""
+    lines = [line for line in errors.splitlines() if line and not line.startswith(_FAILED)]
+    text = "; ".join(lines) or "failed without a word"
+    for introduction in ("RTNETLINK answers: ", "Error: "):
+        text = text.removeprefix(introduction)
+    return text.removesuffix(".")

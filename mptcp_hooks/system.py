@@ -1,0 +1,187 @@
+"""Reads the machine, never changes it."""
+
+from __future__ import annotations
+
+import os
+from _socket import AF_INET, AF_INET6, if_nametoindex, inet_pton
+from time import monotonic, sleep
+
+from mptcp_hooks import address, netlink
+from mptcp_hooks.event import Stated
+from mptcp_hooks.libraries import reach_libraries
+from mptcp_hooks.netlink import PathManager, Route, Rule
+from mptcp_hooks.process import run_program
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAIN_TABLE = 254
+# IFA_F_* of include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
+_TEMPORARY, _FAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40
+_ADJECTIVES = {_TEMPORARY: "temporary", _FAILED: "a duplicate", _DEPRECATED: "deprecated",
+               _TENTATIVE: "tentative"}
+# ifupdown itself waits 6 s at the most (dad-attempts 60, dad-interval 0.1).
+_DUPLICATE_CHECK_AT_MOST = 6.0
+
+
+class Host(NamedTuple):
+    """What a plan must know of one device.
+
+    `ifindex` is 0 where there is no such device. `adjectives` says of an IPv6
+    address why no endpoint may have it ("temporary"). `main_gateways` are the
+    gateways of the device's default routes in main, the preferred first.
+    """
+
+    device: str
+    ifindex: int
+    addresses: tuple[Stated, ...]
+    adjectives: tuple[tuple[str, str], ...]
+    main_gateways: tuple[str, ...]
+
+
+class TableUse(NamedTuple):
+    """What the kernel holds in and around one path's table."""
+
+    rules: tuple[Rule, ...]
+    routes: tuple[Route, ...]
+
+
+def read_host(iface: str, families: tuple[int, ...], stated: tuple[Stated, ...]) -> Host:
+    """The device of `iface` with the addresses stated, or else those it has."""
+    device = iface.partition(":")[0]
+    ifindex = find_ifindex(device)
+    return Host(
+        device=device,
+        ifindex=ifindex,
+        addresses=stated or tuple(list_addresses(iface, families)),
+        adjectives=_read_adjectives(ifindex) if 6 in families else (),
+        main_gateways=tuple(_read_main_gateways(ifindex, families)) if ifindex else (),
+    )
+
+
+def find_ifindex(device: str) -> int:
+    try:
+        return if_nametoindex(device)
+    except OSError:
+        return 0
+
+
+def list_addresses(label: str, families: tuple[int, ...]) -> Iterator[Stated]:
+    """The addresses of an interface or alias, from netifaces or netifaces2.
+
+    They differ in the mask's key and in what they say of an unknown interface.
+    """
+    reach_libraries()
+    import netifaces
+
+    try:
+        found = netifaces.ifaddresses(label)
+    except ValueError:
+        return
+    for family, key in ((4, netifaces.AF_INET), (6, netifaces.AF_INET6)):
+        for entry in found.get(key, ()) if family in families else ():
+            own = address.normalise(entry["addr"].partition("%")[0])
+            mask = entry.get("netmask") or entry["mask"]
+            length = address.prefix_length(mask, family)
+            peer = entry.get("peer", "") if length == address.BITS[family] else ""
+            yield Stated(family, own, length, peer if peer != own else "", "")
+
+
+def wait_for_duplicate_check(device: str, addresses: tuple[Stated, ...]) -> None:
+    """Return when no address is tentative any more: the kernel refuses it as a source until then.
+
+    ifupdown 0.8.42 to 0.8.44 and every manager of inet6 auto run the hooks earlier.
+    """
+    ours = {stated.address for stated in addresses if stated.family == 6}
+    end = monotonic() + _DUPLICATE_CHECK_AT_MOST
+    while ours and monotonic() < end:
+        tentative = {own for own, adjective in _read_adjectives(find_ifindex(device))
+                     if adjective == _ADJECTIVES[_TENTATIVE]}
+        if not ours & tentative:
+            return
+        sleep(0.05)
+
+
+def read_table_use(family: int, own: str, device: str, table: int) -> TableUse:
+    """The routes of a table, and the rules that name it, the address or the device."""
+    packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
+    about = (netlink.table_attribute(table), netlink.source_attribute(packed),
+             netlink.device_attribute(device))
+    return TableUse(tuple(netlink.read_rules(family, about)),
+                    tuple(netlink.read_routes(family, table)))
+
+
+def read_path_manager() -> PathManager:
+    return netlink.read_path_manager()
+
+
+def read_stanzas(iface: str) -> list[dict[str, str]]:
+    """What ifquery says of an interface, as the environments its hooks would have.
+
+    ifquery prints the stanzas one after another without a line between them: an
+    `address` begins a new one, and what stands before the first belongs to a
+    stanza without addresses. Empty where ifupdown does not know the interface.
+    """
+    logical = _find_logical(iface)
+    outcome = run_program("ifquery", (logical,))
+    stanzas: list[dict[str, str]] = [{}]
+    name = ""
+    for line in outcome.output.splitlines() if outcome.status == 0 else ():
+        option, colon, value = line.partition(": ")
+        if not colon:
+            # A repeated option continues on a line of its own.
+            stanzas[-1][name] += f"\n{line}"
+            continue
+        if option == "address" and stanzas[-1]:
+            stanzas.append({})
+        name = "IF_" + option.upper().replace("-", "_")
+        stanzas[-1][name] = value
+    return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza} for stanza in stanzas]
+
+
+def list_up_interfaces() -> list[str]:
+    """The interfaces that ifupdown has up."""
+    outcome = run_program("ifquery", ("--state",))
+    return [line.partition("=")[0] for line in outcome.output.splitlines()]
+
+
+def has_ifupdown() -> bool:
+    return any(os.access(f"{directory}/ifquery", os.X_OK) for directory in ("/usr/sbin", "/sbin"))
+
+
+def _find_logical(iface: str) -> str:
+    outcome = run_program("ifquery", ("--state", iface))
+    return outcome.output.strip().partition("=")[2] or iface
+
+
+def _family_of_stanza(stanza: dict[str, str]) -> dict[str, str]:
+    text = stanza.get("IF_ADDRESS", "")
+    if not text:
+        return {}
+    return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"}
+
+
+def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:
+    try:
+        with open("/proc/net/if_inet6", encoding="ascii") as lines:
+            rows = [line.split() for line in lines]
+    except FileNotFoundError:
+        # A kernel started with ipv6.disable=1.
+        return ()
+    found = []
+    for packed, index, _, _, flags, _ in rows:
+        for flag, adjective in _ADJECTIVES.items():
+            if int(index, 16) == ifindex and int(flags, 16) & flag:
+                found.append((address.unpack(bytes.fromhex(packed)), adjective))
+    return tuple(found)
+
+
+def _read_main_gateways(ifindex: int, families: tuple[int, ...]) -> Iterator[str]:
+    for family in families:
+        routes = netlink.read_routes(family, _MAIN_TABLE, ifindex)
+        defaults = [route for route in routes
+                    if route.destination == "default" and route.gateway]
+        for route in sorted(defaults, key=lambda route: route.metric):
+            if address.family_of(route.gateway) == family:
+                yield route.gateway

@@ -1,0 +1,1 @@
+def test_import(): import mptcp_hooks.work
