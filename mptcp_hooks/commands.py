@@ -17,8 +17,7 @@ from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from mptcp_hooks.value import Any
+    from typing import Any
 
 _PACKAGED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "templates")
 FOLDERS = ("/etc/mptcp-hooks/templates", _PACKAGED)

@@ -21,8 +21,7 @@ from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mptcp_hooks.value import Any
+    from typing import Any
 
 DIRECTORY = "/run/mptcp-hooks"
 _FORMAT = "mptcp-hooks 1"

@@ -22,8 +22,7 @@ from jinja2.lexer import Token, TokenStream  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mptcp_hooks.value import Any
+    from typing import Any
 
 _MARK = "\x1f"
 

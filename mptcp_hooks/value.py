@@ -10,7 +10,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any as Any
     from typing import NamedTuple as NamedTuple
 else:
     from _collections import _tuplegetter

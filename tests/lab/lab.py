@@ -1,0 +1,215 @@
+"""Hosts on one machine: a client with two uplinks, two routers, a server.
+
+            10.1.1.0/24             10.8.1.0/24
+          .---- router1 (50 Mbit/s) ----.
+    client                               server 10.99.0.1, fd00:99::1
+          `---- router2 (50 Mbit/s) ----'
+            10.1.2.0/24             10.8.2.0/24
+
+Each host is a network and a mount namespace, held by one process and gone with
+it. The client has its own /etc, /usr, /var, /run and /sys, laid over the
+machine's, in which the package is really installed; nothing of it reaches the
+machine. The routers drop what does not come from their own subnet, as
+providers do: wrong routing shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+MPTCP = 262
+SERVER_4 = "10.99.0.1"
+SERVER_6 = "fd00:99::1"
+LAID_OVER = ("etc", "usr", "var")
+
+_UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private", "--fork",
+            "--kill-child", "--")
+
+
+class Host:
+    """One host; `layers` are folders with etc/, usr/, var/ that lie over the machine's, top first."""
+
+    def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
+        script = ["mount -t sysfs sysfs /sys", "ip link set lo up"]
+        if layers is not None:
+            script += [_overlay(scratch, layers, name) for name in LAID_OVER]
+            script += ["mount -t tmpfs -o mode=755 tmpfs /run", "mkdir /run/network"]
+        script += ["echo ready", "exec sleep infinity"]
+        self._holder = subprocess.Popen(
+            [*_UNSHARE, "sh", "-ec", "\n".join(script)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == "ready\n", "the host did not start"
+        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
+        self.pid = int(children.read_text().split()[0])
+        self._started: list[subprocess.Popen[str]] = []
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self._holder.kill()
+        self._holder.communicate()
+
+    def _enter(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["nsenter", "-t", str(self.pid), "-n", "-m", "--", *arguments]
+
+    def try_run(
+        self, *arguments: str, text: str = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end, whatever that is."""
+        return subprocess.run(self._enter(arguments), input=text, capture_output=True, text=True,
+                              timeout=60, env=env)
+
+    def run(self, *arguments: str, text: str = "", env: dict[str, str] | None = None) -> str:
+        """Run a program that must succeed; what it printed."""
+        done = self.try_run(*arguments, text=text, env=env)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a program; it ends with the host at the latest."""
+        process = subprocess.Popen(self._enter(arguments), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._started.append(process)
+        return process
+
+    def ip(self, *lines: str) -> None:
+        """Run `ip` commands; -4 or -6 may stand first."""
+        for option in ("-4", "-6"):
+            text = "\n".join(line.removeprefix(option + " ") for line in lines
+                             if line.startswith("-6 ") == (option == "-6"))
+            if text:
+                self.run("ip", option, "-batch", "-", text=text + "\n")
+
+    def ask(self, *arguments: str) -> list[dict[str, Any]]:
+        """What `ip -j` answers; a table that was never used answers nothing."""
+        done = self.try_run("ip", "-j", *arguments)
+        answer: list[dict[str, Any]] = json.loads(done.stdout) if done.returncode == 0 else []
+        return [row for row in answer if row]
+
+
+def _overlay(scratch: Path, layers: tuple[Path, ...], name: str) -> str:
+    upper, work = scratch / "upper" / name, scratch / "work" / name
+    upper.mkdir(parents=True)
+    work.mkdir(parents=True)
+    lower = ":".join([*(str(layer / name) for layer in layers), f"/{name}"])
+    return (f"mount -t overlay overlay -o lowerdir={lower},upperdir={upper},workdir={work} "
+            f"/{name}")
+
+
+class Installation:
+    """The package, installed by dpkg into layers that clients lie over the machine."""
+
+    def __init__(self, deb: Path) -> None:
+        self.scratch = make_scratch()
+        host = Host(self.scratch, ())
+        try:
+            host.run("dpkg", "-i", str(deb))
+        finally:
+            host.close()
+        self.layer = self.scratch / "upper"
+
+    def close(self) -> None:
+        remove_scratch(self.scratch)
+
+
+class Lab:
+    """The four hosts, wired up; the client's uplinks have no address yet."""
+
+    def __init__(self, installation: Installation, rate: str = "50mbit") -> None:
+        self.scratch = make_scratch()
+        self.client = Host(self.scratch, (installation.layer,))
+        self.routers = (Host(self.scratch), Host(self.scratch))
+        self.server = Host(self.scratch)
+        for number, router in enumerate(self.routers, start=1):
+            self._wire(number, router, rate)
+        self.server.ip(f"addr add {SERVER_4}/32 dev lo", f"-6 addr add {SERVER_6}/128 dev lo")
+        self.write("/etc/network/interfaces", "")
+
+    def close(self) -> None:
+        for host in (self.client, *self.routers, self.server):
+            host.close()
+        remove_scratch(self.scratch)
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the client's."""
+        self.client.run("sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1"', "sh", path,
+                        text=text)
+
+    def read(self, path: str) -> str:
+        return self.client.run("cat", path)
+
+    def _wire(self, number: int, router: Host, rate: str) -> None:
+        uplink = f"eth{number - 1}"
+        shaped = f"root tbf rate {rate} burst 64kbit latency 30ms"
+        router.ip(
+            f"link add lan type veth peer name {uplink} netns {self.client.pid}",
+            f"link add wan type veth peer name wan{number} netns {self.server.pid}",
+            "link set lan up", "link set wan up",
+            f"addr add 10.1.{number}.1/24 dev lan", f"addr add 10.8.{number}.1/24 dev wan",
+            f"route add {SERVER_4} via 10.8.{number}.2",
+            f"rule add pref 10 iif lan from 10.1.{number}.0/24 lookup main",
+            "rule add pref 11 iif lan blackhole",
+            f"-6 addr add fd00:{number}::1/64 dev lan nodad",
+            f"-6 addr add fd00:8:{number}::1/64 dev wan nodad",
+            f"-6 route add {SERVER_6} via fd00:8:{number}::2",
+            f"-6 rule add pref 10 iif lan from fd00:{number}::/64 lookup main",
+            "-6 rule add pref 11 iif lan from fe80::/10 lookup main",
+            "-6 rule add pref 12 iif lan blackhole",
+        )
+        self.server.ip(
+            f"link set wan{number} up",
+            f"addr add 10.8.{number}.2/24 dev wan{number}",
+            f"route add 10.1.{number}.0/24 via 10.8.{number}.1",
+            f"-6 addr add fd00:8:{number}::2/64 dev wan{number} nodad",
+            f"-6 route add fd00:{number}::/64 via fd00:8:{number}::1",
+        )
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        for device in ("lan", "wan"):
+            router.run("tc", "qdisc", "add", "dev", device, *shaped.split())
+
+
+def make_scratch() -> Path:
+    """A folder on a memory file system of its own, which can lie over others."""
+    scratch = Path(tempfile.mkdtemp(prefix="mptcp-hooks-lab-"))
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scratch], check=True)
+    return scratch
+
+
+def remove_scratch(scratch: Path) -> None:
+    subprocess.run(["umount", "--lazy", scratch], check=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def find_obstacles() -> str:
+    """Why this machine cannot hold the lab, '' where it can."""
+    if os.geteuid() != 0:
+        return "not root"
+    if not Path("/proc/sys/net/mptcp/enabled").exists():
+        return "this kernel has no MPTCP"
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        # A module is loaded by the first mount; only a try can tell.
+        subprocess.run(["modprobe", "overlay"], capture_output=True)
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        return "this kernel has no overlay file system"
+    if subprocess.run([*_UNSHARE, "true"], capture_output=True).returncode:
+        return "no namespaces here"
+    return ""
+
+
+def stop_by_signal(*_: object) -> None:
+    """Make SIGTERM an exception, so that hosts are closed on the way out."""
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, stop_by_signal)
