@@ -38,12 +38,13 @@ deb: $(DEB)
 	lintian --fail-on error,warning $(DEB)
 
 $(DEB): $(SOURCES) | packages
-	rm -rf build && mkdir -p build/mptcp-hooks dist
-	cp -r Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests build/mptcp-hooks
-	cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
+	@echo 'building $(DEB)'
+	@rm -rf build && mkdir -p build/mptcp-hooks dist
+	@cp -r Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests build/mptcp-hooks
+	@cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
 		|| { cat ../build.log; exit 1; }
-	mv build/*.deb dist/
-	rm -rf build
+	@mv build/*.deb dist/
+	@rm -rf build
 
 install:
 	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates

@@ -20,15 +20,16 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-MPTCP = 262
 SERVER_4 = "10.99.0.1"
 SERVER_6 = "fd00:99::1"
 LAID_OVER = ("etc", "usr", "var")
 
+_TRANSFER = Path(__file__).with_name("transfer.py")
 _UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private", "--fork",
             "--kill-child", "--")
 
@@ -61,7 +62,7 @@ class Host:
         self._holder.communicate()
 
     def _enter(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["nsenter", "-t", str(self.pid), "-n", "-m", "--", *arguments]
+        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "--", *arguments]
 
     def try_run(
         self, *arguments: str, text: str = "", env: dict[str, str] | None = None
@@ -124,11 +125,14 @@ class Installation:
 
 
 class Lab:
-    """The four hosts, wired up; the client's uplinks have no address yet."""
+    """The four hosts, wired up; the client's uplinks have no address yet.
 
-    def __init__(self, installation: Installation, rate: str = "50mbit") -> None:
+    `layers` lie over the client's machine: an Installation's, or none.
+    """
+
+    def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit") -> None:
         self.scratch = make_scratch()
-        self.client = Host(self.scratch, (installation.layer,))
+        self.client = Host(self.scratch, layers)
         self.routers = (Host(self.scratch), Host(self.scratch))
         self.server = Host(self.scratch)
         for number, router in enumerate(self.routers, start=1):
@@ -148,6 +152,76 @@ class Lab:
 
     def read(self, path: str) -> str:
         return self.client.run("cat", path)
+
+    def set_interfaces(self, text: str) -> None:
+        """Write the client's /etc/network/interfaces."""
+        self.write("/etc/network/interfaces", text)
+
+    def ifup(self, *arguments: str) -> str:
+        """Run the real ifup, which must succeed; what it said on stderr."""
+        return self._run_ifupdown("ifup", *arguments)
+
+    def ifdown(self, *arguments: str) -> str:
+        return self._run_ifupdown("ifdown", *arguments)
+
+    def _run_ifupdown(self, *arguments: str) -> str:
+        done = self.client.try_run(*arguments)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stderr}"
+        return done.stderr
+
+    def run_hook(
+        self, folder: str, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run our hook in /etc/network/<folder> with exactly this environment."""
+        name = "mptcp_up" if folder == "if-up.d" else "mptcp_down"
+        return self.client.try_run(f"/etc/network/{folder}/{name}", env=environment)
+
+    def ifindex(self, device: str) -> int:
+        return int(self.client.run("cat", f"/sys/class/net/{device}/ifindex"))
+
+    def rules(self, family: int = 4) -> list[str]:
+        """The rules of the client but the kernel's three, as `ip rule` prints them."""
+        lines = self.client.run("ip", f"-{family}", "rule").replace("\t", " ").splitlines()
+        kernel = ("lookup local", "lookup main", "lookup default")
+        return [line.strip() for line in lines
+                if not (line.strip().endswith(kernel) and "from all lookup" in line)]
+
+    def table(self, number: int, family: int = 4) -> list[str]:
+        done = self.client.try_run("ip", f"-{family}", "route", "show", "table", str(number))
+        return sorted(line.strip() for line in done.stdout.splitlines())
+
+    def endpoints(self) -> list[str]:
+        """The endpoints as `ADDRESS DEVICE FLAG...`."""
+        flags = ("subflow", "signal", "backup", "fullmesh")
+        return sorted(" ".join([row["address"], row.get("dev", "-"),
+                                *(flag for flag in flags if row.get(flag))])
+                      for row in self.client.ask("mptcp", "endpoint"))
+
+    def limits(self) -> str:
+        return self.client.run("ip", "mptcp", "limits").strip()
+
+    def snapshot(self) -> str:
+        """All that we could have changed, as text: rules, our routes, endpoints, limits."""
+        routes = [line for family in (4, 6)
+                  for line in self.client.run("ip", f"-{family}", "route", "show", "table",
+                                              "all").splitlines()
+                  if "proto mptcp" in line]
+        parts = [*self.rules(4), *self.rules(6), *sorted(routes), *self.endpoints(),
+                 self.limits()]
+        return "\n".join(parts)
+
+    def begin_transfer(self, size: int, server: str = SERVER_4) -> Transfer:
+        """Start sending `size` bytes from the client to the server over MPTCP."""
+        return Transfer(self, size, server)
+
+    def transfer(self, size: int, server: str = SERVER_4) -> Sent:
+        return self.begin_transfer(size, server).finish()
+
+    def count_sent(self) -> tuple[int, int]:
+        """The bytes that left the client so far by each uplink."""
+        first, second = (int(self.client.run("cat", f"/sys/class/net/{name}/statistics/tx_bytes"))
+                         for name in ("eth0", "eth1"))
+        return first, second
 
     def _wire(self, number: int, router: Host, rate: str) -> None:
         uplink = f"eth{number - 1}"
@@ -177,6 +251,42 @@ class Lab:
         router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         for device in ("lan", "wan"):
             router.run("tc", "qdisc", "add", "dev", device, *shaped.split())
+
+
+class Sent(NamedTuple):
+    """How a transfer went: bytes, seconds, whether the receiver has the same, bytes an uplink."""
+
+    size: int
+    seconds: float
+    whole: bool
+    uplinks: tuple[int, int]
+
+    @property
+    def rate(self) -> float:
+        """In Mbit/s."""
+        return self.size * 8 / self.seconds / 1e6
+
+
+class Transfer:
+    """One transfer under way."""
+
+    def __init__(self, lab: Lab, size: int, server: str) -> None:
+        self._lab = lab
+        receiver = lab.server.start(sys.executable, str(_TRANSFER), "serve", server, "5001")
+        assert receiver.stdout is not None
+        assert receiver.stdout.readline() == "listening\n", receiver.communicate()
+        self._before = lab.count_sent()
+        self._sender = lab.client.start(sys.executable, str(_TRANSFER), "send", server, "5001",
+                                        str(size))
+
+    def finish(self) -> Sent:
+        """Wait for the end of it; 60 s at most."""
+        output, errors = self._sender.communicate(timeout=60)
+        assert self._sender.returncode == 0, errors
+        answer = json.loads(output)
+        after = self._lab.count_sent()
+        first, second = (now - then for now, then in zip(after, self._before))
+        return Sent(answer["bytes"], answer["seconds"], answer["whole"], (first, second))
 
 
 def make_scratch() -> Path:

@@ -1,0 +1,125 @@
+"""`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from tests.lab.lab import SERVER_4, Lab, Sent, find_obstacles
+
+STANZAS = """\
+auto eth0 eth1
+iface eth0 inet static
+    address 10.1.1.2/24
+    gateway 10.1.1.1
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.1
+"""
+MEGABYTE = 1_000_000
+
+
+def main(deb: Path) -> None:
+    obstacles = find_obstacles()
+    if obstacles:
+        sys.exit(f"make demo: cannot build the lab: {obstacles}")
+    lab = Lab(layers=())
+    try:
+        forget_package(lab)
+        introduce(lab)
+        show_without(lab)
+        show_installing(lab, deb)
+        show_with(lab)
+        show_losing_an_uplink(lab)
+        show_leaving(lab)
+    finally:
+        lab.close()
+
+
+def forget_package(lab: Lab) -> None:
+    """Begin without the package where the machine itself has it; only the client loses it."""
+    if lab.client.try_run("dpkg", "-s", "mptcp-hooks").returncode == 0:
+        lab.client.run("dpkg", "--purge", "mptcp-hooks")
+
+
+def introduce(lab: Lab) -> None:
+    title("A client with two uplinks of 50 Mbit/s, a server behind both")
+    say("client eth0 10.1.1.2 --- router1 ---.\n"
+        f"                                     server {SERVER_4}\n"
+        "client eth1 10.1.2.2 --- router2 ---'\n\n"
+        "All in namespaces of this machine; its own network is not touched. The routers\n"
+        "drop foreign source addresses, as providers do.\n")
+    say("/etc/network/interfaces of the client:\n")
+    say(STANZAS.rstrip(), indent=4)
+    lab.write("/etc/network/interfaces", STANZAS)
+
+
+def show_without(lab: Lab) -> None:
+    title("1. ifup without mptcp-hooks: MPTCP has one path")
+    run(lab, "ifup", "-a")
+    tell(lab.transfer(22 * MEGABYTE))
+    run(lab, "ifdown", "-a")
+
+
+def show_installing(lab: Lab, deb: Path) -> None:
+    title("2. The package, and the same ifup")
+    say(f"# dpkg -i {deb.name}")
+    lab.client.run("dpkg", "-i", str(deb))
+    run(lab, "ifup", "-a")
+    say("\nIt added a table, rules and an endpoint for each uplink:\n")
+    run(lab, "ip", "rule", drop=("lookup local", "lookup default"))
+    for row in lab.client.ask("mptcp", "endpoint"):
+        index = lab.client.run("cat", f"/sys/class/net/{row['dev']}/ifindex").strip()
+        run(lab, "ip", "route", "show", "table", str(20000 + int(index)))
+    run(lab, "ip", "mptcp", "endpoint")
+
+
+def show_with(lab: Lab) -> None:
+    title("3. The same transfer, over both")
+    tell(lab.transfer(44 * MEGABYTE))
+
+
+def show_losing_an_uplink(lab: Lab) -> None:
+    title("4. ifdown eth0 in the middle of a transfer")
+    transfer = lab.begin_transfer(30 * MEGABYTE)
+    time.sleep(1.5)
+    run(lab, "ifdown", "eth0")
+    tell(transfer.finish())
+
+
+def show_leaving(lab: Lab) -> None:
+    title("5. ifdown -a leaves nothing behind")
+    run(lab, "ifdown", "-a")
+    run(lab, "ip", "rule")
+    run(lab, "ip", "mptcp", "endpoint")
+    say("(no endpoint)" if not lab.client.ask("mptcp", "endpoint") else "ENDPOINTS LEFT BEHIND")
+
+
+def run(lab: Lab, *command: str, drop: tuple[str, ...] = ()) -> None:
+    """Show a command of the client's and what it prints."""
+    say(f"# {' '.join(command)}")
+    for line in lab.client.run(*command).splitlines():
+        if not any(word in line for word in drop):
+            say(line.rstrip().replace("\t", " "), indent=4)
+
+
+def tell(sent: Sent) -> None:
+    first, second = (count / MEGABYTE for count in sent.uplinks)
+    say(f"transfer: {sent.rate:.0f} Mbit/s ({sent.size // MEGABYTE} MB in {sent.seconds:.1f} s; "
+        f"eth0 {first:.1f} MB, eth1 {second:.1f} MB), "
+        + ("received whole" if sent.whole else "NOT RECEIVED WHOLE"))
+
+
+def title(text: str) -> None:
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    print(f"\n{bold}== {text}{plain}", flush=True)
+
+
+def say(text: str, indent: int = 0) -> None:
+    for line in text.split("\n"):
+        print(f"{' ' * indent}{line}".rstrip(), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
