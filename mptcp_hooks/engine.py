@@ -8,7 +8,7 @@ from mptcp_hooks.netlink import PathManager
 from mptcp_hooks.record import Installed, Stanza, Store
 from mptcp_hooks.runner import Failure
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Change, Work, forget_endpoint
+from mptcp_hooks.work import Change, LimitsChange, Work, forget_endpoint
 
 if TYPE_CHECKING:
     from mptcp_hooks.plan import Path
@@ -35,32 +35,35 @@ def carry_out(store: Store, work: Work) -> list[Problem]:
     The record is written before the machine changes: what a killed hook leaves
     behind is on record, and the next one completes it or takes it away.
     """
-    for iface, stanzas in work.records:
+    for iface, stanzas in work.pending:
         store.save(iface, stanzas)
-    if work.limits is not None:
-        store.save_limits(work.limits)
+    if work.limits.after is not None:
+        _save_limits(store, work.limits)
     problems = list(work.problems)
     if work.undo:
         problems += [_tell("", failure) for failure in runner.undo_lines(work.undo)]
-    if work.changes or work.raising:
-        problems += _make_changes(store, work)
-    if work.restoring:
-        problems += [_tell("", failure) for failure in runner.apply_sets([work.restoring])]
+    outcomes: Outcomes = {}
+    if work.changes or work.limits.raising:
+        problems += _make_changes(work, outcomes)
+    if work.limits.restoring:
+        problems += [_tell("", failure) for failure in runner.apply_sets([work.limits.restoring])]
+    if work.limits.after is None:
+        _save_limits(store, work.limits)
+    _save_outcomes(store, work, outcomes)
     return problems
 
 
-def _make_changes(store: Store, work: Work) -> list[Problem]:
-    failures = runner.apply_sets([work.raising, *(change.lines for change in work.changes)])
+def _make_changes(work: Work, outcomes: Outcomes) -> list[Problem]:
+    sets = [change.lines for change in work.changes]
+    failures = runner.apply_sets([work.limits.raising, *sets])
     manager = system.read_path_manager()
     problems = [_tell("", failure) for failure in failures if failure.place == 0]
-    outcomes: Outcomes = {}
     for place, change in enumerate(work.changes, start=1):
         path = change.after.path
         mine = [failure for failure in failures if failure.place == place]
         outcomes[path] = _settle(change, mine, manager)
         # The first word is enough: a failed line often fails those after it.
         problems += [_tell(path.iface, failure) for failure in mine[:1]]
-    _correct_records(store, work, outcomes)
     return problems
 
 
@@ -92,27 +95,27 @@ def _missing_lines(installed: Installed, manager: PathManager) -> tuple[str, ...
                  if not (present and commands.is_endpoint_add(line, installed.path)))
 
 
-def _correct_records(store: Store, work: Work, outcomes: Outcomes) -> None:
-    """Write what became of the paths, where that is not what was written before they ran."""
-    lost = []
+def _save_outcomes(store: Store, work: Work, outcomes: Outcomes) -> None:
+    """Write what became of the paths."""
     for iface, stanzas in work.records:
-        corrected = tuple(stanza for stanza in (_correct(stanza, outcomes) for stanza in stanzas)
-                          if stanza.paths or not _had_paths(stanza, stanzas))
-        store.save(iface, corrected)
-        lost += [f"{iface} {path.address}" for path, outcome in outcomes.items()
-                 if path.iface == iface and path.endpoint
-                 and not (outcome and outcome.path.endpoint)]
+        corrected = [(stanza, _correct(stanza, outcomes)) for stanza in stanzas]
+        # A stanza whose every path failed is as if it had never come.
+        store.save(iface, tuple(now for planned, now in corrected
+                                if now.paths or not planned.paths))
+    lost = [f"{path.iface} {path.address}" for path, outcome in outcomes.items()
+            if path.endpoint and not (outcome and outcome.path.endpoint)]
     if lost:
         _disown(store, lost)
+
+
+def _save_limits(store: Store, limits: LimitsChange) -> None:
+    if limits.after != limits.before:
+        store.save_limits(limits.after)
 
 
 def _correct(stanza: Stanza, outcomes: Outcomes) -> Stanza:
     settled = [outcomes.get(one.path, one) for one in stanza.paths]
     return stanza._replace(paths=tuple(one for one in settled if one is not None))
-
-
-def _had_paths(corrected: Stanza, planned: tuple[Stanza, ...]) -> bool:
-    return any(stanza.told == corrected.told and stanza.paths for stanza in planned)
 
 
 def _disown(store: Store, lost: list[str]) -> None:

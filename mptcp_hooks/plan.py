@@ -65,28 +65,28 @@ def plan_paths(
     iface: str,
     settings: Settings,
     host: Host,
-    installed: tuple[Path, ...],
+    previous: tuple[Path, ...],
+    others: tuple[Path, ...],
     manager: PathManager,
 ) -> Plan:
     """The paths of one event.
 
-    `installed` are all paths on record of the device, its aliases' among them.
-    Problem where two paths would share a table.
+    `previous` are the paths on record that it renews, `others` those of the
+    device's other stanzas and aliases. Problem where two paths would share a table.
     """
     paths: list[Path] = []
     warnings: list[str] = []
     remarks: list[str] = []
     adjectives = dict(host.adjectives)
     for stated in host.addresses:
-        others = [path for path in (*installed, *paths)
-                  if path.family == stated.family
-                  and (path.iface, path.address) != (iface, stated.address)]
+        beside = [path for path in (*others, *paths) if path.family == stated.family]
+        before = [path for path in previous if path.address == stated.address]
         reason = _reason_to_skip(stated, settings, host)
         if reason:
             remarks.append(f"{iface}: {stated.address}: {reason}")
             continue
-        primary = not any(path.primary for path in others)
-        verdict = _judge_endpoint(iface, stated, settings, primary, installed, manager, host)
+        primary = not any(path.primary for path in beside)
+        verdict = _judge_endpoint(stated, settings, primary, before, manager, host)
         if verdict.endpoint and stated.address in adjectives:
             verdict = _Verdict(False, "", f"a {adjectives[stated.address]} address: no endpoint")
         if verdict.warning:
@@ -96,7 +96,7 @@ def plan_paths(
         path = _lay_path(iface, stated, settings, host, primary, verdict.endpoint)
         first = not any(path.family == stated.family for path in paths)
         paths.append(path._replace(
-            table=_choose_table(path, settings.table if first else 0, installed, others)))
+            table=_choose_table(path, settings.table if first else 0, before, beside)))
     return Plan(tuple(paths), tuple(warnings), tuple(remarks))
 
 
@@ -137,6 +137,14 @@ def describe_kernel(path: Path, use: TableUse, endpoints: Iterable[Endpoint]) ->
     rules = [tuple(rule) for rule in use.rules]
     routes = [tuple(route) for route in use.routes]
     return repr((rules, routes, endpoint if path.endpoint else []))
+
+
+def without_endpoints(manager: PathManager, paths: Iterable[Path]) -> PathManager:
+    """The path manager as it is when the endpoints of these paths are gone."""
+    gone = tuple(paths)
+    return manager._replace(endpoints=tuple(
+        one for one in manager.endpoints or ()
+        if not any(owns_endpoint(path, one) for path in gone)))
 
 
 def owns_endpoint(path: Path, endpoint: Endpoint) -> bool:
@@ -204,19 +212,19 @@ def _lay_path(
 
 
 def _choose_table(
-    path: Path, wanted: int, installed: tuple[Path, ...], others: list[Path]
+    path: Path, wanted: int, before: list[Path], beside: list[Path]
 ) -> int:
-    taken = {other.table: other for other in others}
+    taken = {other.table: other for other in beside}
     if wanted in taken:
         other = taken[wanted]
         raise Problem(f"{path.iface}: table {wanted} is in use by {other.address} "
                       f"of {other.iface}: give it another mptcp-table")
     if wanted:
         return wanted
-    for before in installed:
-        same = (before.iface, before.address) == (path.iface, path.address)
-        if same and (before.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0:
-            return before.table
+    for old in before:
+        ours = (old.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0
+        if ours and old.table not in taken:
+            return old.table
     place = 0
     while table_number(path.ifindex, place) in taken:
         place += 1
@@ -224,11 +232,10 @@ def _choose_table(
 
 
 def _judge_endpoint(
-    iface: str,
     stated: Stated,
     settings: Settings,
     primary: bool,
-    installed: tuple[Path, ...],
+    before: list[Path],
     manager: PathManager,
     host: Host,
 ) -> _Verdict:
@@ -241,8 +248,7 @@ def _judge_endpoint(
     if not present:
         return _judge_slots(stated, manager.endpoints or ())
     (endpoint,) = present
-    if any(path.address == stated.address and owns_endpoint(path, endpoint)
-           for path in installed):
+    if any(owns_endpoint(path, endpoint) for path in before):
         return _Verdict(True, "", "")
     if endpoint.device in (0, host.ifindex):
         return _Verdict(False, "", f"endpoint {endpoint.identity} is there already, left to "

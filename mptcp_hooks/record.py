@@ -132,9 +132,10 @@ class Store:
             return []
         except OSError as error:
             raise Problem(f"cannot read {DIRECTORY}/{name}: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise Problem(f"{DIRECTORY}/{name} is not a file: remove it")
         with open(file, encoding="utf-8", errors="surrogateescape") as lines:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise Problem(f"{DIRECTORY}/{name} is not a file: remove it")
             first, *rest = lines.read().split("\n")
         if first != _FORMAT or rest[-1:] != [""]:
             raise _damaged(name)

@@ -62,11 +62,13 @@ def render_template(
         text = environment.get_template(name).render(variables)
     except TemplateSyntaxError as error:
         raise Problem(f"{error.name or name}:{error.lineno}: {error.message}", USAGE) from None
-    except TemplateNotFound:
-        raise Problem(f"no template {name} in {' or '.join(folders)}", USAGE) from None
+    except TemplateNotFound as error:
+        place = f"{_failing_place(folders)}: " if error.name != name else ""
+        raise Problem(f"{place}no template {error.name} in {' or '.join(folders)}",
+                      USAGE) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError,
             AttributeError, OSError) as error:
-        raise Problem(f"{name}:{_failing_line(folders)}: {error}", USAGE) from None
+        raise Problem(f"{_failing_place(folders)}: {error}", USAGE) from None
     return _number_lines(text)
 
 
@@ -88,12 +90,13 @@ def _refuse_nothing(value: object) -> object:
     return value
 
 
-def _failing_line(folders: tuple[str, ...]) -> int:
-    """The template's line in the traceback that is being handled; jinja2 puts it there."""
+def _failing_place(folders: tuple[str, ...]) -> str:
+    """`up.j2:3`, from the traceback that is being handled; jinja2 puts the template there."""
     _, _, trace = sys.exc_info()
-    line = 0
+    place = ""
     while trace:
-        if os.path.dirname(trace.tb_frame.f_code.co_filename) in folders:
-            line = trace.tb_lineno
+        folder, name = os.path.split(trace.tb_frame.f_code.co_filename)
+        if folder in folders:
+            place = f"{name}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return line
+    return place

@@ -29,20 +29,28 @@ class Change(NamedTuple):
     lines: tuple[str, ...]
 
 
-class Work(NamedTuple):
-    """In order: `undo` runs, then `raising` (limits), the changes, `restoring` (limits).
+class LimitsChange(NamedTuple):
+    """The path manager's limits: what is on record, what will be, the lines to run."""
 
-    `records` are the records that differ then, `limits` that of the limits
-    where it does. `problems` cost an interface its paths; `warnings` and
-    `remarks` (for -v) cost nothing.
+    before: LimitsRecord | None
+    after: LimitsRecord | None
+    raising: tuple[str, ...]
+    restoring: tuple[str, ...]
+
+
+class Work(NamedTuple):
+    """In order: `undo` runs, then the limits are raised, the changes, the limits restored.
+
+    `pending` is what is on record of an interface meanwhile, `records` what will
+    be then. `problems` cost an interface its paths; `warnings` and `remarks`
+    (for -v) cost nothing.
     """
 
+    pending: tuple[tuple[str, tuple[Stanza, ...]], ...]
     records: tuple[tuple[str, tuple[Stanza, ...]], ...]
-    limits: LimitsRecord | None
     undo: tuple[str, ...]
-    raising: tuple[str, ...]
     changes: tuple[Change, ...]
-    restoring: tuple[str, ...]
+    limits: LimitsChange
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -50,7 +58,7 @@ class Work(NamedTuple):
     def list_lines(self) -> list[str]:
         """All lines in the order they run."""
         made = [line for change in self.changes for line in change.lines]
-        return [*self.undo, *self.raising, *made, *self.restoring]
+        return [*self.undo, *self.limits.raising, *made, *self.limits.restoring]
 
 
 def prepare_up(store: Store, events: Iterable[Event]) -> Work:
@@ -104,15 +112,11 @@ class _Draft:
         recorded = self._recorded(event.iface)
         replaced = tuple(stanza for stanza in recorded if self._is_replaced(stanza, event))
         old = [installed for stanza in replaced for installed in stanza.paths]
-        paths = self._plan(event, settings) if settings.wanted else ()
+        paths = self._plan(event, settings, old) if settings.wanted else ()
         changes = [self._prepare_change(path, old) for path in paths]
 
-        kept = {change.after.path.address for change in changes}
         for installed in old:
-            if installed.path.address not in kept:
-                self._undo_lines(installed.down, installed.path)
-        for change in changes:
-            self._undo_outdated(change)
+            self._undo_outdated(installed, changes)
         self._changes += [change for change in changes if change.lines]
         self._expect_endpoints(paths)
         stanza = Stanza(event.told, tuple(change.after for change in changes))
@@ -120,15 +124,17 @@ class _Draft:
         self._records[event.iface] = _put_in_place(recorded, replaced, (stanza,) * wanted)
 
     def finish(self) -> Work:
-        limits, raising = self._raise_limits()
+        undo = tuple(self._undo)
+        changed = {iface: stanzas for iface, stanzas in self._records.items()
+                   if stanzas != self._on_file[iface]}
         return Work(
-            records=tuple((iface, stanzas) for iface, stanzas in self._records.items()
-                          if stanzas != self._on_file[iface]),
-            limits=limits,
-            undo=tuple(self._undo),
-            raising=raising,
+            # What is about to be undone stays on record until it is.
+            pending=tuple((iface, _join(self._on_file[iface], stanzas) if undo else stanzas)
+                          for iface, stanzas in changed.items()),
+            records=tuple(changed.items()),
+            undo=undo,
             changes=tuple(self._changes),
-            restoring=(),
+            limits=_settle_limits(self._store.load_limits(), self._manager, self._records),
             problems=tuple(self.problems),
             warnings=tuple(self._warnings),
             remarks=tuple(self._remarks),
@@ -160,26 +166,33 @@ class _Draft:
                 *system.list_addresses(event.device, before.families))
         return not old & {stated.address for stated in held}
 
-    def _plan(self, event: Event, settings: Settings) -> tuple[Path, ...]:
+    def _plan(
+        self, event: Event, settings: Settings, old: list[Installed]
+    ) -> tuple[Path, ...]:
         host = system.read_host(event.iface, event.families, event.addresses)
         if not host.ifindex and not event.addresses:
             raise Problem(f"{event.iface}: no such interface")
         if not host.ifindex:
             self._warnings.append(f"{event.iface}: no such interface here: its table number "
                                   "will be 20000 + its ifindex")
-        labels = sorted({event.iface, *self._store.list_labels(host.device)})
-        installed = tuple(one.path for label in labels
-                          for stanza in self._recorded(label) for one in stanza.paths)
-        planned = plan.plan_paths(event.iface, settings, host, installed, self._manager)
+        previous = tuple(installed.path for installed in old)
+        labels = {*self._store.list_labels(host.device), *self._records}
+        others = tuple(one.path for label in sorted(labels)
+                       for stanza in self._recorded(label) for one in stanza.paths
+                       if one.path.device == host.device and one not in old)
+        staying = {stated.address for stated in host.addresses}
+        leaving = (path for path in previous if path.address not in staying)
+        manager = plan.without_endpoints(self._manager, leaving)
+        planned = plan.plan_paths(event.iface, settings, host, previous, others, manager)
         self._warnings += planned.warnings
         self._remarks += planned.remarks
         return planned.paths
 
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         same = [one for one in old if one.path.address == path.address]
-        before = same[0] if same else None
+        before = same[-1] if same else None
         use = system.read_table_use(path.family, path.address, path.device, path.table)
-        if before is None or before.path.table != path.table:
+        if (path.family, path.table) not in {(one.path.family, one.path.table) for one in old}:
             _refuse_intruder(path, use)
         after = Installed(
             path=path,
@@ -187,7 +200,7 @@ class _Draft:
             down=commands.build_down(path),
             kernel=plan.describe_kernel(path, use, self._endpoints()),
         )
-        if after == before:
+        if same == [after]:
             return Change(before, after, ())
         stays = (before is None or before.path.flags == path.flags) and any(
             plan.owns_endpoint(path, endpoint) for endpoint in self._endpoints())
@@ -195,22 +208,18 @@ class _Draft:
                       if not (stays and commands.is_endpoint_add(line, path)))
         return Change(before, after._replace(kernel=""), lines)
 
-    def _undo_outdated(self, change: Change) -> None:
-        """Undo the lines on record that the change does not make again."""
-        if change.before is None or not change.lines:
-            return
-        before, after = change.before, change.after
-        remade = any(commands.is_endpoint_add(line, after.path) for line in change.lines)
-        outdated = [line for line in before.down
-                    if line not in after.down or (commands.is_mptcp(line) and remade)]
-        self._undo_lines(outdated, before.path)
-
-    def _undo_lines(self, lines: Iterable[str], path: Path) -> None:
-        bound = commands.bind_ids(lines, path, self._endpoints())
+    def _undo_outdated(self, installed: Installed, changes: list[Change]) -> None:
+        """Undo the lines on record that no change makes again."""
+        same = [one for one in changes if one.after.path.address == installed.path.address]
+        again = {line for change in same for line in change.after.down}
+        remade = any(commands.is_endpoint_add(line, change.after.path)
+                     for change in same for line in change.lines)
+        outdated = [line for line in installed.down
+                    if line not in again or (commands.is_mptcp(line) and remade)]
+        bound = commands.bind_ids(outdated, installed.path, self._endpoints())
         self._undo += bound
-        if self._manager.endpoints and any(map(commands.is_mptcp, bound)):
-            self._manager = self._manager._replace(endpoints=tuple(
-                one for one in self._manager.endpoints if not plan.owns_endpoint(path, one)))
+        if any(map(commands.is_mptcp, bound)):
+            self._manager = plan.without_endpoints(self._manager, [installed.path])
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         return self._manager.endpoints or ()
@@ -220,24 +229,6 @@ class _Draft:
         made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
                      for path in paths if path.endpoint and path.address not in there)
         self._manager = self._manager._replace(endpoints=(*self._endpoints(), *made))
-
-    def _raise_limits(self) -> tuple[LimitsRecord | None, tuple[str, ...]]:
-        recorded = self._store.load_limits()
-        owners = _list_owners(recorded, self._records)
-        current = self._manager.limits
-        if current is None or not owners:
-            return None, ()
-        raised = plan.raise_limits(current, [one.flags for one in self._endpoints()])
-        lines = commands.build_raise(raised) if raised != current else ()
-        record = LimitsRecord(
-            before=plan.restore_limits(current, recorded.raised, recorded.before)
-            if recorded else current,
-            raised=raised,
-            owners=owners,
-        )
-        if recorded and not lines:
-            record = recorded._replace(owners=owners)
-        return (record if record != recorded else None), lines
 
 
 def _refuse_intruder(path: Path, use: system.TableUse) -> None:
@@ -256,6 +247,10 @@ def _put_in_place(
     return (*rest[:place], *new, *rest[place:])
 
 
+def _join(old: tuple[Stanza, ...], new: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
+    return (*(stanza for stanza in old if stanza not in new), *new)
+
+
 def _prepare_removal(
     store: Store,
     ifaces: Iterable[str],
@@ -272,22 +267,35 @@ def _prepare_removal(
         for installed in (one for stanza in stanzas for one in stanza.paths):
             lines = filter(is_meant, installed.down)
             undo += commands.bind_ids(lines, installed.path, manager.endpoints or ())
-    limits, restoring = _restore_limits(store.load_limits(), manager, records)
-    return Work(tuple(records.items()), limits, tuple(undo), (), (), restoring, (), (), ())
+    return Work(
+        pending=(),
+        records=tuple(records.items()),
+        undo=tuple(undo),
+        changes=(),
+        limits=_settle_limits(store.load_limits(), manager, records),
+        problems=(),
+        warnings=(),
+        remarks=(),
+    )
 
 
-def _restore_limits(
+def _settle_limits(
     recorded: LimitsRecord | None, manager: PathManager, records: Records
-) -> tuple[LimitsRecord | None, tuple[str, ...]]:
-    if recorded is None or manager.limits is None:
-        return None, ()
-    left = recorded._replace(owners=_list_owners(recorded, records))
-    if left == recorded:
-        return None, ()
-    restored = plan.restore_limits(manager.limits, recorded.raised, recorded.before)
-    if left.owners or restored == manager.limits:
-        return left, ()
-    return left, commands.build_restore(restored)
+) -> LimitsChange:
+    """The limits that our endpoints need, or with the last of them those before the first."""
+    owners = _list_owners(recorded, records)
+    current = manager.limits
+    if current is None or (recorded is None and not owners):
+        return LimitsChange(recorded, recorded, (), ())
+    before = plan.restore_limits(current, recorded.raised, recorded.before) if recorded else current
+    if not owners:
+        restoring = commands.build_restore(before) if before != current else ()
+        return LimitsChange(recorded, None, (), restoring)
+    needed = plan.raise_limits(current, [one.flags for one in manager.endpoints or ()])
+    if needed == current and recorded:
+        return LimitsChange(recorded, recorded._replace(owners=owners), (), ())
+    raising = commands.build_raise(needed) if needed != current else ()
+    return LimitsChange(recorded, LimitsRecord(before, needed, owners), raising, ())
 
 
 def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ _UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private", "--fork",
 
 
 class Host:
-    """One host; `layers` are folders with etc/, usr/, var/ that lie over the machine's, top first."""
+    """One host; `layers` are folders with etc/, usr/ and var/ that lie over the machine's."""
 
     def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
         script = ["mount -t sysfs sysfs /sys", "ip link set lo up"]
@@ -206,7 +206,7 @@ class Lab:
                   for line in self.client.run("ip", f"-{family}", "route", "show", "table",
                                               "all").splitlines()
                   if "proto mptcp" in line]
-        parts = [*self.rules(4), *self.rules(6), *sorted(routes), *self.endpoints(),
+        parts = [*sorted(self.rules(4)), *sorted(self.rules(6)), *sorted(routes), *self.endpoints(),
                  self.limits()]
         return "\n".join(parts)
 

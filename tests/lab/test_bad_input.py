@@ -1,0 +1,210 @@
+"""Values, templates and folders that are not what they must be: ifup lives, nothing is set up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.test_promises import ETH1, LEAVE, down, link, up
+
+__all__ = ["link"]
+
+
+@pytest.mark.parametrize("variable, value, option, allowed", [
+    ("IF_ADDRESS", "10.1.2", "address", "an IPv4 or IPv6 address"),
+    ("IF_ADDRESS", "010.1.2.2", "address", "an IPv4 or IPv6 address"),
+    ("IF_ADDRESS", "10.1.2.2;reboot", "address", "an IPv4 or IPv6 address"),
+    ("IF_ADDRESS", "10.1.2.2 10.1.2.3", "address", "an IPv4 or IPv6 address"),
+    ("IF_ADDRESS", "0.0.0.0", "address", "an address that one host can have"),
+    ("IF_ADDRESS", "224.0.0.1", "address", "an address that one host can have"),
+    ("IF_ADDRESS", "fd00::1", "address", "of the stanza's family"),
+    ("IF_NETMASK", "255.0.255.0", "netmask", "a length (24) or a mask (255.255.255.0)"),
+    ("IF_NETMASK", "33", "netmask", "a length (24) or a mask (255.255.255.0)"),
+    ("IF_NETMASK", "-1", "netmask", "a length (24) or a mask (255.255.255.0)"),
+    ("IF_GATEWAY", "10.1.2.2", "gateway", "not the interface's own"),
+    ("IF_GATEWAY", "fd00::1", "gateway", "an IPv4 address"),
+    ("IF_GATEWAY", "$(reboot)", "gateway", "an IPv4 or IPv6 address"),
+    ("IF_GATEWAY", "10.1.2.1\n10.1.2.3", "gateway", "an IPv4 or IPv6 address"),
+    ("IF_POINTOPOINT", "10.1.2.2", "pointopoint", "the other end's IPv4 address"),
+    ("IF_MPTCP", "maybe", "mptcp", "yes or off"),
+    ("IF_MPTCP", "yes\nno", "mptcp", "yes or off"),
+    ("IF_MPTCP_GATEWAY", "fd00::1", "mptcp-gateway", "an IPv4 address"),
+    ("IF_MPTCP_GATEWAY", "10.1.2.2", "mptcp-gateway", "not the interface's own"),
+    ("IF_MPTCP_GATEWAY", "10.1.2.1\n10.1.2.3", "mptcp-gateway", "an IPv4 or IPv6 address"),
+    ("IF_MPTCP_TABLE", "0", "mptcp-table", "a number from 1 to 4294967295"),
+    ("IF_MPTCP_TABLE", "4294967296", "mptcp-table", "a number from 1 to 4294967295"),
+    ("IF_MPTCP_TABLE", "main", "mptcp-table", "a number from 1 to 4294967295"),
+    ("IF_MPTCP_TABLE", "101\n102", "mptcp-table", "a number from 1 to 4294967295"),
+    ("IF_MPTCP_TABLE", "253", "mptcp-table", "the kernel's default"),
+    ("IF_MPTCP_TABLE", "254", "mptcp-table", "the kernel's main"),
+    ("IF_MPTCP_TABLE", "255", "mptcp-table", "the kernel's local"),
+    ("IF_MPTCP_FLAGS", "fast", "mptcp-flags", "subflow signal backup fullmesh laminar"),
+    ("IF_MPTCP_FLAGS", "signal fullmesh", "mptcp-flags", "not both"),
+    ("IF_MPTCP_FLAGS", "backup", "mptcp-flags", "'subflow backup'"),
+    ("IF_MPTCP_FLAGS", "subflow\nbackup", "mptcp-flags", "in one line"),
+    ("IFACE", "eth1/../x", "IFACE", "letters, digits"),
+    ("IFACE", "eth 1", "IFACE", "letters, digits"),
+    ("IFACE", "eth1;ls", "IFACE", "letters, digits"),
+    ("IFACE", "a23456789012345x", "IFACE", "1 to 15 characters"),
+])
+def test_a_wrong_value_is_one_line(
+    link: Lab, variable: str, value: str, option: str, allowed: str
+) -> None:
+    before = link.snapshot()
+    said = up(link, **{variable: value})
+    assert said.count("\n") == 1
+    iface = value if variable == "IFACE" else "eth1"
+    shown = " ".join(repr(value).split())
+    assert said.startswith(f"mptcp_up: {iface}: {option} {shown} is wrong: it must be"), said
+    assert allowed in said
+    assert link.snapshot() == before
+    hand = link.client.try_run("/usr/sbin/mptcp_up", env=ETH1 | {variable: value})
+    assert (hand.returncode, hand.stderr) == (2, said)
+    assert link.snapshot() == before
+
+
+def test_ifup_succeeds_and_later_stanzas_come_up(lab: Lab) -> None:
+    lab.set_interfaces("""\
+auto eth0 eth1
+iface eth0 inet static
+    address 10.1.1.2/24
+    gateway 10.1.1.1
+    mptcp-flags fast
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.1
+""")
+    said = lab.ifup("-a")
+    assert said == ("mptcp_up: eth0: mptcp-flags 'fast' is wrong: it must be of subflow signal "
+                    "backup fullmesh laminar\n")
+    assert lab.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
+    assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
+        "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
+        "mptcp-gateway, mptcp-table, mptcp-flags)\n")
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+@pytest.mark.parametrize("template, complaint", [
+    ("ip -4 rule add pref 1\n{% if %}\n", "up.j2:2: "),
+    ("\n\n{{ paths[0].adress }}\n", "up.j2:3: "),
+    ("{# two\nlines #}\nip -4 rule add from {{ nobody }}\n", "up.j2:3: 'nobody' is undefined"),
+    ("{% for path in paths %}\nip link delete {{ path.device }}\n{% endfor %}\n",
+     "up.j2:2: 'ip link delete eth1' is not"),
+    ("ip netns exec x true\n", "up.j2:1: 'ip netns exec x true' is not"),
+    ("ip -4 rule flush\n", "up.j2:1: 'ip -4 rule flush' is not"),
+    ("ip mptcp endpoint flush\n", "up.j2:1: 'ip mptcp endpoint flush' is not"),
+    ("rm -rf /tmp/x\n", "up.j2:1: 'rm -rf /tmp/x' is not"),
+    ("ip -4 rule add pref 9; reboot\n", "up.j2:1: 'ip -4 rule add pref 9; reboot': '9;' may not"),
+    ("ip -4 rule add pref `id`\n", "up.j2:1: "),
+    ("\nip -4 -batch /etc/passwd\n", "up.j2:2: "),
+    ("ip -4 rule add pref 9 from {{ none }}", "up.j2:1: "),
+    ("ip -4 rule add pref 9 from {{ paths[0].peers.x }}", "up.j2:1: "),
+    ("ip -4 rule add pref {{ 1 // 0 }}", "up.j2:1: "),
+    ("{% include 'other' %}\n", "up.j2:1: no template other in /etc/mptcp-hooks/templates or "),
+])
+def test_a_wrong_template_is_refused_by_name(link: Lab, template: str, complaint: str) -> None:
+    before = link.snapshot()
+    link.write("/etc/mptcp-hooks/templates/up.j2", template)
+    said = up(link)
+    assert said.startswith(f"mptcp_up: {complaint}") and said.count("\n") == 1, said
+    assert link.snapshot() == before
+    assert link.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def test_a_template_of_ones_own_replaces_the_packaged_one(link: Lab) -> None:
+    before = link.snapshot()
+    for name, verb in (("up", "add"), ("down", "del")):
+        link.write(f"/etc/mptcp-hooks/templates/{name}.j2",
+                   "{% for path in paths %}\n"
+                   f"ip -{{{{ path.family }}}} rule {verb} pref 777 from {{{{ path.address }}}} "
+                   "lookup 99\n{% endfor %}\n")
+    assert up(link) == ""
+    assert link.rules() == ["777: from 10.1.2.2 lookup 99"]
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
+@pytest.mark.parametrize("trap, complaint", [
+    ("touch /run/mptcp-hooks", "/run/mptcp-hooks is not a directory: remove it"),
+    ("mkdir /tmp/else; ln -s /tmp/else /run/mptcp-hooks", "/run/mptcp-hooks is not a directory"),
+    ("ln -s /tmp/nowhere /run/mptcp-hooks", "/run/mptcp-hooks is not a directory"),
+    ("mkdir -m 777 /run/mptcp-hooks", "/run/mptcp-hooks is not root's own"),
+    ("mkdir /run/mptcp-hooks; chown nobody /run/mptcp-hooks", "/run/mptcp-hooks is not root's own"),
+    ("mkdir -p /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
+    ("mkdir -p /run/mptcp-hooks/limits", "/run/mptcp-hooks/limits"),
+    ("mkdir -p /run/mptcp-hooks/.lock", "/run/mptcp-hooks/.lock"),
+    ("mkdir /run/mptcp-hooks; ln -s /tmp/victim /run/mptcp-hooks/eth1.paths",
+     "/run/mptcp-hooks/eth1.paths"),
+    ("mkdir /run/mptcp-hooks; ln -s /tmp/victim /run/mptcp-hooks/.lock",
+     "/run/mptcp-hooks/.lock"),
+    ("mkdir /run/mptcp-hooks; mkfifo /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
+    ("mkdir /run/mptcp-hooks; echo nonsense >/run/mptcp-hooks/eth1.paths", "damaged: remove it"),
+    ("mkdir /run/mptcp-hooks; echo mptcp-hooks 1 >/run/mptcp-hooks/eth1.paths; "
+     "echo path >>/run/mptcp-hooks/eth1.paths", "damaged: remove it"),
+])
+def test_a_record_that_is_not_roots_own_is_not_touched(
+    link: Lab, trap: str, complaint: str
+) -> None:
+    before = link.snapshot()
+    link.client.run("sh", "-c", trap)
+    said = up(link)
+    assert said.startswith("mptcp_up: ") and complaint in said and said.count("\n") == 1, said
+    assert link.snapshot() == before
+    assert link.client.try_run("ls", "-d", "/tmp/victim", "/tmp/nowhere").stdout == ""
+    assert link.client.try_run("ls", "-A", "/tmp/else").stdout == ""
+    for folder in ("if-down.d", "if-post-down.d"):
+        assert link.run_hook(folder, LEAVE).returncode == 0
+
+
+def test_what_lies_beside_the_record_is_not_written_through(link: Lab) -> None:
+    link.client.run("sh", "-c", "mkdir /run/mptcp-hooks; "
+                    "ln -s /tmp/victim /run/mptcp-hooks/.eth1.paths.new")
+    assert "/run/mptcp-hooks/eth1.paths" in up(link)
+    assert link.client.try_run("ls", "-d", "/tmp/victim").stdout == ""
+
+
+@pytest.mark.parametrize("owner, complaint", [
+    ("route add default via 10.1.2.9 dev eth1 table 101", "route default via 10.1.2.9"),
+    ("rule add pref 50 fwmark 1 lookup 101", "rule 50: from all lookup 101"),
+])
+def test_a_table_of_somebody_else_is_named_and_left(
+    link: Lab, owner: str, complaint: str
+) -> None:
+    link.client.ip(owner)
+    before = link.snapshot() + "".join(link.table(101))
+    said = up(link, IF_MPTCP_TABLE="101")
+    assert said == (f"mptcp_up: eth1: table 101 is in use by somebody else ({complaint}): "
+                    "give it another mptcp-table\n")
+    assert link.snapshot() + "".join(link.table(101)) == before
+
+
+def test_two_uplinks_with_one_table(lab: Lab) -> None:
+    lab.set_interfaces("""\
+auto eth0 eth1
+iface eth0 inet static
+    address 10.1.1.2/24
+    gateway 10.1.1.1
+    mptcp-table 101
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.1
+    mptcp-table 101
+""")
+    said = lab.ifup("-a")
+    assert "eth1: table 101 is in use by somebody else" in said and "10.1.1." in said
+    assert lab.endpoints() == ["10.1.1.2 eth0 subflow"]
+
+
+def test_half_a_package_does_not_cost_an_ifup(lab: Lab) -> None:
+    lab.set_interfaces("iface eth1 inet static\n address 10.1.2.2/24\n gateway 10.1.2.1\n")
+    lab.client.run("rm", "/usr/share/mptcp-hooks/mptcp_hooks/plan.py")
+    lab.client.run("rm", "-rf", "/usr/share/mptcp-hooks/mptcp_hooks/__pycache__")
+    assert "did nothing: ModuleNotFoundError" in lab.ifup("eth1")
+    lab.ifdown("eth1")
+    lab.client.run("rm", "-r", "/usr/share/mptcp-hooks/mptcp_hooks")
+    assert "did nothing: ModuleNotFoundError" in lab.ifup("eth1")
+    lab.write("/usr/share/mptcp-hooks/mptcp_hooks/hook.py", "def (\n")
+    assert "did nothing: SyntaxError" in lab.ifdown("eth1")

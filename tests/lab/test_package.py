@@ -1,0 +1,53 @@
+"""The installed package: what lies where, and what is left when it goes."""
+
+from __future__ import annotations
+
+from tests.lab.lab import Lab
+from tests.lab.test_static import TWO_UPLINKS
+
+
+def test_the_hooks_are_links_that_run_parts_runs(lab: Lab) -> None:
+    for folder, name in (("if-up.d", "mptcp_up"), ("if-down.d", "mptcp_down"),
+                         ("if-post-down.d", "mptcp_down")):
+        path = f"/etc/network/{folder}/{name}"
+        assert path in lab.client.run("run-parts", "--test", f"/etc/network/{folder}")
+        lab.client.run("test", "-h", path)
+
+
+def test_names_and_settings_of_the_kernel(lab: Lab) -> None:
+    lab.client.ip("rule add pref 7 from 10.1.1.2 lookup 99 protocol 77")
+    assert "proto mptcp" in lab.client.run("ip", "rule")
+    assert lab.client.try_run("ip", "rule").stderr == ""
+    lab.client.run("sysctl", "-qw", "net.mptcp.enabled=0")
+    lab.client.run("sysctl", "-q", "-p", "/usr/lib/sysctl.d/50-mptcp-hooks.conf")
+    assert lab.client.run("cat", "/proc/sys/net/mptcp/enabled") == "1\n"
+
+
+def test_removal_leaves_no_hook_behind(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.client.run("mptcp_down", "--all")
+    lab.client.run("dpkg", "--remove", "mptcp-hooks")
+    assert lab.client.run("find", "/etc/network", "-name", "mptcp*") == ""
+    assert lab.client.try_run("ls", "/usr/share/mptcp-hooks").returncode != 0
+    assert lab.ifdown("-a") == ""
+
+
+def test_upgrade_keeps_what_is_up(lab: Lab, request) -> None:  # type: ignore[no-untyped-def]
+    deb = request.config.getoption("--deb").resolve()
+    lab.set_interfaces(TWO_UPLINKS)
+    before = lab.snapshot()
+    lab.ifup("-a")
+    full = lab.snapshot()
+    lab.client.run("dpkg", "-i", str(deb))
+    assert lab.snapshot() == full
+    lab.ifdown("-a")
+    assert lab.snapshot() == before
+
+
+def test_manual_pages_render_without_a_warning(lab: Lab) -> None:
+    for page in ("mptcp_up", "mptcp_down", "mptcp-hooks-interfaces"):
+        (path,) = lab.client.run("man", "--where", page).splitlines()
+        done = lab.client.try_run("man", "--warnings=all", "-l", "-P", "cat", path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(done.stdout) > 1000

@@ -1,0 +1,264 @@
+"""The seven promises of docs/architecture.md, each against the real kernel."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.test_static import TWO_UPLINKS
+
+ETH1 = {
+    "IFACE": "eth1", "LOGICAL": "eth1", "ADDRFAM": "inet", "METHOD": "static", "MODE": "start",
+    "PHASE": "post-up", "VERBOSITY": "0", "IF_ADDRESS": "10.1.2.2", "IF_NETMASK": "24",
+    "IF_GATEWAY": "10.1.2.1",
+}
+LEAVE = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static", "MODE": "stop"}
+
+
+@pytest.fixture
+def link(lab: Lab) -> Lab:
+    """eth1 with its address, before any hook ran."""
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
+    return lab
+
+
+def up(lab: Lab, **changes: str) -> str:
+    done = lab.run_hook("if-up.d", ETH1 | changes)
+    assert done.returncode == 0
+    return done.stderr
+
+
+def down(lab: Lab) -> str:
+    said = ""
+    for folder in ("if-down.d", "if-post-down.d"):
+        done = lab.run_hook(folder, LEAVE)
+        assert done.returncode == 0
+        said += done.stderr
+    return said
+
+
+def test_up_twice_says_nothing_to_the_kernel(link: Lab) -> None:
+    up(link)
+    before = link.snapshot()
+    monitor = link.client.start("timeout", "--signal=INT", "1.5", "ip", "monitor", "rule", "route")
+    events = link.client.start("timeout", "--signal=INT", "1.5", "ip", "mptcp", "monitor")
+    link.client.run("sleep", "0.3")
+    assert up(link) == ""
+    assert link.snapshot() == before
+    # The kernel's own detection of duplicates may speak meanwhile.
+    assert [line for line in monitor.communicate()[0].splitlines() if "fe80" not in line] == []
+    assert events.communicate()[0] == ""
+
+
+@pytest.mark.parametrize("damage", [
+    "rule flush", "route flush table {table}", "rule del pref 20002", "mptcp endpoint flush",
+    "route replace default via 10.1.2.99 dev eth1 table {table} proto 77", "link set eth1 down",
+])
+def test_up_again_puts_back_what_is_missing(link: Lab, damage: str) -> None:
+    up(link)
+    before = link.snapshot()
+    table = 20000 + link.ifindex("eth1")
+    link.client.ip(damage.format(table=table))
+    assert link.snapshot() != before
+    if damage.startswith("link"):
+        link.client.ip("link set eth1 up")
+    if damage == "rule flush":
+        link.client.ip("rule add pref 32766 lookup main", "rule add pref 32767 lookup default")
+    assert up(link) == ""
+    assert link.snapshot() == before
+
+
+def test_a_changed_gateway_takes_the_place_of_the_old_one_alone(link: Lab) -> None:
+    up(link)
+    identity = link.client.ask("mptcp", "endpoint")
+    assert up(link, IF_GATEWAY="10.1.2.254") == ""
+    table = link.table(20000 + link.ifindex("eth1"))
+    assert [line.split(" dev")[0] for line in table if "via" in line] == ["default via 10.1.2.254"]
+    assert link.client.ask("mptcp", "endpoint") == identity
+
+
+def test_changed_flags_and_table_leave_nothing_of_the_old(link: Lab) -> None:
+    before = link.snapshot()
+    up(link)
+    assert up(link, IF_MPTCP_FLAGS="subflow backup", IF_MPTCP_TABLE="777") == ""
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow backup"]
+    assert link.table(20000 + link.ifindex("eth1")) == []
+    assert not [rule for rule in link.rules() if "lookup 2000" in rule]
+    assert len(link.rules()) == 5
+    down(link)
+    assert link.snapshot() == before
+
+
+def test_mptcp_off_takes_away_what_stood(link: Lab) -> None:
+    before = link.snapshot()
+    up(link)
+    assert up(link, IF_MPTCP="off") == ""
+    assert link.snapshot() == before
+
+
+def test_another_address_without_a_down_replaces_the_first(link: Lab) -> None:
+    up(link)
+    link.client.ip("addr del 10.1.2.2/24 dev eth1", "addr add 10.1.2.3/24 dev eth1")
+    assert up(link, IF_ADDRESS="10.1.2.3") == ""
+    assert link.endpoints() == ["10.1.2.3 eth1 subflow"]
+    assert not [rule for rule in link.rules() if "10.1.2.2" in rule]
+
+
+def test_down_undoes_what_was_done_whatever_the_file_says_now(lab: Lab) -> None:
+    before = lab.snapshot()
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.set_interfaces(TWO_UPLINKS.replace("10.1.2.2", "10.1.2.9").replace("10.1.1.1", "10.1.1.8"))
+    lab.client.try_run("ifdown", "-a")
+    assert lab.snapshot() == before
+
+
+def test_down_after_the_device_has_gone(lab: Lab) -> None:
+    lab.client.ip("link add usb0 type veth peer name usb1", "link set usb0 up",
+                  "addr add 10.5.0.2/24 dev usb0")
+    before = lab.snapshot()
+    environment = ETH1 | {"IFACE": "usb0", "IF_ADDRESS": "10.5.0.2", "IF_GATEWAY": "10.5.0.1"}
+    assert lab.run_hook("if-up.d", environment).stderr == ""
+    assert lab.snapshot() != before
+    lab.client.ip("link del usb0")
+    assert lab.run_hook("if-post-down.d", LEAVE | {"IFACE": "usb0"}).stderr == ""
+    assert lab.snapshot() == before
+
+
+def test_a_device_that_came_back_with_another_number(lab: Lab) -> None:
+    environment = ETH1 | {"IFACE": "usb0", "IF_ADDRESS": "10.5.0.2", "IF_GATEWAY": "10.5.0.1"}
+    before = lab.snapshot()
+    for _ in range(2):
+        lab.client.ip("link add usb0 type veth peer name usb1", "link set usb0 up",
+                      "addr add 10.5.0.2/24 dev usb0")
+        assert lab.run_hook("if-up.d", environment).stderr == ""
+        table = 20000 + lab.ifindex("usb0")
+        assert len(lab.table(table)) == 3
+        assert lab.endpoints() == ["10.5.0.2 usb0 subflow"]
+        assert {rule.split("lookup ")[1].split()[0] for rule in lab.rules()} == {
+            "main", str(table)}
+        lab.client.ip("link del usb0")
+    lab.run_hook("if-post-down.d", LEAVE | {"IFACE": "usb0"})
+    assert lab.snapshot() == before
+
+
+def test_foreign_things_stay(link: Lab) -> None:
+    link.client.ip(
+        "rule add pref 100 from 10.1.2.2 lookup 99", "route add default via 10.1.2.9 table 99",
+        "rule add pref 20002 from 10.1.2.2 lookup 99 protocol 3",
+        "mptcp endpoint add 10.9.9.9 signal", "mptcp limits set subflows 5 add_addr_accepted 4")
+    before = link.snapshot() + "".join(link.table(99))
+    up(link)
+    assert link.limits() == "add_addr_accepted 4 subflows 5"
+    down(link)
+    assert link.snapshot() + "".join(link.table(99)) == before
+
+
+def test_an_endpoint_of_somebody_else_is_success_and_stays(link: Lab) -> None:
+    link.client.ip("mptcp endpoint add 10.1.2.2 dev eth1 subflow fullmesh")
+    endpoint = link.client.ask("mptcp", "endpoint")
+    assert up(link) == ""
+    assert len(link.rules()) == 5
+    assert "left to its maker" in up(link, VERBOSITY="1")
+    assert down(link) == ""
+    assert link.client.ask("mptcp", "endpoint") == endpoint
+
+
+def test_a_failed_command_rolls_the_path_back(link: Lab) -> None:
+    before = link.snapshot()
+    link.client.ip("addr del 10.1.2.2/24 dev eth1")
+    said = up(link)
+    assert re.fullmatch(
+        r"mptcp_up: eth1: ip -4 route replace 10\.1\.2\.0/24 dev eth1 .*: "
+        r"Invalid argument.*\n|mptcp_up: eth1: ip -4 route replace .*: .*prefsrc.*\n", said), said
+    assert link.snapshot() == before
+    assert link.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def test_a_failed_change_restores_what_stood(link: Lab) -> None:
+    up(link)
+    before = link.snapshot()
+    said = up(link, IF_GATEWAY="10.1.2.2", IF_MPTCP_FLAGS="subflow backup")
+    assert "gateway '10.1.2.2' is wrong" in said
+    link.write("/etc/mptcp-hooks/templates/up.j2", link.read(
+        "/usr/share/mptcp-hooks/templates/up.j2").replace("metric 4294967295", "via 1.2.3.4"))
+    said = up(link, IF_GATEWAY="10.1.2.77", IF_MPTCP_FLAGS="subflow backup")
+    assert said.startswith("mptcp_up: eth1: ip -4 route replace unreachable default via 1.2.3.4")
+    assert said.count("\n") == 1
+    link.client.run("rm", "/etc/mptcp-hooks/templates/up.j2")
+    assert link.snapshot() == before
+    assert up(link) == ""
+    assert link.snapshot() == before
+
+
+def test_a_flag_that_ip_does_not_know_costs_only_the_endpoint(link: Lab) -> None:
+    help_text = link.client.try_run("ip", "mptcp", "help").stderr
+    if "laminar" in help_text:
+        pytest.skip("this ip knows every flag")
+    before = link.snapshot()
+    said = up(link, IF_MPTCP_FLAGS="subflow laminar")
+    assert said.startswith("mptcp_up: eth1: ip mptcp endpoint add 10.1.2.2 dev eth1 subflow "
+                           "laminar: ")
+    assert "too old" in said and said.count("\n") == 1
+    assert len(link.rules()) == 5 and link.endpoints() == []
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
+def test_hooks_of_many_interfaces_run_at_once(lab: Lab) -> None:
+    before = lab.snapshot()
+    numbers = range(12)
+    for number in numbers:
+        lab.client.ip(f"link add up{number} type veth peer name peer{number}",
+                      f"link set up{number} up", f"addr add 10.20.{number}.2/24 dev up{number}")
+    clean = lab.snapshot()
+    assert clean == before
+    for program, folder in (("mptcp_up", "if-up.d"), ("mptcp_down", "if-post-down.d")):
+        running = [lab.client.start(
+            "env", "-i", f"IFACE=up{number}", "ADDRFAM=inet", "METHOD=static",
+            f"IF_ADDRESS=10.20.{number}.2", "IF_NETMASK=24", f"IF_GATEWAY=10.20.{number}.1",
+            f"/etc/network/{folder}/{program}") for number in numbers]
+        said = [process.communicate(timeout=60)[1] for process in running]
+        assert [process.returncode for process in running] == [0] * len(numbers)
+        if program == "mptcp_up":
+            assert len(lab.rules()) == 5 * len(numbers)
+            assert len(lab.endpoints()) == 8
+            assert sum("the kernel's 8 are taken" in text for text in said) == 4
+            assert lab.limits() == "add_addr_accepted 8 subflows 8"
+        else:
+            assert said == [""] * len(numbers)
+    assert lab.snapshot() == before
+
+
+@pytest.mark.parametrize("delay", [0.06, 0.08, 0.09, 0.1, 0.11, 0.12])
+def test_a_killed_hook_is_healed_by_the_next(link: Lab, delay: float) -> None:
+    before = link.snapshot()
+    variables = [f"{name}={value}" for name, value in ETH1.items()]
+    link.client.try_run("timeout", "--signal=KILL", str(delay), "env", "-i", *variables,
+                        "/etc/network/if-up.d/mptcp_up")
+    assert up(link) == ""
+    assert len(link.rules()) == 5
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+    link.client.try_run("timeout", "--signal=KILL", str(delay), "env", "-i", *variables,
+                        "/etc/network/if-post-down.d/mptcp_down")
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
+def test_a_hook_killed_in_the_middle_is_undone_by_down(link: Lab) -> None:
+    """An `ip` that kills its caller stands in for a power cut between two commands."""
+    before = link.snapshot()
+    link.write("/tmp/ip", '#!/bin/sh\nhead -n 4 | /sbin/ip "$@"; kill -9 $PPID\n')
+    link.client.run("chmod", "+x", "/tmp/ip")
+    for path in ("/usr/sbin/ip", "/usr/bin/ip"):
+        link.client.try_run("sh", "-c", f"test ! -e {path} || cp {path} {path}.real")
+    link.client.run("sh", "-c", "cp $(readlink -f /usr/sbin/ip) /tmp/ip.real; "
+                    "sed -i s,/sbin/ip,/tmp/ip.real, /tmp/ip; mount --bind /tmp/ip "
+                    "$(readlink -f /usr/sbin/ip)")
+    assert link.run_hook("if-up.d", ETH1).returncode != 0
+    link.client.run("umount", "/usr/sbin/ip")
+    assert 0 < len(link.rules()) < 5
+    assert down(link) == ""
+    assert link.snapshot() == before

@@ -1,0 +1,68 @@
+"""Real MPTCP connections over two uplinks of 50 Mbit/s."""
+
+from __future__ import annotations
+
+import time
+
+from tests.lab.lab import SERVER_6, Lab
+from tests.lab.test_static import TWO_UPLINKS
+
+TWO_UPLINKS_6 = """\
+auto eth0 eth1
+iface eth0 inet6 static
+    address fd00:1::2/64
+    gateway fd00:1::1
+    dad-attempts 0
+iface eth1 inet6 static
+    address fd00:2::2/64
+    mptcp-gateway fd00:2::1
+    dad-attempts 0
+"""
+MEGABYTE = 1_000_000
+
+
+def test_one_connection_uses_both_uplinks(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    sent = lab.transfer(20 * MEGABYTE)
+    assert sent.whole
+    assert min(sent.uplinks) > 6 * MEGABYTE, sent
+
+
+def test_one_connection_uses_one_uplink_without_us(lab: Lab) -> None:
+    """The counterpart: what the test above sees is our doing."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.client.run("mptcp_down", "-a")
+    sent = lab.transfer(5 * MEGABYTE)
+    assert sent.whole
+    assert sent.uplinks[1] < MEGABYTE, sent
+
+
+def test_ipv6_alone_uses_both_uplinks(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS_6)
+    assert lab.ifup("-a") == ""
+    sent = lab.transfer(20 * MEGABYTE, SERVER_6)
+    assert sent.whole
+    assert min(sent.uplinks) > 6 * MEGABYTE, sent
+
+
+def test_ifdown_in_the_middle_of_a_transfer(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    transfer = lab.begin_transfer(20 * MEGABYTE)
+    time.sleep(0.7)
+    lab.ifdown("eth0")
+    sent = transfer.finish()
+    assert sent.whole
+    assert min(sent.uplinks) > 1 * MEGABYTE, sent
+
+
+def test_strict_reverse_path_filter(lab: Lab) -> None:
+    lab.client.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1",
+                   "net.ipv4.conf.eth0.rp_filter=1", "net.ipv4.conf.eth1.rp_filter=1")
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    sent = lab.transfer(20 * MEGABYTE)
+    assert sent.whole
+    assert min(sent.uplinks) > 6 * MEGABYTE, sent
