@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "/run/mptcp-hooks"
 _FORMAT = "mptcp-hooks 1"
+_END = "end"
 _SUFFIX = ".paths"
 _LIMITS = "limits"
 _LOCK = ".lock"
@@ -137,9 +138,9 @@ class Store:
             raise Problem(f"{DIRECTORY}/{name} is not a file: remove it")
         with open(file, encoding="utf-8", errors="surrogateescape") as lines:
             first, *rest = lines.read().split("\n")
-        if first != _FORMAT or rest[-1:] != [""]:
+        if first != _FORMAT or rest[-2:] != [_END, ""]:
             raise _damaged(name)
-        return rest[:-1]
+        return rest[:-2]
 
     def _replace(self, name: str, lines: list[str]) -> None:
         if self._lock is None:
@@ -152,7 +153,7 @@ class Store:
             file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
                            | os.O_CLOEXEC, 0o644, dir_fd=self._directory)
             with open(file, "w", encoding="utf-8", errors="surrogateescape") as whole:
-                whole.write("\n".join([_FORMAT, *lines, ""]))
+                whole.write("\n".join([_FORMAT, *lines, _END, ""]))
             os.rename(beside, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         except FileNotFoundError:
             # Nothing to remove: no record is what was wanted.

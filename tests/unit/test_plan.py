@@ -1,0 +1,157 @@
+"""Plans: which addresses become paths, which of them get an endpoint."""
+
+from __future__ import annotations
+
+import pytest
+
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import Stated
+from mptcp_hooks.netlink import Endpoint, Limits, PathManager, Route, Rule
+from mptcp_hooks.plan import (
+    Path,
+    Plan,
+    find_intruder,
+    plan_paths,
+    raise_limits,
+    restore_limits,
+)
+from mptcp_hooks.settings import Settings
+from mptcp_hooks.system import Host, TableUse
+
+PLAIN = Settings(True, "", 0, (), ())
+EMPTY = PathManager((), Limits(2, 0))
+OURS = Stated(4, "10.1.1.2", 24, "", "10.1.1.1")
+
+
+def make_plan(
+    *addresses: Stated,
+    settings: Settings = PLAIN,
+    previous: tuple[Path, ...] = (),
+    others: tuple[Path, ...] = (),
+    manager: PathManager = EMPTY,
+    adjectives: tuple[tuple[str, str], ...] = (),
+    main: tuple[str, ...] = (),
+) -> Plan:
+    host = Host("eth0", 2, addresses, adjectives, main)
+    return plan_paths("eth0", settings, host, previous, others, manager)
+
+
+def test_one_address() -> None:
+    (path,) = make_plan(OURS).paths
+    assert path == Path("eth0", "eth0", 2, 4, "10.1.1.2", "10.1.1.0/24", "10.1.1.1", False, True,
+                        20002, True, True, ("subflow",))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "169.254.1.1", "fe80::1", "::1"])
+def test_local_addresses_are_left_alone(address: str) -> None:
+    family = 6 if ":" in address else 4
+    plan = make_plan(OURS._replace(family=family, address=address, gateway=""),
+                     main=("10.1.1.1", "fe80::9"))
+    assert plan.paths == () and len(plan.remarks) == 1 and plan.warnings == ()
+
+
+@pytest.mark.parametrize("adjective", ["tentative", "temporary", "deprecated"])
+def test_such_addresses_get_no_endpoint(adjective: str) -> None:
+    stated = Stated(6, "fd00::2", 64, "", "fd00::1")
+    (path,) = make_plan(stated, adjectives=(("fd00::2", adjective),)).paths
+    assert not path.endpoint
+
+
+def test_a_duplicate_is_left_alone() -> None:
+    stated = Stated(6, "fd00::2", 64, "", "fd00::1")
+    assert make_plan(stated, adjectives=(("fd00::2", "a duplicate"),)).paths == ()
+
+
+def test_the_first_address_of_each_family_gets_the_endpoint() -> None:
+    plan = make_plan(OURS, OURS._replace(address="10.1.1.3"),
+                     Stated(6, "fd00::2", 64, "", "fd00::1"))
+    assert [(path.table, path.primary, path.endpoint) for path in plan.paths] == [
+        (20002, True, True), (120002, False, False), (20002, True, True)]
+
+
+def test_gateways_in_the_order_of_the_promise() -> None:
+    settings = PLAIN._replace(gateway="10.1.1.9")
+    (path,) = make_plan(OURS, settings=settings, main=("10.1.1.7",)).paths
+    assert path.gateway == "10.1.1.9"
+    (path,) = make_plan(OURS._replace(gateway=""), main=("10.8.8.8", "10.1.1.7")).paths
+    assert path.gateway == "10.1.1.7"
+    (path,) = make_plan(OURS._replace(gateway=""), main=("10.8.8.8",)).paths
+    assert (path.gateway, path.onlink) == ("10.8.8.8", True)
+    assert make_plan(OURS._replace(gateway=""), main=("10.1.1.2", "fe80::1")).paths == ()
+
+
+def test_a_path_keeps_its_table_when_those_before_it_go() -> None:
+    first, second = make_plan(OURS, OURS._replace(address="10.1.1.3")).paths
+    (again,) = make_plan(OURS._replace(address="10.1.1.3"), previous=(second,)).paths
+    assert again.table == second.table
+    (moved,) = make_plan(OURS, previous=(first._replace(ifindex=9, table=20009),)).paths
+    assert moved.table == 20002
+
+
+def test_two_paths_never_share_a_table() -> None:
+    (other,) = make_plan(OURS).paths
+    with pytest.raises(Problem, match="table 20002 is in use by 10.1.1.2 of eth0"):
+        make_plan(OURS._replace(address="10.1.1.3"), others=(other,),
+                  settings=PLAIN._replace(table=20002))
+
+
+def test_a_kernel_without_mptcp_costs_only_the_endpoint() -> None:
+    plan = make_plan(OURS, manager=PathManager((), None))
+    assert [path.endpoint for path in plan.paths] == [False]
+    assert plan.warnings == ("eth0: this kernel has no MPTCP: routing only",)
+
+
+@pytest.mark.parametrize("device, told", [(2, 0), (0, 0), (7, 1)])
+def test_an_endpoint_of_others_is_left(device: int, told: int) -> None:
+    manager = EMPTY._replace(endpoints=(Endpoint(5, "10.1.1.2", device, ("subflow",)),))
+    plan = make_plan(OURS, manager=manager)
+    assert [path.endpoint for path in plan.paths] == [False]
+    assert len(plan.warnings) == told
+
+
+def test_our_own_endpoint_stays_ours() -> None:
+    (before,) = make_plan(OURS).paths
+    manager = EMPTY._replace(endpoints=(Endpoint(5, "10.1.1.2", 2, ("subflow",)),))
+    assert make_plan(OURS, previous=(before,), manager=manager).paths == (before,)
+
+
+def test_the_eight_are_named() -> None:
+    eight = tuple(Endpoint(n, f"10.9.0.{n}", 3, ("subflow",)) for n in range(8))
+    plan = make_plan(OURS, manager=EMPTY._replace(endpoints=eight))
+    assert [path.endpoint for path in plan.paths] == [False]
+    assert plan.warnings == (
+        "eth0: no endpoint for 10.1.1.2, routing only: the kernel's 8 are taken by "
+        + ", ".join(f"10.9.0.{n}" for n in range(8)),)
+
+
+@pytest.mark.parametrize("current, flags, raised", [
+    ((2, 0), 1 * [("subflow",)], (2, 1)), ((2, 0), 3 * [("subflow",)], (3, 3)),
+    ((8, 8), 3 * [("subflow",)], (8, 8)), ((2, 0), 9 * [("signal",)], (8, 8)),
+    ((2, 0), [("subflow", "fullmesh")], (8, 8)),
+])
+def test_limits_are_raised_and_never_lowered(
+    current: tuple[int, int], flags: list[tuple[str, ...]], raised: tuple[int, int]
+) -> None:
+    assert raise_limits(Limits(*current), flags) == raised
+
+
+def test_limits_go_back_unless_somebody_else_set_them() -> None:
+    assert restore_limits(Limits(5, 5), Limits(5, 5), Limits(2, 0)) == (2, 0)
+    assert restore_limits(Limits(7, 5), Limits(5, 5), Limits(2, 0)) == (7, 0)
+
+
+def test_intruders() -> None:
+    (path,) = make_plan(OURS).paths
+    route = Route("default", "unicast", "10.1.1.1", 2, "10.1.1.2", 0, 77)
+    unreachable = Route("default", "unreachable", "", 1, "", 4294967295, 77)
+    rule = Rule(20002, "10.1.1.2/32", "", "", 20002, None, 77)
+    bound = Rule(20004, "", "", "eth0", 20002, None, 77)
+    fine = TableUse((rule, bound), (route, unreachable))
+    assert find_intruder(path, fine) == ""
+    for stranger in (route._replace(protocol=3), route._replace(device=3),
+                     route._replace(source="10.1.1.9")):
+        assert "route default via 10.1.1.1" in find_intruder(path, TableUse((), (stranger,)))
+    for other in (rule._replace(protocol=0), rule._replace(source="10.1.1.9/32"),
+                  bound._replace(device="eth9")):
+        assert "lookup 20002" in find_intruder(path, TableUse((other,), ()))
+    assert find_intruder(path, TableUse((rule._replace(table=9, protocol=0),), ())) == ""

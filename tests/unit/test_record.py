@@ -1,0 +1,64 @@
+"""The record's text: what is written is read again, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.netlink import Limits
+from mptcp_hooks.plan import Path as UplinkPath
+from mptcp_hooks.record import Installed, LimitsRecord, Stanza, Store
+
+PATH = UplinkPath("eth0:1", "eth0", 2, 4, "10.1.1.2", "", "", False, True, 101, True, False,
+                  ("subflow", "backup"))
+INSTALLED = Installed(PATH, ("ip -4 rule add x", "ip -4 rule add y"), ("ip -4 rule del x",),
+                      "([(1, None)], [])")
+STANZAS = (
+    Stanza(("IFACE=eth0:1", "IF_MPTCP_X=a\nb\\n c\\", "IF_Y=é\udcff"), (INSTALLED, INSTALLED)),
+    Stanza(("IFACE=eth0:1",), ()),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    directory = os.open(tmp_path, os.O_RDONLY)
+    lock = os.open(tmp_path / ".lock", os.O_CREAT | os.O_WRONLY)
+    return Store(directory, lock)
+
+
+def test_what_is_saved_is_loaded(store: Store, tmp_path: Path) -> None:
+    store.save("eth0:1", STANZAS)
+    assert store.load("eth0:1") == STANZAS
+    assert store.list_interfaces() == ["eth0:1"]
+    assert store.list_labels("eth0") == ["eth0:1"]
+    assert store.list_labels("eth") == []
+    store.save("eth0:1", ())
+    assert os.listdir(tmp_path) == [".lock"]
+    assert store.load("eth0:1") == ()
+
+
+def test_limits(store: Store) -> None:
+    limits = LimitsRecord(Limits(2, 0), Limits(3, 3), ("eth0 10.1.1.2", "eth1 fd00::2"))
+    store.save_limits(limits)
+    assert store.load_limits() == limits
+    store.save_limits(limits._replace(owners=()))
+    assert store.load_limits() is None
+
+
+def test_every_truncation_is_noticed(store: Store, tmp_path: Path) -> None:
+    store.save("eth0", STANZAS)
+    whole = (tmp_path / "eth0.paths").read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "eth0.paths").write_bytes(whole[:length])
+        with pytest.raises(Problem, match="damaged: remove it"):
+            store.load("eth0")
+
+
+def test_reading_only_never_writes(tmp_path: Path) -> None:
+    store = Store(os.open(tmp_path, os.O_RDONLY))
+    with pytest.raises(Problem, match="reading only"):
+        store.save("eth0", STANZAS)
+    assert Store(None).load("eth0") == ()

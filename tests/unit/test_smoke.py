@@ -1,1 +1,0 @@
-def test_import(): import mptcp_hooks.work
