@@ -25,7 +25,7 @@ demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
 
 test: $(DEB)
-	$(PYTHON) -m pytest --deb $(DEB)
+	$(PYTHON) -m pytest --deb $(DEB) tests
 
 unit: packages
 	$(PYTHON) -m pytest tests/unit
