@@ -7,7 +7,7 @@ SOURCES = Makefile setup.cfg $(shell find debian hooks man mptcp_hooks templates
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 
 # All of Debian's packages that any target here needs, the lab's programs among them.
-PACKAGES = debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
+PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
 	python3 python3-jinja2 python3-netifaces python3-pytest procps util-linux
 
 .PHONY: help demo test unit lint deb install clean packages
