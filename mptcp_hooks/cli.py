@@ -23,7 +23,7 @@ def run_mptcp_up() -> int:
     """Exit status of mptcp_up(8): 0 done, 1 a command failed, 2 wrong usage or value."""
     options = _read_arguments("mptcp_up", "Give interfaces a table, rules and an MPTCP endpoint.",
                               "every interface on record, or that ifupdown has up")
-    return _run("mptcp_up", options, lambda store: prepare_up(store, _find_events(store, options)))
+    return _run("mptcp_up", options, lambda store: _prepare_up(store, options))
 
 
 def run_mptcp_down() -> int:
@@ -89,19 +89,29 @@ def _do_work(reporter: Reporter, store: Store, work: Work, verbose: bool) -> lis
     return carry_out(store, work)
 
 
-def _find_events(store: Store, options: Namespace) -> list[Event]:
-    if options.all:
-        return _list_all_events(store)
-    return [event for iface in options.interfaces for event in _list_events(iface)]
+def _prepare_up(store: Store, options: Namespace) -> Work:
+    """The work for all interfaces meant; one whose stanza is wrong does not cost the others."""
+    events: list[Event] = []
+    problems: list[Problem] = []
+    recorded = store.list_interfaces() if options.all else []
+    for iface in _list_interfaces(recorded) if options.all else options.interfaces:
+        try:
+            # What is on record is brought back as it was told; ifquery asks the file.
+            events += (_recall_events(store, iface) if iface in recorded
+                       else _list_events(iface))
+        except Problem as problem:
+            problems.append(problem)
+    work = prepare_up(store, events)
+    return work._replace(problems=(*problems, *work.problems))
 
 
-def _list_all_events(store: Store) -> list[Event]:
-    """What is on record as it was told; of the rest that ifupdown has up, its stanzas."""
-    recorded = store.list_interfaces()
-    events = [recall_event(stanza.told) for iface in recorded for stanza in store.load(iface)]
+def _list_interfaces(recorded: list[str]) -> list[str]:
     others = system.list_up_interfaces() if system.has_ifupdown() else []
-    return events + [event for iface in others if iface not in recorded
-                     for event in _list_events(iface)]
+    return [*recorded, *(iface for iface in others if iface not in recorded)]
+
+
+def _recall_events(store: Store, iface: str) -> list[Event]:
+    return [recall_event(stanza.told) for stanza in store.load(iface)]
 
 
 def _list_events(iface: str) -> list[Event]:

@@ -80,6 +80,18 @@ iface eth1 inet static
     assert lab.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 
+def test_the_hooks_speak_in_syslog_too(link: Lab) -> None:
+    listen = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); "
+              "s.bind('/dev/log'); print('ready', flush=True); print(s.recv(999).decode())")
+    link.client.run("sh", "-ec", "mkdir /run/up /run/work; mount -t overlay overlay "
+                    "-o lowerdir=/dev,upperdir=/run/up,workdir=/run/work /dev")
+    log = link.client.start("/usr/bin/python3", "-c", listen)
+    assert log.stdout is not None and log.stdout.readline() == "ready\n"
+    said = up(link, IF_MPTCP="maybe")
+    assert log.communicate(timeout=20)[0].split("mptcp_up: ")[1].strip() == said.split(
+        "mptcp_up: ")[1].strip()
+
+
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
         "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "

@@ -151,6 +151,27 @@ def test_help_and_version(lab: Lab) -> None:
         assert "--dry-run, --no-act" in lab.client.run(program, "--help")
 
 
+def test_one_wrong_interface_does_not_cost_the_others(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    full = lab.snapshot()
+    lab.client.run("mptcp_down", "eth0", "eth1")
+    lab.set_interfaces(TWO_UPLINKS.replace("gateway 10.1.1.1", "gateway 10.1.1"))
+    done = lab.client.try_run("mptcp_up", "eth0", "eth1", "nosuch0")
+    assert done.returncode == 2
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["eth0", "nosuch0"]
+    assert lab.endpoints() == ["10.1.2.2 eth1 subflow"]
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.client.run("mptcp_up", "eth0")
+    assert lab.snapshot() == full
+    lab.write("/run/mptcp-hooks/eth0.paths", "nonsense")
+    lab.client.ip("rule del from 10.1.2.2 pref 20002")
+    done = lab.client.try_run("mptcp_up", "--all")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "eth0.paths is damaged" in done.stderr
+    assert lab.snapshot() == full
+
+
 def test_without_root_it_says_so(lab: Lab) -> None:
     for program in ("mptcp_up", "mptcp_down"):
         done = lab.client.try_run(*NOBODY, program, "eth0")
