@@ -10,11 +10,12 @@ LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
 	python3 python3-jinja2 python3-netifaces python3-pytest procps util-linux
 
-.PHONY: help demo test unit lint deb install clean packages
+.PHONY: help demo test bench unit lint deb install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
 	@echo 'make test     unit tests, then the lab: real kernel, ifup, transfers (root)'
+	@echo 'make bench    the hooks against their peers, in ratios (root)'
 	@echo 'make unit     the unit tests alone (no root)'
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
@@ -26,6 +27,9 @@ demo: $(DEB)
 
 test: $(DEB)
 	$(PYTHON) -m pytest --deb $(DEB) tests
+
+bench: $(DEB)
+	@$(PYTHON) -m tests.bench.bench $(DEB)
 
 unit: packages
 	$(PYTHON) -m pytest tests/unit

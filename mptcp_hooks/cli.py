@@ -10,7 +10,7 @@ from mptcp_hooks import __version__, system
 from mptcp_hooks.engine import carry_out
 from mptcp_hooks.errors import FAILED, USAGE, Problem
 from mptcp_hooks.event import Event, check_name, read_event, recall_event
-from mptcp_hooks.record import Store, open_for_reading, open_for_writing
+from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import Reporter
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Work, prepare_down, prepare_up
@@ -58,12 +58,12 @@ def _run(program: str, options: Namespace, prepare: Callable[[Store], Work]) -> 
         for iface in options.interfaces:
             check_name(iface)
         if options.dry_run:
-            with open_for_reading() as store:
+            with open_store(lock=False) as store:
                 problems = _print_work(reporter, prepare(store))
         else:
             if os.geteuid() != 0:
                 raise Problem("must be root (try --dry-run)")
-            with open_for_writing() as store:
+            with open_store(lock=True) as store:
                 problems = _do_work(reporter, store, prepare(store), options.verbose)
     except Problem as refusal:
         problems = [refusal]

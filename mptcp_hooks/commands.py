@@ -7,9 +7,11 @@ runs is the same.
 
 from __future__ import annotations
 
-import os
+from posix import listdir, stat
 
+from mptcp_hooks import __version__
 from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.kept import note_commands, recall_commands
 from mptcp_hooks.netlink import Endpoint, Limits
 from mptcp_hooks.numbering import PREFERENCES, PROTOCOL
 from mptcp_hooks.plan import Path, owns_endpoint
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_PACKAGED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "templates")
+_PACKAGED = __file__.rsplit("/", 2)[0] + "/templates"
+_LIMITS_LABEL = ".limits"
+_identities: list[tuple[str, int, int, int, int]] = []
 FOLDERS = ("/etc/mptcp-hooks/templates", _PACKAGED)
 
 _CHARACTERS = frozenset(
@@ -35,20 +39,20 @@ _VERBS = {
 
 
 def build_up(path: Path) -> tuple[str, ...]:
-    return _build("up.j2", paths=(_Shown(path),), limits=None)
+    return _build("up.j2", path, None)
 
 
 def build_down(path: Path) -> tuple[str, ...]:
     """The lines that undo build_up, with a stand-in for the endpoint's id (see bind_ids)."""
-    return _build("down.j2", paths=(_Shown(path),), limits=None)
+    return _build("down.j2", path, None)
 
 
 def build_raise(limits: Limits) -> tuple[str, ...]:
-    return _build("up.j2", paths=(), limits=limits)
+    return _build("up.j2", None, limits)
 
 
 def build_restore(limits: Limits) -> tuple[str, ...]:
-    return _build("down.j2", paths=(), limits=limits)
+    return _build("down.j2", None, limits)
 
 
 def bind_ids(
@@ -100,13 +104,47 @@ def _stand_in(path: Path) -> str:
     return f"@{path.address}"
 
 
-def _build(name: str, **variables: Any) -> tuple[str, ...]:
+def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
+    """The set as it was kept, or rendered: equal keys mean equal sets."""
+    label = path.iface if path else _LIMITS_LABEL
+    key = repr((__version__, name, _read_identities(), path and tuple(path),
+                limits and tuple(limits), PREFERENCES, PROTOCOL))
+    kept = recall_commands(label, key)
+    if kept is not None:
+        return kept
+    lines = _render(name, path, limits)
+    note_commands(label, key, lines)
+    return lines
+
+
+def _render(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
     from mptcp_hooks.render import render_template
 
-    numbered = render_template(
-        name, FOLDERS, {**variables, "pref": PREFERENCES, "protocol": PROTOCOL}
-    )
+    numbered = render_template(name, FOLDERS, {
+        "paths": (_Shown(path),) if path else (),
+        "limits": limits,
+        "pref": PREFERENCES,
+        "protocol": PROTOCOL,
+    })
     return tuple(_check(line, f"{name}:{number}") for number, line in numbered)
+
+
+def _read_identities() -> list[tuple[str, int, int, int, int]]:
+    """What tells a template from its next version, of all files a template may include."""
+    if not _identities:
+        for folder in FOLDERS:
+            for name in _list_files(folder):
+                held = stat(f"{folder}/{name}")
+                _identities.append((f"{folder}/{name}", held.st_ino, held.st_size,
+                                    held.st_mtime_ns, held.st_ctime_ns))
+    return _identities
+
+
+def _list_files(folder: str) -> list[str]:
+    try:
+        return sorted(listdir(folder))
+    except FileNotFoundError:
+        return []
 
 
 def _check(line: str, place: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from mptcp_hooks import commands, plan, runner, system
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.kept import keep_commands
 from mptcp_hooks.netlink import PathManager
 from mptcp_hooks.record import Installed, Stanza, Store
 from mptcp_hooks.runner import Failure
+from mptcp_hooks.system import RuleReader
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Change, LimitsChange, Work, forget_endpoint
 
@@ -50,25 +52,26 @@ def carry_out(store: Store, work: Work) -> list[Problem]:
     if work.limits.after is None:
         _save_limits(store, work.limits)
     _save_outcomes(store, work, outcomes)
+    keep_commands()
     return problems
 
 
 def _make_changes(work: Work, outcomes: Outcomes) -> list[Problem]:
     sets = [change.lines for change in work.changes]
     failures = runner.apply_sets([work.limits.raising, *sets])
-    manager = system.read_path_manager()
+    manager, rules = system.read_path_manager(), system.RuleReader()
     problems = [_tell("", failure) for failure in failures if failure.place == 0]
     for place, change in enumerate(work.changes, start=1):
         path = change.after.path
         mine = [failure for failure in failures if failure.place == place]
-        outcomes[path] = _settle(change, mine, manager)
+        outcomes[path] = _settle(change, mine, manager, rules)
         # The first word is enough: a failed line often fails those after it.
         problems += [_tell(path.iface, failure) for failure in mine[:1]]
     return problems
 
 
 def _settle(
-    change: Change, failures: list[Failure], manager: PathManager
+    change: Change, failures: list[Failure], manager: PathManager, rules: RuleReader
 ) -> Installed | None:
     """What stands of a path after its lines ran: all, its routing alone, or what was before."""
     if any(not commands.is_mptcp(failure.line) for failure in failures):
@@ -76,7 +79,7 @@ def _settle(
         return change.before
     made = forget_endpoint(change.after) if failures else change.after
     path = made.path
-    use = system.read_table_use(path.family, path.address, path.device, path.table)
+    use = system.read_table_use(path.family, path.address, path.device, path.table, rules)
     return made._replace(kernel=plan.describe_kernel(path, use, manager.endpoints or ()))
 
 

@@ -1,24 +1,27 @@
 """What ifupdown starts: an environment comes in, and the exit status is 0 whatever happens.
 
 A hook that fails makes ifup fail and forget the interface, so nothing may leave
-here as an error; interfaces(5).
+here as an error; interfaces(5). Most calls are about interfaces that are not
+ours: what they need is imported first, and the rest only after it is known to
+be needed (docs/performance.md).
 """
 
 from __future__ import annotations
 
-import os
+import posix
 
-from mptcp_hooks.engine import carry_out
+from mptcp_hooks import folder
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import read_event
-from mptcp_hooks.record import Store, open_for_writing
+from mptcp_hooks.event import Event, read_event
 from mptcp_hooks.report import Reporter
-from mptcp_hooks.system import wait_for_duplicate_check
+from mptcp_hooks.settings import read_settings
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Work, prepare_down, prepare_farewell, prepare_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mptcp_hooks.record import Store
+    from mptcp_hooks.work import Work
 
 
 def run_if_up() -> None:
@@ -36,34 +39,63 @@ def run_if_post_down() -> None:
     _guard(Reporter("mptcp_down", log=True), _bring_down)
 
 
-def _bring_up(reporter: Reporter) -> None:
-    event = read_event(os.environ)
-    if event is None:
+def _bring_up(reporter: Reporter, environment: dict[str, str]) -> None:
+    event = read_event(environment)
+    if event is None or _is_nobodys(event, environment):
         return
+    from mptcp_hooks.system import wait_for_duplicate_check
+    from mptcp_hooks.work import prepare_up
+
     events = [event]
     wait_for_duplicate_check(event.device, event.addresses)
-    _work(reporter, lambda store: prepare_up(store, events))
+    _work(reporter, environment, lambda store: prepare_up(store, events))
 
 
-def _say_farewell(reporter: Reporter) -> None:
-    leaving = _read_leaving()
-    _work(reporter, lambda store: prepare_farewell(store, leaving))
+def _say_farewell(reporter: Reporter, environment: dict[str, str]) -> None:
+    leaving = _read_leaving(environment)
+    if leaving:
+        from mptcp_hooks.work import prepare_farewell
+
+        _work(reporter, environment, lambda store: prepare_farewell(store, leaving))
 
 
-def _bring_down(reporter: Reporter) -> None:
-    leaving = _read_leaving()
-    _work(reporter, lambda store: prepare_down(store, leaving))
+def _bring_down(reporter: Reporter, environment: dict[str, str]) -> None:
+    leaving = _read_leaving(environment)
+    if leaving:
+        from mptcp_hooks.work import prepare_down
+
+        _work(reporter, environment, lambda store: prepare_down(store, leaving))
 
 
-def _read_leaving() -> list[str]:
-    """The interface alone: the stanza's values may have been edited since the way up."""
-    event = read_event({"IFACE": os.environ.get("IFACE", "")})
-    return [event.iface] if event else []
+def _is_nobodys(event: Event, environment: dict[str, str]) -> bool:
+    """Whether the interface is to be left alone, and nothing of it is on record or to be said."""
+    return not (_is_verbose(environment) or read_settings(event).wanted
+                or _is_on_record(event.iface))
 
 
-def _work(reporter: Reporter, prepare: Callable[[Store], Work]) -> None:
-    verbose = os.environ.get("VERBOSITY") == "1"
-    with open_for_writing() as store:
+def _read_leaving(environment: dict[str, str]) -> list[str]:
+    """The interface, if it is on record; the stanza may have been edited since the way up."""
+    event = read_event({"IFACE": environment.get("IFACE", "")})
+    return [event.iface] if event and _is_on_record(event.iface) else []
+
+
+def _is_on_record(iface: str) -> bool:
+    return folder.exists(folder.RECORD, iface + folder.PATHS_SUFFIX)
+
+
+def _is_verbose(environment: dict[str, str]) -> bool:
+    """Whether `ifup -v` runs the hook."""
+    return environment.get("VERBOSITY") == "1"
+
+
+def _work(
+    reporter: Reporter, environment: dict[str, str], prepare: Callable[[Store], Work]
+) -> None:
+    from mptcp_hooks.engine import carry_out
+    from mptcp_hooks.record import open_store
+
+    verbose = _is_verbose(environment)
+    with open_store(lock=True) as store:
         work = prepare(store)
         for line in work.list_lines() if verbose else ():
             reporter.show(line)
@@ -73,9 +105,12 @@ def _work(reporter: Reporter, prepare: Callable[[Store], Work]) -> None:
             reporter.say(str(problem))
 
 
-def _guard(reporter: Reporter, act: Callable[[Reporter], None]) -> None:
+def _guard(reporter: Reporter, act: Callable[[Reporter, dict[str, str]], None]) -> None:
+    environment = {name.decode("utf-8", "surrogateescape"):
+                   value.decode("utf-8", "surrogateescape")
+                   for name, value in posix.environ.items()}
     try:
-        act(reporter)
+        act(reporter, environment)
     except Problem as problem:
         reporter.say(f"{problem}")
     except Exception as error:  # noqa: BLE001 (an error of ours must not cost anyone an ifup)
@@ -83,6 +118,5 @@ def _guard(reporter: Reporter, act: Callable[[Reporter], None]) -> None:
         while trace and trace.tb_next:
             trace = trace.tb_next
         place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-        iface = os.environ.get("IFACE", "?")
-        reporter.say(f"{iface}: unexpected {type(error).__name__} at {place}: {error} "
-                     "(please report it)")
+        reporter.say(f"{environment.get('IFACE', '?')}: unexpected {type(error).__name__} "
+                     f"at {place}: {error} (please report it)")

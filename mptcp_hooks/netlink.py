@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6, SOCK_RAW, socket
 from errno import ENOENT, EPERM
-from os import strerror
+from posix import strerror
 from struct import Struct
 from sys import byteorder
 
@@ -81,15 +81,19 @@ class Limits(NamedTuple):
     add_addr_accepted: int
 
 
-def read_rules(family: int, about: tuple[bytes, ...]) -> list[Rule]:
-    """The rules of a family whose message holds one of the byte strings `about`.
+def dump_rules(family: int) -> list[bytes]:
+    """All rules of a family, as the kernel's messages; find_rules reads them."""
+    request = _RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    with _Conversation(_NETLINK_ROUTE) as kernel:
+        return list(kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP))
+
+
+def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
+    """The rules whose message holds one of the byte strings `about`.
 
     A machine with many uplinks has hundreds of rules: looking for bytes first
     leaves only the few to parse that name the table, address or device in question.
     """
-    request = _RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
-    with _Conversation(_NETLINK_ROUTE) as kernel:
-        messages = list(kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP))
     return [_parse_rule(message) for message in messages
             if any(wanted in message for wanted in about)]
 

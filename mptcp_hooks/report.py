@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import syslog
 
 
 class Reporter:
@@ -14,13 +13,14 @@ class Reporter:
         self._log = log
 
     def say(self, text: str) -> None:
-        line = f"{self._program}: {text}"
         try:
-            print(line, file=sys.stderr, flush=True)
+            print(f"{self._program}: {text}", file=sys.stderr, flush=True)
         except OSError:
             # ifup's terminal went away; the log still has it.
             self._log = True
         if self._log:
+            import syslog
+
             syslog.openlog(self._program, 0, syslog.LOG_DAEMON)
             syslog.syslog(syslog.LOG_WARNING, text)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from _socket import AF_INET, AF_INET6, if_nametoindex, inet_pton
+from posix import X_OK, access
 from time import monotonic, sleep
 
 from mptcp_hooks import address, netlink
@@ -47,8 +47,13 @@ class TableUse(NamedTuple):
     routes: tuple[Route, ...]
 
 
-def read_host(iface: str, families: tuple[int, ...], stated: tuple[Stated, ...]) -> Host:
-    """The device of `iface` with the addresses stated, or else those it has."""
+def read_host(
+    iface: str, families: tuple[int, ...], stated: tuple[Stated, ...], gateway: bool
+) -> Host:
+    """The device of `iface` with the addresses stated, or else those it has.
+
+    `gateway` is whether main's default routes are asked for.
+    """
     device = iface.partition(":")[0]
     ifindex = find_ifindex(device)
     return Host(
@@ -56,7 +61,7 @@ def read_host(iface: str, families: tuple[int, ...], stated: tuple[Stated, ...])
         ifindex=ifindex,
         addresses=stated or tuple(list_addresses(iface, families)),
         adjectives=_read_adjectives(ifindex) if 6 in families else (),
-        main_gateways=tuple(_read_main_gateways(ifindex, families)) if ifindex else (),
+        main_gateways=tuple(_read_main_gateways(ifindex, families)) if gateway else (),
     )
 
 
@@ -103,13 +108,26 @@ def wait_for_duplicate_check(device: str, addresses: tuple[Stated, ...]) -> None
         sleep(0.05)
 
 
-def read_table_use(family: int, own: str, device: str, table: int) -> TableUse:
+class RuleReader:
+    """All rules of the machine as they were at the first question, one read a family."""
+
+    def __init__(self) -> None:
+        self._dumps: dict[int, list[bytes]] = {}
+
+    def find(self, family: int, about: tuple[bytes, ...]) -> tuple[Rule, ...]:
+        if family not in self._dumps:
+            self._dumps[family] = netlink.dump_rules(family)
+        return tuple(netlink.find_rules(self._dumps[family], about))
+
+
+def read_table_use(
+    family: int, own: str, device: str, table: int, rules: RuleReader
+) -> TableUse:
     """The routes of a table, and the rules that name it, the address or the device."""
     packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
     about = (netlink.table_attribute(table), netlink.source_attribute(packed),
              netlink.device_attribute(device))
-    return TableUse(tuple(netlink.read_rules(family, about)),
-                    tuple(netlink.read_routes(family, table)))
+    return TableUse(rules.find(family, about), tuple(netlink.read_routes(family, table)))
 
 
 def read_path_manager() -> PathManager:
@@ -147,7 +165,7 @@ def list_up_interfaces() -> list[str]:
 
 
 def has_ifupdown() -> bool:
-    return any(os.access(f"{directory}/ifquery", os.X_OK) for directory in ("/usr/sbin", "/sbin"))
+    return any(access(f"{directory}/ifquery", X_OK) for directory in ("/usr/sbin", "/sbin"))
 
 
 def _find_logical(iface: str) -> str:

@@ -99,6 +99,7 @@ class _Draft:
         self.problems: list[Problem] = []
         self._store = store
         self._manager = system.read_path_manager()
+        self._rules = system.RuleReader()
         self._on_file: Records = {}
         self._records: Records = {}
         self._undo: list[str] = []
@@ -169,17 +170,21 @@ class _Draft:
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed]
     ) -> tuple[Path, ...]:
-        host = system.read_host(event.iface, event.families, event.addresses)
+        stated = event.addresses and all(one.gateway for one in event.addresses)
+        host = system.read_host(event.iface, event.families, event.addresses,
+                                gateway=not (settings.gateway or stated))
         if not host.ifindex and not event.addresses:
             raise Problem(f"{event.iface}: no such interface")
         if not host.ifindex:
             self._warnings.append(f"{event.iface}: no such interface here: its table number "
                                   "will be 20000 + its ifindex")
         previous = tuple(installed.path for installed in old)
-        labels = {*self._store.list_labels(host.device), *self._records}
+        labels = {*self._store.list_labels(host.device),
+                  *(iface for iface in self._records
+                    if iface.partition(":")[0] == host.device)}
         others = tuple(one.path for label in sorted(labels)
                        for stanza in self._recorded(label) for one in stanza.paths
-                       if one.path.device == host.device and one not in old)
+                       if one not in old)
         staying = {stated.address for stated in host.addresses}
         leaving = (path for path in previous if path.address not in staying)
         manager = plan.without_endpoints(self._manager, leaving)
@@ -191,7 +196,8 @@ class _Draft:
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         same = [one for one in old if one.path.address == path.address]
         before = same[-1] if same else None
-        use = system.read_table_use(path.family, path.address, path.device, path.table)
+        use = system.read_table_use(path.family, path.address, path.device, path.table,
+                                    self._rules)
         if (path.family, path.table) not in {(one.path.family, one.path.table) for one in old}:
             _refuse_intruder(path, use)
         after = Installed(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.folder import open_folder
 from mptcp_hooks.netlink import Limits
 from mptcp_hooks.plan import Path as UplinkPath
 from mptcp_hooks.record import Installed, LimitsRecord, Stanza, Store
@@ -24,9 +25,7 @@ STANZAS = (
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    directory = os.open(tmp_path, os.O_RDONLY)
-    lock = os.open(tmp_path / ".lock", os.O_CREAT | os.O_WRONLY)
-    return Store(directory, lock)
+    return Store(open_folder(str(tmp_path), lock=True))
 
 
 def test_what_is_saved_is_loaded(store: Store, tmp_path: Path) -> None:
@@ -58,7 +57,7 @@ def test_every_truncation_is_noticed(store: Store, tmp_path: Path) -> None:
 
 
 def test_reading_only_never_writes(tmp_path: Path) -> None:
-    store = Store(os.open(tmp_path, os.O_RDONLY))
+    store = Store(open_folder(str(tmp_path), lock=False))
     with pytest.raises(Problem, match="reading only"):
         store.save("eth0", STANZAS)
-    assert Store(None).load("eth0") == ()
+    assert Store(open_folder(str(tmp_path / "none"), lock=False)).load("eth0") == ()
