@@ -7,13 +7,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from mptcp_hooks import __version__, system
+from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
 from mptcp_hooks.errors import FAILED, USAGE, Problem
 from mptcp_hooks.event import Event, check_name, read_event, recall_event
 from mptcp_hooks.record import Store, open_store
-from mptcp_hooks.report import Reporter
+from mptcp_hooks.report import say, show_command
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Work, prepare_down, prepare_up
+from mptcp_hooks.work import Work, prepare_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,39 +54,38 @@ def _read_arguments(program: str, purpose: str, everything: str) -> Namespace:
 
 
 def _run(program: str, options: Namespace, prepare: Callable[[Store], Work]) -> int:
-    reporter = Reporter(program, log=False)
     try:
         for iface in options.interfaces:
             check_name(iface)
         if options.dry_run:
             with open_store(lock=False) as store:
-                problems = _print_work(reporter, prepare(store))
+                problems = _print_work(program, prepare(store))
         else:
             if os.geteuid() != 0:
                 raise Problem("must be root (try --dry-run)")
             with open_store(lock=True) as store:
-                problems = _do_work(reporter, store, prepare(store), options.verbose)
+                problems = _do_work(program, store, prepare(store), options.verbose)
     except Problem as refusal:
         problems = [refusal]
     for problem in problems:
-        reporter.say(f"{problem}")
+        say(program, str(problem))
     return max((problem.status for problem in problems), default=0)
 
 
-def _print_work(reporter: Reporter, work: Work) -> list[Problem]:
+def _print_work(program: str, work: Work) -> list[Problem]:
     """The dry run: what `sh` can read, and on stderr what a person should know of it."""
     for line in work.list_lines():
         print(line)
     for text in (*work.warnings, *work.remarks):
-        reporter.say(text)
+        say(program, text)
     return list(work.problems)
 
 
-def _do_work(reporter: Reporter, store: Store, work: Work, verbose: bool) -> list[Problem]:
+def _do_work(program: str, store: Store, work: Work, verbose: bool) -> list[Problem]:
     for line in work.list_lines() if verbose else ():
-        reporter.show(line)
+        show_command(line)
     for text in (*work.warnings, *(work.remarks if verbose else ())):
-        reporter.say(text)
+        say(program, text)
     return carry_out(store, work)
 
 

@@ -122,7 +122,9 @@ def open_folder(path: str, lock: bool) -> Folder:
 
 
 def exists(path: str, name: str) -> bool:
-    """Whether there is anything by that name, whatever it is."""
+    """Whether there is anything by that name in a folder, whatever it is."""
+    if "/" in name:
+        return False
     try:
         posix.lstat(f"{path}/{name}")
     except FileNotFoundError:

@@ -12,111 +12,141 @@ import posix
 
 from mptcp_hooks import folder
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import Event, read_event
-from mptcp_hooks.report import Reporter
-from mptcp_hooks.settings import read_settings
-from mptcp_hooks.value import TYPE_CHECKING
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mptcp_hooks.event import Event
     from mptcp_hooks.record import Store
     from mptcp_hooks.work import Work
+
+    Environment = dict[str, str]
 
 
 def run_if_up() -> None:
     """if-up.d: the interface has its addresses."""
-    _guard(Reporter("mptcp_up", log=True), _bring_up)
+    _guard("mptcp_up", _bring_up)
 
 
 def run_if_down() -> None:
     """if-down.d: it is about to lose them; a transfer moves on while the link still carries."""
-    _guard(Reporter("mptcp_down", log=True), _say_farewell)
+    _guard("mptcp_down", _say_farewell)
 
 
 def run_if_post_down() -> None:
     """if-post-down.d: they are gone."""
-    _guard(Reporter("mptcp_down", log=True), _bring_down)
+    _guard("mptcp_down", _bring_down)
 
 
-def _bring_up(reporter: Reporter, environment: dict[str, str]) -> None:
+def _bring_up(program: str, environment: Environment) -> None:
+    from mptcp_hooks.event import read_event
+
     event = read_event(environment)
     if event is None or _is_nobodys(event, environment):
         return
-    from mptcp_hooks.system import wait_for_duplicate_check
-    from mptcp_hooks.work import prepare_up
-
     events = [event]
+    _start_ahead(event)
+    from mptcp_hooks.draft import prepare_up
+    from mptcp_hooks.system import wait_for_duplicate_check
+
     wait_for_duplicate_check(event.device, event.addresses)
-    _work(reporter, environment, lambda store: prepare_up(store, events))
+    _work(program, environment, lambda store: prepare_up(store, events))
 
 
-def _say_farewell(reporter: Reporter, environment: dict[str, str]) -> None:
-    leaving = _read_leaving(environment)
-    if leaving:
+def _say_farewell(program: str, environment: Environment) -> None:
+    iface = environment.get("IFACE", "")
+    if _is_on_record(iface):
         from mptcp_hooks.work import prepare_farewell
 
-        _work(reporter, environment, lambda store: prepare_farewell(store, leaving))
+        _work(program, environment, lambda store: prepare_farewell(store, [iface]))
 
 
-def _bring_down(reporter: Reporter, environment: dict[str, str]) -> None:
-    leaving = _read_leaving(environment)
-    if leaving:
+def _bring_down(program: str, environment: Environment) -> None:
+    """The stanza may have been edited since the way up: the interface's name is all we take."""
+    iface = environment.get("IFACE", "")
+    if _is_on_record(iface):
+        from mptcp_hooks.process import start_batch_ahead
+
+        # Few interfaces have nothing of IPv4; for those it ends with nothing done.
+        start_batch_ahead("-4", force=True)
         from mptcp_hooks.work import prepare_down
 
-        _work(reporter, environment, lambda store: prepare_down(store, leaving))
+        _work(program, environment, lambda store: prepare_down(store, [iface]))
 
 
-def _is_nobodys(event: Event, environment: dict[str, str]) -> bool:
+def _is_nobodys(event: Event, environment: Environment) -> bool:
     """Whether the interface is to be left alone, and nothing of it is on record or to be said."""
+    from mptcp_hooks.settings import read_settings
+
     return not (_is_verbose(environment) or read_settings(event).wanted
                 or _is_on_record(event.iface))
 
 
-def _read_leaving(environment: dict[str, str]) -> list[str]:
-    """The interface, if it is on record; the stanza may have been edited since the way up."""
-    event = read_event({"IFACE": environment.get("IFACE", "")})
-    return [event.iface] if event and _is_on_record(event.iface) else []
+def _start_ahead(event: Event) -> None:
+    """Let `ip` load while we plan, where it will surely be needed: an interface that is new."""
+    families = {stated.family for stated in event.addresses if stated.gateway}
+    if len(families) == 1 and not _is_on_record(event.iface):
+        from mptcp_hooks.process import start_batch_ahead
+
+        start_batch_ahead(f"-{families.pop()}", force=False)
 
 
 def _is_on_record(iface: str) -> bool:
     return folder.exists(folder.RECORD, iface + folder.PATHS_SUFFIX)
 
 
-def _is_verbose(environment: dict[str, str]) -> bool:
+def _is_verbose(environment: Environment) -> bool:
     """Whether `ifup -v` runs the hook."""
     return environment.get("VERBOSITY") == "1"
 
 
-def _work(
-    reporter: Reporter, environment: dict[str, str], prepare: Callable[[Store], Work]
-) -> None:
+def _work(program: str, environment: Environment, prepare: Callable[[Store], Work]) -> None:
     from mptcp_hooks.engine import carry_out
+    from mptcp_hooks.process import dismiss_ahead
     from mptcp_hooks.record import open_store
 
+    try:
+        with open_store(lock=True) as store:
+            work = prepare(store)
+            _announce(program, environment, work)
+            problems = carry_out(store, work)
+    finally:
+        dismiss_ahead()
+    for problem in problems:
+        _say(program, str(problem))
+
+
+def _announce(program: str, environment: Environment, work: Work) -> None:
     verbose = _is_verbose(environment)
-    with open_store(lock=True) as store:
-        work = prepare(store)
-        for line in work.list_lines() if verbose else ():
-            reporter.show(line)
-        for text in (*work.warnings, *(work.remarks if verbose else ())):
-            reporter.say(text)
-        for problem in carry_out(store, work):
-            reporter.say(str(problem))
+    if verbose:
+        from mptcp_hooks.report import show_command
+
+        for line in work.list_lines():
+            show_command(line)
+    for text in (*work.warnings, *(work.remarks if verbose else ())):
+        _say(program, text)
 
 
-def _guard(reporter: Reporter, act: Callable[[Reporter, dict[str, str]], None]) -> None:
+def _say(program: str, text: str) -> None:
+    from mptcp_hooks.report import say_and_log
+
+    say_and_log(program, text)
+
+
+def _guard(program: str, act: Callable[[str, Environment], None]) -> None:
     environment = {name.decode("utf-8", "surrogateescape"):
                    value.decode("utf-8", "surrogateescape")
                    for name, value in posix.environ.items()}
     try:
-        act(reporter, environment)
+        act(program, environment)
     except Problem as problem:
-        reporter.say(f"{problem}")
+        _say(program, str(problem))
     except Exception as error:  # noqa: BLE001 (an error of ours must not cost anyone an ifup)
         trace = error.__traceback__
         while trace and trace.tb_next:
             trace = trace.tb_next
         place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-        reporter.say(f"{environment.get('IFACE', '?')}: unexpected {type(error).__name__} "
-                     f"at {place}: {error} (please report it)")
+        _say(program, f"{environment.get('IFACE', '?')}: unexpected {type(error).__name__} "
+                      f"at {place}: {error} (please report it)")

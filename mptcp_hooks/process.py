@@ -1,7 +1,8 @@
-"""Starts a program and waits for it: no shell, nothing inherited, no pipe that can fill.
+"""Starts programs and waits for them: no shell, nothing inherited, no pipe that can fill.
 
-subprocess would cost the hook 8 ms to import, `os` 1 ms; posix_spawn with memory files as
-the standard streams does what is needed of it.
+subprocess would cost the hook 8 ms to import, `os` 1 ms; posix_spawn, a pipe in
+and memory files out do what is needed of it. `ip -batch` can be started ahead:
+it loads while the hook still plans, and waits for its lines.
 """
 
 from __future__ import annotations
@@ -17,34 +18,75 @@ _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES), "LC_ALL": "C"}
 
 
 class Outcome(NamedTuple):
+    """How a program ended: its exit status (negative for a signal) and what it said."""
+
     status: int
     output: str
     errors: str
 
 
+class _Started(NamedTuple):
+    """A running program: the descriptors of its input and of the files it writes to."""
+
+    child: int
+    input: int
+    output: int
+    errors: int
+
+
+_ahead: dict[tuple[str, ...], _Started] = {}
+
+
 def run_program(program: str, arguments: tuple[str, ...], text: str = "") -> Outcome:
     """Run `program` with `text` as its standard input; Problem where it cannot be started."""
-    streams = [posix.memfd_create(name) for name in ("input", "output", "errors")]
+    call = (program, *arguments)
+    return _finish(_ahead.pop(call) if call in _ahead else _start(call), text)
+
+
+def run_batch(option: str, force: bool, text: str) -> Outcome:
+    """Run lines through `ip -batch`; `option` is -4, -6 or nothing."""
+    return run_program("ip", _batch_arguments(option, force), text)
+
+
+def start_batch_ahead(option: str, force: bool) -> None:
+    """Start the `ip -batch` that the next run_batch with the same options will use."""
+    call = ("ip", *_batch_arguments(option, force))
+    _ahead[call] = _start(call)
+
+
+def dismiss_ahead() -> None:
+    """End what was started ahead and not needed: without lines it does nothing."""
+    while _ahead:
+        _, started = _ahead.popitem()
+        _finish(started, "")
+
+
+def _batch_arguments(option: str, force: bool) -> tuple[str, ...]:
+    return (*filter(None, [option, "-force" if force else ""]), "-batch", "-")
+
+
+def _start(call: tuple[str, ...]) -> _Started:
+    reading, writing = posix.pipe()
+    output, errors = posix.memfd_create("output"), posix.memfd_create("errors")
     try:
-        posix.write(streams[0], text.encode())
-        posix.lseek(streams[0], 0, 0)
-        child = posix.posix_spawn(
-            _find(program),
-            (program, *arguments),
-            _ENVIRONMENT,
-            file_actions=[(posix.POSIX_SPAWN_DUP2, stream, number)
-                          for number, stream in enumerate(streams)],
-        )
-        _, status = posix.waitpid(child, 0)
-        return Outcome(_exit_status(status), _read(streams[1]), _read(streams[2]))
+        child = posix.posix_spawn(_find(call[0]), call, _ENVIRONMENT, file_actions=[
+            (posix.POSIX_SPAWN_DUP2, stream, number)
+            for number, stream in enumerate((reading, output, errors))])
     finally:
-        for stream in streams:
-            posix.close(stream)
+        posix.close(reading)
+    return _Started(child, writing, output, errors)
 
 
-def _exit_status(status: int) -> int:
-    """What os.waitstatus_to_exitcode says: negative for a signal."""
-    return posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else -posix.WTERMSIG(status)
+def _finish(started: _Started, text: str) -> Outcome:
+    try:
+        with open(started.input, "w", encoding="utf-8") as pipe:
+            pipe.write(text)
+    except BrokenPipeError:
+        # It ended before it read all; its status and words say why.
+        pass
+    _, status = posix.waitpid(started.child, 0)
+    return Outcome(posix.waitstatus_to_exitcode(status), _read(started.output),
+                   _read(started.errors))
 
 
 def _find(program: str) -> str:
@@ -56,5 +98,8 @@ def _find(program: str) -> str:
 
 
 def _read(stream: int) -> str:
-    size = posix.fstat(stream).st_size
-    return posix.pread(stream, size, 0).decode(errors="replace")
+    try:
+        size = posix.fstat(stream).st_size
+        return posix.pread(stream, size, 0).decode(errors="replace")
+    finally:
+        posix.close(stream)

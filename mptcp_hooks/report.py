@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import sys
+import syslog
 
 
-class Reporter:
-    """Speaks as one program; `log` is for the hooks, whose stderr nobody may see."""
+def say(program: str, text: str) -> None:
+    print(f"{program}: {text}", file=sys.stderr, flush=True)
 
-    def __init__(self, program: str, log: bool) -> None:
-        self._program = program
-        self._log = log
 
-    def say(self, text: str) -> None:
-        try:
-            print(f"{self._program}: {text}", file=sys.stderr, flush=True)
-        except OSError:
-            # ifup's terminal went away; the log still has it.
-            self._log = True
-        if self._log:
-            import syslog
+def say_and_log(program: str, text: str) -> None:
+    """For the hooks, whose stderr may be nobody's, or gone."""
+    syslog.openlog(program, 0, syslog.LOG_DAEMON)
+    syslog.syslog(syslog.LOG_WARNING, text)
+    try:
+        say(program, text)
+    except OSError:
+        # ifup's terminal went away; the log has it.
+        return
 
-            syslog.openlog(self._program, 0, syslog.LOG_DAEMON)
-            syslog.syslog(syslog.LOG_WARNING, text)
 
-    def show(self, line: str) -> None:
-        """One command, as it can be pasted."""
-        print(f"[#] {line}", file=sys.stderr, flush=True)
+def show_command(line: str) -> None:
+    """One command, as it can be pasted."""
+    print(f"[#] {line}", file=sys.stderr, flush=True)

@@ -11,7 +11,8 @@ still ends it without a number (iproute2, lib/utils.c and ip/ip.c).
 from __future__ import annotations
 
 from mptcp_hooks.commands import family_option, is_mptcp
-from mptcp_hooks.process import Outcome, run_program
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.process import Outcome, run_batch
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +24,18 @@ _DONE_ALREADY = ("File exists", "too many addresses or duplicate one: -17")
 # A rule, a route, a table, an endpoint and a device that went before us.
 _GONE_ALREADY = ("No such file or directory", "No such process", "FIB table does not exist",
                  "address not found", "Cannot find device")
+
+
+# What the kernel or ip says, and what a person can do about it.
+_HINTS = {
+    "Nexthop has invalid gateway": "is that gateway on this link?",
+    "too many addresses or duplicate one: -34": "the kernel's eight endpoints are taken, "
+                                                "see 'ip mptcp endpoint'",
+    "any valid address is expected": "this ip is too old for that flag, see mptcp-flags",
+    "Cannot find device": "it went away meanwhile",
+    "Invalid source address": "the interface does not have it, see 'ip address'",
+    "Operation not permitted": "it takes root, or CAP_NET_ADMIN",
+}
 
 
 class Failure(NamedTuple):
@@ -58,14 +71,21 @@ def undo_lines(lines: Iterable[str]) -> list[Failure]:
     return _run_each([_Line(0, text) for text in lines], _GONE_ALREADY)
 
 
+def tell_failure(failure: Failure, iface: str = "") -> Problem:
+    """A failure as a person hears it: the command, the kernel's words, a remedy if known."""
+    who = f"{iface}: " if iface else ""
+    hints = [f" ({hint})" for words, hint in _HINTS.items() if words in failure.reason]
+    return Problem(f"{who}{failure.line}: {failure.reason}{''.join(hints)}")
+
+
 def _run_all_or_stop(lines: list[_Line]) -> bool:
-    return all(_run_batch(option, group, ()).status == 0 for option, group in _group(lines))
+    return all(_run_batch(option, group, force=False).status == 0 for option, group in _group(lines))
 
 
 def _run_each(lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
     failures: list[Failure] = []
     for option, group in _group(lines):
-        outcome = _run_batch(option, group, ("-force",))
+        outcome = _run_batch(option, group, force=True)
         found, rest = _read_failures(group, outcome.errors)
         if outcome.status and rest:
             found = _run_singly(option, group)
@@ -77,15 +97,15 @@ def _run_each(lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
 def _run_singly(option: str, group: list[_Line]) -> list[Failure]:
     failures = []
     for line in group:
-        outcome = _run_batch(option, [line], ())
+        outcome = _run_batch(option, [line], force=False)
         if outcome.status:
             failures.append(Failure(line.place, line.text, _clean(outcome.errors)))
     return failures
 
 
-def _run_batch(option: str, group: list[_Line], options: tuple[str, ...]) -> Outcome:
+def _run_batch(option: str, group: list[_Line], force: bool) -> Outcome:
     text = "".join(_without_options(line.text) + "\n" for line in group)
-    return run_program("ip", (*filter(None, [option]), *options, "-batch", "-"), text)
+    return run_batch(option, force, text)
 
 
 def _group(lines: list[_Line]) -> Iterator[tuple[str, list[_Line]]]:

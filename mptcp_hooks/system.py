@@ -8,7 +8,6 @@ from time import monotonic, sleep
 
 from mptcp_hooks import address, netlink
 from mptcp_hooks.event import Stated
-from mptcp_hooks.libraries import reach_libraries
 from mptcp_hooks.netlink import PathManager, Route, Rule
 from mptcp_hooks.process import run_program
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
@@ -77,6 +76,8 @@ def list_addresses(label: str, families: tuple[int, ...]) -> Iterator[Stated]:
 
     They differ in the mask's key and in what they say of an unknown interface.
     """
+    from mptcp_hooks.libraries import reach_libraries
+
     reach_libraries()
     import netifaces
 

@@ -1,22 +1,21 @@
 """What bringing interfaces up or down takes, prepared and not yet done.
 
-Everything here only reads and returns a Work, which is plain data: printing its
-lines is the dry run, engine.carry_out does it.
+A Work is plain data: printing its lines is the dry run, engine.carry_out does
+it. The work of going down is prepared here; that of coming up in `draft`.
 """
 
 from __future__ import annotations
 
-from mptcp_hooks import commands, plan, system
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import Event, recall_event
-from mptcp_hooks.netlink import Endpoint, PathManager
-from mptcp_hooks.plan import Path
+from mptcp_hooks import commands, plan
+from mptcp_hooks.netlink import read_path_manager
 from mptcp_hooks.record import Installed, LimitsRecord, Stanza, Store
-from mptcp_hooks.settings import OPTIONS, Settings, read_settings
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from mptcp_hooks.errors import Problem
+    from mptcp_hooks.netlink import PathManager
 
     Records = dict[str, tuple[Stanza, ...]]
 
@@ -61,17 +60,6 @@ class Work(NamedTuple):
         return [*self.undo, *self.limits.raising, *made, *self.limits.restoring]
 
 
-def prepare_up(store: Store, events: Iterable[Event]) -> Work:
-    """The work of bringing up the interfaces of `events`; a bad one does not cost the others."""
-    draft = _Draft(store)
-    for event in events:
-        try:
-            draft.add(event)
-        except Problem as problem:
-            draft.problems.append(problem)
-    return draft.finish()
-
-
 def prepare_down(store: Store, ifaces: Iterable[str]) -> Work:
     """The work of taking away all that is on record of these interfaces."""
     return _prepare_removal(store, ifaces, lambda line: True, lambda stanzas: ())
@@ -92,178 +80,13 @@ def forget_endpoint(installed: Installed) -> Installed:
     )
 
 
-class _Draft:
-    """Work that grows by one event at a time, each seeing what those before it will do."""
-
-    def __init__(self, store: Store) -> None:
-        self.problems: list[Problem] = []
-        self._store = store
-        self._manager = system.read_path_manager()
-        self._rules = system.RuleReader()
-        self._on_file: Records = {}
-        self._records: Records = {}
-        self._undo: list[str] = []
-        self._changes: list[Change] = []
-        self._warnings: list[str] = []
-        self._remarks: list[str] = []
-
-    def add(self, event: Event) -> None:
-        settings = read_settings(event)
-        self._judge_settings(event, settings)
-        recorded = self._recorded(event.iface)
-        replaced = tuple(stanza for stanza in recorded if self._is_replaced(stanza, event))
-        old = [installed for stanza in replaced for installed in stanza.paths]
-        paths = self._plan(event, settings, old) if settings.wanted else ()
-        changes = [self._prepare_change(path, old) for path in paths]
-
-        for installed in old:
-            self._undo_outdated(installed, changes)
-        self._changes += [change for change in changes if change.lines]
-        self._expect_endpoints(paths)
-        stanza = Stanza(event.told, tuple(change.after for change in changes))
-        wanted = settings.wanted and (bool(paths) or not event.addresses)
-        self._records[event.iface] = _put_in_place(recorded, replaced, (stanza,) * wanted)
-
-    def finish(self) -> Work:
-        undo = tuple(self._undo)
-        changed = {iface: stanzas for iface, stanzas in self._records.items()
-                   if stanzas != self._on_file[iface]}
-        return Work(
-            # What is about to be undone stays on record until it is.
-            pending=tuple((iface, _join(self._on_file[iface], stanzas) if undo else stanzas)
-                          for iface, stanzas in changed.items()),
-            records=tuple(changed.items()),
-            undo=undo,
-            changes=tuple(self._changes),
-            limits=_settle_limits(self._store.load_limits(), self._manager, self._records),
-            problems=tuple(self.problems),
-            warnings=tuple(self._warnings),
-            remarks=tuple(self._remarks),
-        )
-
-    def _recorded(self, iface: str) -> tuple[Stanza, ...]:
-        if iface not in self._records:
-            self._on_file[iface] = self._records[iface] = self._store.load(iface)
-        return self._records[iface]
-
-    def _judge_settings(self, event: Event, settings: Settings) -> None:
-        known = ", ".join(OPTIONS)
-        self._warnings += [f"{event.iface}: no option is called {name}: ignored (there are {known})"
-                           for name in settings.unknown]
-        if not settings.wanted:
-            self._remarks.append(f"{event.iface}: left alone")
-
-    def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
-        """Whether an event renews a stanza on record, or finds its addresses gone."""
-        if stanza.told == event.told:
-            return True
-        before = recall_event(stanza.told)
-        old = {stated.address for stated in before.addresses}
-        if not old:
-            return not event.addresses and before.families == event.families
-        if old & {stated.address for stated in event.addresses}:
-            return True
-        held = (*system.list_addresses(event.iface, before.families),
-                *system.list_addresses(event.device, before.families))
-        return not old & {stated.address for stated in held}
-
-    def _plan(
-        self, event: Event, settings: Settings, old: list[Installed]
-    ) -> tuple[Path, ...]:
-        stated = event.addresses and all(one.gateway for one in event.addresses)
-        host = system.read_host(event.iface, event.families, event.addresses,
-                                gateway=not (settings.gateway or stated))
-        if not host.ifindex and not event.addresses:
-            raise Problem(f"{event.iface}: no such interface")
-        if not host.ifindex:
-            self._warnings.append(f"{event.iface}: no such interface here: its table number "
-                                  "will be 20000 + its ifindex")
-        previous = tuple(installed.path for installed in old)
-        labels = {*self._store.list_labels(host.device),
-                  *(iface for iface in self._records
-                    if iface.partition(":")[0] == host.device)}
-        others = tuple(one.path for label in sorted(labels)
-                       for stanza in self._recorded(label) for one in stanza.paths
-                       if one not in old)
-        staying = {stated.address for stated in host.addresses}
-        leaving = (path for path in previous if path.address not in staying)
-        manager = plan.without_endpoints(self._manager, leaving)
-        planned = plan.plan_paths(event.iface, settings, host, previous, others, manager)
-        self._warnings += planned.warnings
-        self._remarks += planned.remarks
-        return planned.paths
-
-    def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
-        same = [one for one in old if one.path.address == path.address]
-        before = same[-1] if same else None
-        use = system.read_table_use(path.family, path.address, path.device, path.table,
-                                    self._rules)
-        if (path.family, path.table) not in {(one.path.family, one.path.table) for one in old}:
-            _refuse_intruder(path, use)
-        after = Installed(
-            path=path,
-            up=commands.build_up(path),
-            down=commands.build_down(path),
-            kernel=plan.describe_kernel(path, use, self._endpoints()),
-        )
-        if same == [after]:
-            return Change(before, after, ())
-        stays = (before is None or before.path.flags == path.flags) and any(
-            plan.owns_endpoint(path, endpoint) for endpoint in self._endpoints())
-        lines = tuple(line for line in after.up
-                      if not (stays and commands.is_endpoint_add(line, path)))
-        return Change(before, after._replace(kernel=""), lines)
-
-    def _undo_outdated(self, installed: Installed, changes: list[Change]) -> None:
-        """Undo the lines on record that no change makes again."""
-        same = [one for one in changes if one.after.path.address == installed.path.address]
-        again = {line for change in same for line in change.after.down}
-        remade = any(commands.is_endpoint_add(line, change.after.path)
-                     for change in same for line in change.lines)
-        outdated = [line for line in installed.down
-                    if line not in again or (commands.is_mptcp(line) and remade)]
-        bound = commands.bind_ids(outdated, installed.path, self._endpoints())
-        self._undo += bound
-        if any(map(commands.is_mptcp, bound)):
-            self._manager = plan.without_endpoints(self._manager, [installed.path])
-
-    def _endpoints(self) -> tuple[Endpoint, ...]:
-        return self._manager.endpoints or ()
-
-    def _expect_endpoints(self, paths: Iterable[Path]) -> None:
-        there = {endpoint.address for endpoint in self._endpoints()}
-        made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
-                     for path in paths if path.endpoint and path.address not in there)
-        self._manager = self._manager._replace(endpoints=(*self._endpoints(), *made))
-
-
-def _refuse_intruder(path: Path, use: system.TableUse) -> None:
-    intruder = plan.find_intruder(path, use)
-    if intruder:
-        raise Problem(f"{path.iface}: table {path.table} is in use by somebody else "
-                      f"({intruder}): give it another mptcp-table")
-
-
-def _put_in_place(
-    recorded: tuple[Stanza, ...], replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]
-) -> tuple[Stanza, ...]:
-    """The record with `new` where the first replaced stanza was, or at the end."""
-    place = recorded.index(replaced[0]) if replaced else len(recorded)
-    rest = [stanza for stanza in recorded if stanza not in replaced]
-    return (*rest[:place], *new, *rest[place:])
-
-
-def _join(old: tuple[Stanza, ...], new: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
-    return (*(stanza for stanza in old if stanza not in new), *new)
-
-
 def _prepare_removal(
     store: Store,
     ifaces: Iterable[str],
     is_meant: Callable[[str], bool],
     remains: Callable[[tuple[Stanza, ...]], tuple[Stanza, ...]],
 ) -> Work:
-    manager = system.read_path_manager()
+    manager = read_path_manager()
     undo: list[str] = []
     records: Records = {}
     for iface in ifaces:
@@ -278,14 +101,14 @@ def _prepare_removal(
         records=tuple(records.items()),
         undo=tuple(undo),
         changes=(),
-        limits=_settle_limits(store.load_limits(), manager, records),
+        limits=settle_limits(store.load_limits(), manager, records),
         problems=(),
         warnings=(),
         remarks=(),
     )
 
 
-def _settle_limits(
+def settle_limits(
     recorded: LimitsRecord | None, manager: PathManager, records: Records
 ) -> LimitsChange:
     """The limits that our endpoints need, or with the last of them those before the first."""
