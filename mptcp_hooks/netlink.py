@@ -10,7 +10,6 @@ from __future__ import annotations
 from _socket import AF_INET, AF_INET6, SOCK_RAW, socket
 from errno import ENOENT, EPERM
 from posix import strerror
-from struct import Struct
 from sys import byteorder
 
 from mptcp_hooks.address import unpack
@@ -19,6 +18,9 @@ from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from struct import Struct
+else:
+    from _struct import Struct
 
 _AF_NETLINK = 16
 _NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
@@ -28,6 +30,9 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_GETROUTE, _RTM_GETRULE = 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
 _PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
+
+# The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
+_DUMP_AT_MOST = 1 << 15
 
 _FAMILY = {4: AF_INET, 6: AF_INET6}
 _HEADER = Struct("=IHHII")
@@ -132,15 +137,18 @@ def read_path_manager() -> PathManager:
             number = kernel.find_family(b"mptcp_pm")
         except _Refused:
             return PathManager((), None)
-        try:
-            (limits,) = kernel.ask(number, bytes((_PM_GET_LIMITS, 1, 0, 0)), _NLM_F_ACK)
-            messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), _NLM_F_DUMP)
-            endpoints: tuple[Endpoint, ...] | None = tuple(map(_parse_endpoint, messages))
-        except _Refused as refused:
-            if refused.number != EPERM:
-                raise refused.problem("the MPTCP endpoints") from None
-            endpoints = None
-    return PathManager(endpoints, _parse_limits(limits))
+        (limits,) = kernel.ask(number, bytes((_PM_GET_LIMITS, 1, 0, 0)), _NLM_F_ACK)
+        return PathManager(_ask_endpoints(kernel, number), _parse_limits(limits))
+
+
+def _ask_endpoints(kernel: _Conversation, number: int) -> tuple[Endpoint, ...] | None:
+    try:
+        messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), _NLM_F_DUMP)
+        return tuple(map(_parse_endpoint, messages))
+    except _Refused as refused:
+        if refused.number != EPERM:
+            raise refused.problem("the MPTCP endpoints") from None
+        return None
 
 
 def table_attribute(table: int) -> bytes:
@@ -197,7 +205,7 @@ class _Conversation:
         length = _HEADER.size + len(request)
         self._socket.send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
         while True:
-            buffer = self._socket.recv(1 << 18)
+            buffer = self._socket.recv(_DUMP_AT_MOST)
             offset = 0
             while offset < len(buffer):
                 length, kind, _, _, _ = _HEADER.unpack_from(buffer, offset)

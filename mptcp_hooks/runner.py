@@ -79,7 +79,8 @@ def tell_failure(failure: Failure, iface: str = "") -> Problem:
 
 
 def _run_all_or_stop(lines: list[_Line]) -> bool:
-    return all(_run_batch(option, group, force=False).status == 0 for option, group in _group(lines))
+    return all(_run_batch(option, group, force=False).status == 0
+               for option, group in _group(lines))
 
 
 def _run_each(lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:

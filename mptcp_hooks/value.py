@@ -22,14 +22,9 @@ else:
                 namespace[field] = _tuplegetter(index, field)
 
             def new(cls, *values, **named):
-                if len(values) > len(fields) or not named.keys() <= set(fields[len(values):]):
-                    raise TypeError(f"{name} takes {fields}, not {values} {named}")
-                given = dict(zip(fields, values)) | named
-                try:
-                    rest = (given[field] if field in given else defaults[field] for field in fields)
-                    return tuple.__new__(cls, rest)
-                except KeyError as missing:
-                    raise TypeError(f"{name} needs {missing}") from None
+                if named or len(values) != len(fields):
+                    values = _fill(name, fields, values, named, defaults)
+                return tuple.__new__(cls, values)
 
             namespace.update(
                 __slots__=(),
@@ -39,6 +34,13 @@ else:
                 _replace=_replace,
             )
             return type(name, (tuple,), namespace)
+
+    def _fill(name, fields, values, named, defaults):
+        given = {**defaults, **dict(zip(fields, values)), **named}
+        free = fields[len(values):]
+        if len(values) > len(fields) or len(given) != len(fields) or set(named) - set(free):
+            raise TypeError(f"{name} takes {fields}, not {values} {named}")
+        return map(given.__getitem__, fields)
 
     def _represent(self):
         pairs = (f"{field}={value!r}" for field, value in zip(self._fields, self))

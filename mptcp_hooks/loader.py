@@ -1,0 +1,79 @@
+"""Imports this package's modules from their compiled files, by Python's own rules but less of it.
+
+The general import machinery looks through folders and joins paths for a third
+of the hook's import time. This finder goes straight to __pycache__, and takes a
+file only if it is what Python would take: same magic number, same time and size
+of the source (importlib's reference, "Cached bytecode invalidation"). Whatever
+else it finds is left to the machinery, which comes next.
+"""
+
+from __future__ import annotations
+
+import posix
+import sys
+from marshal import loads
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from importlib.util import MAGIC_NUMBER
+    from types import CodeType, ModuleType
+else:
+    # The same objects, without importing importlib's public faces.
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import MAGIC_NUMBER
+
+    Loader = object
+
+_PACKAGE = "mptcp_hooks."
+_FOLDER = __file__.rpartition("/")[0]
+_SUFFIX = f".{sys.implementation.cache_tag}.pyc"
+# Four bytes each: magic number, flags (0: invalidated by time), time and size of the source.
+_HEADER = 16
+
+
+class _Loader(Loader):
+    def __init__(self, code: CodeType) -> None:
+        self._code = code
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave the making of the module to Python."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__
+        module.__file__ = module.__spec__.origin
+        exec(self._code, module.__dict__)
+
+
+class _Finder:
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """The module of this package by that name, None where the machinery must look."""
+        if not name.startswith(_PACKAGE):
+            return None
+        module = name[len(_PACKAGE):]
+        source = f"{_FOLDER}/{module}.py"
+        compiled = _read_compiled(source, f"{_FOLDER}/__pycache__/{module}{_SUFFIX}")
+        return ModuleSpec(name, _Loader(loads(compiled)), origin=source) if compiled else None
+
+
+def import_quickly() -> None:
+    """Use this finder from here on."""
+    sys.meta_path.insert(0, _Finder)
+
+
+def _read_compiled(source: str, path: str) -> bytes | None:
+    try:
+        held = posix.stat(source)
+        file = posix.open(path, posix.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        data = posix.read(file, posix.fstat(file).st_size)
+    finally:
+        posix.close(file)
+    expected = (MAGIC_NUMBER, 0, int(held.st_mtime) & 0xFFFFFFFF, held.st_size & 0xFFFFFFFF)
+    found = (data[:4], *(int.from_bytes(data[at:at + 4], "little") for at in (4, 8, 12)))
+    return data[_HEADER:] if found == expected else None
