@@ -10,7 +10,6 @@ from __future__ import annotations
 from posix import listdir, stat
 
 from mptcp_hooks import __version__
-from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.kept import note_commands, recall_commands
 from mptcp_hooks.netlink import Endpoint, Limits
 from mptcp_hooks.numbering import PREFERENCES, PROTOCOL
@@ -21,21 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_PACKAGED = __file__.rsplit("/", 2)[0] + "/templates"
+FOLDERS = ("/etc/mptcp-hooks/templates", __file__.rsplit("/", 2)[0] + "/templates")
+FAMILY_OPTIONS = ("-4", "-6")
 _LIMITS_LABEL = ".limits"
 _identities: list[tuple[str, int, int, int, int]] = []
-FOLDERS = ("/etc/mptcp-hooks/templates", _PACKAGED)
-
-_CHARACTERS = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@%+=,-"
-)
-_FAMILIES = ("-4", "-6")
-_VERBS = {
-    "rule": (("add",), ("del",), ("delete",)),
-    "route": (("add",), ("append",), ("replace",), ("change",), ("del",), ("delete",)),
-    "mptcp": (("endpoint", "add"), ("endpoint", "change"), ("endpoint", "delete"),
-              ("limits", "set")),
-}
 
 
 def build_up(path: Path) -> tuple[str, ...]:
@@ -87,7 +75,7 @@ def is_endpoint_add(line: str, path: Path) -> bool:
 def family_option(line: str) -> str:
     """`-4` or `-6` where a line begins with it, else ''."""
     word = line.split(" ", 2)[1]
-    return word if word in _FAMILIES else ""
+    return word if word in FAMILY_OPTIONS else ""
 
 
 class _Shown:
@@ -118,15 +106,14 @@ def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ..
 
 
 def _render(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
-    from mptcp_hooks.render import render_template
+    from mptcp_hooks.render import render_commands
 
-    numbered = render_template(name, FOLDERS, {
+    return render_commands(name, FOLDERS, {
         "paths": (_Shown(path),) if path else (),
         "limits": limits,
         "pref": PREFERENCES,
         "protocol": PROTOCOL,
     })
-    return tuple(_check(line, f"{name}:{number}") for number, line in numbered)
 
 
 def _read_identities() -> list[tuple[str, int, int, int, int]]:
@@ -145,17 +132,3 @@ def _list_files(folder: str) -> list[str]:
         return sorted(listdir(folder))
     except FileNotFoundError:
         return []
-
-
-def _check(line: str, place: str) -> str:
-    """Refuse by name whatever is not one `ip` rule, route or mptcp command."""
-    words = line.split(" ")
-    for word in words:
-        if not _CHARACTERS.issuperset(word):
-            raise Problem(f"{place}: {line!r}: {word!r} may not stand in a command", USAGE)
-    rest = words[2:] if words[1:2] and words[1] in _FAMILIES else words[1:]
-    verbs = _VERBS.get(rest[0], ()) if words[0] == "ip" and rest else ()
-    if not any(tuple(rest[1:1 + len(verb)]) == verb for verb in verbs):
-        raise Problem(f"{place}: {line!r} is not an 'ip' rule, route or mptcp command "
-                      "that adds or deletes", USAGE)
-    return " ".join(word for word in words if rest[0] != "mptcp" or word not in _FAMILIES)

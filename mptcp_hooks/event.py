@@ -18,7 +18,7 @@ NAME_LONGEST = 15  # IFNAMSIZ less its final zero
 NAME_CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:@+"
 )
-OPTION_PREFIX = "IF_MPTCP"
+_OPTIONS = "IF_MPTCP_"
 _FAMILIES = {"inet": 4, "inet6": 6}
 _TOLD = ("IFACE", "ADDRFAM", "METHOD", "IF_ADDRESS", "IF_ADDRESSES", "IF_NETMASK",
          "IF_GATEWAY", "IF_GATEWAYS", "IF_POINTOPOINT")
@@ -63,8 +63,8 @@ def read_event(environment: Mapping[str, str]) -> Event | None:
         families=families,
         addresses=tuple(_read_addresses(iface, families, environment)),
         options=tuple(_read_options(environment)),
-        told=tuple(f"{name}={environment[name]}" for name in sorted(environment)
-                   if _is_worth_keeping(name) and environment[name]),
+        told=tuple(sorted(f"{name}={value}" for name, value in environment.items()
+                          if value and _is_worth_keeping(name))),
     )
 
 
@@ -188,17 +188,19 @@ def _read_address(iface: str, option: str, text: str) -> str:
 
 
 def _read_options(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in sorted(environment):
-        if name == OPTION_PREFIX or name.startswith(OPTION_PREFIX + "_"):
-            if environment[name]:
-                yield name[3:].lower().replace("_", "-"), environment[name]
+    for name in sorted(filter(_is_option, environment)):
+        if environment[name]:
+            yield name[3:].lower().replace("_", "-"), environment[name]
+
+
+def _is_option(name: str) -> bool:
+    return name.startswith(_OPTIONS) or name == "IF_MPTCP"
 
 
 def _is_worth_keeping(name: str) -> bool:
     return (
         name in _TOLD
-        or name == OPTION_PREFIX
-        or name.startswith(OPTION_PREFIX + "_")
+        or _is_option(name)
         or name.startswith(_TOLD_BY_NETWORKMANAGER)
         or name.endswith("_NUM_ADDRESSES")
     )

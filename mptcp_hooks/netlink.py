@@ -8,7 +8,6 @@ genetlink, include/uapi/linux/fib_rules.h, rtnetlink.h and mptcp_pm.h.
 from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6, SOCK_RAW, socket
-from errno import ENOENT, EPERM
 from posix import strerror
 from sys import byteorder
 
@@ -31,6 +30,8 @@ _RTM_GETROUTE, _RTM_GETRULE = 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
 _PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
 
+# Of errno.h; the module would cost as much as one of ours.
+_EPERM, _ENOENT = 1, 2
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
 _DUMP_AT_MOST = 1 << 15
 
@@ -114,7 +115,7 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
         try:
             messages = list(kernel.ask(_RTM_GETROUTE, request, _NLM_F_DUMP))
         except _Refused as refused:
-            if refused.number != ENOENT:
+            if refused.number != _ENOENT:
                 raise refused.problem("the routing tables") from None
             return []
     return [_parse_route(message, family) for message in messages]
@@ -146,7 +147,7 @@ def _ask_endpoints(kernel: _Conversation, number: int) -> tuple[Endpoint, ...] |
         messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), _NLM_F_DUMP)
         return tuple(map(_parse_endpoint, messages))
     except _Refused as refused:
-        if refused.number != EPERM:
+        if refused.number != _EPERM:
             raise refused.problem("the MPTCP endpoints") from None
         return None
 

@@ -1,4 +1,4 @@
-"""Turns a template into lines, each with the template line it came from.
+"""Turns a template into commands, each checked, refused by the template's line it came from.
 
 The only module that imports jinja2: it costs five times what the rest of a
 hook does, so it is itself imported only where something must be rendered.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from mptcp_hooks.commands import FAMILY_OPTIONS
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.libraries import reach_libraries
 from mptcp_hooks.value import TYPE_CHECKING
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MARK = "\x1f"
+_CHARACTERS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@%+=,-"
+)
+_VERBS = {
+    "rule": (("add",), ("del",), ("delete",)),
+    "route": (("add",), ("append",), ("replace",), ("change",), ("del",), ("delete",)),
+    "mptcp": (("endpoint", "add"), ("endpoint", "change"), ("endpoint", "delete"),
+              ("limits", "set")),
+}
 
 
 class _LineNumbers(Extension):
@@ -41,14 +51,21 @@ class _LineNumbers(Extension):
                 yield token
 
 
-def render_template(
+def render_commands(
+    name: str, folders: tuple[str, ...], variables: dict[str, Any]
+) -> tuple[str, ...]:
+    """The `ip` commands that template `name` of the first folder that has it renders to.
+
+    Problem (`up.j2:3: ...`) where it does not parse, names an unknown variable,
+    cannot be read, or a line is not one rule, route or mptcp command.
+    """
+    numbered = _render_template(name, folders, variables)
+    return tuple(_check(line, f"{name}:{number}") for number, line in numbered)
+
+
+def _render_template(
     name: str, folders: tuple[str, ...], variables: dict[str, Any]
 ) -> list[tuple[int, str]]:
-    """The lines that template `name` of the first folder that has it renders to, numbered.
-
-    Problem (`up.j2:3: ...`) where it does not parse, names an unknown variable
-    or cannot be read.
-    """
     environment = Environment(
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
@@ -100,3 +117,17 @@ def _failing_place(folders: tuple[str, ...]) -> str:
             place = f"{name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
+
+
+def _check(line: str, place: str) -> str:
+    """Refuse by name whatever is not one `ip` rule, route or mptcp command."""
+    words = line.split(" ")
+    for word in words:
+        if not _CHARACTERS.issuperset(word):
+            raise Problem(f"{place}: {line!r}: {word!r} may not stand in a command", USAGE)
+    rest = words[2:] if words[1:2] and words[1] in FAMILY_OPTIONS else words[1:]
+    verbs = _VERBS.get(rest[0], ()) if words[0] == "ip" and rest else ()
+    if not any(tuple(rest[1:1 + len(verb)]) == verb for verb in verbs):
+        raise Problem(f"{place}: {line!r} is not an 'ip' rule, route or mptcp command "
+                      "that adds or deletes", USAGE)
+    return " ".join(word for word in words if rest[0] != "mptcp" or word not in FAMILY_OPTIONS)
