@@ -5,7 +5,7 @@ from __future__ import annotations
 from mptcp_hooks import commands, plan, runner, system
 from mptcp_hooks.system import RuleReader
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import forget_endpoint
+from mptcp_hooks.work import forget_endpoint, list_restoring
 
 if TYPE_CHECKING:
     from mptcp_hooks.errors import Problem
@@ -47,9 +47,7 @@ def disown_lost(store: Store, outcomes: Outcomes) -> None:
     current = system.read_path_manager().limits
     if owners or current is None:
         return
-    restored = plan.restore_limits(current, recorded.raised, recorded.before)
-    if restored != current:
-        runner.apply_sets([commands.build_restore(restored)])
+    runner.apply_sets([list_restoring(recorded, current)])
 
 
 def _settle(

@@ -41,11 +41,15 @@ class Stanza(NamedTuple):
 
 
 class LimitsRecord(NamedTuple):
-    """The limits before our first endpoint, what we raised them to, whose endpoints are ours."""
+    """The limits before our first endpoint, what we raised them to, whose endpoints are ours.
+
+    `restore` are the lines that go back to `before`.
+    """
 
     before: Limits
     raised: Limits
     owners: tuple[str, ...]
+    restore: tuple[str, ...]
 
 
 class Store:
@@ -89,6 +93,7 @@ class Store:
                 before=_decode_limits(known["before"]),
                 raised=_decode_limits(known["raised"]),
                 owners=tuple(value for key, value in pairs if key == "owner"),
+                restore=tuple(value for key, value in pairs if key == "down"),
             ) if pairs else None
         except (ValueError, KeyError, TypeError):
             raise self._folder.damaged(_LIMITS) from None
@@ -98,6 +103,7 @@ class Store:
             "before {} {}".format(*limits.before),
             "raised {} {}".format(*limits.raised),
             *(f"owner {owner}" for owner in limits.owners),
+            *(f"down {line}" for line in limits.restore),
         ]
         self._folder.write_lines(_LIMITS, lines)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.errors import Problem
-    from mptcp_hooks.netlink import PathManager
+    from mptcp_hooks.netlink import Limits, PathManager
 
     Records = dict[str, tuple[Stanza, ...]]
 
@@ -118,13 +118,23 @@ def settle_limits(
         return LimitsChange(recorded, recorded, (), ())
     before = plan.restore_limits(current, recorded.raised, recorded.before) if recorded else current
     if not owners:
-        restoring = commands.build_restore(before) if before != current else ()
-        return LimitsChange(recorded, None, (), restoring)
+        return LimitsChange(recorded, None, (), list_restoring(recorded, current))
     needed = plan.raise_limits(current, [one.flags for one in manager.endpoints or ()])
     if needed == current and recorded:
         return LimitsChange(recorded, recorded._replace(owners=owners), (), ())
     raising = commands.build_raise(needed) if needed != current else ()
-    return LimitsChange(recorded, LimitsRecord(before, needed, owners), raising, ())
+    restore = commands.build_restore(before) if needed != before else ()
+    return LimitsChange(recorded, LimitsRecord(before, needed, owners, restore), raising, ())
+
+
+def list_restoring(recorded: LimitsRecord | None, current: Limits) -> tuple[str, ...]:
+    """The lines that take our raise of the limits back, as far as nobody else set them since."""
+    if recorded is None:
+        return ()
+    restored = plan.restore_limits(current, recorded.raised, recorded.before)
+    if restored == current:
+        return ()
+    return recorded.restore if restored == recorded.before else commands.build_restore(restored)
 
 
 def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, ...]:

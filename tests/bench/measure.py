@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-RUNS = 41
+RUNS = 61
 MANY = 64
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
 UP = "/etc/network/if-up.d/mptcp_up"

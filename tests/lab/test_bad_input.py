@@ -141,16 +141,16 @@ def test_a_template_of_ones_own_replaces_the_packaged_one(link: Lab) -> None:
 
 @pytest.mark.parametrize("trap, complaint", [
     ("touch /run/mptcp-hooks", "/run/mptcp-hooks is not a directory: remove it"),
-    ("mkdir /tmp/else; ln -s /tmp/else /run/mptcp-hooks", "/run/mptcp-hooks is not a directory"),
-    ("ln -s /tmp/nowhere /run/mptcp-hooks", "/run/mptcp-hooks is not a directory"),
+    ("mkdir /run/else; ln -s /run/else /run/mptcp-hooks", "/run/mptcp-hooks is not a directory"),
+    ("ln -s /run/nowhere /run/mptcp-hooks", "/run/mptcp-hooks is not a directory"),
     ("mkdir -m 777 /run/mptcp-hooks", "/run/mptcp-hooks is not root's own"),
     ("mkdir /run/mptcp-hooks; chown nobody /run/mptcp-hooks", "/run/mptcp-hooks is not root's own"),
     ("mkdir -p /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
     ("mkdir -p /run/mptcp-hooks/limits", "/run/mptcp-hooks/limits"),
     ("mkdir -p /run/mptcp-hooks/.lock", "/run/mptcp-hooks/.lock"),
-    ("mkdir /run/mptcp-hooks; ln -s /tmp/victim /run/mptcp-hooks/eth1.paths",
+    ("mkdir /run/mptcp-hooks; ln -s /run/victim /run/mptcp-hooks/eth1.paths",
      "/run/mptcp-hooks/eth1.paths"),
-    ("mkdir /run/mptcp-hooks; ln -s /tmp/victim /run/mptcp-hooks/.lock",
+    ("mkdir /run/mptcp-hooks; ln -s /run/victim /run/mptcp-hooks/.lock",
      "/run/mptcp-hooks/.lock"),
     ("mkdir /run/mptcp-hooks; mkfifo /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
     ("mkdir /run/mptcp-hooks; echo nonsense >/run/mptcp-hooks/eth1.paths", "damaged: remove it"),
@@ -165,17 +165,17 @@ def test_a_record_that_is_not_roots_own_is_not_touched(
     said = up(link)
     assert said.startswith("mptcp_up: ") and complaint in said and said.count("\n") == 1, said
     assert link.snapshot() == before
-    assert link.client.try_run("ls", "-d", "/tmp/victim", "/tmp/nowhere").stdout == ""
-    assert link.client.try_run("ls", "-A", "/tmp/else").stdout == ""
+    assert link.client.try_run("ls", "-d", "/run/victim", "/run/nowhere").stdout == ""
+    assert link.client.try_run("ls", "-A", "/run/else").stdout == ""
     for folder in ("if-down.d", "if-post-down.d"):
         assert link.run_hook(folder, LEAVE).returncode == 0
 
 
 def test_what_lies_beside_the_record_is_not_written_through(link: Lab) -> None:
     link.client.run("sh", "-c", "mkdir /run/mptcp-hooks; "
-                    "ln -s /tmp/victim /run/mptcp-hooks/.eth1.paths.new")
+                    "ln -s /run/victim /run/mptcp-hooks/.eth1.paths.new")
     assert "/run/mptcp-hooks/eth1.paths" in up(link)
-    assert link.client.try_run("ls", "-d", "/tmp/victim").stdout == ""
+    assert link.client.try_run("ls", "-d", "/run/victim").stdout == ""
 
 
 @pytest.mark.parametrize("owner, complaint", [

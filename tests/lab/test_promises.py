@@ -250,12 +250,12 @@ def test_a_killed_hook_is_healed_by_the_next(link: Lab, delay: float) -> None:
 def test_a_hook_killed_in_the_middle_is_undone_by_down(link: Lab) -> None:
     """An `ip` that kills its caller stands in for a power cut between two commands."""
     before = link.snapshot()
-    link.write("/tmp/ip", '#!/bin/sh\nhead -n 4 | /sbin/ip "$@"; kill -9 $PPID\n')
-    link.client.run("chmod", "+x", "/tmp/ip")
+    link.write("/run/ip", '#!/bin/sh\nhead -n 4 | /sbin/ip "$@"; kill -9 $PPID\n')
+    link.client.run("chmod", "+x", "/run/ip")
     for path in ("/usr/sbin/ip", "/usr/bin/ip"):
         link.client.try_run("sh", "-c", f"test ! -e {path} || cp {path} {path}.real")
-    link.client.run("sh", "-c", "cp $(readlink -f /usr/sbin/ip) /tmp/ip.real; "
-                    "sed -i s,/sbin/ip,/tmp/ip.real, /tmp/ip; mount --bind /tmp/ip "
+    link.client.run("sh", "-c", "cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
+                    "sed -i s,/sbin/ip,/run/ip.real, /run/ip; mount --bind /run/ip "
                     "$(readlink -f /usr/sbin/ip)")
     assert link.run_hook("if-up.d", ETH1).returncode != 0
     link.client.run("umount", "/usr/sbin/ip")

@@ -40,7 +40,8 @@ def test_what_is_saved_is_loaded(store: Store, tmp_path: Path) -> None:
 
 
 def test_limits(store: Store) -> None:
-    limits = LimitsRecord(Limits(2, 0), Limits(3, 3), ("eth0 10.1.1.2", "eth1 fd00::2"))
+    limits = LimitsRecord(Limits(2, 0), Limits(3, 3), ("eth0 10.1.1.2", "eth1 fd00::2"),
+                          ("ip mptcp limits set subflows 2 add_addr_accepted 0",))
     store.save_limits(limits)
     assert store.load_limits() == limits
     store.save_limits(limits._replace(owners=()))

@@ -1,0 +1,66 @@
+"""The import budget: a module that a hook loads costs every boot, so each one is listed here."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.test_promises import ETH1, link
+
+__all__ = ["link"]
+
+# Part of the interpreter: no file is read for them.
+BUILT_IN = {"_collections", "_socket", "_struct", "fcntl", "gc", "marshal", "posix", "syslog",
+            "time", "zlib"}
+BYSTANDER = {"address", "errors", "event", "folder", "hook", "loader", "numbering", "settings",
+             "value"}
+KNOWN = BYSTANDER | {"commands", "draft", "engine", "kept", "netlink", "plan", "process", "record",
+                     "runner", "system", "work"}
+GOING = {"address", "commands", "engine", "errors", "folder", "hook", "kept", "loader", "netlink",
+         "numbering", "plan", "process", "record", "runner", "value", "work"}
+
+
+def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]:
+    """The modules that a hook loads beyond bare Python, ours by their short names."""
+    name = "mptcp_up" if folder == "if-up.d" else "mptcp_down"
+    hook = lab.client.try_run("/usr/bin/python3", "-X", "importtime", "-IS",
+                              f"/etc/network/{folder}/{name}", env=environment)
+    bare = lab.client.try_run("/usr/bin/python3", "-X", "importtime", "-IS", "-c", "pass")
+    assert hook.returncode == 0
+    loaded, always = (set(re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, re.M))
+                      for done in (hook, bare))
+    assert "mptcp_hooks.hook" in loaded
+    return {module.removeprefix("mptcp_hooks.") for module in loaded - always} - BUILT_IN - {
+        "mptcp_hooks", "__future__"}
+
+
+def test_the_way_up_with_kept_commands(link: Lab) -> None:
+    link.run_hook("if-up.d", ETH1)
+    link.run_hook("if-post-down.d", ETH1)
+    assert list_imports(link, "if-up.d", ETH1) == KNOWN | {"changes"}
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+def test_the_way_up_of_what_is_up(link: Lab) -> None:
+    link.run_hook("if-up.d", ETH1)
+    assert list_imports(link, "if-up.d", ETH1) == KNOWN
+
+
+@pytest.mark.parametrize("folder", ["if-down.d", "if-post-down.d"])
+def test_the_way_down(link: Lab, folder: str) -> None:
+    link.run_hook("if-up.d", ETH1)
+    assert list_imports(link, folder, ETH1) == GOING
+    assert link.endpoints() == []
+
+
+@pytest.mark.parametrize("changes", [
+    {"IFACE": "lo", "METHOD": "loopback"}, {"IFACE": "--all", "ADDRFAM": "meta"},
+    {"IFACE": "docker0"}, {"IF_MPTCP": "off"},
+])
+def test_interfaces_that_are_not_ours(link: Lab, changes: dict[str, str]) -> None:
+    loaded = list_imports(link, "if-up.d", ETH1 | changes)
+    assert loaded <= BYSTANDER
+    assert list_imports(link, "if-post-down.d", ETH1 | changes) == {
+        "errors", "folder", "hook", "loader"}
