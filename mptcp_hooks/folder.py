@@ -58,12 +58,14 @@ class Folder:
             return []
         except OSError as error:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
-        held = posix.fstat(file)
-        if held.st_mode & _KIND != _REGULAR or not _is_roots_own(held):
+        try:
+            held = posix.fstat(file)
+            if held.st_mode & _KIND != _REGULAR or not _is_roots_own(held):
+                raise Problem(f"{self.path}/{name} is not a file of root's own: remove it")
+            text = posix.read(file, held.st_size).decode("utf-8", "surrogateescape")
+        finally:
             posix.close(file)
-            raise Problem(f"{self.path}/{name} is not a file of root's own: remove it")
-        with open(file, encoding="utf-8", errors="surrogateescape") as text:
-            first, *rest = text.read().split("\n")
+        first, *rest = text.split("\n")
         if first != _FORMAT or rest[-2:] != [_END, ""]:
             raise self.damaged(name)
         return rest[:-2]
@@ -89,8 +91,10 @@ class Folder:
         beside = f".{name}.new"
         file = posix.open(beside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
                           | posix.O_NOFOLLOW, 0o644, dir_fd=self._directory)
-        with open(file, "wb") as whole:
-            whole.write(text.encode("utf-8", "surrogateescape"))
+        try:
+            write_all(file, text)
+        finally:
+            posix.close(file)
         posix.rename(beside, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def _remove(self, name: str) -> None:
@@ -119,6 +123,13 @@ def open_folder(path: str, lock: bool) -> Folder:
         raise Problem(f"{path} is not root's own: it must belong to root, "
                       "and nobody else may write there")
     return Folder(path, directory, _take_lock(path, directory) if lock else None)
+
+
+def write_all(descriptor: int, text: str) -> None:
+    """Write all of a text, however much of it the kernel takes at a time."""
+    left = text.encode("utf-8", "surrogateescape")
+    while left:
+        left = left[posix.write(descriptor, left):]
 
 
 def exists(path: str, name: str) -> bool:

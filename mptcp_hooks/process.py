@@ -10,6 +10,7 @@ from __future__ import annotations
 import posix
 
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.folder import write_all
 from mptcp_hooks.value import NamedTuple
 
 # ifupdown-ng gives its hooks no PATH, and ifupdown2 gives them the caller's.
@@ -79,11 +80,11 @@ def _start(call: tuple[str, ...]) -> _Started:
 
 def _finish(started: _Started, text: str) -> Outcome:
     try:
-        with open(started.input, "w", encoding="utf-8") as pipe:
-            pipe.write(text)
+        write_all(started.input, text)
     except BrokenPipeError:
         # It ended before it read all; its status and words say why.
         pass
+    posix.close(started.input)
     _, status = posix.waitpid(started.child, 0)
     return Outcome(posix.waitstatus_to_exitcode(status), _read(started.output),
                    _read(started.errors))
