@@ -122,7 +122,9 @@ def _list_events(iface: str) -> list[Event]:
         stanzas = [environment]
     else:
         stanzas = system.read_stanzas(iface) if system.has_ifupdown() else [{"IFACE": iface}]
-    return [event for stanza in stanzas for event in [read_event(stanza)] if event is not None]
+    events = [event for event in map(read_event, stanzas) if event is not None]
+    # A stanza without addresses gets those that the others do not state.
+    return sorted(events, key=lambda event: not event.addresses)
 
 
 def main(run: Callable[[], int]) -> None:

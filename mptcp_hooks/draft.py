@@ -107,9 +107,9 @@ class _Draft:
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed]
     ) -> tuple[Path, ...]:
-        stated = event.addresses and all(one.gateway for one in event.addresses)
-        host = system.read_host(event.iface, event.families, event.addresses,
-                                gateway=not (settings.gateway or stated))
+        known = settings.gateway or (
+            event.addresses and all(one.gateway for one in event.addresses))
+        host = system.read_host(event.iface, event.families, event.addresses, not known)
         if not host.ifindex and not event.addresses:
             raise Problem(f"{event.iface}: no such interface")
         if not host.ifindex:
@@ -122,7 +122,12 @@ class _Draft:
         others = tuple(one.path for label in sorted(labels)
                        for stanza in self._recorded(label) for one in stanza.paths
                        if one not in old)
-        staying = {stated.address for stated in host.addresses}
+        if not event.addresses:
+            # What another stanza states is that stanza's.
+            stated = {path.address for path in others}
+            host = host._replace(addresses=tuple(
+                one for one in host.addresses if one.address not in stated))
+        staying = {one.address for one in host.addresses}
         leaving = (path for path in previous if path.address not in staying)
         manager = plan.without_endpoints(self._manager, leaving)
         planned = plan.plan_paths(event.iface, settings, host, previous, others, manager)

@@ -80,6 +80,26 @@ iface eth1 inet6 static
     assert "10.1.2.3 eth1 subflow" in lab.endpoints()
 
 
+def test_stanzas_with_and_without_addresses_are_told_apart(lab: Lab) -> None:
+    lab.set_interfaces("""\
+iface eth1 inet manual
+    up ip link set eth1 up && ip addr add 10.1.2.7/24 dev eth1
+    mptcp-gateway 10.1.2.1
+    mptcp-flags subflow backup
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.254
+    mptcp-flags signal
+""")
+    lab.ifup("eth1")
+    full = sorted(lab.endpoints())
+    assert full == ["10.1.2.2 eth1 signal", "10.1.2.7 eth1 subflow backup"]
+    lab.client.run("mptcp_down", "eth1")
+    assert lab.client.run("mptcp_up", "eth1") == ""
+    assert sorted(lab.endpoints()) == full
+    assert lab.client.run("mptcp_up", "-n", "eth1") == ""
+
+
 def test_the_logical_interface_that_is_up_is_asked(lab: Lab) -> None:
     lab.set_interfaces("iface home inet static\n address 10.1.2.2/24\n"
                        " mptcp-gateway 10.1.2.1\n mptcp-table 505\n")
