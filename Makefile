@@ -3,7 +3,9 @@
 PYTHON = /usr/bin/python3
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
-SOURCES = Makefile setup.cfg $(shell find debian hooks man mptcp_hooks templates -type f -not -name '*.pyc')
+PACKED = Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests
+# A colon in a name, as recorded environments of aliases have it, means something to make.
+SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*')
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 
 # All of Debian's packages that any target here needs, the lab's programs among them.
@@ -44,7 +46,7 @@ deb: $(DEB)
 $(DEB): $(SOURCES) | packages
 	@echo 'building $(DEB)'
 	@rm -rf build && mkdir -p build/mptcp-hooks dist
-	@cp -r Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests build/mptcp-hooks
+	@cp -r $(PACKED) build/mptcp-hooks
 	@cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
 		|| { cat ../build.log; exit 1; }
 	@mv build/*.deb dist/
@@ -60,10 +62,8 @@ install:
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
 	install -d $(DESTDIR)/etc/network/if-up.d $(DESTDIR)/etc/network/if-down.d \
 		$(DESTDIR)/etc/network/if-post-down.d
-	ln -sf /usr/share/mptcp-hooks/hooks/if-up $(DESTDIR)/etc/network/if-up.d/mptcp_up
-	ln -sf /usr/share/mptcp-hooks/hooks/if-down $(DESTDIR)/etc/network/if-down.d/mptcp_down
-	ln -sf /usr/share/mptcp-hooks/hooks/if-post-down \
-		$(DESTDIR)/etc/network/if-post-down.d/mptcp_down
+	for hook in if-up.d/mptcp_up if-down.d/mptcp_down if-post-down.d/mptcp_down; do \
+		ln -sf /usr/share/mptcp-hooks/hooks/ifupdown $(DESTDIR)/etc/network/$$hook; done
 	install -d $(DESTDIR)/etc/iproute2/rt_protos.d
 	install -m 644 debian/rt_protos.conf $(DESTDIR)/etc/iproute2/rt_protos.d/mptcp-hooks.conf
 	install -d $(DESTDIR)/usr/lib/sysctl.d

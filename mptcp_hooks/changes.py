@@ -5,7 +5,7 @@ from __future__ import annotations
 from mptcp_hooks import commands, plan, runner, system
 from mptcp_hooks.system import RuleReader
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import forget_endpoint, list_restoring
+from mptcp_hooks.work import forget_endpoint, keep_remainder, list_restoring
 
 if TYPE_CHECKING:
     from mptcp_hooks.errors import Problem
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from mptcp_hooks.runner import Failure
     from mptcp_hooks.work import Change, Work
 
-    # What became of each path: as on record now, or None where nothing of it stands.
-    Outcomes = dict[Path, Installed | None]
+    # What stands of each path, as it goes on record: at most itself, what was before it,
+    # and what could not be rolled back.
+    Outcomes = dict[Path, tuple[Installed, ...]]
 
 
 def make_changes(work: Work) -> tuple[Outcomes, list[Problem]]:
@@ -29,46 +30,55 @@ def make_changes(work: Work) -> tuple[Outcomes, list[Problem]]:
     for place, change in enumerate(work.changes, start=1):
         path = change.after.path
         mine = [failure for failure in failures if failure.place == place]
-        outcomes[path] = _settle(change, mine, manager, rules)
         # The first word is enough: a failed line often fails those after it.
         problems += [runner.tell_failure(failure, path.iface) for failure in mine[:1]]
+        if any(not commands.is_mptcp(failure.line) for failure in mine):
+            outcomes[path], stuck = _roll_back(change, manager)
+            problems += [runner.tell_failure(failure, path.iface) for failure in stuck]
+        else:
+            made = forget_endpoint(change.after) if mine else change.after
+            outcomes[path] = (_witness(made, manager, rules),)
     return outcomes, problems
 
 
-def disown_lost(store: Store, outcomes: Outcomes) -> None:
+def disown_lost(store: Store, outcomes: Outcomes) -> list[Problem]:
     """Give up endpoints that were not made, and the raised limits with the last of ours."""
-    lost = [f"{path.iface} {path.address}" for path, outcome in outcomes.items()
-            if path.endpoint and not (outcome and outcome.path.endpoint)]
+    lost = [f"{path.iface} {path.address}" for path, standing in outcomes.items()
+            if path.endpoint and not any(one.path.endpoint for one in standing)]
     recorded = store.load_limits() if lost else None
     if recorded is None:
-        return
-    owners = tuple(owner for owner in recorded.owners if owner not in lost)
-    store.save_limits(recorded._replace(owners=owners))
+        return []
+    left = recorded._replace(
+        owners=tuple(owner for owner in recorded.owners if owner not in lost))
     current = system.read_path_manager().limits
-    if owners or current is None:
-        return
-    runner.apply_sets([list_restoring(recorded, current)])
+    if left.owners or current is None:
+        store.save_limits(left)
+        return []
+    failures = runner.apply_sets([list_restoring(recorded, current)])
+    store.save_limits(left if failures else None)
+    return [runner.tell_failure(failure) for failure in failures]
 
 
-def _settle(
-    change: Change, failures: list[Failure], manager: PathManager, rules: RuleReader
-) -> Installed | None:
-    """What stands of a path after its lines ran: all, its routing alone, or what was before."""
-    if any(not commands.is_mptcp(failure.line) for failure in failures):
-        _roll_back(change, manager)
-        return change.before
-    made = forget_endpoint(change.after) if failures else change.after
+def _witness(made: Installed, manager: PathManager, rules: RuleReader) -> Installed:
+    """A path as it goes on record, with what the kernel shows of it."""
     path = made.path
     use = system.read_table_use(path.family, path.address, path.device, path.table, rules)
     return made._replace(kernel=plan.describe_kernel(path, use, manager.endpoints or ()))
 
 
-def _roll_back(change: Change, manager: PathManager) -> None:
-    before = change.before
-    stale = [line for line in change.after.down if before is None or line not in before.down]
-    runner.undo_lines(commands.bind_ids(stale, change.after.path, manager.endpoints or ()))
-    if before is not None:
-        runner.apply_sets([_missing_lines(before, manager)])
+def _roll_back(
+    change: Change, manager: PathManager
+) -> tuple[tuple[Installed, ...], list[Failure]]:
+    """Undo what was made of a path and restore what was before: what stands, what failed."""
+    before, after = change.before, change.after
+    stale = [line for line in after.down if before is None or line not in before.down]
+    failures = runner.undo_sets([commands.bind_ids(stale, after.path, manager.endpoints or ())])
+    remainder = (keep_remainder(after),) if failures else ()
+    if before is None:
+        return remainder, failures
+    stuck = runner.apply_sets([_missing_lines(before, manager)])
+    restored = before._replace(kernel="") if stuck else before
+    return (*remainder, restored), failures + stuck
 
 
 def _missing_lines(installed: Installed, manager: PathManager) -> tuple[str, ...]:

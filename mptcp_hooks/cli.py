@@ -9,15 +9,18 @@ from argparse import ArgumentParser, Namespace
 from mptcp_hooks import __version__, system
 from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
-from mptcp_hooks.errors import FAILED, USAGE, Problem
+from mptcp_hooks.errors import FAILED, Problem
 from mptcp_hooks.event import Event, check_name, read_event, recall_event
 from mptcp_hooks.record import Store, open_store
-from mptcp_hooks.report import say, show_command
+from mptcp_hooks.report import describe_unexpected, say, show_command
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Work, prepare_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# 128 + SIGINT, as a shell says it.
+_INTERRUPTED = 130
 
 
 def run_mptcp_up() -> int:
@@ -50,6 +53,9 @@ def _read_arguments(program: str, purpose: str, everything: str) -> Namespace:
         options.interfaces = [os.environ["IFACE"]]
     if bool(options.interfaces) == options.all:
         parser.error("name interfaces, or give --all")
+    if len(options.interfaces) == 1:
+        # Options in the environment without an IFACE are of the one interface that is named.
+        os.environ.setdefault("IFACE", options.interfaces[0])
     return options
 
 
@@ -111,14 +117,14 @@ def _list_interfaces(recorded: list[str]) -> list[str]:
 
 
 def _recall_events(store: Store, iface: str) -> list[Event]:
-    return [recall_event(stanza.told) for stanza in store.load(iface)]
+    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
 
 
 def _list_events(iface: str) -> list[Event]:
     """The events of one interface: IF_* of the environment if they are its, else its stanzas."""
     environment = dict(os.environ)
     given = any(name.startswith("IF_") for name in environment)
-    if given and environment.setdefault("IFACE", iface) == iface:
+    if given and environment.get("IFACE", "") == iface:
         stanzas = [environment]
     else:
         stanzas = system.read_stanzas(iface) if system.has_ifupdown() else [{"IFACE": iface}]
@@ -128,13 +134,20 @@ def _list_events(iface: str) -> list[Event]:
 
 
 def main(run: Callable[[], int]) -> None:
-    """Run one of the commands; a reader of its output that went away is no error."""
+    """Run one of the commands and end with its status; output that cannot be written is 1."""
+    program = os.path.basename(sys.argv[0])
     try:
         status = run()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        # What is left of the output would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        say(program, f"cannot write: {error.strerror}")
         status = FAILED
     except KeyboardInterrupt:
-        status = USAGE
+        status = _INTERRUPTED
+    except Exception as error:
+        say(program, describe_unexpected(error))
+        status = FAILED
     sys.exit(status)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from posix import listdir, stat
 
 from mptcp_hooks import __version__
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.folder import refuse_foreign
 from mptcp_hooks.kept import note_commands, recall_commands
 from mptcp_hooks.netlink import Endpoint, Limits
 from mptcp_hooks.numbering import PREFERENCES, PROTOCOL
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-FOLDERS = ("/etc/mptcp-hooks/templates", __file__.rsplit("/", 2)[0] + "/templates")
+OWN_TEMPLATES = "/etc/mptcp-hooks/templates"
+FOLDERS = (OWN_TEMPLATES, __file__.rsplit("/", 2)[0] + "/templates")
 FAMILY_OPTIONS = ("-4", "-6")
 _LIMITS_LABEL = ".limits"
 _identities: list[tuple[str, int, int, int, int]] = []
@@ -121,14 +124,30 @@ def _read_identities() -> list[tuple[str, int, int, int, int]]:
     if not _identities:
         for folder in FOLDERS:
             for name in _list_files(folder):
-                held = stat(f"{folder}/{name}")
-                _identities.append((f"{folder}/{name}", held.st_ino, held.st_size,
-                                    held.st_mtime_ns, held.st_ctime_ns))
+                _identities.extend(_identify(f"{folder}/{name}"))
     return _identities
+
+
+def _identify(path: str) -> list[tuple[str, int, int, int, int]]:
+    try:
+        held = stat(path)
+    except FileNotFoundError:
+        # A link to nothing, such as an editor's lock.
+        return []
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}", USAGE) from None
+    if path.startswith(OWN_TEMPLATES):
+        refuse_foreign(path, held)
+    return [(path, held.st_ino, held.st_size, held.st_mtime_ns, held.st_ctime_ns)]
 
 
 def _list_files(folder: str) -> list[str]:
     try:
-        return sorted(listdir(folder))
+        names = listdir(folder)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise Problem(f"cannot read {folder}: {error.strerror}", USAGE) from None
+    if folder == OWN_TEMPLATES:
+        refuse_foreign(folder, stat(folder))
+    return sorted(names)

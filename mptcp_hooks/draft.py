@@ -10,7 +10,7 @@ from mptcp_hooks.plan import Path
 from mptcp_hooks.record import Installed, Stanza, Store
 from mptcp_hooks.settings import OPTIONS, Settings, read_settings
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Change, Work, settle_limits
+from mptcp_hooks.work import Change, Undo, Work, settle_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ class _Draft:
         self._rules = system.RuleReader()
         self._on_file: Records = {}
         self._records: Records = {}
-        self._undo: list[str] = []
+        self._undo: list[Undo] = []
         self._changes: list[Change] = []
         self._warnings: list[str] = []
         self._remarks: list[str] = []
@@ -92,12 +92,12 @@ class _Draft:
 
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone."""
-        if stanza.told == event.told:
+        if not stanza.told or stanza.told == event.told:
             return True
         before = recall_event(stanza.told)
         old = {stated.address for stated in before.addresses}
         if not old:
-            return not event.addresses and before.families == event.families
+            return not event.addresses and set(before.families) <= set(event.families)
         if old & {stated.address for stated in event.addresses}:
             return True
         held = (*system.list_addresses(event.iface, before.families),
@@ -140,8 +140,12 @@ class _Draft:
         before = same[-1] if same else None
         use = system.read_table_use(path.family, path.address, path.device, path.table,
                                     self._rules)
-        if (path.family, path.table) not in {(one.path.family, one.path.table) for one in old}:
+        if not same:
             _refuse_intruder(path, use)
+        elif path.table not in {one.path.table for one in old}:
+            _refuse_intruder(path, use._replace(rules=tuple(
+                rule for rule in use.rules
+                if rule.table not in {one.path.table for one in same})))
         after = Installed(
             path=path,
             up=commands.build_up(path),
@@ -165,7 +169,8 @@ class _Draft:
         outdated = [line for line in installed.down
                     if line not in again or (commands.is_mptcp(line) and remade)]
         bound = commands.bind_ids(outdated, installed.path, self._endpoints())
-        self._undo += bound
+        if bound:
+            self._undo.append(Undo(installed, bound))
         if any(map(commands.is_mptcp, bound)):
             self._manager = plan.without_endpoints(self._manager, [installed.path])
 
@@ -182,8 +187,7 @@ class _Draft:
 def _refuse_intruder(path: Path, use: system.TableUse) -> None:
     intruder = plan.find_intruder(path, use)
     if intruder:
-        raise Problem(f"{path.iface}: table {path.table} is in use by somebody else "
-                      f"({intruder}): give it another mptcp-table")
+        raise Problem(f"{path.iface}: {intruder}")
 
 
 def _put_in_place(

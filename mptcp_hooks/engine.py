@@ -4,34 +4,48 @@ from __future__ import annotations
 
 from mptcp_hooks import runner
 from mptcp_hooks.kept import keep_commands
+from mptcp_hooks.record import Stanza
 from mptcp_hooks.value import TYPE_CHECKING
+from mptcp_hooks.work import keep_remainder
 
 if TYPE_CHECKING:
     from mptcp_hooks.changes import Outcomes
     from mptcp_hooks.errors import Problem
-    from mptcp_hooks.record import Stanza, Store
-    from mptcp_hooks.work import LimitsChange, Work
+    from mptcp_hooks.record import Installed, Store
+    from mptcp_hooks.work import LimitsChange, Undo, Work
 
 
 def carry_out(store: Store, work: Work) -> list[Problem]:
     """Do the work; the problems met on the way, each told with its command.
 
     The record is written before the machine changes: what a killed hook leaves
-    behind is on record, and the next one completes it or takes it away.
+    behind is on record, and the next one completes it or takes it away. What
+    could not be undone stays on record until it is.
     """
     for iface, stanzas in work.pending:
         store.save(iface, stanzas)
     if work.limits.after is not None:
         _save_limits(store, work.limits)
-    failures = runner.undo_lines(work.undo)
-    outcomes, problems = _set_up(store, work)
-    failures += runner.apply_sets([work.limits.restoring])
+    remainders, problems = _undo(work.undo)
+    outcomes, failed = _set_up(store, work)
+    problems += failed
     if work.limits.after is None:
-        _save_limits(store, work.limits)
+        problems += _restore_limits(store, work.limits)
     for iface, stanzas in work.records:
-        store.save(iface, _list_standing(stanzas, outcomes))
+        left = tuple(one for one in remainders if one.path.iface == iface)
+        standing = _list_standing(stanzas, outcomes)
+        store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
     keep_commands()
-    return [*work.problems, *map(runner.tell_failure, failures), *problems]
+    return [*work.problems, *problems]
+
+
+def _undo(undo: tuple[Undo, ...]) -> tuple[list[Installed], list[Problem]]:
+    """Take away what must go; what could not be, and why."""
+    failures = runner.undo_sets([one.lines for one in undo])
+    failed = [undo[failure.place].installed for failure in failures]
+    problems = [runner.tell_failure(failure, installed.path.iface)
+                for failure, installed in zip(failures, failed)]
+    return [keep_remainder(one.installed) for one in undo if one.installed in failed], problems
 
 
 def _set_up(store: Store, work: Work) -> tuple[Outcomes, list[Problem]]:
@@ -41,8 +55,17 @@ def _set_up(store: Store, work: Work) -> tuple[Outcomes, list[Problem]]:
     from mptcp_hooks.changes import disown_lost, make_changes
 
     outcomes, problems = make_changes(work)
-    disown_lost(store, outcomes)
-    return outcomes, problems
+    return outcomes, problems + disown_lost(store, outcomes)
+
+
+def _restore_limits(store: Store, limits: LimitsChange) -> list[Problem]:
+    """Take our raise back and forget it; where that fails, the next work tries again."""
+    failures = runner.apply_sets([limits.restoring])
+    if failures and limits.before is not None:
+        store.save_limits(limits.before._replace(owners=()))
+    else:
+        _save_limits(store, limits)
+    return [runner.tell_failure(failure) for failure in failures]
 
 
 def _list_standing(stanzas: tuple[Stanza, ...], outcomes: Outcomes) -> tuple[Stanza, ...]:
@@ -57,5 +80,5 @@ def _save_limits(store: Store, limits: LimitsChange) -> None:
 
 
 def _correct(stanza: Stanza, outcomes: Outcomes) -> Stanza:
-    settled = [outcomes.get(one.path, one) for one in stanza.paths]
-    return stanza._replace(paths=tuple(one for one in settled if one is not None))
+    settled = [standing for one in stanza.paths for standing in outcomes.get(one.path, (one,))]
+    return stanza._replace(paths=tuple(settled))

@@ -61,7 +61,8 @@ def read_event(environment: Mapping[str, str]) -> Event | None:
         iface=iface,
         device=iface.partition(":")[0],
         families=families,
-        addresses=tuple(_read_addresses(iface, families, environment)),
+        # A list may name an address twice.
+        addresses=tuple(dict.fromkeys(_read_addresses(iface, families, environment))),
         options=tuple(_read_options(environment)),
         told=tuple(sorted(f"{name}={value}" for name, value in environment.items()
                           if value and _is_worth_keeping(name))),
@@ -111,12 +112,20 @@ def _read_networkmanager(
 ) -> Iterator[Stated]:
     for family in families:
         gateway = environment.get(f"IP{family}_GATEWAY", "")
-        for number in range(int(environment.get(f"IP{family}_NUM_ADDRESSES") or 0)):
+        for number in range(_read_count(iface, family, environment)):
             text = environment.get(f"IP{family}_ADDRESS_{number}", "").partition(" ")[0]
             stated = _read_one(iface, text, {})
             usable = gateway not in ("", "0.0.0.0", "::")
             gateways = [_read_address(iface, "gateway", gateway)] if usable else []
             yield _with_gateway(iface, stated, gateways, True)
+
+
+def _read_count(iface: str, family: int, environment: Mapping[str, str]) -> int:
+    name = f"IP{family}_NUM_ADDRESSES"
+    text = environment.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= 3):
+        raise wrong_value(iface, name, text, "a number of addresses")
+    return int(text)
 
 
 def _read_one(iface: str, text: str, environment: Mapping[str, str]) -> Stated:

@@ -63,6 +63,8 @@ class Folder:
             if held.st_mode & _KIND != _REGULAR or not _is_roots_own(held):
                 raise Problem(f"{self.path}/{name} is not a file of root's own: remove it")
             text = posix.read(file, held.st_size).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         finally:
             posix.close(file)
         first, *rest = text.split("\n")
@@ -88,10 +90,12 @@ class Folder:
                        "again")
 
     def _replace(self, name: str, text: str) -> None:
+        # O_NONBLOCK: opening a FIFO that lies in the way fails instead of waiting.
         beside = f".{name}.new"
         file = posix.open(beside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
-                          | posix.O_NOFOLLOW, 0o644, dir_fd=self._directory)
+                          | posix.O_NOFOLLOW | posix.O_NONBLOCK, 0o644, dir_fd=self._directory)
         try:
+            posix.fchmod(file, 0o644)
             write_all(file, text)
         finally:
             posix.close(file)
@@ -116,13 +120,23 @@ def open_folder(path: str, lock: bool) -> Folder:
         directory = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW)
     except FileNotFoundError:
         return Folder(path, None)
-    except OSError:
+    except NotADirectoryError:
         raise Problem(f"{path} is not a directory: remove it") from None
-    if not _is_roots_own(posix.fstat(directory)):
+    except OSError as error:
+        raise Problem(f"cannot open {path}: {error.strerror}") from None
+    try:
+        refuse_foreign(path, posix.fstat(directory))
+    except Problem:
         posix.close(directory)
+        raise
+    return Folder(path, directory, _take_lock(path, directory) if lock else None)
+
+
+def refuse_foreign(path: str, held: posix.stat_result) -> None:
+    """Raise Problem unless a file or folder is root's, and nobody else may write there."""
+    if not _is_roots_own(held):
         raise Problem(f"{path} is not root's own: it must belong to root, "
                       "and nobody else may write there")
-    return Folder(path, directory, _take_lock(path, directory) if lock else None)
 
 
 def write_all(descriptor: int, text: str) -> None:
@@ -148,6 +162,8 @@ def exists(path: str, name: str) -> bool:
 def _make(path: str) -> None:
     try:
         posix.mkdir(path, 0o755)
+        # Whatever the umask: a dry run without rights reads there.
+        posix.chmod(path, 0o755)
     except FileExistsError:
         return
     except OSError as error:
@@ -162,8 +178,8 @@ def _is_roots_own(held: posix.stat_result) -> bool:
 def _take_lock(path: str, directory: int) -> int:
     """A lock on a file that only root can open: whoever can read a file can lock it."""
     try:
-        lock = posix.open(_LOCK, posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW, 0o600,
-                          dir_fd=directory)
+        lock = posix.open(_LOCK, posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW
+                          | posix.O_NONBLOCK, 0o600, dir_fd=directory)
     except OSError as error:
         raise Problem(f"cannot lock {path}/{_LOCK}: {error.strerror}") from None
     end = monotonic() + _LOCK_AT_MOST

@@ -25,19 +25,10 @@ if TYPE_CHECKING:
     Environment = dict[str, str]
 
 
-def run_if_up() -> None:
-    """if-up.d: the interface has its addresses."""
-    _guard("mptcp_up", _bring_up)
-
-
-def run_if_down() -> None:
-    """if-down.d: it is about to lose them; a transfer moves on while the link still carries."""
-    _guard("mptcp_down", _say_farewell)
-
-
-def run_if_post_down() -> None:
-    """if-post-down.d: they are gone."""
-    _guard("mptcp_down", _bring_down)
+def run_hook(path: str) -> None:
+    """Do what the folder is for in which the hook stands, as /etc/network/if-up.d/mptcp_up."""
+    folder_name, _, program = path.rpartition("/")
+    _guard(program, _ACTIONS[folder_name.rpartition("/")[2]])
 
 
 def _bring_up(program: str, environment: Environment) -> None:
@@ -56,6 +47,7 @@ def _bring_up(program: str, environment: Environment) -> None:
 
 
 def _say_farewell(program: str, environment: Environment) -> None:
+    """The addresses are about to go: a transfer moves on while the link still carries."""
     iface = environment.get("IFACE", "")
     if _is_on_record(iface):
         from mptcp_hooks.work import prepare_farewell
@@ -143,10 +135,11 @@ def _guard(program: str, act: Callable[[str, Environment], None]) -> None:
         act(program, environment)
     except Problem as problem:
         _say(program, str(problem))
-    except Exception as error:  # noqa: BLE001 (an error of ours must not cost anyone an ifup)
-        trace = error.__traceback__
-        while trace and trace.tb_next:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-        _say(program, f"{environment.get('IFACE', '?')}: unexpected {type(error).__name__} "
-                      f"at {place}: {error} (please report it)")
+    except Exception as error:
+        # An error of ours must not cost anyone an ifup.
+        from mptcp_hooks.report import describe_unexpected
+
+        _say(program, f"{environment.get('IFACE', '?')}: {describe_unexpected(error)}")
+
+
+_ACTIONS = {"if-up.d": _bring_up, "if-down.d": _say_farewell, "if-post-down.d": _bring_down}

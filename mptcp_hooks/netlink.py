@@ -72,12 +72,13 @@ class Route(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """One address of the kernel's MPTCP path manager."""
+    """One address of the kernel's MPTCP path manager; `port` 0 where it has none of its own."""
 
     identity: int
     address: str
     device: int
     flags: tuple[str, ...]
+    port: int = 0
 
 
 class Limits(NamedTuple):
@@ -281,6 +282,7 @@ def _parse_endpoint(message: bytes) -> Endpoint:
         address=_address(said.get(3) or said.get(4)),
         device=_number(said.get(7)),
         flags=tuple(name for name, bit in _ENDPOINT_FLAGS.items() if flags & bit),
+        port=_number(said.get(5)),
     )
 
 

@@ -2,7 +2,7 @@
 
     rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks
     tables             20000 + ifindex for the first address of a family on a device,
-                       and 100000 more for each further one
+                       and 10000000 more for each further one
     protocol           77 on every rule and route, named `mptcp` in rt_protos.d
 """
 
@@ -18,7 +18,7 @@ PREFERENCES = {
 PROTOCOL = 77
 
 TABLE_BASE = 20000
-TABLE_STEP = 100000
+TABLE_STEP = 10000000
 TABLE_LARGEST = 2**32 - 1
 TABLES_OF_THE_KERNEL = {253: "default", 254: "main", 255: "local"}
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mptcp_hooks.system import Host, TableUse
 
 
+_MAIN_TABLE = 254
+
+
 class Path(NamedTuple):
     """One source address and how it leaves.
 
@@ -85,7 +88,7 @@ def plan_paths(
         if reason:
             remarks.append(f"{iface}: {stated.address}: {reason}")
             continue
-        primary = not any(path.primary for path in beside)
+        primary = stated.address not in adjectives and not any(path.primary for path in beside)
         verdict = _judge_endpoint(stated, settings, primary, before, manager, host)
         if verdict.endpoint and stated.address in adjectives:
             verdict = _Verdict(False, "", f"a {adjectives[stated.address]} address: no endpoint")
@@ -97,13 +100,19 @@ def plan_paths(
         first = not any(path.family == stated.family for path in paths)
         paths.append(path._replace(
             table=_choose_table(path, settings.table if first else 0, before, beside)))
+    if not host.mptcp_enabled and any(path.endpoint for path in paths):
+        warnings.append(f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it is 1")
     return Plan(tuple(paths), tuple(warnings), tuple(remarks))
 
 
 def find_gateway(stated: Stated, settings: Settings, host: Host) -> str:
     """The stanza's mptcp-gateway, its gateway, or that of the device's default route in main."""
     subnet = _subnet(stated)
-    for candidates in ((settings.gateway,), (stated.gateway,), host.main_gateways):
+    alone = stated.peer or stated.length == address.BITS[stated.family]
+    # In main another address may be the one that the gateway is for.
+    fit_for_main = [gateway for gateway in host.main_gateways
+                    if alone or _is_near(subnet, gateway)]
+    for candidates in ((settings.gateway,), (stated.gateway,), fit_for_main):
         fitting = [gateway for gateway in candidates
                    if gateway and address.family_of(gateway) == stated.family
                    and gateway != stated.address]
@@ -114,7 +123,9 @@ def find_gateway(stated: Stated, settings: Settings, host: Host) -> str:
 
 
 def find_intruder(path: Path, use: TableUse) -> str:
-    """Who else uses the path's table, in words; '' where nobody does."""
+    """Who else uses the path's table or its address, in words; '' where nobody does."""
+    in_use = f"table {path.table} is in use by somebody else"
+    remedy = "give it another mptcp-table"
     host = f"{path.address}/{address.BITS[path.family]}"
     for route in use.routes:
         ours = route.protocol == PROTOCOL and (
@@ -122,18 +133,23 @@ def find_intruder(path: Path, use: TableUse) -> str:
         if not ours or route.source not in ("", path.address):
             via = f" via {route.gateway}" if route.gateway else ""
             source = f" src {route.source}" if route.source else ""
-            return f"route {route.destination}{via}{source}"
+            return f"{in_use} (route {route.destination}{via}{source}): {remedy}"
     for rule in use.rules:
-        ours = rule.protocol == PROTOCOL and rule.source in ("", host) and (
-            rule.device in ("", path.device))
+        marked = rule.protocol == PROTOCOL
+        if marked and rule.source == host and rule.table not in (path.table, _MAIN_TABLE):
+            return (f"{path.address} is the address of another interface already, with table "
+                    f"{rule.table}: one of them must change")
+        ours = marked and rule.source in ("", host) and rule.device in ("", path.device)
         if rule.table == path.table and not ours:
-            return f"rule {rule.preference}: from {rule.source or 'all'} lookup {rule.table}"
+            source = rule.source or "all"
+            return (f"{in_use} (rule {rule.preference}: from {source} lookup {rule.table}): "
+                    f"{remedy}")
     return ""
 
 
 def describe_kernel(path: Path, use: TableUse, endpoints: Iterable[Endpoint]) -> str:
     """What the kernel holds about a path, as one line: two equal lines, nothing has changed."""
-    endpoint = [(one.device, one.flags) for one in endpoints if one.address == path.address]
+    endpoint = [(one.device, one.flags) for one in endpoints if _is_rival(one, path.address)]
     rules = [tuple(rule) for rule in use.rules]
     routes = [tuple(route) for route in use.routes]
     return repr((rules, routes, endpoint if path.endpoint else []))
@@ -149,7 +165,17 @@ def without_endpoints(manager: PathManager, paths: Iterable[Path]) -> PathManage
 
 def owns_endpoint(path: Path, endpoint: Endpoint) -> bool:
     """Whether the kernel's endpoint is the one that was made for a path on record."""
-    return path.endpoint and (endpoint.address, endpoint.device) == (path.address, path.ifindex)
+    return path.endpoint and _is_rival(endpoint, path.address) and endpoint.device == path.ifindex
+
+
+def _is_rival(endpoint: Endpoint, own: str) -> bool:
+    """Whether an endpoint stands where one for the address `own` would.
+
+    One with a port of its own does not; nor does an implicit one, which the
+    kernel made for a peer's sake and gives up for a real one
+    (net/mptcp/pm_kernel.c, mptcp_pm_nl_append_new_local_addr).
+    """
+    return endpoint.address == own and not endpoint.port and "implicit" not in endpoint.flags
 
 
 def raise_limits(current: Limits, endpoints: Iterable[tuple[str, ...]]) -> Limits:
@@ -181,6 +207,11 @@ def _reason_to_skip(stated: Stated, settings: Settings, host: Host) -> str:
     return ""
 
 
+def _is_near(subnet: str, gateway: str) -> bool:
+    """Whether the kernel finds the gateway on the link: fe80::/10 always is, 169.254/16 not."""
+    return address.contains(subnet, gateway) or address.contains("fe80::/10", gateway)
+
+
 def _subnet(stated: Stated) -> str:
     if stated.peer:
         return f"{stated.peer}/{address.BITS[stated.family]}"
@@ -193,7 +224,7 @@ def _lay_path(
     subnet = _subnet(stated)
     gateway = find_gateway(stated, settings, host)
     alone = not stated.peer and stated.length == address.BITS[stated.family]
-    near = not gateway or address.contains(subnet, gateway) or address.is_link_local(gateway)
+    near = not gateway or _is_near(subnet, gateway)
     return Path(
         iface=iface,
         device=host.device,
@@ -244,10 +275,10 @@ def _judge_endpoint(
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
-    present = [one for one in manager.endpoints or () if one.address == stated.address]
+    present = [one for one in manager.endpoints or () if _is_rival(one, stated.address)]
     if not present:
         return _judge_slots(stated, manager.endpoints or ())
-    (endpoint,) = present
+    endpoint = present[0]
     if any(owns_endpoint(path, endpoint) for path in before):
         return _Verdict(True, "", "")
     if endpoint.device in (0, host.ifindex):

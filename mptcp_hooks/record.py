@@ -34,7 +34,10 @@ class Installed(NamedTuple):
 
 
 class Stanza(NamedTuple):
-    """One stanza: its environment as told, and the paths it has."""
+    """One stanza: its environment as told, and the paths it has.
+
+    Where nothing was told, the paths are what could not be undone.
+    """
 
     told: tuple[str, ...]
     paths: tuple[Installed, ...]
@@ -99,7 +102,7 @@ class Store:
             raise self._folder.damaged(_LIMITS) from None
 
     def save_limits(self, limits: LimitsRecord | None) -> None:
-        lines = [] if limits is None or not limits.owners else [
+        lines = [] if limits is None else [
             "before {} {}".format(*limits.before),
             "raised {} {}".format(*limits.raised),
             *(f"owner {owner}" for owner in limits.owners),

@@ -16,10 +16,11 @@ from mptcp_hooks.value import TYPE_CHECKING
 
 reach_libraries()
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError  # noqa: E402
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError  # noqa: E402
 from jinja2 import TemplateNotFound, TemplateSyntaxError  # noqa: E402
 from jinja2.ext import Extension  # noqa: E402
 from jinja2.lexer import Token, TokenStream  # noqa: E402
+from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,15 @@ class _LineNumbers(Extension):
                 yield token
 
 
+class _FlatLoader(FileSystemLoader):
+    """Templates of the folders alone: what lies below them, no kept set would notice."""
+
+    def get_source(self, environment: Any, template: str) -> Any:
+        if "/" in template:
+            raise TemplateNotFound(template)
+        return super().get_source(environment, template)
+
+
 def render_commands(
     name: str, folders: tuple[str, ...], variables: dict[str, Any]
 ) -> tuple[str, ...]:
@@ -66,8 +76,8 @@ def render_commands(
 def _render_template(
     name: str, folders: tuple[str, ...], variables: dict[str, Any]
 ) -> list[tuple[int, str]]:
-    environment = Environment(
-        loader=FileSystemLoader(folders),
+    environment = ImmutableSandboxedEnvironment(
+        loader=_FlatLoader(folders),
         undefined=StrictUndefined,
         finalize=_refuse_nothing,
         trim_blocks=True,
@@ -84,8 +94,8 @@ def _render_template(
         raise Problem(f"{place}no template {error.name} in {' or '.join(folders)}",
                       USAGE) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError,
-            AttributeError, OSError) as error:
-        raise Problem(f"{_failing_place(folders)}: {error}", USAGE) from None
+            AttributeError, OSError, RecursionError) as error:
+        raise Problem(f"{_failing_place(folders) or name}: {error}", USAGE) from None
     return _number_lines(text)
 
 

@@ -7,13 +7,13 @@ import syslog
 
 
 def say(program: str, text: str) -> None:
-    print(f"{program}: {text}", file=sys.stderr, flush=True)
+    print(f"{program}: {_make_printable(text)}", file=sys.stderr, flush=True)
 
 
 def say_and_log(program: str, text: str) -> None:
     """For the hooks, whose stderr may be nobody's, or gone."""
     syslog.openlog(program, 0, syslog.LOG_DAEMON)
-    syslog.syslog(syslog.LOG_WARNING, text)
+    syslog.syslog(syslog.LOG_WARNING, _make_printable(text))
     try:
         say(program, text)
     except OSError:
@@ -22,5 +22,23 @@ def say_and_log(program: str, text: str) -> None:
 
 
 def show_command(line: str) -> None:
-    """One command, as it can be pasted."""
-    print(f"[#] {line}", file=sys.stderr, flush=True)
+    """One command, as it can be pasted; work goes on where nobody can see it."""
+    try:
+        print(f"[#] {line}", file=sys.stderr, flush=True)
+    except OSError:
+        return
+
+
+def describe_unexpected(error: Exception) -> str:
+    """An error of ours in one line, with the place it came from."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    return f"unexpected {type(error).__name__} at {place}: {error} (please report it)"
+
+
+def _make_printable(text: str) -> str:
+    """One line of ASCII: an environment may hold bytes that no terminal or log should get."""
+    escaped = text.encode("ascii", "backslashreplace").decode()
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)

@@ -16,7 +16,7 @@ from mptcp_hooks.process import Outcome, run_batch
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _FAILED = "Command failed -:"
 # EEXIST of a rule or route with our mark, and of an endpoint that came meanwhile.
@@ -57,7 +57,7 @@ def apply_sets(sets: list[tuple[str, ...]]) -> list[Failure]:
     Sets are independent of each other. In a set whose routing failed, the
     lines about the path manager do not run.
     """
-    lines = [_Line(place, text) for place, lines in enumerate(sets) for text in lines]
+    lines = _flatten(sets)
     if _run_all_or_stop(lines):
         return []
     failures = _run_each([line for line in lines if not is_mptcp(line.text)], _DONE_ALREADY)
@@ -66,9 +66,9 @@ def apply_sets(sets: list[tuple[str, ...]]) -> list[Failure]:
     return failures + _run_each(later, _DONE_ALREADY)
 
 
-def undo_lines(lines: Iterable[str]) -> list[Failure]:
-    """Run lines that take things away; what is gone already counts as taken."""
-    return _run_each([_Line(0, text) for text in lines], _GONE_ALREADY)
+def undo_sets(sets: list[tuple[str, ...]]) -> list[Failure]:
+    """Run sets of lines that take things away; what is gone already counts as taken."""
+    return _run_each(_flatten(sets), _GONE_ALREADY)
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:
@@ -76,6 +76,10 @@ def tell_failure(failure: Failure, iface: str = "") -> Problem:
     who = f"{iface}: " if iface else ""
     hints = [f" ({hint})" for words, hint in _HINTS.items() if words in failure.reason]
     return Problem(f"{who}{failure.line}: {failure.reason}{''.join(hints)}")
+
+
+def _flatten(sets: list[tuple[str, ...]]) -> list[_Line]:
+    return [_Line(place, text) for place, lines in enumerate(sets) for text in lines]
 
 
 def _run_all_or_stop(lines: list[_Line]) -> bool:

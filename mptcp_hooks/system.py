@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import posix
 from _socket import AF_INET, AF_INET6, if_nametoindex, inet_pton
-from posix import X_OK, access
 from time import monotonic, sleep
 
 from mptcp_hooks import address, netlink
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 _MAIN_TABLE = 254
 # IFA_F_* of include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
 _TEMPORARY, _FAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40
-_ADJECTIVES = {_TEMPORARY: "temporary", _FAILED: "a duplicate", _DEPRECATED: "deprecated",
-               _TENTATIVE: "tentative"}
+# The first that fits is the one that counts: a duplicate stays tentative as well.
+_ADJECTIVES = {_FAILED: "a duplicate", _TENTATIVE: "tentative", _DEPRECATED: "deprecated",
+               _TEMPORARY: "temporary"}
 # ifupdown itself waits 6 s at the most (dad-attempts 60, dad-interval 0.1).
 _DUPLICATE_CHECK_AT_MOST = 6.0
+
+
+# What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
+_ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
+_ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATTEMPTS",
+          "IF_PREFERRED_LIFETIME"}
 
 
 class Host(NamedTuple):
@@ -37,6 +44,7 @@ class Host(NamedTuple):
     addresses: tuple[Stated, ...]
     adjectives: tuple[tuple[str, str], ...]
     main_gateways: tuple[str, ...]
+    mptcp_enabled: bool = True
 
 
 class TableUse(NamedTuple):
@@ -61,6 +69,7 @@ def read_host(
         addresses=stated or tuple(list_addresses(iface, families)),
         adjectives=_read_adjectives(ifindex) if 6 in families else (),
         main_gateways=tuple(_read_main_gateways(ifindex, families)) if gateway else (),
+        mptcp_enabled=_is_mptcp_enabled(),
     )
 
 
@@ -138,35 +147,48 @@ def read_path_manager() -> PathManager:
 def read_stanzas(iface: str) -> list[dict[str, str]]:
     """What ifquery says of an interface, as the environments its hooks would have.
 
-    ifquery prints the stanzas one after another without a line between them: an
-    `address` begins a new one, and what stands before the first belongs to a
-    stanza without addresses. Empty where ifupdown does not know the interface.
+    ifquery prints the stanzas one after another without a line between them.
+    Empty where ifupdown does not know the interface.
     """
-    logical = _find_logical(iface)
-    outcome = run_program("ifquery", (logical,))
+    outcome = run_program("ifquery", (_find_logical(iface),))
+    lines = outcome.output.splitlines() if outcome.status == 0 else []
+    return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza}
+            for stanza in split_stanzas(lines)]
+
+
+def split_stanzas(lines: list[str]) -> list[dict[str, str]]:
+    """ifquery's lines as the IF_* of each stanza; what comes first may be no stanza at all.
+
+    An option that the stanza has already begins the next one, and so does
+    whatever comes after the options that ifupdown itself adds at the end of a
+    static stanza.
+    """
     stanzas: list[dict[str, str]] = [{}]
     name = ""
-    for line in outcome.output.splitlines() if outcome.status == 0 else ():
-        option, colon, value = line.partition(": ")
+    for line in lines:
+        option, colon, value = line.partition(":")
         if not colon:
             # A repeated option continues on a line of its own.
-            stanzas[-1][name] += f"\n{line}"
+            stanzas[-1][name] = f"{stanzas[-1].get(name, '')}\n{line}"
             continue
-        if option == "address" and stanzas[-1]:
-            stanzas.append({})
         name = "IF_" + option.upper().replace("-", "_")
-        stanzas[-1][name] = value
-    return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza} for stanza in stanzas]
+        ended = bool(_ADDED_LAST & stanzas[-1].keys()) and name not in _ADDED
+        if name in stanzas[-1] or ended:
+            stanzas.append({})
+        stanzas[-1][name] = value.strip()
+    return stanzas
 
 
 def list_up_interfaces() -> list[str]:
-    """The interfaces that ifupdown has up."""
+    """The interfaces that ifupdown has up, in the order they came up, aliases after devices."""
     outcome = run_program("ifquery", ("--state",))
-    return [line.partition("=")[0] for line in outcome.output.splitlines()]
+    newest_first = [line.partition("=")[0] for line in outcome.output.splitlines()]
+    return sorted(reversed(newest_first), key=lambda iface: ":" in iface)
 
 
 def has_ifupdown() -> bool:
-    return any(access(f"{directory}/ifquery", X_OK) for directory in ("/usr/sbin", "/sbin"))
+    return any(posix.access(f"{directory}/ifquery", posix.X_OK)
+               for directory in ("/usr/sbin", "/sbin"))
 
 
 def _find_logical(iface: str) -> str:
@@ -190,10 +212,22 @@ def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:
         return ()
     found = []
     for packed, index, _, _, flags, _ in rows:
-        for flag, adjective in _ADJECTIVES.items():
-            if int(index, 16) == ifindex and int(flags, 16) & flag:
-                found.append((address.unpack(bytes.fromhex(packed)), adjective))
+        fitting = [adjective for flag, adjective in _ADJECTIVES.items() if int(flags, 16) & flag]
+        if int(index, 16) == ifindex and fitting:
+            found.append((address.unpack(bytes.fromhex(packed)), fitting[0]))
     return tuple(found)
+
+
+def _is_mptcp_enabled() -> bool:
+    """Whether new connections may use MPTCP; a kernel without it says nothing here."""
+    try:
+        file = posix.open("/proc/sys/net/mptcp/enabled", posix.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        return posix.read(file, 1) != b"0"
+    finally:
+        posix.close(file)
 
 
 def _read_main_gateways(ifindex: int, families: tuple[int, ...]) -> Iterator[str]:

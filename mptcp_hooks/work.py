@@ -7,6 +7,7 @@ it. The work of going down is prepared here; that of coming up in `draft`.
 from __future__ import annotations
 
 from mptcp_hooks import commands, plan
+from mptcp_hooks.errors import Problem
 from mptcp_hooks.netlink import read_path_manager
 from mptcp_hooks.record import Installed, LimitsRecord, Stanza, Store
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
@@ -14,10 +15,16 @@ from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mptcp_hooks.errors import Problem
     from mptcp_hooks.netlink import Limits, PathManager
 
     Records = dict[str, tuple[Stanza, ...]]
+
+
+class Undo(NamedTuple):
+    """Lines that take away what is on record of a path, with the endpoint's id in place."""
+
+    installed: Installed
+    lines: tuple[str, ...]
 
 
 class Change(NamedTuple):
@@ -47,7 +54,7 @@ class Work(NamedTuple):
 
     pending: tuple[tuple[str, tuple[Stanza, ...]], ...]
     records: tuple[tuple[str, tuple[Stanza, ...]], ...]
-    undo: tuple[str, ...]
+    undo: tuple[Undo, ...]
     changes: tuple[Change, ...]
     limits: LimitsChange
     problems: tuple[Problem, ...]
@@ -56,8 +63,9 @@ class Work(NamedTuple):
 
     def list_lines(self) -> list[str]:
         """All lines in the order they run."""
+        gone = [line for undo in self.undo for line in undo.lines]
         made = [line for change in self.changes for line in change.lines]
-        return [*self.undo, *self.limits.raising, *made, *self.limits.restoring]
+        return [*gone, *self.limits.raising, *made, *self.limits.restoring]
 
 
 def prepare_down(store: Store, ifaces: Iterable[str]) -> Work:
@@ -68,6 +76,11 @@ def prepare_down(store: Store, ifaces: Iterable[str]) -> Work:
 def prepare_farewell(store: Store, ifaces: Iterable[str]) -> Work:
     """The work of taking away the endpoints alone, while the link still carries."""
     return _prepare_removal(store, ifaces, commands.is_mptcp, _forget_endpoints)
+
+
+def keep_remainder(installed: Installed) -> Installed:
+    """What stays on record of a path that could not be undone: how to undo it."""
+    return installed._replace(up=(), kernel="")
 
 
 def forget_endpoint(installed: Installed) -> Installed:
@@ -87,22 +100,33 @@ def _prepare_removal(
     remains: Callable[[tuple[Stanza, ...]], tuple[Stanza, ...]],
 ) -> Work:
     manager = read_path_manager()
-    undo: list[str] = []
+    undo: list[Undo] = []
     records: Records = {}
+    problems: list[Problem] = []
     for iface in ifaces:
-        stanzas = store.load(iface)
+        try:
+            stanzas = store.load(iface)
+        except Problem as problem:
+            problems.append(problem)
+            continue
         if stanzas:
             records[iface] = remains(stanzas)
         for installed in (one for stanza in stanzas for one in stanza.paths):
-            lines = filter(is_meant, installed.down)
-            undo += commands.bind_ids(lines, installed.path, manager.endpoints or ())
+            lines = commands.bind_ids(filter(is_meant, installed.down), installed.path,
+                                      manager.endpoints or ())
+            undo.append(Undo(installed, lines))
+    try:
+        limits = settle_limits(store.load_limits(), manager, records)
+    except Problem as problem:
+        problems.append(problem)
+        limits = LimitsChange(None, None, (), ())
     return Work(
         pending=(),
         records=tuple(records.items()),
         undo=tuple(undo),
         changes=(),
-        limits=settle_limits(store.load_limits(), manager, records),
-        problems=(),
+        limits=limits,
+        problems=tuple(problems),
         warnings=(),
         remarks=(),
     )

@@ -129,7 +129,7 @@ def measure_bystanders() -> list[Row]:
     rows = []
     for name, environment in others.items():
         for hook in (UP, POST_DOWN):
-            spent, bare = alternate(lambda: run(hook, environment=environment),  # noqa: B023
+            spent, bare = alternate(lambda: run(hook, environment=environment),
                                     lambda: run(*PYTHON))
             rows.append(Row(f"{hook.split('/')[3]}, {name}", spent / bare, "x", 1.25, "python3"))
     return rows

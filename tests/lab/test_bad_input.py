@@ -92,6 +92,35 @@ def test_the_hooks_speak_in_syslog_too(link: Lab) -> None:
         "mptcp_up: ")[1].strip()
 
 
+def test_bytes_that_are_no_text_are_shown_escaped(link: Lab) -> None:
+    call = ["env", "-i", *(f"{name}={value}" for name, value in ETH1.items())]
+    hook = "/etc/network/if-up.d/mptcp_up"
+    script = 'IF_MPTCP_$(printf "\\377\\033")=1; exec "$@" "IF_MPTCP_$(printf "\\377\\033")=1" '
+    done = link.client.try_run("sh", "-c", script.split("; ")[1] + hook, "sh", *call)
+    assert done.returncode == 0
+    assert "no option is called mptcp-\\udcff\\x1b" in done.stderr
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+def test_mptcp_switched_off_is_said(link: Lab) -> None:
+    link.client.run("sysctl", "-qw", "net.mptcp.enabled=0")
+    assert up(link) == ("mptcp_up: eth1: net.mptcp.enabled is 0: endpoints do nothing until "
+                        "it is 1\n")
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+def test_a_duplicate_address_is_left_alone(lab: Lab) -> None:
+    lab.routers[1].ip("-6 addr add fd00:2::2/64 dev lan nodad")
+    lab.client.ip("link set eth1 up")
+    lab.client.run("sleep", "0.2")
+    lab.client.ip("-6 addr add fd00:2::2/64 dev eth1")
+    done = lab.run_hook("if-up.d", {
+        "IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "static", "VERBOSITY": "1",
+        "IF_ADDRESS": "fd00:2::2", "IF_NETMASK": "64", "IF_GATEWAY": "fd00:2::1"})
+    assert "another machine has this address" in done.stderr
+    assert lab.rules(6) == []
+
+
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
         "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
@@ -115,6 +144,8 @@ def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     ("ip -4 rule add pref 9 from {{ none }}", "up.j2:1: "),
     ("ip -4 rule add pref 9 from {{ paths[0].peers.x }}", "up.j2:1: "),
     ("ip -4 rule add pref {{ 1 // 0 }}", "up.j2:1: "),
+    ("{% include 'up.j2' %}\n", "up.j2:1: "),
+    ("\n{{ cycler.__init__.__globals__.os.system('touch /run/victim') }}\n", "up.j2:2: "),
     ("{% include 'other' %}\n", "up.j2:1: no template other in /etc/mptcp-hooks/templates or "),
 ])
 def test_a_wrong_template_is_refused_by_name(link: Lab, template: str, complaint: str) -> None:
@@ -124,6 +155,21 @@ def test_a_wrong_template_is_refused_by_name(link: Lab, template: str, complaint
     assert said.startswith(f"mptcp_up: {complaint}") and said.count("\n") == 1, said
     assert link.snapshot() == before
     assert link.client.run("ls", "/run/mptcp-hooks") == ""
+    assert link.client.try_run("ls", "/run/victim").stdout == ""
+
+
+@pytest.mark.parametrize("trap, complaint", [
+    ("mkdir -p $0; chown nobody $0", "/etc/mptcp-hooks/templates is not root's own"),
+    ("mkdir -p $0; touch $0/up.j2; chmod 666 $0/up.j2",
+     "/etc/mptcp-hooks/templates/up.j2 is not root's own"),
+    ("mkdir -p $(dirname $0); touch $0", "cannot read /etc/mptcp-hooks/templates: Not a dir"),
+])
+def test_templates_that_are_not_roots_own(link: Lab, trap: str, complaint: str) -> None:
+    before = link.snapshot()
+    link.client.run("sh", "-ec", trap, "/etc/mptcp-hooks/templates")
+    said = up(link)
+    assert said.startswith(f"mptcp_up: {complaint}") and said.count("\n") == 1, said
+    assert link.snapshot() == before
 
 
 def test_a_template_of_ones_own_replaces_the_packaged_one(link: Lab) -> None:

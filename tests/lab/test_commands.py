@@ -217,7 +217,36 @@ def test_a_dry_run_of_what_stands_prints_nothing(lab: Lab) -> None:
     assert lab.client.run("mptcp_up", "-n", "-a") == ""
 
 
-def test_a_reader_that_goes_away_is_no_traceback(lab: Lab) -> None:
-    done = lab.client.try_run(
-        "sh", "-c", "mptcp_up --help 2>&1 >/dev/full; mptcp_up --help | true")
-    assert "Traceback" not in done.stderr + done.stdout
+@pytest.mark.parametrize("output", [">/dev/full", "| true", ">&-"])
+def test_output_that_cannot_be_written(lab: Lab, output: str) -> None:
+    """`sh` reports the command's own status, not that of its reader."""
+    script = f"(sleep 0.2; mptcp_up -n; echo $? >/run/status) {output}"
+    done = lab.client.try_run("/bin/sh", "-c", script, env=EXAMPLE | {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    lab.client.run("sh", "-c", "until test -s /run/status; do sleep 0.1; done")
+    assert lab.read("/run/status") == "1\n"
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") <= 1
+
+
+def test_options_in_the_environment_are_of_one_interface(lab: Lab) -> None:
+    environment = {name: value for name, value in EXAMPLE.items() if name != "IFACE"}
+    done = lab.client.try_run("/usr/sbin/mptcp_up", "-n", "eth0", env=environment)
+    assert "10.1.1.2" in done.stdout
+    done = lab.client.try_run("/usr/sbin/mptcp_up", "-n", "eth0", "eth1", env=environment)
+    assert "10.1.1.2" not in done.stdout
+
+
+def test_an_interface_that_dhcp_set_up_is_taken_once(lab: Lab) -> None:
+    lab.set_interfaces("""\
+iface eth1 inet manual
+    up ip link set eth1 up && ip addr add 10.1.2.7/24 dev eth1
+    mptcp-gateway 10.1.2.1
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.1
+""")
+    lab.ifup("eth1")
+    full = lab.snapshot()
+    for arguments in (("eth1",), ("--all",), ("eth1",)):
+        assert lab.client.run("mptcp_up", *arguments) == ""
+        assert lab.snapshot() == full

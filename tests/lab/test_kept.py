@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.lab import Lab
-from tests.lab.test_promises import down, link, up
+from tests.lab.test_promises import ETH1, down, link, up
 
 __all__ = ["link"]
 
@@ -49,6 +49,26 @@ def test_an_edited_template_is_rendered_anew(link: Lab) -> None:
         down(link)
     link.client.run("touch", "/etc/mptcp-hooks/templates/included.j2")
     assert has_rendered(link)
+
+
+def test_what_a_template_includes_is_noticed(link: Lab) -> None:
+    folder = "/etc/mptcp-hooks/templates"
+    link.write(f"{folder}/up.j2", "{% include 'part.j2' %}\n")
+    for number in (11, 22):
+        link.write(f"{folder}/part.j2", f"ip -4 rule add pref {number} from 10.1.2.2 lookup 99")
+        assert up(link) == ""
+        assert f"{number}: from 10.1.2.2 lookup 99" in link.rules()
+        link.client.ip(f"rule del pref {number}")
+    link.write(f"{folder}/below/part.j2", "ip -4 rule add pref 33 from 10.1.2.2 lookup 99")
+    link.write(f"{folder}/up.j2", "{% include 'below/part.j2' %}\n")
+    assert "up.j2:1: no template below/part.j2" in up(link)
+
+
+def test_an_editors_lock_beside_a_template_costs_nothing(link: Lab) -> None:
+    link.client.run("mkdir", "-p", "/etc/mptcp-hooks/templates")
+    link.client.run("ln", "-s", "user@host.1234:56", "/etc/mptcp-hooks/templates/.#up.j2")
+    assert up(link) == ""
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 
 def test_a_template_of_the_same_size_and_time_is_rendered_anew(link: Lab) -> None:
@@ -106,7 +126,8 @@ def test_a_store_that_is_not_to_be_trusted_only_means_rendering(link: Lab, damag
 
 
 def test_a_dry_run_keeps_nothing(link: Lab) -> None:
-    link.client.run("mptcp_up", "--dry-run", "eth1")
+    done = link.client.try_run("/usr/sbin/mptcp_up", "--dry-run", env=ETH1)
+    assert len(done.stdout.splitlines()) == 10
     assert link.client.run("ls", "-A", KEPT) == ""
 
 

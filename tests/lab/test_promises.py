@@ -166,6 +166,80 @@ def test_an_endpoint_of_somebody_else_is_success_and_stays(link: Lab) -> None:
     assert link.client.ask("mptcp", "endpoint") == endpoint
 
 
+def break_ip(lab: Lab, words: str) -> None:
+    """Make `ip` fail, as for want of memory, on lines that hold these words."""
+    lab.write("/run/ip", f"""#!/bin/sh
+lines=$(cat)
+if echo "$lines" | grep -q '{words}'; then
+    echo "$lines" | grep -v '{words}' | /run/ip.real "$@"
+    echo "RTNETLINK answers: Cannot allocate memory" >&2
+    echo "Command failed -:$(echo "$lines" | grep -n '{words}' | head -1 | cut -d: -f1)" >&2
+    exit 2
+fi
+echo "$lines" | exec /run/ip.real "$@"
+""")
+    lab.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
+                   "mount --bind /run/ip $(readlink -f /usr/sbin/ip)")
+
+
+def mend_ip(lab: Lab) -> None:
+    lab.client.run("umount", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
+
+
+@pytest.mark.parametrize("words", ["rule del pref 20002", "mptcp endpoint delete",
+                                   "mptcp limits set"])
+def test_what_could_not_be_undone_stays_on_record(link: Lab, words: str) -> None:
+    before = link.snapshot()
+    up(link)
+    break_ip(link, words)
+    said = down(link)
+    mend_ip(link)
+    assert "Cannot allocate memory" in said and words in said
+    assert link.snapshot() != before
+    if "limits" in words:
+        # The limits are tried again with the next work of any kind.
+        up(link)
+    link.client.run("mptcp_down", "--all")
+    assert link.snapshot() == before
+    assert link.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def test_a_roll_back_that_fails_stays_on_record(link: Lab) -> None:
+    before = link.snapshot()
+    link.client.ip("addr del 10.1.2.2/24 dev eth1")
+    break_ip(link, "rule del")
+    said = up(link)
+    mend_ip(link)
+    assert "route replace" in said and "rule del" in said
+    assert link.snapshot() != before
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
+def test_endpoints_with_a_port_and_implicit_ones_are_not_in_the_way(link: Lab) -> None:
+    link.client.ip("mptcp endpoint add 10.1.2.2 id 9 dev eth1 signal port 5000")
+    before = link.snapshot()
+    assert up(link) == ""
+    assert link.endpoints() == ["10.1.2.2 eth1 signal", "10.1.2.2 eth1 subflow"]
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
+def test_the_kernels_implicit_endpoint_gives_way(lab: Lab) -> None:
+    lab.server.ip("mptcp endpoint add 10.8.2.2 dev wan2 signal")
+    lab.set_interfaces(TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1", "mptcp off"))
+    lab.ifup("-a")
+    lab.client.ip("mptcp limits set subflows 4 add_addr_accepted 4",
+                  "route add 10.8.2.0/24 via 10.1.2.1")
+    transfer = lab.begin_transfer(4_000_000)
+    lab.client.run("sleep", "0.4")
+    assert any(row["address"] == "10.1.2.2" for row in lab.client.ask("mptcp", "endpoint"))
+    lab.set_interfaces(TWO_UPLINKS)
+    assert lab.client.run("mptcp_up", "eth1") == ""
+    assert "10.1.2.2 eth1 subflow" in lab.endpoints()
+    assert transfer.finish().whole
+
+
 def test_a_failed_command_rolls_the_path_back(link: Lab) -> None:
     before = link.snapshot()
     link.client.ip("addr del 10.1.2.2/24 dev eth1")
@@ -258,7 +332,7 @@ def test_a_hook_killed_in_the_middle_is_undone_by_down(link: Lab) -> None:
                     "sed -i s,/sbin/ip,/run/ip.real, /run/ip; mount --bind /run/ip "
                     "$(readlink -f /usr/sbin/ip)")
     assert link.run_hook("if-up.d", ETH1).returncode != 0
-    link.client.run("umount", "/usr/sbin/ip")
+    mend_ip(link)
     assert 0 < len(link.rules()) < 5
     assert down(link) == ""
     assert link.snapshot() == before

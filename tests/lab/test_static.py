@@ -142,8 +142,8 @@ iface eth1 inet static
     assert lab.ifup("eth1") == ""
     first = 20000 + lab.ifindex("eth1")
     for table, address, gateway in ((first, "10.1.2.2", "10.1.2.1"),
-                                    (first + 100000, "10.1.2.3", "10.1.2.254"),
-                                    (first + 200000, "10.1.2.4", "10.1.2.1"),
+                                    (first + 10000000, "10.1.2.3", "10.1.2.254"),
+                                    (first + 20000000, "10.1.2.4", "10.1.2.1"),
                                     (105, "10.1.2.5", "10.1.2.1")):
         assert f"default via {gateway} dev eth1 proto mptcp src {address}" in lab.table(table)
         assert f"20002: from {address} lookup {table} proto mptcp" in lab.rules()
@@ -168,7 +168,7 @@ iface eth1:1 inet static
     alone = lab.snapshot()
     assert lab.ifup("eth1:1") == ""
     assert lab.endpoints() == ["10.1.2.2 eth1 subflow", "10.1.2.9 eth1 subflow backup"]
-    table = 120000 + lab.ifindex("eth1")
+    table = 10020000 + lab.ifindex("eth1")
     assert "default via 10.1.2.1 dev eth1 proto mptcp src 10.1.2.9" in lab.table(table)
     assert lab.ifdown("eth1:1") == ""
     assert lab.snapshot() == alone.replace("add_addr_accepted 1", "add_addr_accepted 2")

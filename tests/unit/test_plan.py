@@ -54,7 +54,17 @@ def test_local_addresses_are_left_alone(address: str) -> None:
 def test_such_addresses_get_no_endpoint(adjective: str) -> None:
     stated = Stated(6, "fd00::2", 64, "", "fd00::1")
     (path,) = make_plan(stated, adjectives=(("fd00::2", adjective),)).paths
-    assert not path.endpoint
+    assert not path.endpoint and not path.primary
+    good = stated._replace(address="fd00::3")
+    _, second = make_plan(stated, good, adjectives=(("fd00::2", adjective),)).paths
+    assert second.endpoint and second.primary
+
+
+def test_an_address_of_another_interface_is_named() -> None:
+    (path,) = make_plan(OURS).paths
+    other = Rule(20002, "10.1.1.2/32", "", "", 20009, None, 77)
+    assert "10.1.1.2 is the address of another interface already" in find_intruder(
+        path, TableUse((other,), ()))
 
 
 def test_a_duplicate_is_left_alone() -> None:
@@ -66,7 +76,7 @@ def test_the_first_address_of_each_family_gets_the_endpoint() -> None:
     plan = make_plan(OURS, OURS._replace(address="10.1.1.3"),
                      Stated(6, "fd00::2", 64, "", "fd00::1"))
     assert [(path.table, path.primary, path.endpoint) for path in plan.paths] == [
-        (20002, True, True), (120002, False, False), (20002, True, True)]
+        (20002, True, True), (10020002, False, False), (20002, True, True)]
 
 
 def test_gateways_in_the_order_of_the_promise() -> None:
@@ -75,8 +85,11 @@ def test_gateways_in_the_order_of_the_promise() -> None:
     assert path.gateway == "10.1.1.9"
     (path,) = make_plan(OURS._replace(gateway=""), main=("10.8.8.8", "10.1.1.7")).paths
     assert path.gateway == "10.1.1.7"
-    (path,) = make_plan(OURS._replace(gateway=""), main=("10.8.8.8",)).paths
+    assert make_plan(OURS._replace(gateway=""), main=("10.8.8.8",)).paths == ()
+    (path,) = make_plan(OURS._replace(gateway="", length=32), main=("10.8.8.8",)).paths
     assert (path.gateway, path.onlink) == ("10.8.8.8", True)
+    (path,) = make_plan(OURS._replace(gateway="169.254.1.1")).paths
+    assert path.onlink
     assert make_plan(OURS._replace(gateway=""), main=("10.1.1.2", "fe80::1")).paths == ()
 
 
