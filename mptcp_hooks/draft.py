@@ -140,12 +140,7 @@ class _Draft:
         before = same[-1] if same else None
         use = system.read_table_use(path.family, path.address, path.device, path.table,
                                     self._rules)
-        if not same:
-            _refuse_intruder(path, use)
-        elif path.table not in {one.path.table for one in old}:
-            _refuse_intruder(path, use._replace(rules=tuple(
-                rule for rule in use.rules
-                if rule.table not in {one.path.table for one in same})))
+        _refuse_intruder(path, _without_own(use, path.table, old))
         after = Installed(
             path=path,
             up=commands.build_up(path),
@@ -182,6 +177,13 @@ class _Draft:
         made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
                      for path in paths if path.endpoint and path.address not in there)
         self._manager = self._manager._replace(endpoints=(*self._endpoints(), *made))
+
+
+def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> system.TableUse:
+    """What of a table's use is not from the paths on record that the event renews."""
+    ours = {one.path.table for one in old}
+    return system.TableUse(tuple(rule for rule in use.rules if rule.table not in ours),
+                           () if table in ours else use.routes)
 
 
 def _refuse_intruder(path: Path, use: system.TableUse) -> None:

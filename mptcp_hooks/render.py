@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 
 from mptcp_hooks.commands import FAMILY_OPTIONS
 from mptcp_hooks.errors import USAGE, Problem
@@ -16,7 +17,7 @@ from mptcp_hooks.value import TYPE_CHECKING
 
 reach_libraries()
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError  # noqa: E402
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError  # noqa: E402
 from jinja2 import TemplateNotFound, TemplateSyntaxError  # noqa: E402
 from jinja2.ext import Extension  # noqa: E402
 from jinja2.lexer import Token, TokenStream  # noqa: E402
@@ -76,17 +77,8 @@ def render_commands(
 def _render_template(
     name: str, folders: tuple[str, ...], variables: dict[str, Any]
 ) -> list[tuple[int, str]]:
-    environment = ImmutableSandboxedEnvironment(
-        loader=_FlatLoader(folders),
-        undefined=StrictUndefined,
-        finalize=_refuse_nothing,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        extensions=[_LineNumbers],
-    )
     try:
-        text = environment.get_template(name).render(variables)
+        text = _make_environment(folders).get_template(name).render(variables)
     except TemplateSyntaxError as error:
         raise Problem(f"{error.name or name}:{error.lineno}: {error.message}", USAGE) from None
     except TemplateNotFound as error:
@@ -97,6 +89,20 @@ def _render_template(
             AttributeError, OSError, RecursionError) as error:
         raise Problem(f"{_failing_place(folders) or name}: {error}", USAGE) from None
     return _number_lines(text)
+
+
+@cache
+def _make_environment(folders: tuple[str, ...]) -> Environment:
+    """Made once a process: a path takes two templates, the limits the same two."""
+    return ImmutableSandboxedEnvironment(
+        loader=_FlatLoader(folders),
+        undefined=StrictUndefined,
+        finalize=_refuse_nothing,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        extensions=[_LineNumbers],
+    )
 
 
 def _number_lines(text: str) -> list[tuple[int, str]]:

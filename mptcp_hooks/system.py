@@ -159,9 +159,9 @@ def read_stanzas(iface: str) -> list[dict[str, str]]:
 def split_stanzas(lines: list[str]) -> list[dict[str, str]]:
     """ifquery's lines as the IF_* of each stanza; what comes first may be no stanza at all.
 
-    An option that the stanza has already begins the next one, and so does
-    whatever comes after the options that ifupdown itself adds at the end of a
-    static stanza.
+    What comes after the options that ifupdown itself adds at the end of a static
+    stanza begins the next one, and so does an option that the stanza has
+    already. If it had it before its address, that address began a stanza.
     """
     stanzas: list[dict[str, str]] = [{}]
     name = ""
@@ -172,11 +172,23 @@ def split_stanzas(lines: list[str]) -> list[dict[str, str]]:
             stanzas[-1][name] = f"{stanzas[-1].get(name, '')}\n{line}"
             continue
         name = "IF_" + option.upper().replace("-", "_")
-        ended = bool(_ADDED_LAST & stanzas[-1].keys()) and name not in _ADDED
-        if name in stanzas[-1] or ended:
+        current = stanzas[-1]
+        if _ADDED_LAST & current.keys() and name not in _ADDED:
             stanzas.append({})
+        elif name in current:
+            stanzas.append(_cut_at_address(current) if name in _before_address(current) else {})
         stanzas[-1][name] = value.strip()
     return stanzas
+
+
+def _before_address(stanza: dict[str, str]) -> list[str]:
+    names = list(stanza)
+    return names[:names.index("IF_ADDRESS")] if "IF_ADDRESS" in stanza else []
+
+
+def _cut_at_address(stanza: dict[str, str]) -> dict[str, str]:
+    first = _before_address(stanza)
+    return {name: stanza.pop(name) for name in list(stanza) if name not in first}
 
 
 def list_up_interfaces() -> list[str]:

@@ -62,6 +62,15 @@ def test_ifquery_mixes_the_stanzas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert third == {"IFACE": "eth0", "IF_MPTCP_FLAGS": "signal"}
 
 
+def test_a_stanza_without_address_before_a_static_one() -> None:
+    assert system.split_stanzas([
+        "mptcp-gateway: 10.1.1.1", "address: 10.1.1.2", "mptcp-gateway: 10.1.1.9",
+        "broadcast: +", "netmask: 24",
+    ]) == [{"IF_MPTCP_GATEWAY": "10.1.1.1"},
+           {"IF_ADDRESS": "10.1.1.2", "IF_MPTCP_GATEWAY": "10.1.1.9", "IF_BROADCAST": "+",
+            "IF_NETMASK": "24"}]
+
+
 def test_what_is_no_stanza_is_no_error() -> None:
     """ifupdown-ng and ifupdown2 print the file's own form."""
     assert len(system.split_stanzas(["auto eth1", "iface eth1", "  address 10.1.1.2/24"])) == 1
