@@ -33,3 +33,10 @@ def lab(installation: Installation) -> Iterator[Lab]:
     made = Lab((installation.layer,))
     yield made
     made.close()
+
+
+@pytest.fixture
+def link(lab: Lab) -> Lab:
+    """eth1 with its address, before any hook ran."""
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
+    return lab

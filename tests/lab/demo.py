@@ -6,17 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.lab.lab import SERVER_4, Lab, Sent, find_obstacles
+from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
 
-STANZAS = """\
-auto eth0 eth1
-iface eth0 inet static
-    address 10.1.1.2/24
-    gateway 10.1.1.1
-iface eth1 inet static
-    address 10.1.2.2/24
-    mptcp-gateway 10.1.2.1
-"""
 MEGABYTE = 1_000_000
 
 
@@ -51,8 +42,8 @@ def introduce(lab: Lab) -> None:
         "All in namespaces of this machine; its own network is not touched. The routers\n"
         "drop foreign source addresses, as providers do.\n")
     say("/etc/network/interfaces of the client:\n")
-    say(STANZAS.rstrip(), indent=4)
-    lab.write("/etc/network/interfaces", STANZAS)
+    say(TWO_UPLINKS.rstrip(), indent=4)
+    lab.write("/etc/network/interfaces", TWO_UPLINKS)
 
 
 def show_without(lab: Lab) -> None:

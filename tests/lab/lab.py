@@ -27,6 +27,15 @@ from typing import Any, NamedTuple
 
 SERVER_4 = "10.99.0.1"
 SERVER_6 = "fd00:99::1"
+TWO_UPLINKS = """\
+auto eth0 eth1
+iface eth0 inet static
+    address 10.1.1.2/24
+    gateway 10.1.1.1
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.1
+"""
 LAID_OVER = ("etc", "usr", "var")
 
 _TRANSFER = Path(__file__).with_name("transfer.py")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.lab import Lab
-from tests.lab.test_promises import ETH1, LEAVE, down, link, up
-
-__all__ = ["link"]
+from tests.lab.uplink import ETH1, LEAVE, down, up
 
 
 @pytest.mark.parametrize("variable, value, option, allowed", [
@@ -198,6 +196,7 @@ def test_a_template_of_ones_own_replaces_the_packaged_one(link: Lab) -> None:
      "/run/mptcp-hooks/eth1.paths"),
     ("mkdir /run/mptcp-hooks; ln -s /run/victim /run/mptcp-hooks/.lock",
      "/run/mptcp-hooks/.lock"),
+    ("mkdir /run/mptcp-hooks; mkfifo /run/mptcp-hooks/.lock", "/run/mptcp-hooks/.lock"),
     ("mkdir /run/mptcp-hooks; mkfifo /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
     ("mkdir /run/mptcp-hooks; echo nonsense >/run/mptcp-hooks/eth1.paths", "damaged: remove it"),
     ("mkdir /run/mptcp-hooks; echo mptcp-hooks 1 >/run/mptcp-hooks/eth1.paths; "
@@ -254,6 +253,18 @@ iface eth1 inet static
     said = lab.ifup("-a")
     assert "eth1: table 101 is in use by somebody else" in said and "10.1.1." in said
     assert lab.endpoints() == ["10.1.1.2 eth0 subflow"]
+
+
+def test_one_address_on_two_devices(lab: Lab) -> None:
+    stanza = "iface {} inet static\n address 10.1.9.2/24\n mptcp-gateway 10.1.9.1\n"
+    lab.set_interfaces(stanza.format("eth0") + stanza.format("eth1"))
+    assert lab.ifup("eth0") == ""
+    before = lab.snapshot()
+    said = lab.ifup("eth1")
+    assert said.count("\n") == 2 and "has 10.1.9.2 on another device already" in said
+    assert "eth1: 10.1.9.2 is the address of another interface already" in said
+    lab.ifdown("eth1")
+    assert lab.snapshot() == before
 
 
 def test_half_a_package_does_not_cost_an_ifup(lab: Lab) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.lab.test_static import TWO_UPLINKS
+from tests.lab.lab import TWO_UPLINKS, Lab
 
 EXAMPLE = {"IFACE": "eth0", "IF_ADDRESS": "10.1.1.2", "IF_NETMASK": "24",
            "IF_GATEWAY": "10.1.1.1"}
@@ -133,6 +132,17 @@ def test_all_puts_back_and_takes_away_everything(lab: Lab) -> None:
     assert lab.client.run("mptcp_down", "-a") == ""
     assert lab.snapshot() == before
     lab.client.run("mptcp_up", "-a")
+    assert lab.snapshot() == full
+
+
+def test_all_brings_devices_up_before_their_aliases(lab: Lab) -> None:
+    lab.set_interfaces("iface eth1 inet static\n address 10.1.2.2/24\n mptcp-gateway 10.1.2.1\n"
+                       "iface eth1:1 inet static\n address 10.1.2.9/24\n"
+                       " mptcp-gateway 10.1.2.1\n")
+    lab.ifup("eth1", "eth1:1")
+    full = lab.snapshot()
+    lab.client.run("mptcp_down", "-a")
+    assert lab.client.run("mptcp_up", "-a") == ""
     assert lab.snapshot() == full
 
 

@@ -7,9 +7,7 @@ import re
 import pytest
 
 from tests.lab.lab import Lab
-from tests.lab.test_promises import ETH1, link
-
-__all__ = ["link"]
+from tests.lab.uplink import ETH1
 
 # Part of the interpreter: no file is read for them.
 BUILT_IN = {"_collections", "_socket", "_struct", "fcntl", "gc", "marshal", "posix", "syslog",

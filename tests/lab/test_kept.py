@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.lab import Lab
-from tests.lab.test_promises import ETH1, down, link, up
-
-__all__ = ["link"]
+from tests.lab.uplink import ETH1, down, up
 
 KEPT = "/var/cache/mptcp-hooks"
 FILE = f"{KEPT}/eth1.commands"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.lab import Lab
-from tests.lab.test_static import TWO_UPLINKS
+from tests.lab.lab import TWO_UPLINKS, Lab
 
 
 def test_the_hooks_are_links_that_run_parts_runs(lab: Lab) -> None:

@@ -6,37 +6,8 @@ import re
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.lab.test_static import TWO_UPLINKS
-
-ETH1 = {
-    "IFACE": "eth1", "LOGICAL": "eth1", "ADDRFAM": "inet", "METHOD": "static", "MODE": "start",
-    "PHASE": "post-up", "VERBOSITY": "0", "IF_ADDRESS": "10.1.2.2", "IF_NETMASK": "24",
-    "IF_GATEWAY": "10.1.2.1",
-}
-LEAVE = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static", "MODE": "stop"}
-
-
-@pytest.fixture
-def link(lab: Lab) -> Lab:
-    """eth1 with its address, before any hook ran."""
-    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
-    return lab
-
-
-def up(lab: Lab, **changes: str) -> str:
-    done = lab.run_hook("if-up.d", ETH1 | changes)
-    assert done.returncode == 0
-    return done.stderr
-
-
-def down(lab: Lab) -> str:
-    said = ""
-    for folder in ("if-down.d", "if-post-down.d"):
-        done = lab.run_hook(folder, LEAVE)
-        assert done.returncode == 0
-        said += done.stderr
-    return said
+from tests.lab.lab import TWO_UPLINKS, Lab
+from tests.lab.uplink import ETH1, LEAVE, down, up
 
 
 def test_up_twice_says_nothing_to_the_kernel(link: Lab) -> None:

@@ -6,18 +6,7 @@ import json
 
 import pytest
 
-from tests.lab.lab import Lab
-
-TWO_UPLINKS = """\
-auto lo eth0 eth1
-iface lo inet loopback
-iface eth0 inet static
-    address 10.1.1.2/24
-    gateway 10.1.1.1
-iface eth1 inet static
-    address 10.1.2.2/24
-    mptcp-gateway 10.1.2.1
-"""
+from tests.lab.lab import TWO_UPLINKS, Lab
 
 
 def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:

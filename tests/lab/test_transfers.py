@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.lab.lab import SERVER_6, Lab
-from tests.lab.test_static import TWO_UPLINKS
+from tests.lab.lab import SERVER_6, TWO_UPLINKS, Lab
 
 TWO_UPLINKS_6 = """\
 auto eth0 eth1
