@@ -14,6 +14,7 @@ _SOCKET_FAMILY = {4: AF_INET, 6: AF_INET6}
 
 
 def family_of(text: str) -> int:
+    """4 or 6, by the look of an address that need not be right."""
     return 6 if ":" in text else 4
 
 
@@ -33,6 +34,7 @@ def network(address: str, length: int) -> str:
 
 
 def contains(subnet: str, address: str) -> bool:
+    """Whether an address of either family is in `subnet` (`10.1.1.0/24`)."""
     base, _, length = subnet.partition("/")
     return family_of(base) == family_of(address) and network(address, int(length)) == subnet
 
@@ -69,6 +71,7 @@ def is_unicast(address: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
+    """127.0.0.0/8 (RFC 1122) or ::1 (RFC 4291)."""
     return address.startswith("127.") or address == "::1"
 
 

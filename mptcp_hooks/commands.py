@@ -30,6 +30,7 @@ _identities: list[tuple[str, int, int, int, int]] = []
 
 
 def build_up(path: Path) -> tuple[str, ...]:
+    """The lines that set a path up; Problem (USAGE) names a template's line that is wrong."""
     return _build("up.j2", path, None)
 
 
@@ -39,10 +40,12 @@ def build_down(path: Path) -> tuple[str, ...]:
 
 
 def build_raise(limits: Limits) -> tuple[str, ...]:
+    """The lines that raise the path manager's limits before an endpoint is made."""
     return _build("up.j2", None, limits)
 
 
 def build_restore(limits: Limits) -> tuple[str, ...]:
+    """The lines that set the limits back after our last endpoint went."""
     return _build("down.j2", None, limits)
 
 
@@ -72,6 +75,7 @@ def is_mptcp(line: str) -> bool:
 
 
 def is_endpoint_add(line: str, path: Path) -> bool:
+    """Whether a line makes the path's endpoint."""
     return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
 
 

@@ -45,6 +45,7 @@ class _Draft:
         self._remarks: list[str] = []
 
     def add(self, event: Event) -> None:
+        """Add what one event takes; Problem leaves the draft as it was."""
         settings = read_settings(event)
         self._judge_settings(event, settings)
         recorded = self._recorded(event.iface)
@@ -62,6 +63,7 @@ class _Draft:
         self._records[event.iface] = _put_in_place(recorded, replaced, (stanza,) * wanted)
 
     def finish(self) -> Work:
+        """The work of all events added, with the limits that they need together."""
         undo = tuple(self._undo)
         changed = {iface: stanzas for iface, stanzas in self._records.items()
                    if stanzas != self._on_file[iface]}

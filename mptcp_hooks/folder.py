@@ -42,6 +42,7 @@ class Folder:
                 posix.close(descriptor)
 
     def list_names(self) -> list[str]:
+        """The names of all that is in the folder."""
         return [] if self._directory is None else posix.listdir(self._directory)
 
     def read_lines(self, name: str) -> list[str]:

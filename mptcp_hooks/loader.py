@@ -43,6 +43,7 @@ class _Loader(Loader):
         """Leave the making of the module to Python."""
 
     def exec_module(self, module: ModuleType) -> None:
+        """Run the module's code, as importlib asks of a loader."""
         assert module.__spec__
         module.__file__ = module.__spec__.origin
         exec(self._code, module.__dict__)

@@ -134,6 +134,7 @@ class PathManager(NamedTuple):
 
 
 def read_path_manager() -> PathManager:
+    """What the path manager of this network namespace holds; Problem where it does not say."""
     with _Conversation(_NETLINK_GENERIC) as kernel:
         try:
             number = kernel.find_family(b"mptcp_pm")
@@ -174,6 +175,7 @@ class _Refused(Exception):
         self.number = number
 
     def problem(self, what: str) -> Problem:
+        """The Problem of not being shown `what`."""
         return Problem(f"the kernel does not show {what}: {self}")
 
 
@@ -194,9 +196,11 @@ class _Conversation:
         self._socket.close()
 
     def check_strictly(self) -> None:
+        """Make the kernel heed all of a request (NETLINK_GET_STRICT_CHK, netlink(7))."""
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
 
     def find_family(self, name: bytes) -> int:
+        """The number of a generic netlink family; _Refused where the kernel has none."""
         request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
         request += _attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
         (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)

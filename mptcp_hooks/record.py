@@ -80,6 +80,7 @@ class Store:
         self._folder.write_lines(iface + PATHS_SUFFIX, list(_encode_stanzas(stanzas)))
 
     def list_interfaces(self) -> list[str]:
+        """All interfaces on record, sorted."""
         return sorted(name.removesuffix(PATHS_SUFFIX) for name in self._folder.list_names()
                       if name.endswith(PATHS_SUFFIX))
 
@@ -89,6 +90,7 @@ class Store:
                 if iface.partition(":")[0] == device]
 
     def load_limits(self) -> LimitsRecord | None:
+        """The limits on record; None where none of the endpoints is ours."""
         pairs = [line.split(" ", 1) for line in self._folder.read_lines(_LIMITS)]
         try:
             known = dict(pairs)
@@ -102,6 +104,7 @@ class Store:
             raise self._folder.damaged(_LIMITS) from None
 
     def save_limits(self, limits: LimitsRecord | None) -> None:
+        """Replace the limits on record; None leaves no file."""
         lines = [] if limits is None else [
             "before {} {}".format(*limits.before),
             "raised {} {}".format(*limits.raised),

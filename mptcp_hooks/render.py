@@ -43,6 +43,7 @@ class _LineNumbers(Extension):
     """Ends each line of a template's plain text with a mark and its number."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """The template's tokens, as jinja2 asks of an extension."""
         for token in stream:
             if token.type == "data":
                 pieces = token.value.split("\n")
@@ -57,6 +58,7 @@ class _FlatLoader(FileSystemLoader):
     """Templates of the folders alone: what lies below them, no kept set would notice."""
 
     def get_source(self, environment: Any, template: str) -> Any:
+        """The template's text, as jinja2 asks of a loader."""
         if "/" in template:
             raise TemplateNotFound(template)
         return super().get_source(environment, template)

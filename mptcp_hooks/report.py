@@ -7,6 +7,7 @@ import syslog
 
 
 def say(program: str, text: str) -> None:
+    """One line on stderr, as the program."""
     print(f"{program}: {_make_printable(text)}", file=sys.stderr, flush=True)
 
 

@@ -38,6 +38,7 @@ class Settings(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
+        """The endpoint's flags: the chosen ones, or those of every plain uplink."""
         return self.chosen_flags or DEFAULT_FLAGS
 
 

@@ -74,6 +74,7 @@ def read_host(
 
 
 def find_ifindex(device: str) -> int:
+    """The device's number, 0 where there is no such device."""
     try:
         return if_nametoindex(device)
     except OSError:
@@ -125,6 +126,7 @@ class RuleReader:
         self._dumps: dict[int, list[bytes]] = {}
 
     def find(self, family: int, about: tuple[bytes, ...]) -> tuple[Rule, ...]:
+        """The rules of a family that hold one of these attributes (netlink.find_rules)."""
         if family not in self._dumps:
             self._dumps[family] = netlink.dump_rules(family)
         return tuple(netlink.find_rules(self._dumps[family], about))
@@ -141,6 +143,7 @@ def read_table_use(
 
 
 def read_path_manager() -> PathManager:
+    """The endpoints and limits of the kernel's MPTCP path manager."""
     return netlink.read_path_manager()
 
 
@@ -199,6 +202,7 @@ def list_up_interfaces() -> list[str]:
 
 
 def has_ifupdown() -> bool:
+    """Whether ifquery can be asked."""
     return any(posix.access(f"{directory}/ifquery", posix.X_OK)
                for directory in ("/usr/sbin", "/sbin"))
 

@@ -100,8 +100,32 @@ def _prepare_removal(
     remains: Callable[[tuple[Stanza, ...]], tuple[Stanza, ...]],
 ) -> Work:
     manager = read_path_manager()
-    undo: list[Undo] = []
-    records: Records = {}
+    recorded, problems = _load_each(store, ifaces)
+    records = {iface: remains(stanzas) for iface, stanzas in recorded.items()}
+    installed = [one for stanzas in recorded.values() for stanza in stanzas
+                 for one in stanza.paths]
+    try:
+        limits = settle_limits(store.load_limits(), manager, records)
+    except Problem as problem:
+        # The paths go all the same.
+        problems.append(problem)
+        limits = LimitsChange(None, None, (), ())
+    return Work(
+        pending=(),
+        records=tuple(records.items()),
+        undo=tuple(Undo(one, commands.bind_ids(filter(is_meant, one.down), one.path,
+                                               manager.endpoints or ())) for one in installed),
+        changes=(),
+        limits=limits,
+        problems=tuple(problems),
+        warnings=(),
+        remarks=(),
+    )
+
+
+def _load_each(store: Store, ifaces: Iterable[str]) -> tuple[Records, list[Problem]]:
+    """What is on record of each interface; a damaged record does not cost the others."""
+    recorded: Records = {}
     problems: list[Problem] = []
     for iface in ifaces:
         try:
@@ -110,26 +134,8 @@ def _prepare_removal(
             problems.append(problem)
             continue
         if stanzas:
-            records[iface] = remains(stanzas)
-        for installed in (one for stanza in stanzas for one in stanza.paths):
-            lines = commands.bind_ids(filter(is_meant, installed.down), installed.path,
-                                      manager.endpoints or ())
-            undo.append(Undo(installed, lines))
-    try:
-        limits = settle_limits(store.load_limits(), manager, records)
-    except Problem as problem:
-        problems.append(problem)
-        limits = LimitsChange(None, None, (), ())
-    return Work(
-        pending=(),
-        records=tuple(records.items()),
-        undo=tuple(undo),
-        changes=(),
-        limits=limits,
-        problems=tuple(problems),
-        warnings=(),
-        remarks=(),
-    )
+            recorded[iface] = stanzas
+    return recorded, problems
 
 
 def settle_limits(

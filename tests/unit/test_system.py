@@ -11,6 +11,8 @@ from mptcp_hooks import system
 from mptcp_hooks.event import Stated
 from mptcp_hooks.process import Outcome
 
+Addresses = dict[int, list[dict[str, str]]]
+
 IPV6_MASK = "ffff:ffff:ffff:ffff::/64"
 
 
@@ -32,10 +34,13 @@ def test_netifaces_and_netifaces2(mask_key: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_unknown_interface_in_both_dialects(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(label: str) -> dict[int, list[dict[str, str]]]:
+    def refuse(label: str) -> Addresses:
         raise ValueError("You must specify a valid interface name.")
 
-    for answer in (refuse, lambda label: {}):
+    def know_nothing(label: str) -> Addresses:
+        return {}
+
+    for answer in (refuse, know_nothing):
         library = ModuleType("netifaces")
         library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=answer)
         monkeypatch.setitem(sys.modules, "netifaces", library)
