@@ -6,7 +6,7 @@ from mptcp_hooks import commands, plan, system
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import Event, recall_event
 from mptcp_hooks.netlink import Endpoint
-from mptcp_hooks.plan import Path
+from mptcp_hooks.plan import Path, Plan
 from mptcp_hooks.record import Installed, Stanza, Store
 from mptcp_hooks.settings import OPTIONS, Settings, read_settings
 from mptcp_hooks.value import TYPE_CHECKING
@@ -15,6 +15,7 @@ from mptcp_hooks.work import Change, Undo, Work, settle_limits
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mptcp_hooks.system import Host
     from mptcp_hooks.work import Records
 
 
@@ -47,13 +48,15 @@ class _Draft:
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the draft as it was."""
         settings = read_settings(event)
-        self._judge_settings(event, settings)
         recorded = self._recorded(event.iface)
         replaced = tuple(stanza for stanza in recorded if self._is_replaced(stanza, event))
         old = [installed for stanza in replaced for installed in stanza.paths]
-        paths = self._plan(event, settings, old) if settings.wanted else ()
+        planned = self._plan(event, settings, old)
+        paths = planned.paths
         changes = [self._prepare_change(path, old) for path in paths]
 
+        self._warnings += [*_judge_options(event, settings), *planned.warnings]
+        self._remarks += planned.remarks
         for installed in old:
             self._undo_outdated(installed, changes)
         self._changes += [change for change in changes if change.lines]
@@ -85,13 +88,6 @@ class _Draft:
             self._on_file[iface] = self._records[iface] = self._store.load(iface)
         return self._records[iface]
 
-    def _judge_settings(self, event: Event, settings: Settings) -> None:
-        known = ", ".join(OPTIONS)
-        self._warnings += [f"{event.iface}: no option is called {name}: ignored (there are {known})"
-                           for name in settings.unknown]
-        if not settings.wanted:
-            self._remarks.append(f"{event.iface}: left alone")
-
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone."""
         if not stanza.told or stanza.told == event.told:
@@ -106,36 +102,35 @@ class _Draft:
                 *system.list_addresses(event.device, before.families))
         return not old & {stated.address for stated in held}
 
-    def _plan(
-        self, event: Event, settings: Settings, old: list[Installed]
-    ) -> tuple[Path, ...]:
+    def _plan(self, event: Event, settings: Settings, old: list[Installed]) -> Plan:
+        if not settings.wanted:
+            return Plan((), (), (f"{event.iface}: left alone",))
         known = settings.gateway or (
             event.addresses and all(one.gateway for one in event.addresses))
         host = system.read_host(event.iface, event.families, event.addresses, not known)
+        others = self._list_others(host.device, old)
+        if not event.addresses:
+            host = _leave_to_others(host, others)
         if not host.ifindex and not event.addresses:
             raise Problem(f"{event.iface}: no such interface")
-        if not host.ifindex:
-            self._warnings.append(f"{event.iface}: no such interface here: its table number "
-                                  "will be 20000 + its ifindex")
         previous = tuple(installed.path for installed in old)
-        labels = {*self._store.list_labels(host.device),
-                  *(iface for iface in self._records
-                    if iface.partition(":")[0] == host.device)}
-        others = tuple(one.path for label in sorted(labels)
-                       for stanza in self._recorded(label) for one in stanza.paths
-                       if one not in old)
-        if not event.addresses:
-            # What another stanza states is that stanza's.
-            stated = {path.address for path in others}
-            host = host._replace(addresses=tuple(
-                one for one in host.addresses if one.address not in stated))
         staying = {one.address for one in host.addresses}
         leaving = (path for path in previous if path.address not in staying)
         manager = plan.without_endpoints(self._manager, leaving)
         planned = plan.plan_paths(event.iface, settings, host, previous, others, manager)
-        self._warnings += planned.warnings
-        self._remarks += planned.remarks
-        return planned.paths
+        if host.ifindex:
+            return planned
+        return planned._replace(warnings=(
+            *planned.warnings, f"{event.iface}: no such interface here: its table number "
+                               "will be 20000 + its ifindex"))
+
+    def _list_others(self, device: str, old: list[Installed]) -> tuple[Path, ...]:
+        """The paths of the device's other stanzas and aliases."""
+        labels = {*self._store.list_labels(device),
+                  *(iface for iface in self._records if iface.partition(":")[0] == device)}
+        return tuple(one.path for label in sorted(labels)
+                     for stanza in self._recorded(label) for one in stanza.paths
+                     if one not in old)
 
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         same = [one for one in old if one.path.address == path.address]
@@ -179,6 +174,19 @@ class _Draft:
         made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
                      for path in paths if path.endpoint and path.address not in there)
         self._manager = self._manager._replace(endpoints=(*self._endpoints(), *made))
+
+
+def _judge_options(event: Event, settings: Settings) -> list[str]:
+    known = ", ".join(OPTIONS)
+    return [f"{event.iface}: no option is called {name}: ignored (there are {known})"
+            for name in settings.unknown]
+
+
+def _leave_to_others(host: Host, others: tuple[Path, ...]) -> Host:
+    """The host without the addresses that another stanza has: they are that stanza's."""
+    theirs = {path.address for path in others}
+    return host._replace(addresses=tuple(
+        one for one in host.addresses if one.address not in theirs))
 
 
 def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> system.TableUse:

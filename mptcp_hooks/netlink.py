@@ -42,7 +42,7 @@ _ROUTE = Struct("=BBBBBBBBI")
 _RULE = Struct("=BBBBBBBBI")
 _U32 = Struct("=I")
 
-ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+_ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
                    "laminar": 32}
 
@@ -269,7 +269,7 @@ def _parse_route(message: bytes, family: int) -> Route:
     said = _attributes(message, _ROUTE.size)
     return Route(
         destination=_prefix(said.get(1), length) or "default",
-        kind=ROUTE_TYPES.get(kind, str(kind)),
+        kind=_ROUTE_TYPES.get(kind, str(kind)),
         gateway=_address(said.get(5)) or _address(said.get(18, b"")[2:]),
         device=_number(said.get(4)),
         source=_address(said.get(7)),

@@ -20,7 +20,8 @@ PROTOCOL = 77
 TABLE_BASE = 20000
 TABLE_STEP = 10000000
 TABLE_LARGEST = 2**32 - 1
-TABLES_OF_THE_KERNEL = {253: "default", 254: "main", 255: "local"}
+MAIN_TABLE = 254
+TABLES_OF_THE_KERNEL = {253: "default", MAIN_TABLE: "main", 255: "local"}
 
 # MPTCP_PM_ADDR_MAX in the kernel's net/mptcp/pm_kernel.c; limits share it.
 ENDPOINTS_AT_MOST = 8

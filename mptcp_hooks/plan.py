@@ -10,7 +10,13 @@ from __future__ import annotations
 from mptcp_hooks import address
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.netlink import Limits
-from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, PROTOCOL, TABLE_STEP, table_number
+from mptcp_hooks.numbering import (
+    ENDPOINTS_AT_MOST,
+    MAIN_TABLE,
+    PROTOCOL,
+    TABLE_STEP,
+    table_number,
+)
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,9 +26,6 @@ if TYPE_CHECKING:
     from mptcp_hooks.netlink import Endpoint, PathManager
     from mptcp_hooks.settings import Settings
     from mptcp_hooks.system import Host, TableUse
-
-
-_MAIN_TABLE = 254
 
 
 class Path(NamedTuple):
@@ -136,7 +139,7 @@ def find_intruder(path: Path, use: TableUse) -> str:
             return f"{in_use} (route {route.destination}{via}{source}): {remedy}"
     for rule in use.rules:
         marked = rule.protocol == PROTOCOL
-        if marked and rule.source == host and rule.table not in (path.table, _MAIN_TABLE):
+        if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
             return (f"{path.address} is the address of another interface already, with table "
                     f"{rule.table}: one of them must change")
         ours = marked and rule.source in ("", host) and rule.device in ("", path.device)

@@ -9,13 +9,13 @@ from time import monotonic, sleep
 from mptcp_hooks import address, netlink
 from mptcp_hooks.event import Stated
 from mptcp_hooks.netlink import PathManager, Route, Rule
+from mptcp_hooks.numbering import MAIN_TABLE
 from mptcp_hooks.process import run_program
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MAIN_TABLE = 254
 # IFA_F_* of include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
 _TEMPORARY, _FAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40
 # The first that fits is the one that counts: a duplicate stays tentative as well.
@@ -36,7 +36,8 @@ class Host(NamedTuple):
 
     `ifindex` is 0 where there is no such device. `adjectives` says of an IPv6
     address why no endpoint may have it ("temporary"). `main_gateways` are the
-    gateways of the device's default routes in main, the preferred first.
+    gateways of the device's default routes in main, the preferred first;
+    `mptcp_enabled` is net.mptcp.enabled.
     """
 
     device: str
@@ -44,7 +45,7 @@ class Host(NamedTuple):
     addresses: tuple[Stated, ...]
     adjectives: tuple[tuple[str, str], ...]
     main_gateways: tuple[str, ...]
-    mptcp_enabled: bool = True
+    mptcp_enabled: bool
 
 
 class TableUse(NamedTuple):
@@ -248,7 +249,7 @@ def _is_mptcp_enabled() -> bool:
 
 def _read_main_gateways(ifindex: int, families: tuple[int, ...]) -> Iterator[str]:
     for family in families:
-        routes = netlink.read_routes(family, _MAIN_TABLE, ifindex)
+        routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
         defaults = [route for route in routes
                     if route.destination == "default" and route.gateway]
         for route in sorted(defaults, key=lambda route: route.metric):

@@ -261,7 +261,7 @@ def test_one_address_on_two_devices(lab: Lab) -> None:
     assert lab.ifup("eth0") == ""
     before = lab.snapshot()
     said = lab.ifup("eth1")
-    assert said.count("\n") == 2 and "has 10.1.9.2 on another device already" in said
+    assert said.count("\n") == 1
     assert "eth1: 10.1.9.2 is the address of another interface already" in said
     lab.ifdown("eth1")
     assert lab.snapshot() == before

@@ -30,7 +30,7 @@ def make_paths(case: Path) -> tuple[UplinkPath, ...]:
     facts = [line.split() for line in (case / "host").read_text().splitlines()]
     (ifindex,) = (int(words[1]) for words in facts if words[0] == "ifindex")
     host = Host(event.device, ifindex, event.addresses, (),
-                tuple(words[1] for words in facts if words[0] == "gateway"))
+                tuple(words[1] for words in facts if words[0] == "gateway"), True)
     others = tuple(
         UplinkPath(event.device, event.device, ifindex, 4, words[1], "", "", False, True,
                    int(words[2]), True, True, ("subflow",))

@@ -31,8 +31,9 @@ def make_plan(
     manager: PathManager = EMPTY,
     adjectives: tuple[tuple[str, str], ...] = (),
     main: tuple[str, ...] = (),
+    enabled: bool = True,
 ) -> Plan:
-    host = Host("eth0", 2, addresses, adjectives, main)
+    host = Host("eth0", 2, addresses, adjectives, main, enabled)
     return plan_paths("eth0", settings, host, previous, others, manager)
 
 
@@ -99,6 +100,11 @@ def test_a_path_keeps_its_table_when_those_before_it_go() -> None:
     assert again.table == second.table
     (moved,) = make_plan(OURS, previous=(first._replace(ifindex=9, table=20009),)).paths
     assert moved.table == 20002
+
+
+def test_mptcp_switched_off_is_said_where_it_matters() -> None:
+    assert "net.mptcp.enabled is 0" in make_plan(OURS, enabled=False).warnings[0]
+    assert make_plan(OURS._replace(gateway=""), enabled=False).warnings == ()
 
 
 def test_two_paths_never_share_a_table() -> None:
