@@ -37,7 +37,8 @@ unit: packages
 	$(PYTHON) -m pytest tests/unit
 
 lint: packages
-	flake8 mptcp_hooks tests hooks/*
+	flake8 mptcp_hooks tests $(filter-out hooks/dhcp,$(wildcard hooks/*))
+	dash -n hooks/dhcp
 	mypy
 
 deb: $(DEB)
@@ -58,12 +59,21 @@ install:
 	install -m 755 hooks/* $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates
 	install -d $(DESTDIR)/usr/sbin
-	for name in mptcp_up mptcp_down; do \
+	for name in mptcp_up mptcp_down mptcp_monitor; do \
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
 	install -d $(DESTDIR)/etc/network/if-up.d $(DESTDIR)/etc/network/if-down.d \
 		$(DESTDIR)/etc/network/if-post-down.d
-	for hook in if-up.d/mptcp_up if-down.d/mptcp_down if-post-down.d/mptcp_down; do \
-		ln -sf /usr/share/mptcp-hooks/hooks/ifupdown $(DESTDIR)/etc/network/$$hook; done
+	install -d $(foreach folder,ip-up.d ip-down.d ipv6-up.d ipv6-down.d,$(DESTDIR)/etc/ppp/$(folder))
+	for hook in network/if-up.d/mptcp_up network/if-down.d/mptcp_down \
+			network/if-post-down.d/mptcp_down ppp/ip-up.d/mptcp_up ppp/ip-down.d/mptcp_down \
+			ppp/ipv6-up.d/mptcp_up ppp/ipv6-down.d/mptcp_down; do \
+		ln -sf /usr/share/mptcp-hooks/hooks/event $(DESTDIR)/etc/$$hook; done
+	ln -sf event $(LIBRARY)/hooks/mptcp_lease
+	install -d $(DESTDIR)/etc/dhcp/dhclient-exit-hooks.d $(DESTDIR)/usr/lib/dhcpcd/dhcpcd-hooks
+	ln -sf /usr/share/mptcp-hooks/hooks/dhcp \
+		$(DESTDIR)/etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks
+	ln -sf /usr/share/mptcp-hooks/hooks/dhcp \
+		$(DESTDIR)/usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks
 	install -d $(DESTDIR)/etc/iproute2/rt_protos.d
 	install -m 644 debian/rt_protos.conf $(DESTDIR)/etc/iproute2/rt_protos.d/mptcp-hooks.conf
 	install -d $(DESTDIR)/usr/lib/sysctl.d

@@ -10,6 +10,8 @@ from __future__ import annotations
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 BITS = {4: 32, 6: 128}
+# What an IPv6 address is that another machine has, and one that is still checked for that.
+DUPLICATE, TENTATIVE = "a duplicate", "tentative"
 _SOCKET_FAMILY = {4: AF_INET, 6: AF_INET6}
 
 

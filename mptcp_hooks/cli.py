@@ -6,13 +6,14 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from mptcp_hooks import __version__, system
+from mptcp_hooks import __version__
 from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
 from mptcp_hooks.errors import FAILED, Problem
-from mptcp_hooks.event import Event, check_name, read_event, recall_event
+from mptcp_hooks.event import Event, check_name
 from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import describe_unexpected, say, show_command
+from mptcp_hooks.stanzas import ask_events, list_unrecorded, read_events, recall_events
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Work, prepare_down
 
@@ -100,24 +101,15 @@ def _prepare_up(store: Store, options: Namespace) -> Work:
     events: list[Event] = []
     problems: list[Problem] = []
     recorded = store.list_interfaces() if options.all else []
-    for iface in _list_interfaces(recorded) if options.all else options.interfaces:
+    others = list_unrecorded(recorded) if options.all else options.interfaces
+    for iface in (*recorded, *others):
         try:
             # What is on record is brought back as it was told; ifquery asks the file.
-            events += (_recall_events(store, iface) if iface in recorded
-                       else _list_events(iface))
+            events += recall_events(store, iface) if iface in recorded else _list_events(iface)
         except Problem as problem:
             problems.append(problem)
     work = prepare_up(store, events)
     return work._replace(problems=(*problems, *work.problems))
-
-
-def _list_interfaces(recorded: list[str]) -> list[str]:
-    others = system.list_up_interfaces() if system.has_ifupdown() else []
-    return [*recorded, *(iface for iface in others if iface not in recorded)]
-
-
-def _recall_events(store: Store, iface: str) -> list[Event]:
-    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
 
 
 def _list_events(iface: str) -> list[Event]:
@@ -125,12 +117,8 @@ def _list_events(iface: str) -> list[Event]:
     environment = dict(os.environ)
     given = any(name.startswith("IF_") for name in environment)
     if given and environment.get("IFACE", "") == iface:
-        stanzas = [environment]
-    else:
-        stanzas = system.read_stanzas(iface) if system.has_ifupdown() else [{"IFACE": iface}]
-    events = [event for event in map(read_event, stanzas) if event is not None]
-    # A stanza without addresses gets those that the others do not state.
-    return sorted(events, key=lambda event: not event.addresses)
+        return read_events([environment])
+    return ask_events(iface)
 
 
 def main(run: Callable[[], int]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mptcp_hooks import commands, plan, system
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import Event, recall_event
+from mptcp_hooks.event import MANAGED, Event, method_of, recall_event
 from mptcp_hooks.netlink import Endpoint
 from mptcp_hooks.plan import Path, Plan
-from mptcp_hooks.record import Installed, Stanza, Store
+from mptcp_hooks.record import SILENT, Installed, Stanza, Store
 from mptcp_hooks.settings import OPTIONS, Settings, read_settings
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Change, Undo, Work, settle_limits
@@ -15,13 +15,14 @@ from mptcp_hooks.work import Change, Undo, Work, settle_limits
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mptcp_hooks.record import Lease
     from mptcp_hooks.system import Host
     from mptcp_hooks.work import Records
 
 
 def prepare_up(store: Store, events: Iterable[Event]) -> Work:
     """The work of bringing up the interfaces of `events`; a bad one does not cost the others."""
-    draft = _Draft(store)
+    draft = Draft(store)
     for event in events:
         try:
             draft.add(event)
@@ -30,7 +31,7 @@ def prepare_up(store: Store, events: Iterable[Event]) -> Work:
     return draft.finish()
 
 
-class _Draft:
+class Draft:
     """Work that grows by one event at a time, each seeing what those before it will do."""
 
     def __init__(self, store: Store) -> None:
@@ -48,10 +49,11 @@ class _Draft:
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the draft as it was."""
         settings = read_settings(event)
-        recorded = self._recorded(event.iface)
+        recorded = self.list_stanzas(event.iface)
         replaced = tuple(stanza for stanza in recorded if self._is_replaced(stanza, event))
         old = [installed for stanza in replaced for installed in stanza.paths]
-        planned = self._plan(event, settings, old)
+        silent = any(stanza.state == SILENT for stanza in replaced) and _has_no_carrier(event)
+        planned = self._plan(event, settings, old, silent)
         paths = planned.paths
         changes = [self._prepare_change(path, old) for path in paths]
 
@@ -61,9 +63,17 @@ class _Draft:
             self._undo_outdated(installed, changes)
         self._changes += [change for change in changes if change.lines]
         self._expect_endpoints(paths)
-        stanza = Stanza(event.told, tuple(change.after for change in changes))
-        wanted = settings.wanted and (bool(paths) or not event.addresses)
-        self._records[event.iface] = _put_in_place(recorded, replaced, (stanza,) * wanted)
+        stanza = Stanza(event.told, tuple(change.after for change in changes), SILENT * silent)
+        self._records[event.iface] = _put_in_place(recorded, replaced,
+                                                   (stanza,) * settings.wanted)
+
+    def empty(self, iface: str, stanza: Stanza) -> None:
+        """Add what it takes that a stanza on record has no path left; it may get some again."""
+        self._replace(iface, stanza, (stanza._replace(paths=()),))
+
+    def drop(self, iface: str, stanza: Stanza) -> None:
+        """Add what it takes that a stanza is as if it had never come."""
+        self._replace(iface, stanza, ())
 
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
@@ -83,26 +93,37 @@ class _Draft:
             remarks=tuple(self._remarks),
         )
 
-    def _recorded(self, iface: str) -> tuple[Stanza, ...]:
+    def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
+        """The stanzas of an interface, as they will be on record."""
         if iface not in self._records:
             self._on_file[iface] = self._records[iface] = self._store.load(iface)
         return self._records[iface]
+
+    def _replace(self, iface: str, stanza: Stanza, remains: tuple[Stanza, ...]) -> None:
+        for installed in stanza.paths:
+            self._undo_outdated(installed, [])
+        self._records[iface] = _put_in_place(self.list_stanzas(iface), (stanza,), remains)
 
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone."""
         if not stanza.told or stanza.told == event.told:
             return True
         before = recall_event(stanza.told)
+        covered = set(before.families) <= set(event.families)
+        if method_of(stanza.told) == MANAGED:
+            return covered
         old = {stated.address for stated in before.addresses}
         if not old:
-            return not event.addresses and set(before.families) <= set(event.families)
+            return not event.addresses and covered
         if old & {stated.address for stated in event.addresses}:
             return True
         held = (*system.list_addresses(event.iface, before.families),
                 *system.list_addresses(event.device, before.families))
         return not old & {stated.address for stated in held}
 
-    def _plan(self, event: Event, settings: Settings, old: list[Installed]) -> Plan:
+    def _plan(
+        self, event: Event, settings: Settings, old: list[Installed], silent: bool
+    ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
         known = settings.gateway or (
@@ -110,16 +131,21 @@ class _Draft:
         host = system.read_host(event.iface, event.families, event.addresses, not known)
         others = self._list_others(host.device, old)
         if not event.addresses:
-            host = _leave_to_others(host, others)
-        if not host.ifindex and not event.addresses:
-            raise Problem(f"{event.iface}: no such interface")
+            if not host.ifindex and not method_of(event.told):
+                # A manager may name what pppd will make; a person means what there is.
+                raise Problem(f"{event.iface}: no such interface")
+            lease = self._store.load_lease(event.device) if 4 in event.families else None
+            host = _with_lease(_leave_to_others(host, others), lease)
         previous = tuple(installed.path for installed in old)
         staying = {one.address for one in host.addresses}
         leaving = (path for path in previous if path.address not in staying)
         manager = plan.without_endpoints(self._manager, leaving)
-        planned = plan.plan_paths(event.iface, settings, host, previous, others, manager)
+        planned = plan.plan_paths(event.iface, settings, host._replace(silent=silent),
+                                  previous, others, manager)
         if host.ifindex:
             return planned
+        if not event.addresses:
+            return planned._replace(remarks=(f"{event.iface}: not there yet",))
         return planned._replace(warnings=(
             *planned.warnings, f"{event.iface}: no such interface here: its table number "
                                "will be 20000 + its ifindex"))
@@ -129,7 +155,7 @@ class _Draft:
         labels = {*self._store.list_labels(device),
                   *(iface for iface in self._records if iface.partition(":")[0] == device)}
         return tuple(one.path for label in sorted(labels)
-                     for stanza in self._recorded(label) for one in stanza.paths
+                     for stanza in self.list_stanzas(label) for one in stanza.paths
                      if one not in old)
 
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
@@ -182,11 +208,23 @@ def _judge_options(event: Event, settings: Settings) -> list[str]:
             for name in settings.unknown]
 
 
+def _has_no_carrier(event: Event) -> bool:
+    link = system.read_link(event.device)
+    return link is None or not link.running
+
+
 def _leave_to_others(host: Host, others: tuple[Path, ...]) -> Host:
     """The host without the addresses that another stanza has: they are that stanza's."""
     theirs = {path.address for path in others}
     return host._replace(addresses=tuple(
         one for one in host.addresses if one.address not in theirs))
+
+
+def _with_lease(host: Host, lease: Lease | None) -> Host:
+    """The host with a lease's gateway and routes at the lease's address."""
+    return host if lease is None else host._replace(addresses=tuple(
+        one._replace(gateway=lease.gateway, routes=lease.routes)
+        if one.address == lease.address else one for one in host.addresses))
 
 
 def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> system.TableUse:

@@ -5,6 +5,8 @@ from __future__ import annotations
 FAILED = 1
 USAGE = 2
 
+_SHOWN_AT_MOST = 200
+
 
 class Problem(Exception):
     """Something that costs an interface its paths, told in one line.
@@ -19,5 +21,6 @@ class Problem(Exception):
 
 
 def wrong_value(iface: str, option: str, text: str, allowed: str) -> Problem:
-    """The Problem of a value that a person wrote: which option of which interface, what may be."""
-    return Problem(f"{iface}: {option} {text!r} is wrong: it must be {allowed}", USAGE)
+    """The Problem of a value that was told: which option of which interface, what may be."""
+    shown = text if len(text) <= _SHOWN_AT_MOST else text[:_SHOWN_AT_MOST] + "..."
+    return Problem(f"{iface}: {option} {shown!r} is wrong: it must be {allowed}", USAGE)

@@ -18,6 +18,10 @@ NAME_LONGEST = 15  # IFNAMSIZ less its final zero
 NAME_CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:@+"
 )
+# The METHOD of what we tell ourselves of an interface that pppd or the configuration names.
+PPPD, MANAGED = "pppd", "manage"
+# Its addresses are stated, and change without another word.
+NETWORKMANAGER = "NetworkManager"
 _OPTIONS = "IF_MPTCP_"
 _FAMILIES = {"inet": 4, "inet6": 6}
 _TOLD = ("IFACE", "ADDRFAM", "METHOD", "IF_ADDRESS", "IF_ADDRESSES", "IF_NETMASK",
@@ -26,13 +30,17 @@ _TOLD_BY_NETWORKMANAGER = ("IP4_ADDRESS_", "IP6_ADDRESS_", "IP4_GATEWAY", "IP6_G
 
 
 class Stated(NamedTuple):
-    """One address that the manager states: the texts normalised, '' where it says nothing."""
+    """One address that the manager states: the texts normalised, '' where it says nothing.
+
+    `routes` are those that came with a lease: destination, and gateway or ''.
+    """
 
     family: int
     address: str
     length: int
     peer: str
     gateway: str
+    routes: tuple[tuple[str, str], ...] = ()
 
 
 class Event(NamedTuple):
@@ -69,12 +77,23 @@ def read_event(environment: Mapping[str, str]) -> Event | None:
     )
 
 
+def announce(iface: str, family: int, method: str) -> Event:
+    """The event of an interface that no stanza describes; `method` is PPPD or MANAGED."""
+    (word,) = (word for word, known in _FAMILIES.items() if known == family)
+    return recall_event((f"IFACE={iface}", f"ADDRFAM={word}", f"METHOD={method}", "IF_MPTCP=yes"))
+
+
 def recall_event(told: tuple[str, ...]) -> Event:
     """The event that was recorded as `told`."""
     event = read_event(dict(line.split("=", 1) for line in told))
     if event is None:
         raise Problem("the record tells of no interface")
     return event
+
+
+def method_of(told: tuple[str, ...]) -> str:
+    """The METHOD of what was told, '' where it had none."""
+    return next((line[7:] for line in told if line.startswith("METHOD=")), "")
 
 
 def check_name(iface: str) -> None:
@@ -94,7 +113,7 @@ def _read_families(text: str) -> tuple[int, ...]:
 def _read_addresses(
     iface: str, families: tuple[int, ...], environment: Mapping[str, str]
 ) -> Iterator[Stated]:
-    if environment.get("METHOD") == "NetworkManager":
+    if environment.get("METHOD") == NETWORKMANAGER:
         yield from _read_networkmanager(iface, families, environment)
         return
     single = environment.get("IF_ADDRESS", "")

@@ -1,4 +1,4 @@
-"""What ifupdown starts: an environment comes in, and the exit status is 0 whatever happens.
+"""What managers start: an environment comes in, and the exit status is 0 whatever happens.
 
 A hook that fails makes ifup fail and forget the interface, so nothing may leave
 here as an error; interfaces(5). Most calls are about interfaces that are not
@@ -14,6 +14,7 @@ from mptcp_hooks import folder
 from mptcp_hooks.errors import Problem
 
 TYPE_CHECKING = False
+_LEASE = "mptcp_lease"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 
 
 def run_hook(path: str) -> None:
-    """Do what the folder is for in which the hook stands, as /etc/network/if-up.d/mptcp_up."""
+    """Do what the hook is for: its folder says it, as /etc/network/if-up.d/mptcp_up does.
+
+    DHCP clients have no folder of programs; theirs is the one called mptcp_lease.
+    """
     folder_name, _, program = path.rpartition("/")
-    _guard(program, _ACTIONS[folder_name.rpartition("/")[2]])
+    name = program if program == _LEASE else folder_name.rpartition("/")[2]
+    _guard(program, _ACTIONS[name])
 
 
 def _bring_up(program: str, environment: Environment) -> None:
@@ -42,7 +47,9 @@ def _bring_up(program: str, environment: Environment) -> None:
     from mptcp_hooks.draft import prepare_up
     from mptcp_hooks.system import wait_for_duplicate_check
 
-    wait_for_duplicate_check(event.device, event.addresses)
+    for own in wait_for_duplicate_check(event.device, event.addresses):
+        _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor "
+                      "goes on when that is over")
     _work(program, environment, lambda store: prepare_up(store, events))
 
 
@@ -66,6 +73,30 @@ def _bring_down(program: str, environment: Environment) -> None:
         from mptcp_hooks.work import prepare_down
 
         _work(program, environment, lambda store: prepare_down(store, [iface]))
+
+
+def _note_lease(program: str, environment: Environment) -> None:
+    """A lease came, changed or ended: noted at once, and applied to what is on record."""
+    from mptcp_hooks.lease import is_news, prepare_lease, read_lease_event
+
+    if is_news(environment):
+        event = read_lease_event(environment)
+        _work(program, environment, lambda store: prepare_lease(store, event))
+
+
+def _connect(program: str, environment: Environment, family: int) -> None:
+    from mptcp_hooks.pppd import prepare_link, read_interface
+
+    iface = read_interface(environment)
+    _work(program, environment, lambda store: prepare_link(store, iface, family))
+
+
+def _hang_up(program: str, environment: Environment, family: int) -> None:
+    iface = environment.get("PPP_IFACE", "")
+    if _is_on_record(iface):
+        from mptcp_hooks.pppd import prepare_hangup
+
+        _work(program, environment, lambda store: prepare_hangup(store, iface, family))
 
 
 def _is_nobodys(event: Event, environment: Environment) -> bool:
@@ -142,4 +173,13 @@ def _guard(program: str, act: Callable[[str, Environment], None]) -> None:
         _say(program, f"{environment.get('IFACE', '?')}: {describe_unexpected(error)}")
 
 
-_ACTIONS = {"if-up.d": _bring_up, "if-down.d": _say_farewell, "if-post-down.d": _bring_down}
+_ACTIONS: dict[str, Callable[[str, Environment], None]] = {
+    "if-up.d": _bring_up,
+    "if-down.d": _say_farewell,
+    "if-post-down.d": _bring_down,
+    "ip-up.d": lambda program, environment: _connect(program, environment, 4),
+    "ip-down.d": lambda program, environment: _hang_up(program, environment, 4),
+    "ipv6-up.d": lambda program, environment: _connect(program, environment, 6),
+    "ipv6-down.d": lambda program, environment: _hang_up(program, environment, 6),
+    _LEASE: _note_lease,
+}

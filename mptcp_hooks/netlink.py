@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 else:
     from _struct import Struct
 
-_AF_NETLINK = 16
-_NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
+AF_NETLINK = 16
+NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
 _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
@@ -33,13 +33,13 @@ _PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
 # Of errno.h; the module would cost as much as one of ours.
 _EPERM, _ENOENT = 1, 2
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
-_DUMP_AT_MOST = 1 << 15
+MESSAGES_AT_MOST = 1 << 15
 
 _FAMILY = {4: AF_INET, 6: AF_INET6}
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
-_ROUTE = Struct("=BBBBBBBBI")
-_RULE = Struct("=BBBBBBBBI")
+ROUTE = Struct("=BBBBBBBBI")
+RULE = Struct("=BBBBBBBBI")
 _U32 = Struct("=I")
 
 _ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -90,8 +90,8 @@ class Limits(NamedTuple):
 
 def dump_rules(family: int) -> list[bytes]:
     """All rules of a family, as the kernel's messages; find_rules reads them."""
-    request = _RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
-    with _Conversation(_NETLINK_ROUTE) as kernel:
+    request = RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    with _Conversation(NETLINK_ROUTE) as kernel:
         return list(kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP))
 
 
@@ -107,10 +107,10 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
     """The routes of one table, of one device where `device` (an ifindex) is given."""
-    request = _ROUTE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
+    request = ROUTE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
     if device:
-        request += _attribute(4, _U32.pack(device))
-    with _Conversation(_NETLINK_ROUTE) as kernel:
+        request += make_attribute(4, _U32.pack(device))
+    with _Conversation(NETLINK_ROUTE) as kernel:
         # Without it the kernel ignores the table and sends every route it has.
         kernel.check_strictly()
         try:
@@ -156,17 +156,17 @@ def _ask_endpoints(kernel: _Conversation, number: int) -> tuple[Endpoint, ...] |
 
 def table_attribute(table: int) -> bytes:
     """How a rule's or route's message says its table (FRA_TABLE and RTA_TABLE are both 15)."""
-    return _attribute(15, _U32.pack(table))
+    return make_attribute(15, _U32.pack(table))
 
 
 def source_attribute(packed: bytes) -> bytes:
     """How a rule's message says its source address (FRA_SRC)."""
-    return _attribute(2, packed)
+    return make_attribute(2, packed)
 
 
 def device_attribute(device: str) -> bytes:
     """How a rule's message says its outgoing device (FRA_OIFNAME)."""
-    return _attribute(17, device.encode() + b"\0")
+    return make_attribute(17, device.encode() + b"\0")
 
 
 class _Refused(Exception):
@@ -184,7 +184,7 @@ class _Conversation:
 
     def __init__(self, protocol: int) -> None:
         try:
-            self._socket = socket(_AF_NETLINK, SOCK_RAW, protocol)
+            self._socket = socket(AF_NETLINK, SOCK_RAW, protocol)
             self._socket.bind((0, 0))
         except OSError as error:
             raise Problem(f"cannot ask the kernel over netlink: {error.strerror}") from None
@@ -202,33 +202,39 @@ class _Conversation:
     def find_family(self, name: bytes) -> int:
         """The number of a generic netlink family; _Refused where the kernel has none."""
         request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
-        request += _attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
+        request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
         (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
-        return int.from_bytes(_attributes(answer, 4)[_CTRL_ATTR_FAMILY_ID], byteorder)
+        return int.from_bytes(read_attributes(answer, 4)[_CTRL_ATTR_FAMILY_ID], byteorder)
 
     def ask(self, kind: int, request: bytes, flags: int) -> Iterator[bytes]:
         """The payloads of the answer; _Refused with the kernel's errno."""
         length = _HEADER.size + len(request)
         self._socket.send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
         while True:
-            buffer = self._socket.recv(_DUMP_AT_MOST)
-            offset = 0
-            while offset < len(buffer):
-                length, kind, _, _, _ = _HEADER.unpack_from(buffer, offset)
-                payload = buffer[offset + _HEADER.size:offset + length]
+            for kind, payload in split_messages(self._socket.recv(MESSAGES_AT_MOST)):
                 if kind in (_NLMSG_ERROR, _NLMSG_DONE):
                     if payload[:4] != b"\0\0\0\0":
                         raise _Refused(-int.from_bytes(payload[:4], byteorder, signed=True))
                     return
                 yield payload
-                offset += (length + 3) & ~3
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def split_messages(buffer: bytes) -> Iterator[tuple[int, bytes]]:
+    """The kind and the payload of each message that one recv brought."""
+    offset = 0
+    while offset < len(buffer):
+        length, kind, _, _, _ = _HEADER.unpack_from(buffer, offset)
+        yield kind, buffer[offset + _HEADER.size:offset + length]
+        offset += (length + 3) & ~3
+
+
+def make_attribute(kind: int, value: bytes) -> bytes:
+    """One attribute of a message, padded (rtnetlink(7), struct rtattr)."""
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _attributes(message: bytes, offset: int) -> dict[int, bytes]:
+def read_attributes(message: bytes, offset: int) -> dict[int, bytes]:
+    """The attributes of a message by their kinds, from `offset` on."""
     found = {}
     while offset < len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
@@ -250,8 +256,8 @@ def _prefix(value: bytes | None, length: int) -> str:
 
 
 def _parse_rule(message: bytes) -> Rule:
-    _, to_length, from_length, _, table, _, _, _, _ = _RULE.unpack_from(message)
-    said = _attributes(message, _RULE.size)
+    _, to_length, from_length, _, table, _, _, _, _ = RULE.unpack_from(message)
+    said = read_attributes(message, RULE.size)
     suppress = said.get(14)
     return Rule(
         preference=_number(said.get(6)),
@@ -265,8 +271,8 @@ def _parse_rule(message: bytes) -> Rule:
 
 
 def _parse_route(message: bytes, family: int) -> Route:
-    _, length, _, _, _, protocol, _, kind, _ = _ROUTE.unpack_from(message)
-    said = _attributes(message, _ROUTE.size)
+    _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
+    said = read_attributes(message, ROUTE.size)
     return Route(
         destination=_prefix(said.get(1), length) or "default",
         kind=_ROUTE_TYPES.get(kind, str(kind)),
@@ -279,7 +285,7 @@ def _parse_route(message: bytes, family: int) -> Route:
 
 
 def _parse_endpoint(message: bytes) -> Endpoint:
-    said = _attributes(_attributes(message, 4)[1], 0)
+    said = read_attributes(read_attributes(message, 4)[1], 0)
     flags = _number(said.get(6))
     return Endpoint(
         identity=_number(said.get(2)),
@@ -291,5 +297,5 @@ def _parse_endpoint(message: bytes) -> Endpoint:
 
 
 def _parse_limits(message: bytes) -> Limits:
-    said = _attributes(message, 4)
+    said = read_attributes(message, 4)
     return Limits(subflows=_number(said.get(3)), add_addr_accepted=_number(said.get(2)))

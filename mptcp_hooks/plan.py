@@ -35,7 +35,8 @@ class Path(NamedTuple):
     point-to-point link; `onlink` where the gateway is outside the subnet.
     `default` is whether the table gets a default route at all. `primary` is
     the first path of its family on the device: sockets bound to the device use
-    it. `endpoint` is whether an endpoint of ours belongs to it.
+    it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
+    lease's: destination, and gateway or ''.
     """
 
     iface: str
@@ -51,6 +52,7 @@ class Path(NamedTuple):
     primary: bool
     endpoint: bool
     flags: tuple[str, ...]
+    routes: tuple[tuple[str, str], ...] = ()
 
 
 class Plan(NamedTuple):
@@ -203,11 +205,19 @@ def _reason_to_skip(stated: Stated, settings: Settings, host: Host) -> str:
     adjective = dict(host.adjectives).get(stated.address, "")
     if address.is_loopback(stated.address) or address.is_link_local(stated.address):
         return "a loopback or link-local address, left alone"
-    if adjective == "a duplicate":
+    if adjective == address.DUPLICATE:
         return "another machine has this address, left alone"
-    if not (find_gateway(stated, settings, host) or stated.peer or settings.chosen_flags):
+    if adjective == address.TENTATIVE:
+        return "still checked for a duplicate, left alone until then"
+    if not (_leaves_link(stated, settings, host) or settings.chosen_flags):
         return "neither gateway nor peer, a LAN, left alone"
     return ""
+
+
+def _leaves_link(stated: Stated, settings: Settings, host: Host) -> bool:
+    """Whether there is a way from the link to elsewhere: a gateway, or the one peer there is."""
+    alone = host.link is not None and host.link.point_to_point
+    return bool(find_gateway(stated, settings, host) or stated.peer or alone)
 
 
 def _is_near(subnet: str, gateway: str) -> bool:
@@ -237,11 +247,12 @@ def _lay_path(
         subnet="" if alone else subnet,
         gateway=gateway,
         onlink=not near,
-        default=bool(gateway or stated.peer),
+        default=_leaves_link(stated, settings, host),
         table=0,
         primary=primary,
         endpoint=endpoint,
         flags=settings.flags,
+        routes=tuple(route for route in stated.routes if route[0] != subnet),
     )
 
 
@@ -278,6 +289,8 @@ def _judge_endpoint(
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
+    if host.silent:
+        return _Verdict(False, "", "no carrier, no endpoint until it returns")
     present = [one for one in manager.endpoints or () if _is_rival(one, stated.address)]
     if not present:
         return _judge_slots(stated, manager.endpoints or ())

@@ -1,7 +1,7 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
-The only module that writes there. One file an interface, `IFACE.paths`, and
-`limits` for the path manager's; lines of text, each a key and a value.
+The only module that writes there. `IFACE.paths` and `IFACE.lease` for each
+interface, and `limits` for the path manager's; lines of text, each a key and a value.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+LEAVING, SILENT = "leaving", "silent"
+
+_LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint")
@@ -36,11 +39,25 @@ class Installed(NamedTuple):
 class Stanza(NamedTuple):
     """One stanza: its environment as told, and the paths it has.
 
-    Where nothing was told, the paths are what could not be undone.
+    Where nothing was told, the paths are what could not be undone. `state` is
+    LEAVING from if-down.d to if-post-down.d: nothing may come back meanwhile;
+    SILENT while its endpoints are away because the carrier is; '' otherwise.
     """
 
     told: tuple[str, ...]
     paths: tuple[Installed, ...]
+    state: str = ""
+
+
+class Lease(NamedTuple):
+    """What a DHCP server said that the kernel does not know: whose gateway and routes these are.
+
+    `gateway` is '' where it named none; `routes` are destination, and gateway or ''.
+    """
+
+    address: str
+    gateway: str
+    routes: tuple[tuple[str, str], ...]
 
 
 class LimitsRecord(NamedTuple):
@@ -89,6 +106,26 @@ class Store:
         return [iface for iface in self.list_interfaces()
                 if iface.partition(":")[0] == device]
 
+    def load_lease(self, iface: str) -> Lease | None:
+        """The IPv4 lease that was noted of an interface."""
+        name = iface + _LEASE_SUFFIX
+        pairs = [line.partition(" ") for line in self._folder.read_lines(name)]
+        known = {key: value for key, _, value in pairs}
+        try:
+            routes = tuple(_decode_route(value) for key, _, value in pairs if key == "route")
+            return Lease(known["address"], known["gateway"], routes) if pairs else None
+        except (ValueError, KeyError):
+            raise self._folder.damaged(name) from None
+
+    def save_lease(self, iface: str, lease: Lease | None) -> None:
+        """Note an interface's lease; None leaves no file."""
+        lines = [] if lease is None else [
+            f"address {lease.address}",
+            f"gateway {lease.gateway}",
+            *(f"route {_encode_route(route)}" for route in lease.routes),
+        ]
+        self._folder.write_lines(iface + _LEASE_SUFFIX, lines)
+
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""
         pairs = [line.split(" ", 1) for line in self._folder.read_lines(_LIMITS)]
@@ -122,12 +159,14 @@ def open_store(lock: bool) -> Store:
 def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
     for stanza in stanzas:
         yield "stanza"
+        if stanza.state:
+            yield stanza.state
         for line in stanza.told:
             yield "told " + line.replace("\\", "\\\\").replace("\n", "\\n")
         for installed in stanza.paths:
             yield "path"
             for field, value in zip(Path._fields, installed.path):
-                yield f"{field} {' '.join(value) if isinstance(value, tuple) else value}"
+                yield f"{field} {_encode_field(field, value)}"
             yield from (f"up {line}" for line in installed.up)
             yield from (f"down {line}" for line in installed.down)
             yield f"kernel {installed.kernel}"
@@ -135,9 +174,10 @@ def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
 
 def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
     for block in _split(lines, "stanza"):
-        head, *paths = _split(["path", *block], "path")
+        state = block[0] if block[0] in (LEAVING, SILENT) else ""
+        head, *paths = _split(["path", *block[bool(state):]], "path")
         told = tuple(_decode_told(line.removeprefix("told ")) for line in head)
-        yield Stanza(told, tuple(_decode_path(path) for path in paths))
+        yield Stanza(told, tuple(_decode_path(path) for path in paths), state)
 
 
 def _decode_told(text: str) -> str:
@@ -155,12 +195,29 @@ def _decode_path(lines: list[str]) -> Installed:
     )
 
 
+def _encode_field(field: str, value: Any) -> str:
+    if field == "routes":
+        return " ".join(map(_encode_route, value))
+    return " ".join(value) if field == "flags" else str(value)
+
+
 def _decode_field(field: str, text: str) -> Any:
     if field in _NUMBERS:
         return int(text)
     if field in _TRUTHS:
         return {"True": True, "False": False}[text]
+    if field == "routes":
+        return tuple(map(_decode_route, text.split()))
     return tuple(text.split()) if field == "flags" else text
+
+
+def _encode_route(route: tuple[str, str]) -> str:
+    return ",".join(route)
+
+
+def _decode_route(text: str) -> tuple[str, str]:
+    destination, gateway = text.split(",")
+    return destination, gateway
 
 
 def _decode_limits(text: str) -> Limits:

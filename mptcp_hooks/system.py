@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posix
-from _socket import AF_INET, AF_INET6, if_nametoindex, inet_pton
+from _socket import AF_INET, AF_INET6, SOCK_DGRAM, if_nameindex, if_nametoindex, inet_pton, socket
+from fcntl import ioctl
+from sys import byteorder
 from time import monotonic, sleep
 
 from mptcp_hooks import address, netlink
@@ -16,10 +18,13 @@ from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# SIOCGIFFLAGS and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
+_GET_FLAGS, _REQUEST_SIZE, _NAME_SIZE = 0x8913, 40, 16
+_UP, _POINT_TO_POINT, _RUNNING = 0x01, 0x10, 0x40
 # IFA_F_* of include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
 _TEMPORARY, _FAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40
 # The first that fits is the one that counts: a duplicate stays tentative as well.
-_ADJECTIVES = {_FAILED: "a duplicate", _TENTATIVE: "tentative", _DEPRECATED: "deprecated",
+_ADJECTIVES = {_FAILED: address.DUPLICATE, _TENTATIVE: address.TENTATIVE, _DEPRECATED: "deprecated",
                _TEMPORARY: "temporary"}
 # ifupdown itself waits 6 s at the most (dad-attempts 60, dad-interval 0.1).
 _DUPLICATE_CHECK_AT_MOST = 6.0
@@ -31,21 +36,32 @@ _ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATT
           "IF_PREFERRED_LIFETIME"}
 
 
+class Link(NamedTuple):
+    """A device's state: switched on, with a carrier, with one peer at most (PPP, tun)."""
+
+    up: bool
+    running: bool
+    point_to_point: bool
+
+
 class Host(NamedTuple):
     """What a plan must know of one device.
 
-    `ifindex` is 0 where there is no such device. `adjectives` says of an IPv6
-    address why no endpoint may have it ("temporary"). `main_gateways` are the
-    gateways of the device's default routes in main, the preferred first;
-    `mptcp_enabled` is net.mptcp.enabled.
+    `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
+    says of an IPv6 address why no endpoint may have it ("temporary").
+    `main_gateways` are the gateways of the device's default routes in main, the
+    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` is what the
+    record knows: the endpoints went with the carrier, which is not back.
     """
 
     device: str
     ifindex: int
+    link: Link | None
     addresses: tuple[Stated, ...]
     adjectives: tuple[tuple[str, str], ...]
     main_gateways: tuple[str, ...]
     mptcp_enabled: bool
+    silent: bool = False
 
 
 class TableUse(NamedTuple):
@@ -67,6 +83,7 @@ def read_host(
     return Host(
         device=device,
         ifindex=ifindex,
+        link=read_link(device),
         addresses=stated or tuple(list_addresses(iface, families)),
         adjectives=_read_adjectives(ifindex) if 6 in families else (),
         main_gateways=tuple(_read_main_gateways(ifindex, families)) if gateway else (),
@@ -80,6 +97,20 @@ def find_ifindex(device: str) -> int:
         return if_nametoindex(device)
     except OSError:
         return 0
+
+
+def read_link(device: str) -> Link | None:
+    """The state of a device, None where there is no such device."""
+    request = device.encode()[:_NAME_SIZE - 1].ljust(_REQUEST_SIZE, b"\0")
+    asking = socket(AF_INET, SOCK_DGRAM)
+    try:
+        answer = ioctl(asking, _GET_FLAGS, request)
+    except OSError:
+        return None
+    finally:
+        asking.close()
+    flags = int.from_bytes(answer[_NAME_SIZE:_NAME_SIZE + 2], byteorder)
+    return Link(bool(flags & _UP), bool(flags & _RUNNING), bool(flags & _POINT_TO_POINT))
 
 
 def list_addresses(label: str, families: tuple[int, ...]) -> Iterator[Stated]:
@@ -105,19 +136,22 @@ def list_addresses(label: str, families: tuple[int, ...]) -> Iterator[Stated]:
             yield Stated(family, own, length, peer if peer != own else "", "")
 
 
-def wait_for_duplicate_check(device: str, addresses: tuple[Stated, ...]) -> None:
+def wait_for_duplicate_check(device: str, addresses: tuple[Stated, ...]) -> set[str]:
     """Return when no address is tentative any more: the kernel refuses it as a source until then.
 
     ifupdown 0.8.42 to 0.8.44 and every manager of inet6 auto run the hooks earlier.
+    What is tentative even then, as on a link without a carrier, is returned.
     """
     ours = {stated.address for stated in addresses if stated.family == 6}
     end = monotonic() + _DUPLICATE_CHECK_AT_MOST
-    while ours and monotonic() < end:
-        tentative = {own for own, adjective in _read_adjectives(find_ifindex(device))
-                     if adjective == _ADJECTIVES[_TENTATIVE]}
-        if not ours & tentative:
-            return
-        sleep(0.05)
+    while ours:
+        ours &= {own for own, adjective in _read_adjectives(find_ifindex(device))
+                 if adjective == address.TENTATIVE}
+        if monotonic() > end:
+            break
+        if ours:
+            sleep(0.05)
+    return ours
 
 
 class RuleReader:
@@ -200,6 +234,21 @@ def list_up_interfaces() -> list[str]:
     outcome = run_program("ifquery", ("--state",))
     newest_first = [line.partition("=")[0] for line in outcome.output.splitlines()]
     return sorted(reversed(newest_first), key=lambda iface: ":" in iface)
+
+
+def read_dhclient_leases(iface: str) -> list[str]:
+    """The lines of the leases that ifupdown's dhclient keeps of an interface; none without."""
+    try:
+        with open(f"/var/lib/dhcp/dhclient.{iface}.leases", encoding="utf-8",
+                  errors="replace") as lines:
+            return lines.readlines()
+    except FileNotFoundError:
+        return []
+
+
+def list_devices() -> list[str]:
+    """The names of all devices but the loopback."""
+    return sorted(name for _, name in if_nameindex() if name != "lo")
 
 
 def has_ifupdown() -> bool:

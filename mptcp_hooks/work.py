@@ -9,13 +9,14 @@ from __future__ import annotations
 from mptcp_hooks import commands, plan
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.netlink import read_path_manager
-from mptcp_hooks.record import Installed, LimitsRecord, Stanza, Store
+from mptcp_hooks.record import LEAVING, SILENT, Installed, LimitsRecord, Stanza, Store
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.netlink import Limits, PathManager
+    from mptcp_hooks.plan import Path
 
     Records = dict[str, tuple[Stanza, ...]]
 
@@ -70,35 +71,31 @@ class Work(NamedTuple):
 
 def prepare_down(store: Store, ifaces: Iterable[str]) -> Work:
     """The work of taking away all that is on record of these interfaces."""
-    return _prepare_removal(store, ifaces, lambda line: True, lambda stanzas: ())
+    return prepare_removal(store, ifaces, lambda path, line: True, lambda stanzas: ())
 
 
 def prepare_farewell(store: Store, ifaces: Iterable[str]) -> Work:
-    """The work of taking away the endpoints alone, while the link still carries."""
-    return _prepare_removal(store, ifaces, commands.is_mptcp, _forget_endpoints)
+    """The work of taking away the endpoints alone, while the link still carries.
+
+    Nothing comes back by itself until the interfaces are brought up again.
+    """
+    return prepare_removal(store, ifaces, _is_endpoints, lambda stanzas: tuple(
+        stanza._replace(state=LEAVING) for stanza in _forget_endpoints(stanzas)))
 
 
-def keep_remainder(installed: Installed) -> Installed:
-    """What stays on record of a path that could not be undone: how to undo it."""
-    return installed._replace(up=(), kernel="")
+def prepare_silence(store: Store, ifaces: Iterable[str]) -> Work:
+    """The work of taking away the endpoints of links without a carrier, until it returns."""
+    return prepare_removal(store, ifaces, _is_endpoints, lambda stanzas: tuple(
+        stanza._replace(state=stanza.state or SILENT) for stanza in _forget_endpoints(stanzas)))
 
 
-def forget_endpoint(installed: Installed) -> Installed:
-    """The same path as routing only."""
-    return Installed(
-        path=installed.path._replace(endpoint=False),
-        up=tuple(line for line in installed.up if not commands.is_mptcp(line)),
-        down=tuple(line for line in installed.down if not commands.is_mptcp(line)),
-        kernel="",
-    )
-
-
-def _prepare_removal(
+def prepare_removal(
     store: Store,
     ifaces: Iterable[str],
-    is_meant: Callable[[str], bool],
+    is_meant: Callable[[Path, str], bool],
     remains: Callable[[tuple[Stanza, ...]], tuple[Stanza, ...]],
 ) -> Work:
+    """The work of undoing the lines that are meant; what `remains` of each record."""
     manager = read_path_manager()
     recorded, problems = _load_each(store, ifaces)
     records = {iface: remains(stanzas) for iface, stanzas in recorded.items()}
@@ -113,13 +110,29 @@ def _prepare_removal(
     return Work(
         pending=(),
         records=tuple(records.items()),
-        undo=tuple(Undo(one, commands.bind_ids(filter(is_meant, one.down), one.path,
-                                               manager.endpoints or ())) for one in installed),
+        undo=tuple(Undo(one, commands.bind_ids(
+            [line for line in one.down if is_meant(one.path, line)], one.path,
+            manager.endpoints or ())) for one in installed),
         changes=(),
         limits=limits,
         problems=tuple(problems),
         warnings=(),
         remarks=(),
+    )
+
+
+def keep_remainder(installed: Installed) -> Installed:
+    """What stays on record of a path that could not be undone: how to undo it."""
+    return installed._replace(up=(), kernel="")
+
+
+def forget_endpoint(installed: Installed) -> Installed:
+    """The same path as routing only."""
+    return Installed(
+        path=installed.path._replace(endpoint=False),
+        up=tuple(line for line in installed.up if not commands.is_mptcp(line)),
+        down=tuple(line for line in installed.down if not commands.is_mptcp(line)),
+        kernel="",
     )
 
 
@@ -174,6 +187,10 @@ def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, 
     ours = [f"{iface} {one.path.address}" for iface, stanzas in records.items()
             for stanza in stanzas for one in stanza.paths if one.path.endpoint]
     return tuple(sorted([*others, *ours]))
+
+
+def _is_endpoints(path: Path, line: str) -> bool:
+    return commands.is_mptcp(line)
 
 
 def _forget_endpoints(stanzas: tuple[Stanza, ...]) -> tuple[Stanza, ...]:

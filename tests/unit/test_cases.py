@@ -17,7 +17,7 @@ from mptcp_hooks.netlink import Limits, PathManager
 from mptcp_hooks.plan import Path as UplinkPath
 from mptcp_hooks.plan import plan_paths
 from mptcp_hooks.settings import read_settings
-from mptcp_hooks.system import Host
+from mptcp_hooks.system import Host, Link
 from tests.unit.recorded import read_environment
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -29,7 +29,7 @@ def make_paths(case: Path) -> tuple[UplinkPath, ...]:
     assert event is not None
     facts = [line.split() for line in (case / "host").read_text().splitlines()]
     (ifindex,) = (int(words[1]) for words in facts if words[0] == "ifindex")
-    host = Host(event.device, ifindex, event.addresses, (),
+    host = Host(event.device, ifindex, Link(True, True, False), event.addresses, (),
                 tuple(words[1] for words in facts if words[0] == "gateway"), True)
     others = tuple(
         UplinkPath(event.device, event.device, ifindex, 4, words[1], "", "", False, True,

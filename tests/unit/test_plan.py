@@ -16,7 +16,7 @@ from mptcp_hooks.plan import (
     restore_limits,
 )
 from mptcp_hooks.settings import Settings
-from mptcp_hooks.system import Host, TableUse
+from mptcp_hooks.system import Host, Link, TableUse
 
 PLAIN = Settings(True, "", 0, (), ())
 EMPTY = PathManager((), Limits(2, 0))
@@ -32,8 +32,10 @@ def make_plan(
     adjectives: tuple[tuple[str, str], ...] = (),
     main: tuple[str, ...] = (),
     enabled: bool = True,
+    link: Link = Link(True, True, False),
+    silent: bool = False,
 ) -> Plan:
-    host = Host("eth0", 2, addresses, adjectives, main, enabled)
+    host = Host("eth0", 2, link, addresses, adjectives, main, enabled, silent)
     return plan_paths("eth0", settings, host, previous, others, manager)
 
 
@@ -51,7 +53,7 @@ def test_local_addresses_are_left_alone(address: str) -> None:
     assert plan.paths == () and len(plan.remarks) == 1 and plan.warnings == ()
 
 
-@pytest.mark.parametrize("adjective", ["tentative", "temporary", "deprecated"])
+@pytest.mark.parametrize("adjective", ["temporary", "deprecated"])
 def test_such_addresses_get_no_endpoint(adjective: str) -> None:
     stated = Stated(6, "fd00::2", 64, "", "fd00::1")
     (path,) = make_plan(stated, adjectives=(("fd00::2", adjective),)).paths
@@ -68,9 +70,30 @@ def test_an_address_of_another_interface_is_named() -> None:
         path, TableUse((other,), ()))
 
 
-def test_a_duplicate_is_left_alone() -> None:
+@pytest.mark.parametrize("adjective", ["a duplicate", "tentative"])
+def test_an_address_that_may_be_anothers_is_left_alone(adjective: str) -> None:
     stated = Stated(6, "fd00::2", 64, "", "fd00::1")
-    assert make_plan(stated, adjectives=(("fd00::2", "a duplicate"),)).paths == ()
+    plan = make_plan(stated, adjectives=(("fd00::2", adjective),))
+    assert plan.paths == () and len(plan.remarks) == 1
+
+
+def test_without_a_carrier_an_endpoint_that_went_stays_away() -> None:
+    (path,) = make_plan(OURS).paths
+    assert make_plan(OURS, silent=True, previous=(path,)).paths == (
+        path._replace(endpoint=False),)
+
+
+def test_a_link_with_one_peer_needs_no_gateway() -> None:
+    stated = Stated(6, "fd00::2", 64, "", "")
+    assert make_plan(stated).paths == ()
+    (path,) = make_plan(stated, link=Link(True, True, True)).paths
+    assert path.default and not path.gateway
+
+
+def test_the_routes_of_a_lease_but_that_of_the_subnet() -> None:
+    lease = OURS._replace(routes=(("10.1.1.0/24", ""), ("10.5.0.0/16", "10.1.1.9")))
+    (path,) = make_plan(lease).paths
+    assert path.routes == (("10.5.0.0/16", "10.1.1.9"),)
 
 
 def test_the_first_address_of_each_family_gets_the_endpoint() -> None:

@@ -11,15 +11,15 @@ from mptcp_hooks.errors import Problem
 from mptcp_hooks.folder import open_folder
 from mptcp_hooks.netlink import Limits
 from mptcp_hooks.plan import Path as UplinkPath
-from mptcp_hooks.record import Installed, LimitsRecord, Stanza, Store
+from mptcp_hooks.record import LEAVING, Installed, LimitsRecord, Stanza, Store
 
 PATH = UplinkPath("eth0:1", "eth0", 2, 4, "10.1.1.2", "", "", False, True, 101, True, False,
-                  ("subflow", "backup"))
+                  ("subflow", "backup"), (("10.5.0.0/16", "10.1.1.9"), ("10.6.0.0/16", "")))
 INSTALLED = Installed(PATH, ("ip -4 rule add x", "ip -4 rule add y"), ("ip -4 rule del x",),
                       "([(1, None)], [])")
 STANZAS = (
     Stanza(("IFACE=eth0:1", "IF_MPTCP_X=a\nb\\n c\\", "IF_Y=é\udcff"), (INSTALLED, INSTALLED)),
-    Stanza(("IFACE=eth0:1",), ()),
+    Stanza(("IFACE=eth0:1",), (), LEAVING),
 )
 
 

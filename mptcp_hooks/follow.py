@@ -1,0 +1,84 @@
+"""The work of making what is on record true again: each stanza, as the machine is now.
+
+A manager says once what it did. Leases, router advertisements, cables and people
+change it later; what was told stays, and its paths come and go with the addresses.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks import system
+from mptcp_hooks.draft import Draft
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import NETWORKMANAGER, Event, method_of, recall_event
+from mptcp_hooks.record import LEAVING
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mptcp_hooks.event import Stated
+    from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.work import Work
+
+
+def prepare_again(
+    store: Store,
+    ifaces: Iterable[str],
+    announced: Iterable[Event] = (),
+    is_outdated: Callable[[Stanza], bool] = lambda stanza: False,
+) -> Work:
+    """The work of following what changed on `ifaces`; what cannot be does not cost the others.
+
+    `announced` are events of devices that may have no stanza: they count only
+    for families that none on record covers. A stanza that `is_outdated` goes.
+    """
+    draft = Draft(store)
+    for iface in ifaces:
+        try:
+            for stanza in draft.list_stanzas(iface):
+                if is_outdated(stanza):
+                    draft.drop(iface, stanza)
+                else:
+                    _follow(draft, iface, stanza)
+        except Problem as problem:
+            draft.problems.append(problem)
+    for event in announced:
+        try:
+            if not _is_covered(event, draft.list_stanzas(event.iface)):
+                draft.add(event)
+        except Problem as problem:
+            draft.problems.append(problem)
+    return draft.finish()
+
+
+def _follow(draft: Draft, iface: str, stanza: Stanza) -> None:
+    if stanza.state == LEAVING or not stanza.told:
+        return
+    event = recall_event(stanza.told)
+    link = system.read_link(event.device)
+    present = _find_present(event)
+    if link is None or (event.addresses and not present):
+        draft.empty(iface, stanza)
+    elif link.up:
+        # A link that is down has lost its routes and takes no new ones; the
+        # unreachable default stands until it is up again.
+        draft.add(event._replace(addresses=present))
+
+
+def _find_present(event: Event) -> tuple[Stated, ...]:
+    """The addresses stated that the device has; NetworkManager's as they are by now."""
+    held = (*system.list_addresses(event.iface, event.families),
+            *system.list_addresses(event.device, event.families))
+    stated = {one.address: one for one in event.addresses}
+    if method_of(event.told) == NETWORKMANAGER:
+        known = {one.address: stated.get(one.address, one) for one in held}
+        return tuple(known.values())
+    there = {one.address for one in held}
+    return tuple(one for one in event.addresses if one.address in there)
+
+
+def _is_covered(event: Event, stanzas: tuple[Stanza, ...]) -> bool:
+    """Whether stanzas on record tell of the event's families already."""
+    families = {family for stanza in stanzas if stanza.told
+                for family in recall_event(stanza.told).families}
+    return set(event.families) <= families

@@ -1,0 +1,35 @@
+"""The events of interfaces that are up already: from the record, or from what ifquery says."""
+
+from __future__ import annotations
+
+from mptcp_hooks import system
+from mptcp_hooks.event import Event, read_event, recall_event
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.record import Store
+
+
+def list_unrecorded(recorded: list[str]) -> list[str]:
+    """The interfaces that ifupdown has up and of which nothing is on record."""
+    up = system.list_up_interfaces() if system.has_ifupdown() else []
+    return [iface for iface in up if iface not in recorded]
+
+
+def recall_events(store: Store, iface: str) -> list[Event]:
+    """What was told of an interface on record."""
+    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
+
+
+def ask_events(iface: str) -> list[Event]:
+    """The events of an interface's stanzas in ifupdown's file."""
+    return read_events(
+        system.read_stanzas(iface) if system.has_ifupdown() else [{"IFACE": iface}])
+
+
+def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
+    """The events of environments; a stanza without addresses gets what the others do not state."""
+    events = [event for event in map(read_event, environments) if event is not None]
+    return sorted(events, key=lambda event: not event.addresses)

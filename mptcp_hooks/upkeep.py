@@ -1,0 +1,114 @@
+"""One round of upkeep: what mptcp_monitor does whenever something may have changed.
+
+The hooks' own engine, for all interfaces on record and those that the
+configuration names. Most rounds find nothing to do, and run nothing.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks import system
+from mptcp_hooks.configuration import Configuration, read_configuration
+from mptcp_hooks.draft import prepare_up
+from mptcp_hooks.engine import carry_out
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import MANAGED, announce, method_of, recall_event
+from mptcp_hooks.follow import prepare_again
+from mptcp_hooks.lease import note_kept_lease
+from mptcp_hooks.record import open_store
+from mptcp_hooks.stanzas import ask_events, list_unrecorded
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.work import prepare_silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mptcp_hooks.event import Event
+    from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.work import Work
+
+
+class Report(NamedTuple):
+    """What a person should know of a round, and which interfaces had lost what we made.
+
+    `repaired` are those whose rules or routes somebody took away, though nothing
+    was said of it to us.
+    """
+
+    said: tuple[str, ...]
+    repaired: tuple[str, ...]
+
+
+def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]) -> Report:
+    """Make true again what is on record; `show` hears each command before it runs.
+
+    `adopting` takes in what ifupdown has up and nobody told us of. `resting`
+    are interfaces that are left as they are.
+    """
+    said: list[str] = []
+    repaired: list[str] = []
+    configuration, problems = read_configuration()
+
+    def work_on(work: Work) -> None:
+        for line in work.list_lines():
+            show(line)
+        said.extend(work.warnings)
+        repaired.extend(_list_repaired(work))
+        problems.extend(carry_out(store, work))
+
+    with open_store(lock=True) as store:
+        # First, and before anything is looked at twice: a transfer may be waiting.
+        silent = list(_list_silent(store, problems))
+        if silent:
+            work_on(prepare_silence(store, silent))
+        if adopting:
+            work_on(_prepare_adoption(store, problems))
+        recorded = [iface for iface in store.list_interfaces() if iface not in resting]
+        work_on(prepare_again(store, recorded, _list_managed(configuration, resting),
+                              lambda stanza: _is_outdated(configuration, stanza)))
+    said.extend(map(str, problems))
+    return Report(tuple(said), tuple(repaired))
+
+
+def _list_silent(store: Store, problems: list[Problem]) -> Iterator[str]:
+    """The interfaces whose endpoints are of no use: without a carrier, or without a device."""
+    for iface in store.list_interfaces():
+        link = system.read_link(iface.partition(":")[0])
+        if link is not None and link.running:
+            continue
+        try:
+            stanzas = store.load(iface)
+        except Problem as problem:
+            problems.append(problem)
+            continue
+        if any(one.path.endpoint for stanza in stanzas for one in stanza.paths):
+            yield iface
+
+
+def _prepare_adoption(store: Store, problems: list[Problem]) -> Work:
+    """The work of taking in what ifupdown brought up before anybody told us."""
+    events: list[Event] = []
+    for iface in list_unrecorded(store.list_interfaces()):
+        try:
+            note_kept_lease(store, iface)
+            events += ask_events(iface)
+        except Problem as problem:
+            problems.append(problem)
+    return prepare_up(store, events)
+
+
+def _list_managed(configuration: Configuration, resting: frozenset[str]) -> list[Event]:
+    return [announce(device, family, MANAGED) for device in system.list_devices()
+            if configuration.names(device) and device not in resting for family in (4, 6)]
+
+
+def _is_outdated(configuration: Configuration, stanza: Stanza) -> bool:
+    """Whether only the configuration told of an interface, and does so no more."""
+    return (method_of(stanza.told) == MANAGED
+            and not configuration.names(recall_event(stanza.told).device))
+
+
+def _list_repaired(work: Work) -> Iterator[str]:
+    for change in work.changes:
+        before = change.before
+        if before and before.kernel and before.path == change.after.path:
+            yield change.after.path.iface

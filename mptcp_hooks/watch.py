@@ -1,0 +1,133 @@
+"""What the kernel announces of links, addresses, routes and rules, sifted.
+
+rtnetlink(7) multicast groups. Most of what a machine announces changes nothing
+for its uplinks: lifetimes that are renewed, other programs' routes, statistics
+of a wireless link. What matters is said here in a few words, and nothing of it
+is kept but the last state of each link and address.
+"""
+
+from __future__ import annotations
+
+from errno import EAGAIN, ENOBUFS
+from socket import SOCK_RAW, socket
+from struct import Struct
+from sys import byteorder
+
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.netlink import (
+    AF_NETLINK,
+    MESSAGES_AT_MOST,
+    NETLINK_ROUTE,
+    ROUTE,
+    make_attribute,
+    read_attributes,
+    split_messages,
+)
+from mptcp_hooks.numbering import MAIN_TABLE, PROTOCOL
+from mptcp_hooks.value import NamedTuple
+
+# RTNLGRP_* of include/uapi/linux/rtnetlink.h: links, and addresses, routes and rules of both.
+_GROUPS = (1, 5, 7, 8, 9, 11, 19)
+_NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
+_NEWROUTE, _DELROUTE, _NEWRULE, _DELRULE = 24, 25, 32, 33
+_LINK = Struct("=BxHiII")
+_ADDRESS = Struct("=BBBBI")
+_UP, _RUNNING = 0x01, 0x40
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+# FRA_PROTOCOL, as every rule of ours has it.
+_OUR_RULE = make_attribute(21, bytes((PROTOCOL,)))
+# Of a machine with more addresses than that we remember none, and look once too often.
+_REMEMBERED_AT_MOST = 4096
+
+
+class News(NamedTuple):
+    """What happened since the last question.
+
+    `matters` is whether anything of an uplink may have changed, `urgent` whether
+    a transfer may stand still until it is acted on. `devices` are the ifindexes
+    whose link or addresses changed, none known where announcements were lost.
+    """
+
+    matters: bool
+    urgent: bool
+    devices: frozenset[int]
+
+
+class Watch:
+    """A subscription; `fileno` for poll(2)."""
+
+    def __init__(self) -> None:
+        try:
+            self._socket = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)
+            self._socket.bind((0, sum(1 << (group - 1) for group in _GROUPS)))
+        except OSError as error:
+            raise Problem(f"cannot hear the kernel over netlink: {error.strerror}") from None
+        self._socket.setblocking(False)
+        self._links: dict[int, int] = {}
+        self._addresses: dict[tuple[int, bytes], int] = {}
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> News:
+        """All that waits to be read, sifted."""
+        matters = urgent = False
+        devices: set[int] = set()
+        while True:
+            try:
+                buffer = self._socket.recv(MESSAGES_AT_MOST)
+            except OSError as error:
+                if error.errno == EAGAIN:
+                    return News(matters, urgent, frozenset(devices))
+                if error.errno != ENOBUFS:
+                    raise
+                # Announcements were lost, whose is unknown: all counts as changed.
+                self._links.clear()
+                self._addresses.clear()
+                matters = urgent = True
+                continue
+            for kind, message in split_messages(buffer):
+                news = self._sift(kind, message)
+                matters |= news.matters
+                urgent |= news.urgent
+                devices |= news.devices
+
+    def _sift(self, kind: int, message: bytes) -> News:
+        if kind in (_NEWLINK, _DELLINK):
+            return self._sift_link(kind, message)
+        if kind in (_NEWADDR, _DELADDR):
+            return self._sift_address(kind, message)
+        if kind in (_NEWROUTE, _DELROUTE):
+            return News(_is_about_uplink(message), False, frozenset())
+        return News(kind in (_NEWRULE, _DELRULE) and _OUR_RULE in message, False, frozenset())
+
+    def _sift_link(self, kind: int, message: bytes) -> News:
+        family, _, index, flags, _ = _LINK.unpack_from(message)
+        if family:
+            # A bridge's word on its ports (AF_BRIDGE).
+            return News(False, False, frozenset())
+        before = self._links.pop(index, None)
+        now = flags & (_UP | _RUNNING) if kind == _NEWLINK else 0
+        if kind == _NEWLINK:
+            self._links[index] = now
+        urgent = not now & _RUNNING and (before is None or bool(before & _RUNNING))
+        return News(now != before, urgent, frozenset((index,) if now != before else ()))
+
+    def _sift_address(self, kind: int, message: bytes) -> News:
+        _, _, flags, _, index = _ADDRESS.unpack_from(message)
+        said = read_attributes(message, _ADDRESS.size)
+        key = (index, said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS) or b"")
+        now = int.from_bytes(said.get(_IFA_FLAGS, bytes((flags,))), byteorder)
+        before = self._addresses.pop(key, None)
+        if kind == _NEWADDR:
+            if len(self._addresses) >= _REMEMBERED_AT_MOST:
+                self._addresses.clear()
+            self._addresses[key] = now
+        changed = kind == _DELADDR or now != before
+        return News(changed, kind == _DELADDR, frozenset((index,) if changed else ()))
+
+
+def _is_about_uplink(message: bytes) -> bool:
+    """A route of ours, or a default in main, from which gateways are known."""
+    _, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
+    return bool(protocol == PROTOCOL or (table == MAIN_TABLE and length == 0))
