@@ -37,7 +37,7 @@ def make_changes(work: Work) -> tuple[Outcomes, list[Problem]]:
             problems += [runner.tell_failure(failure, path.iface) for failure in stuck]
         else:
             made = forget_endpoint(change.after) if mine else change.after
-            outcomes[path] = (_witness(made, manager, rules),)
+            outcomes[path] = (_witness(made, rules),)
     return outcomes, problems
 
 
@@ -59,11 +59,11 @@ def disown_lost(store: Store, outcomes: Outcomes) -> list[Problem]:
     return [runner.tell_failure(failure) for failure in failures]
 
 
-def _witness(made: Installed, manager: PathManager, rules: RuleReader) -> Installed:
+def _witness(made: Installed, rules: RuleReader) -> Installed:
     """A path as it goes on record, with what the kernel shows of it."""
     path = made.path
     use = system.read_table_use(path.family, path.address, path.device, path.table, rules)
-    return made._replace(kernel=plan.describe_kernel(path, use, manager.endpoints or ()))
+    return made._replace(kernel=plan.describe_routing(use))
 
 
 def _roll_back(

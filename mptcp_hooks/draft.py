@@ -168,15 +168,16 @@ class Draft:
             path=path,
             up=commands.build_up(path),
             down=commands.build_down(path),
-            kernel=plan.describe_kernel(path, use, self._endpoints()),
+            kernel=plan.describe_routing(use),
         )
-        if same == [after]:
-            return Change(before, after, ())
+        routed = len(same) == 1 and _list_routing(same[0]) == _list_routing(after)
         stays = (before is None or before.path.flags == path.flags) and any(
             plan.owns_endpoint(path, endpoint) for endpoint in self._endpoints())
-        lines = tuple(line for line in after.up
-                      if not (stays and commands.is_endpoint_add(line, path)))
-        return Change(before, after._replace(kernel=""), lines)
+        lines = tuple(
+            line for line in after.up
+            if not (stays and commands.is_endpoint_add(line, path))
+            and not (routed and not commands.is_mptcp(line)))
+        return Change(before, after._replace(kernel="") if lines else after, lines)
 
     def _undo_outdated(self, installed: Installed, changes: list[Change]) -> None:
         """Undo the lines on record that no change makes again."""
@@ -225,6 +226,12 @@ def _with_lease(host: Host, lease: Lease | None) -> Host:
     return host if lease is None else host._replace(addresses=tuple(
         one._replace(gateway=lease.gateway, routes=lease.routes)
         if one.address == lease.address else one for one in host.addresses))
+
+
+def _list_routing(installed: Installed) -> list[str]:
+    """What is on record of a path's routing: the lines, and what they made of the kernel's."""
+    return [*(line for line in (*installed.up, *installed.down) if not commands.is_mptcp(line)),
+            installed.kernel]
 
 
 def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> system.TableUse:

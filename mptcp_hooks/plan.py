@@ -152,12 +152,9 @@ def find_intruder(path: Path, use: TableUse) -> str:
     return ""
 
 
-def describe_kernel(path: Path, use: TableUse, endpoints: Iterable[Endpoint]) -> str:
+def describe_routing(use: TableUse) -> str:
     """What the kernel holds about a path, as one line: two equal lines, nothing has changed."""
-    endpoint = [(one.device, one.flags) for one in endpoints if _is_rival(one, path.address)]
-    rules = [tuple(rule) for rule in use.rules]
-    routes = [tuple(route) for route in use.routes]
-    return repr((rules, routes, endpoint if path.endpoint else []))
+    return repr(([tuple(rule) for rule in use.rules], [tuple(route) for route in use.routes]))
 
 
 def without_endpoints(manager: PathManager, paths: Iterable[Path]) -> PathManager:

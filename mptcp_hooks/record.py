@@ -26,7 +26,7 @@ _TRUTHS = ("onlink", "default", "primary", "endpoint")
 class Installed(NamedTuple):
     """A path with the lines that made it and that undo it.
 
-    `kernel` is what the kernel held right after (plan.describe_kernel), '' while
+    `kernel` is what the kernel held right after (plan.describe_routing), '' while
     it is not known to be whole.
     """
 

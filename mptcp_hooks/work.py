@@ -132,7 +132,7 @@ def forget_endpoint(installed: Installed) -> Installed:
         path=installed.path._replace(endpoint=False),
         up=tuple(line for line in installed.up if not commands.is_mptcp(line)),
         down=tuple(line for line in installed.down if not commands.is_mptcp(line)),
-        kernel="",
+        kernel=installed.kernel,
     )
 
 

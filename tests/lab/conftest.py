@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab.lab import Installation, Lab, find_obstacles
+from tests.lab.programs import NoSuchPackage, Programs
+from tests.lab.provider import Provider
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,6 +29,24 @@ def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Callable[..., Path]]:
+    """`programs("isc-dhcp-client")` is a layer with it; skips where Debian does not have it."""
+    made: dict[tuple[str, ...], Programs] = {}
+
+    def get_layer(*packages: str) -> Path:
+        try:
+            if packages not in made:
+                made[packages] = Programs(packages)
+        except NoSuchPackage as missing:
+            pytest.skip(f"this Debian has no package {missing}")
+        return made[packages].layer
+
+    yield get_layer
+    for each in made.values():
+        each.close()
+
+
 @pytest.fixture
 def lab(installation: Installation) -> Iterator[Lab]:
     """Fresh hosts, the package installed on the client."""
@@ -40,3 +60,14 @@ def link(lab: Lab) -> Lab:
     """eth1 with its address, before any hook ran."""
     lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
     return lab
+
+
+@pytest.fixture
+def dhclient_lab(
+    installation: Installation, programs: Callable[..., Path]
+) -> Iterator[tuple[Lab, Provider, Provider]]:
+    """Fresh hosts, dhclient on the client, and what serves it on each uplink; nothing yet."""
+    made = Lab((installation.layer, programs("isc-dhcp-client")),
+               router_layers=(programs("dnsmasq-base", "radvd"),))
+    yield made, Provider(made, 1), Provider(made, 2)
+    made.close()

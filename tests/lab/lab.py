@@ -6,11 +6,12 @@
           `---- router2 (50 Mbit/s) ----'
             10.1.2.0/24             10.8.2.0/24
 
-Each host is a network and a mount namespace, held by one process and gone with
-it. The client has its own /etc, /usr, /var, /run and /sys, laid over the
-machine's, in which the package is really installed; nothing of it reaches the
-machine. The routers drop what does not come from their own subnet, as
-providers do: wrong routing shows.
+Each host is a network, a mount and a host name namespace, held by one process
+and gone with it. The client has its own /etc, /usr, /var, /run and /sys, laid
+over the machine's, in which the package is really installed; nothing of it
+reaches the machine. Routers can have the same, for the programs they serve
+with. They drop what does not come from their own subnet, as providers do: wrong
+routing shows.
 """
 
 from __future__ import annotations
@@ -39,12 +40,15 @@ iface eth1 inet static
 LAID_OVER = ("etc", "usr", "var")
 
 _TRANSFER = Path(__file__).with_name("transfer.py")
-_UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private", "--fork",
+_UNSHARE = ("unshare", "--net", "--mount", "--uts", "--propagation", "private", "--fork",
             "--kill-child", "--")
 
 
 class Host:
-    """One host; `layers` are folders with etc/, usr/ and var/ that lie over the machine's."""
+    """One host; `layers` are folders with etc/, usr/ and var/ that lie over the machine's.
+
+    With layers, `scratch` takes what the host itself writes there.
+    """
 
     def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
         script = ["mount -t sysfs sysfs /sys", "ip link set lo up"]
@@ -63,15 +67,24 @@ class Host:
         self._started: list[subprocess.Popen[str]] = []
 
     def close(self) -> None:
+        while running := self._find_processes():
+            for pid in running:
+                end_process(pid)
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
             process.communicate()
         self._holder.kill()
         self._holder.communicate()
 
+    def _find_processes(self) -> list[int]:
+        """What runs here, daemons in the background too: they would outlive the host."""
+        network = _network_of(self.pid)
+        assert network != _network_of(os.getpid())
+        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")
+                if network and int(entry.name) not in (self.pid, self._holder.pid)
+                and _network_of(int(entry.name)) == network]
+
     def _enter(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "--", *arguments]
+        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", *arguments]
 
     def try_run(
         self, *arguments: str, text: str = "", env: dict[str, str] | None = None
@@ -108,6 +121,21 @@ class Host:
         return [row for row in answer if row]
 
 
+def _network_of(pid: int) -> str:
+    """A name for the network namespace of a process, '' when that is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return ""
+
+
+def end_process(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def _overlay(scratch: Path, layers: tuple[Path, ...], name: str) -> str:
     upper, work = scratch / "upper" / name, scratch / "work" / name
     upper.mkdir(parents=True)
@@ -136,14 +164,17 @@ class Installation:
 class Lab:
     """The four hosts, wired up; the client's uplinks have no address yet.
 
-    `layers` lie over the client's machine: an Installation's, or none.
+    `layers` lie over the client's machine: an Installation's, on top of that of Programs; or
+    none. `router_layers` lie over that of each router, which without them is the machine itself.
     """
 
-    def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit") -> None:
+    def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit",
+                 router_layers: tuple[Path, ...] | None = None) -> None:
         self.scratch = make_scratch()
-        self.client = Host(self.scratch, layers)
-        self.routers = (Host(self.scratch), Host(self.scratch))
-        self.server = Host(self.scratch)
+        self.client = Host(self.scratch / "client", layers)
+        self.routers = (Host(self.scratch / "router1", router_layers),
+                        Host(self.scratch / "router2", router_layers))
+        self.server = Host(self.scratch / "server")
         for number, router in enumerate(self.routers, start=1):
             self._wire(number, router, rate)
         self.server.ip(f"addr add {SERVER_4}/32 dev lo", f"-6 addr add {SERVER_6}/128 dev lo")

@@ -2,8 +2,12 @@
 
     transfer.py serve ADDRESS PORT            receive once, answer with size and hash
     transfer.py send ADDRESS PORT BYTES       send, compare the answer, print JSON
+    transfer.py listen ADDRESS PORT           receive once, print each long wait
+    transfer.py stream ADDRESS PORT SECONDS   send 26 Mbit/s
 
-Prints one line of JSON: bytes, seconds, whole (the receiver's hash is ours).
+`send` prints one line of JSON: bytes, seconds, whole (the receiver's hash is ours).
+`listen` prints `TIME SECONDS` for each wait: when it began by the machine's monotonic
+clock, which all hosts share, and how long nothing came.
 """
 
 from __future__ import annotations
@@ -16,6 +20,10 @@ import time
 
 MPTCP = 262
 PIECE = bytes(range(256)) * 256
+# 3250 bytes each millisecond are 26 Mbit/s.
+PACED, INTERVAL = bytes(3250), 0.001
+# Shorter waits are how a paced stream looks on a busy machine.
+SHORTEST_WAIT = 0.002
 
 
 def open_socket(address: str) -> socket.socket:
@@ -57,8 +65,40 @@ def send(address: str, port: int, size: int) -> None:
     print(json.dumps({"bytes": size, "seconds": seconds, "whole": whole}))
 
 
+def listen(address: str, port: int) -> None:
+    with open_socket(address) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
+        print("listening", flush=True)
+        connection, _ = listener.accept()
+        last = time.monotonic()
+        with connection:
+            while connection.recv(1 << 18):
+                now = time.monotonic()
+                if now - last > SHORTEST_WAIT:
+                    print(f"{last:.4f} {now - last:.4f}", flush=True)
+                last = now
+
+
+def stream(address: str, port: int, seconds: float) -> None:
+    with open_socket(address) as connection:
+        connection.connect((address, port))
+        due = time.monotonic()
+        end = due + seconds
+        while due < end:
+            connection.sendall(PACED)
+            due += INTERVAL
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve(sys.argv[2], int(sys.argv[3]))
+    mode, host, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    if mode == "serve":
+        serve(host, number)
+    elif mode == "send":
+        send(host, number, int(sys.argv[4]))
+    elif mode == "listen":
+        listen(host, number)
     else:
-        send(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        stream(host, number, float(sys.argv[4]))

@@ -1,0 +1,73 @@
+"""Debian's packages in a layer of their own: programs for the lab that the machine does not have.
+
+apt downloads them once into build/packages and installs them into a host without a
+network, from which nothing reaches the machine. A layer may replace what is installed
+here (ifupdown2 for ifupdown, say).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.lab.lab import Host, make_scratch, remove_scratch
+
+ARCHIVES = Path(__file__).parents[2] / "build" / "packages"
+
+_NO_SERVICES = "/usr/sbin/policy-rc.d"
+_ENVIRONMENT = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+
+
+class NoSuchPackage(Exception):
+    """This Debian release has no package of that name."""
+
+
+class Programs:
+    """Packages and what they depend on, installed into a layer that hosts lie over the machine."""
+
+    def __init__(self, packages: tuple[str, ...]) -> None:
+        download(packages)
+        self.scratch = make_scratch()
+        host = Host(self.scratch, ())
+        try:
+            _install(host, packages)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            host.close()
+        self.layer = self.scratch / "upper"
+
+    def close(self) -> None:
+        remove_scratch(self.scratch)
+
+
+def download(packages: tuple[str, ...]) -> None:
+    """Have the packages in build/packages; NoSuchPackage names the one that is in no list."""
+    (ARCHIVES / "partial").mkdir(parents=True, exist_ok=True)
+    order = [*_order(packages), "--download-only"]
+    if _run_here(order).returncode == 0:
+        return
+    updated = _run_here(["apt-get", "update"])
+    for package in packages:
+        if updated.returncode == 0 and _run_here(["apt-cache", "show", package]).returncode:
+            raise NoSuchPackage(package)
+    done = _run_here(order)
+    assert done.returncode == 0, f"{order}\n{updated.stderr}{done.stdout}{done.stderr}"
+
+
+def _order(packages: tuple[str, ...]) -> list[str]:
+    return ["flock", str(ARCHIVES), "apt-get", "install", "-y", "--no-install-recommends", "-o",
+            f"Dir::Cache::archives={ARCHIVES}", *packages]
+
+
+def _run_here(order: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(order, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env=_ENVIRONMENT)
+
+
+def _install(host: Host, packages: tuple[str, ...]) -> None:
+    host.run("sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES}")
+    host.run("chmod", "755", _NO_SERVICES)
+    host.run(*_order(packages), "--no-download", env=_ENVIRONMENT)
