@@ -13,7 +13,7 @@ from mptcp_hooks.errors import FAILED, Problem
 from mptcp_hooks.event import Event, check_name
 from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import describe_unexpected, say, show_command
-from mptcp_hooks.stanzas import ask_events, list_unrecorded, read_events, recall_events
+from mptcp_hooks.stanzas import ask_events, list_up, read_events, recall_events
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Work, prepare_down
 
@@ -101,8 +101,8 @@ def _prepare_up(store: Store, options: Namespace) -> Work:
     events: list[Event] = []
     problems: list[Problem] = []
     recorded = store.list_interfaces() if options.all else []
-    others = list_unrecorded(recorded) if options.all else options.interfaces
-    for iface in (*recorded, *others):
+    meant = (*recorded, *list_up()) if options.all else options.interfaces
+    for iface in dict.fromkeys(meant):
         try:
             # What is on record is brought back as it was told; ifquery asks the file.
             events += recall_events(store, iface) if iface in recorded else _list_events(iface)

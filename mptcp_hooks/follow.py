@@ -51,18 +51,47 @@ def prepare_again(
     return draft.finish()
 
 
+def prepare_adoption(store: Store, events: Iterable[Event]) -> Work:
+    """The work of taking in interfaces that came up before anybody told us.
+
+    One that is just coming up has no addresses yet, and will be told of.
+    """
+    draft = Draft(store)
+    recorded = store.list_interfaces()
+    for event in events:
+        try:
+            seen = _see(event)
+            if seen and event.iface not in recorded and _is_up(event.device):
+                draft.add(seen)
+        except Problem as problem:
+            draft.problems.append(problem)
+    return draft.finish()
+
+
 def _follow(draft: Draft, iface: str, stanza: Stanza) -> None:
     if stanza.state == LEAVING or not stanza.told:
         return
     event = recall_event(stanza.told)
-    link = system.read_link(event.device)
-    present = _find_present(event)
-    if link is None or (event.addresses and not present):
+    seen = _see(event)
+    if seen is None:
         draft.empty(iface, stanza)
-    elif link.up:
+    elif _is_up(event.device):
         # A link that is down has lost its routes and takes no new ones; the
         # unreachable default stands until it is up again.
-        draft.add(event._replace(addresses=present))
+        draft.add(seen)
+
+
+def _see(event: Event) -> Event | None:
+    """The event as the machine is now; None without its device, or all addresses it stated."""
+    if system.read_link(event.device) is None:
+        return None
+    present = _find_present(event)
+    return event._replace(addresses=present) if present or not event.addresses else None
+
+
+def _is_up(device: str) -> bool:
+    link = system.read_link(device)
+    return link is not None and link.up
 
 
 def _find_present(event: Event) -> tuple[Stated, ...]:

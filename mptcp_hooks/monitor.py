@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from _socket import if_indextoname
 from argparse import ArgumentParser
+from socket import AF_UNIX, SOCK_DGRAM, if_indextoname, socket
 from time import monotonic
 
 from mptcp_hooks import __version__
@@ -168,6 +168,7 @@ class Monitor:
                 elif running is not None and running.read():
                     self._tell(running.finish())
                     running = None
+                    _notify_systemd()
         if running is not None:
             self._tell(running.finish())
 
@@ -232,6 +233,14 @@ def _catch_signals() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     return reading
+
+
+def _notify_systemd() -> None:
+    """Say that the first round is over, where somebody asked to know (sd_notify(3))."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket(AF_UNIX, SOCK_DGRAM) as notifying:
+            notifying.sendto(b"READY=1", address.replace("@", "\0", 1))
 
 
 def _find_name(ifindex: int) -> str:

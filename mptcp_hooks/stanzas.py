@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mptcp_hooks.record import Store
 
 
-def list_unrecorded(recorded: list[str]) -> list[str]:
-    """The interfaces that ifupdown has up and of which nothing is on record."""
+def list_up() -> list[str]:
+    """The interfaces that ifupdown has up, the loopback aside."""
     up = system.list_up_interfaces() if system.has_ifupdown() else []
-    return [iface for iface in up if iface not in recorded]
+    return [iface for iface in up if iface != "lo"]
 
 
 def recall_events(store: Store, iface: str) -> list[Event]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from mptcp_hooks import system
 from mptcp_hooks.configuration import Configuration, read_configuration
-from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import MANAGED, announce, method_of, recall_event
-from mptcp_hooks.follow import prepare_again
+from mptcp_hooks.follow import prepare_adoption, prepare_again
 from mptcp_hooks.lease import note_kept_lease
 from mptcp_hooks.record import open_store
-from mptcp_hooks.stanzas import ask_events, list_unrecorded
+from mptcp_hooks.stanzas import ask_events, list_up
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.work import prepare_silence
 
@@ -44,29 +43,42 @@ def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]
     `adopting` takes in what ifupdown has up and nobody told us of. `resting`
     are interfaces that are left as they are.
     """
-    said: list[str] = []
-    repaired: list[str] = []
     configuration, problems = read_configuration()
-
-    def work_on(work: Work) -> None:
-        for line in work.list_lines():
-            show(line)
-        said.extend(work.warnings)
-        repaired.extend(_list_repaired(work))
-        problems.extend(carry_out(store, work))
-
+    # Before the lock is taken: hooks should not wait for programs of other people.
+    events = _ask_ifupdown(problems) if adopting else []
     with open_store(lock=True) as store:
+        carrier = _Carrier(store, problems, show)
         # First, and before anything is looked at twice: a transfer may be waiting.
         silent = list(_list_silent(store, problems))
         if silent:
-            work_on(prepare_silence(store, silent))
-        if adopting:
-            work_on(_prepare_adoption(store, problems))
+            carrier.carry(prepare_silence(store, silent))
+        if events:
+            _note_leases(store, events, problems)
+            carrier.carry(prepare_adoption(store, events))
         recorded = [iface for iface in store.list_interfaces() if iface not in resting]
-        work_on(prepare_again(store, recorded, _list_managed(configuration, resting),
-                              lambda stanza: _is_outdated(configuration, stanza)))
-    said.extend(map(str, problems))
-    return Report(tuple(said), tuple(repaired))
+        carrier.carry(prepare_again(store, recorded, _list_managed(configuration, resting),
+                                    lambda stanza: _is_outdated(configuration, stanza)))
+    return Report((*carrier.warnings, *map(str, problems)), tuple(carrier.repaired))
+
+
+class _Carrier:
+    """Carries works out one after another, and gathers what is to be said of them."""
+
+    def __init__(
+        self, store: Store, problems: list[Problem], show: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._problems = problems
+        self._show = show
+        self.warnings: list[str] = []
+        self.repaired: list[str] = []
+
+    def carry(self, work: Work) -> None:
+        for line in work.list_lines():
+            self._show(line)
+        self.warnings += work.warnings
+        self.repaired += _list_repaired(work)
+        self._problems += carry_out(self._store, work)
 
 
 def _list_silent(store: Store, problems: list[Problem]) -> Iterator[str]:
@@ -84,16 +96,24 @@ def _list_silent(store: Store, problems: list[Problem]) -> Iterator[str]:
             yield iface
 
 
-def _prepare_adoption(store: Store, problems: list[Problem]) -> Work:
-    """The work of taking in what ifupdown brought up before anybody told us."""
+def _ask_ifupdown(problems: list[Problem]) -> list[Event]:
+    """What ifupdown has up, as its stanzas say."""
     events: list[Event] = []
-    for iface in list_unrecorded(store.list_interfaces()):
+    for iface in list_up():
         try:
-            note_kept_lease(store, iface)
             events += ask_events(iface)
         except Problem as problem:
             problems.append(problem)
-    return prepare_up(store, events)
+    return events
+
+
+def _note_leases(store: Store, events: list[Event], problems: list[Problem]) -> None:
+    """Note what DHCP clients were told before anybody told us."""
+    for device in {event.device for event in events if not event.addresses}:
+        try:
+            note_kept_lease(store, device)
+        except Problem as problem:
+            problems.append(problem)
 
 
 def _list_managed(configuration: Configuration, resting: frozenset[str]) -> list[Event]:

@@ -259,9 +259,10 @@ class Lab:
 
     def count_sent(self) -> tuple[int, int]:
         """The bytes that left the client so far by each uplink."""
-        first, second = (int(self.client.run("cat", f"/sys/class/net/{name}/statistics/tx_bytes"))
+        first, second = (self.client.try_run("cat", f"/sys/class/net/{name}/statistics/tx_bytes")
                          for name in ("eth0", "eth1"))
-        return first, second
+        # A device that was pulled out has no file any more.
+        return int(first.stdout or 0), int(second.stdout or 0)
 
     def _wire(self, number: int, router: Host, rate: str) -> None:
         uplink = f"eth{number - 1}"

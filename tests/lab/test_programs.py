@@ -68,10 +68,11 @@ def test_a_renewal_brings_another_address(dhclient_lab: Dhcp) -> None:
 def test_a_renewal_brings_another_gateway(dhclient_lab: Dhcp) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp(renew=3)
+    lab.write("/etc/dhcp/dhclient-exit-hooks.d/zz-test", "echo $reason $new_routers >>/run/seen\n")
     lab.set_interfaces("iface eth1 inet dhcp\n")
     lab.ifup("eth1")
     provider.serve_dhcp(gateway="10.1.2.254", renew=3)
-    wait_for(lambda: "routers 10.1.2.254" in lab.read("/var/lib/dhcp/dhclient.eth1.leases"))
+    wait_for(lambda: "RENEW 10.1.2.254" in lab.read("/run/seen"))
     assert addresses(lab, "eth1") == ["10.1.2.50"]
     # dhclient-script does not touch main's routes as long as the address stays.
     assert default_routes(lab) == [("eth1", "10.1.2.1")]

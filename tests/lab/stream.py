@@ -1,0 +1,60 @@
+"""How long the receiver of a paced stream waits when the uplink under it is cut."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.lab import SERVER_4, Lab
+from tests.lab.provider import wait_for
+
+CUTS = 5
+_TRANSFER = str(Path(__file__).with_name("transfer.py"))
+# What is looked at before, and after a cut, in seconds.
+_BEFORE, _AFTER = 0.3, 0.7
+
+
+def measure_wait(lab: Lab, cut: Callable[[int], object], mend: Callable[[int], object]) -> float:
+    """The median, in seconds, of the longest wait after each of five cuts.
+
+    `cut` and `mend` get 0 or 1, for eth0 or eth1: the one that carries the stream.
+    """
+    receiver = lab.server.start(sys.executable, _TRANSFER, "listen", SERVER_4, "5002")
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    sender = lab.client.start(sys.executable, _TRANSFER, "stream", SERVER_4, "5002", "60")
+    times = []
+    for _ in range(CUTS):
+        uplink = _find_busy(lab)
+        times.append(time.monotonic())
+        cut(uplink)
+        time.sleep(_AFTER)
+        mend(uplink)
+        _wait_for_subflows(lab, 2)
+    sender.terminate()
+    output, errors = receiver.communicate(timeout=20)
+    assert receiver.returncode == 0, errors
+    waits = [(float(began), float(seconds))
+             for began, seconds in (line.split() for line in output.splitlines())]
+    return statistics.median(
+        max((seconds for began, seconds in waits if 0 < began + seconds - cut_at < _AFTER),
+            default=0.0) for cut_at in times)
+
+
+def _find_busy(lab: Lab) -> int:
+    before = lab.count_sent()
+    time.sleep(_BEFORE)
+    first, second = (now - then for now, then in zip(lab.count_sent(), before))
+    assert max(first, second) > 100_000, "the stream stands still"
+    return int(second > first)
+
+
+def _wait_for_subflows(lab: Lab, number: int) -> None:
+    """Wait until the stream has subflows over so many of the client's uplinks."""
+    def count() -> int:
+        lines = lab.client.run("ss", "-tnHO", "state", "established", "dport", "=", ":5002")
+        return len({line.split()[2].partition(":")[0] for line in lines.splitlines()})
+
+    wait_for(lambda: count() >= number)

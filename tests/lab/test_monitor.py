@@ -1,0 +1,277 @@
+"""mptcp_monitor: what the hooks began stays true while cables, addresses and people change it."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.lab.lab import TWO_UPLINKS, Lab
+from tests.lab.monitor import Monitor
+from tests.lab.provider import wait_for
+from tests.lab.stream import measure_wait
+
+MEGABYTE = 1_000_000
+BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
+ONLY_FIRST = BOTH[:1]
+
+
+@pytest.fixture
+def up(lab: Lab) -> Lab:
+    """Two static uplinks that the real ifup brought up."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    return lab
+
+
+@pytest.fixture
+def monitor(up: Lab) -> Monitor:
+    return Monitor(up)
+
+
+def pull(lab: Lab, uplink: int) -> None:
+    """Pull the cable of eth0 or eth1: the device stays, its carrier goes."""
+    lab.routers[uplink].ip("link set lan down")
+
+
+def plug(lab: Lab, uplink: int) -> None:
+    lab.routers[uplink].ip("link set lan up")
+
+
+def check_both_paths(lab: Lab) -> None:
+    """A transfer is whole, and each uplink carried a good part of it."""
+    sent = lab.transfer(4 * MEGABYTE)
+    assert sent.whole and min(sent.uplinks) > MEGABYTE / 2, sent
+
+
+def test_a_cable_that_is_pulled_takes_the_endpoint_and_nothing_else(
+    up: Lab, monitor: Monitor
+) -> None:
+    before, rules = up.snapshot(), up.rules()
+    pull(up, 1)
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    assert up.transfer(MEGABYTE).uplinks[1] < 10_000
+    assert up.rules() == rules
+    plug(up, 1)
+    wait_for(lambda: up.endpoints() == BOTH)
+    assert up.snapshot() == before
+    check_both_paths(up)
+    assert monitor.read_log() == ["[#] ip mptcp endpoint delete id 2",
+                    "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
+
+
+def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monitor) -> None:
+    transfer = up.begin_transfer(25 * MEGABYTE)
+    for uplink, left in ((1, BOTH[:1]), (0, BOTH[1:])):
+        pull(up, uplink)
+        wait_for(lambda left=left: up.endpoints() == left)
+        plug(up, uplink)
+        wait_for(lambda: up.endpoints() == BOTH)
+    sent = transfer.finish()
+    assert sent.whole and min(sent.uplinks) > MEGABYTE
+
+
+def test_the_receiver_hardly_waits_when_a_cable_is_pulled(up: Lab) -> None:
+    bare = measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
+    Monitor(up)
+    watched = measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
+    assert watched < bare / 7, f"{watched * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
+
+
+def test_the_receiver_hardly_waits_when_ifdown_is_planned(up: Lab, monitor: Monitor) -> None:
+    def take_down_without_hooks(uplink: int) -> None:
+        up.client.run("sh", "-c", "for i in down post-down; do "
+                      "mv /etc/network/if-$i.d/mptcp_down /run/$i; done")
+        up.ifdown(f"eth{uplink}")
+
+    def put_back(uplink: int) -> None:
+        up.client.run("sh", "-c", "for i in down post-down; do "
+                      "mv /run/$i /etc/network/if-$i.d/mptcp_down; done")
+        up.client.run("mptcp_down", f"eth{uplink}")
+        up.ifup(f"eth{uplink}")
+
+    hooked = measure_wait(up, lambda uplink: up.ifdown(f"eth{uplink}"),
+                          lambda uplink: up.ifup(f"eth{uplink}"))
+    monitor.stop()
+    bare = measure_wait(up, take_down_without_hooks, put_back)
+    assert hooked < bare / 7, f"{hooked * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
+
+
+def test_a_link_that_was_switched_off_gets_its_routes_back(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    up.client.ip("link set eth1 down")
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    monitor.rest()
+    # The kernel drops the device's routes; what is left stops the traffic, not misleads it.
+    assert up.table(20000 + up.ifindex("eth1")) == ["unreachable default proto mptcp metric "
+                                                    "4294967295"]
+    up.client.ip("link set eth1 up")
+    wait_for(lambda: up.snapshot() == before)
+    check_both_paths(up)
+
+
+def test_an_address_takes_its_path_along_and_brings_it_back(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    up.client.ip("addr del 10.1.2.2/24 dev eth1")
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    monitor.rest()
+    assert not [rule for rule in up.rules() if "10.1.2.2" in rule or "eth1" in rule]
+    up.client.ip("addr add 10.1.2.2/24 dev eth1")
+    wait_for(lambda: up.snapshot() == before)
+    check_both_paths(up)
+
+
+def test_a_device_that_is_pulled_out_leaves_nothing(up: Lab, monitor: Monitor) -> None:
+    up.client.ip("link del eth1")
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    monitor.rest()
+    assert not [rule for rule in up.rules() if "10.1.2.2" in rule or "eth1" in rule]
+    assert up.transfer(MEGABYTE).whole
+    up.client.try_run("ifdown", "eth1")
+    assert up.client.run("ls", "/run/mptcp-hooks").split() == ["eth0.paths", "limits"]
+
+
+def flush(lab: Lab) -> None:
+    """What `networkctl reconfigure` and careless scripts do."""
+    lab.client.run("sh", "-c", "ip rule flush protocol 77; ip route flush table all proto 77")
+    assert not lab.rules()
+
+
+def test_what_somebody_flushes_is_put_back(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    flush(up)
+    wait_for(lambda: up.snapshot() == before)
+    check_both_paths(up)
+
+
+def test_a_fight_is_given_up_with_one_message_each(up: Lab, monitor: Monitor) -> None:
+    def flush_and_wait() -> list[str]:
+        flush(up)
+        monitor.rest()
+        return [line for line in monitor.read_log() if not line.startswith("[#]")]
+
+    before = up.snapshot()
+    # Not at the first: a link that has just come up is still changing.
+    wait_for(flush_and_wait)
+    said = flush_and_wait()
+    assert not up.rules()
+    assert said == [
+        f"mptcp_monitor: {name}: another program takes away its rules or routes again and again: "
+        "left as they are until its link or an address of it changes" for name in ("eth0", "eth1")]
+    for uplink in (0, 1):
+        pull(up, uplink)
+        plug(up, uplink)
+    wait_for(lambda: up.snapshot() == before)
+
+
+def test_an_endpoint_of_others_is_left_to_them(up: Lab) -> None:
+    up.ifdown("eth1")
+    up.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
+    up.client.run("ip", "mptcp", "endpoint", "add", "10.1.2.2", "dev", "eth1", "subflow", "backup")
+    monitor = Monitor(up)
+    up.client.run("ip", "addr", "del", "10.1.2.2/24", "dev", "eth1")
+    up.ifup("eth1")
+    pull(up, 1)
+    monitor.rest()
+    assert "10.1.2.2 eth1 subflow backup" in up.endpoints()
+    up.ifdown("eth1")
+    monitor.rest()
+    assert "10.1.2.2 eth1 subflow backup" in up.endpoints()
+
+
+def test_it_ends_at_once_and_leaves_everything_working(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    assert monitor.stop() == 0
+    assert up.snapshot() == before
+    check_both_paths(up)
+    again = Monitor(up)
+    again.rest()
+    assert up.snapshot() == before and again.read_log() == []
+
+
+def test_hooks_go_on_without_it_and_it_finds_what_they_did(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    monitor.stop()
+    up.ifdown("eth1")
+    up.ifup("eth1")
+    assert up.snapshot() == before
+
+
+def test_a_flood_of_events_while_it_sleeps_is_one_look_at_everything(
+    up: Lab, monitor: Monitor
+) -> None:
+    before = up.snapshot()
+    monitor.rest()
+    monitor.signal(signal.SIGSTOP)
+    up.client.run("ip", "-batch", "-", text="".join(
+        f"addr {verb} 10.66.{number // 250}.{number % 250 + 1}/32 dev lo\n"
+        for number in range(5000) for verb in ("add", "del")))
+    flush(up)
+    pull(up, 1)
+    monitor.signal(signal.SIGCONT)
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    plug(up, 1)
+    wait_for(lambda: up.snapshot() == before)
+    monitor.rest()
+    assert monitor.read_status("VmHWM") <= 20_000
+
+
+def test_it_rests_when_nothing_of_an_uplink_changes(up: Lab, monitor: Monitor) -> None:
+    """Other programs' routes and renewed lifetimes wake it, and begin no round."""
+    def renew_lifetime(seconds: int) -> None:
+        up.client.ip("addr change 10.1.1.2/24 dev eth0 valid_lft 500 preferred_lft "
+                     f"{seconds}")
+
+    wait_for(lambda: not up.client.run("ip", "-6", "addr", "show", "tentative"))
+    renew_lifetime(400)
+    monitor.rest()
+    before = monitor.count_ticks()
+    renew_lifetime(300)
+    up.client.ip("route add 10.77.0.0/16 via 10.1.1.9", "route del 10.77.0.0/16 via 10.1.1.9")
+    monitor.rest()
+    assert monitor.count_ticks() == before
+    assert monitor.read_status("VmRSS") <= 20_000 and monitor.read_log() == []
+
+
+def test_ifdown_is_not_undone_by_it(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    up.set_interfaces(TWO_UPLINKS + "    pre-down ip link set eth0 mtu 1400\n"
+                      "    pre-down ip addr add 10.1.1.77/24 dev eth0\n    pre-down sleep 0.5\n"
+                      "    pre-down ip mptcp endpoint >/run/endpoints\n")
+    up.ifdown("eth1")
+    assert "10.1.2.2" not in up.read("/run/endpoints")
+    monitor.rest()
+    assert up.endpoints() == ONLY_FIRST
+    up.ifdown("eth0")
+    monitor.rest()
+    assert up.endpoints() == [] and up.rules() == []
+    up.set_interfaces(TWO_UPLINKS)
+    up.ifup("-a")
+    wait_for(lambda: up.snapshot() == before)
+
+
+def test_several_at_once_with_it_are_as_one_after_another(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    for verb in ("ifdown", "ifup"):
+        running = [up.client.start(verb, name) for name in ("eth0", "eth1")]
+        assert [process.wait(20) for process in running] == [0, 0]
+    monitor.rest()
+    assert up.snapshot() == before
+    check_both_paths(up)
+
+
+def test_what_ifupdown_has_up_is_taken_in_at_the_start(up: Lab) -> None:
+    before = up.snapshot()
+    up.client.run("mptcp_down", "--all")
+    assert up.rules() == []
+    monitor = Monitor(up)
+    assert up.snapshot() == before
+    monitor.stop()
+    check_both_paths(up)
+
+
+def test_it_takes_root_and_no_arguments(lab: Lab) -> None:
+    refused = lab.client.try_run("setpriv", "--reuid=65534", "--clear-groups", "mptcp_monitor")
+    assert (refused.returncode, refused.stderr) == (1, "mptcp_monitor: must be root\n")
+    assert lab.client.try_run("mptcp_monitor", "eth0").returncode == 2
+    assert lab.client.run("mptcp_monitor", "--version").startswith("mptcp_monitor ")
