@@ -1,4 +1,4 @@
-"""mptcp_monitor as systemd starts it on the lab's client: ready when it says so, ended by SIGTERM."""
+"""mptcp_monitor on the lab's client as systemd starts it: ready when it says so."""
 
 from __future__ import annotations
 

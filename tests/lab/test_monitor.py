@@ -62,9 +62,9 @@ def test_a_cable_that_is_pulled_takes_the_endpoint_and_nothing_else(
 
 def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monitor) -> None:
     transfer = up.begin_transfer(25 * MEGABYTE)
-    for uplink, left in ((1, BOTH[:1]), (0, BOTH[1:])):
+    for uplink in (1, 0):
         pull(up, uplink)
-        wait_for(lambda left=left: up.endpoints() == left)
+        wait_for(lambda: len(up.endpoints()) == 1)
         plug(up, uplink)
         wait_for(lambda: up.endpoints() == BOTH)
     sent = transfer.finish()

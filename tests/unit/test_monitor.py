@@ -1,0 +1,60 @@
+"""When the monitor's next round is due, and when it gives an interface up."""
+
+from __future__ import annotations
+
+from socket import if_nametoindex
+
+from mptcp_hooks.monitor import Agenda, Patience
+from mptcp_hooks.watch import News
+
+NOTHING = News(False, False, frozenset())
+CHANGE = News(True, False, frozenset())
+CARRIER = News(True, True, frozenset())
+
+
+def test_nothing_is_due_for_ever() -> None:
+    agenda = Agenda()
+    agenda.note(NOTHING, 5.0)
+    assert agenda.wait(5.0) is None and not agenda.begin(1e9)
+
+
+def test_a_burst_settles_but_not_for_ever() -> None:
+    agenda = Agenda()
+    for now in (5.0, 5.02, 5.04):
+        agenda.note(CHANGE, now)
+        assert not agenda.begin(now)
+    assert agenda.wait(5.04) == 31
+    assert not agenda.begin(5.06) and agenda.begin(5.071)
+    assert not agenda.begin(6.0)
+    for step in range(30):
+        agenda.note(CHANGE, 7.0 + step * 0.02)
+    assert agenda.begin(7.21)
+
+
+def test_a_lost_carrier_is_due_at_once() -> None:
+    agenda = Agenda()
+    agenda.note(CHANGE, 5.0)
+    agenda.note(CARRIER, 5.01)
+    assert agenda.begin(5.01) and agenda.wait(5.01) is None
+
+
+def test_many_repairs_at_once_are_given_up_with_one_line() -> None:
+    patience = Patience()
+    said = [patience.note(("eth0",), now) for now in range(5)]
+    assert said[:4] == [[]] * 4 and len(said[4]) == 1 and said[4][0].startswith("eth0: ")
+    assert patience.resting == {"eth0"}
+
+
+def test_few_repairs_in_a_long_time_are_no_fight() -> None:
+    patience = Patience()
+    assert not [text for number in range(50) for text in patience.note(("eth0",), number * 20)]
+
+
+def test_a_change_of_the_link_forgives() -> None:
+    patience = Patience()
+    for now in range(5):
+        patience.note(("lo", "lo:1", "eth0"), now)
+    assert patience.resting == {"lo", "lo:1", "eth0"}
+    patience.forgive(frozenset((if_nametoindex("lo"), 987654)))
+    assert patience.resting == {"eth0"}
+    assert patience.note(("lo",), 6) == []
