@@ -46,12 +46,12 @@ deb: $(DEB)
 
 $(DEB): $(SOURCES) | packages
 	@echo 'building $(DEB)'
-	@rm -rf build && mkdir -p build/mptcp-hooks dist
+	@rm -rf build/mptcp-hooks && mkdir -p build/mptcp-hooks dist
 	@cp -r $(PACKED) build/mptcp-hooks
 	@cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
 		|| { cat ../build.log; exit 1; }
 	@mv build/*.deb dist/
-	@rm -rf build
+	@rm -rf build/mptcp-hooks build/mptcp-hooks_*
 
 install:
 	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.work import Work
 
 _HELD = ("BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM", "STATIC")
-_ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK", "NOCARRIER")
+_ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK")
 # What concerns IPv6, whose gateway and routes are in main, from router advertisements.
 _LOOK_AGAIN = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "EXPIRE6", "DEPREF6", "RELEASE6",
                "STOP6", "ROUTERADVERT")

@@ -1,31 +1,60 @@
-"""`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both."""
+"""`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both.
+
+The first act has fixed addresses, the second DHCP, and a cable that is pulled.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
+from tests.lab.monitor import Monitor
+from tests.lab.programs import Programs
+from tests.lab.provider import Provider, wait_for
 
 MEGABYTE = 1_000_000
+TWO_DHCP = """\
+auto eth0 eth1
+iface eth0 inet dhcp
+iface eth1 inet dhcp
+"""
 
 
 def main(deb: Path) -> None:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make demo: cannot build the lab: {obstacles}")
-    lab = Lab(layers=())
-    try:
-        forget_package(lab)
-        introduce(lab)
-        show_without(lab)
-        show_installing(lab, deb)
-        show_with(lab)
-        show_losing_an_uplink(lab)
-        show_leaving(lab)
-    finally:
-        lab.close()
+    say("Fetching dhclient and dnsmasq into build/packages; they are not installed here.")
+    with ExitStack() as stack:
+        client, router = (stack.enter_context(closing(Programs(packages)))
+                          for packages in (("isc-dhcp-client",), ("dnsmasq-base", "radvd")))
+        lab = stack.enter_context(closing(
+            Lab((client.layer,), router_layers=(router.layer,))))
+        show_first_act(lab, deb)
+        show_second_act(lab)
+
+
+def show_first_act(lab: Lab, deb: Path) -> None:
+    forget_package(lab)
+    introduce(lab)
+    show_without(lab)
+    show_installing(lab, deb)
+    show_with(lab)
+    show_losing_an_uplink(lab)
+    show_leaving(lab)
+
+
+def show_second_act(lab: Lab) -> None:
+    for number in (1, 2):
+        Provider(lab, number).serve_dhcp()
+    show_leases(lab)
+    monitor = Monitor(lab)
+    show_with(lab, 7)
+    show_pulling_a_cable(lab, monitor)
+    show_leaving(lab, 9)
 
 
 def forget_package(lab: Lab) -> None:
@@ -66,8 +95,8 @@ def show_installing(lab: Lab, deb: Path) -> None:
     run(lab, "ip", "mptcp", "endpoint")
 
 
-def show_with(lab: Lab) -> None:
-    title("3. The same transfer, over both")
+def show_with(lab: Lab, number: int = 3) -> None:
+    title(f"{number}. The same transfer, over both")
     tell(lab.transfer(44 * MEGABYTE))
 
 
@@ -79,8 +108,36 @@ def show_losing_an_uplink(lab: Lab) -> None:
     tell(transfer.finish())
 
 
-def show_leaving(lab: Lab) -> None:
-    title("5. ifdown -a leaves nothing behind")
+def show_leases(lab: Lab) -> None:
+    title("6. Second act: both uplinks by DHCP, from a real dnsmasq on each router")
+    say(TWO_DHCP.rstrip() + "\n", indent=4)
+    lab.write("/etc/network/interfaces", TWO_DHCP)
+    run(lab, "ifup", "-a")
+    say("\nmain has room for one default route; the second gateway came with the lease:\n")
+    run(lab, "ip", "route", drop=("scope link",))
+    index = lab.ifindex("eth1")
+    run(lab, "ip", "route", "show", "table", str(20000 + index))
+    run(lab, "ip", "mptcp", "endpoint")
+
+
+def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
+    title("8. The cable of eth1 is pulled in the middle of a transfer, and plugged in again")
+    say("mptcp_monitor, the package's service, is running. It says:\n")
+    transfer = lab.begin_transfer(40 * MEGABYTE)
+    time.sleep(1.2)
+    lab.routers[1].ip("link set lan down")
+    wait_for(lambda: len(lab.endpoints()) == 1)
+    time.sleep(1.2)
+    lab.routers[1].ip("link set lan up")
+    wait_for(lambda: len(lab.endpoints()) == 2)
+    sent = transfer.finish()
+    for line in monitor.read_log():
+        say(line, indent=4)
+    tell(sent)
+
+
+def show_leaving(lab: Lab, number: int = 5) -> None:
+    title(f"{number}. ifdown -a leaves nothing behind")
     run(lab, "ifdown", "-a")
     run(lab, "ip", "rule")
     run(lab, "ip", "mptcp", "endpoint")

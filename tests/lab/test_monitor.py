@@ -57,7 +57,7 @@ def test_a_cable_that_is_pulled_takes_the_endpoint_and_nothing_else(
     assert up.snapshot() == before
     check_both_paths(up)
     assert monitor.read_log() == ["[#] ip mptcp endpoint delete id 2",
-                    "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
+                                  "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
 
 
 def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monitor) -> None:
