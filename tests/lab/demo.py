@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
 from tests.lab.monitor import Monitor
-from tests.lab.programs import Programs
+from tests.lab.programs import NoSuchPackage, Programs
 from tests.lab.provider import Provider, wait_for
 
 MEGABYTE = 1_000_000
@@ -27,14 +27,22 @@ def main(deb: Path) -> None:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make demo: cannot build the lab: {obstacles}")
-    say("Fetching dhclient and dnsmasq into build/packages; they are not installed here.")
+    say("Fetching DHCP programs into build/packages; they are not installed here.")
     with ExitStack() as stack:
-        client, router = (stack.enter_context(closing(Programs(packages)))
-                          for packages in (("isc-dhcp-client",), ("dnsmasq-base", "radvd")))
+        client = stack.enter_context(closing(fetch_dhcp_client()))
+        router = stack.enter_context(closing(Programs(("dnsmasq-base", "radvd"))))
         lab = stack.enter_context(closing(
             Lab((client.layer,), router_layers=(router.layer,))))
         show_first_act(lab, deb)
         show_second_act(lab)
+
+
+def fetch_dhcp_client() -> Programs:
+    """What ifupdown of this Debian uses by itself: dhclient, dhcpcd where that is no more."""
+    try:
+        return Programs(("isc-dhcp-client",))
+    except NoSuchPackage:
+        return Programs(("dhcpcd-base",))
 
 
 def show_first_act(lab: Lab, deb: Path) -> None:
