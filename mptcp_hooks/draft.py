@@ -48,9 +48,24 @@ class Draft:
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the draft as it was."""
+        self._settle(event, tuple(stanza for stanza in self.list_stanzas(event.iface)
+                                  if self._is_replaced(stanza, event)))
+
+    def renew(self, stanza: Stanza, event: Event) -> None:
+        """Add what it takes that a stanza on record becomes what `event` says of it."""
+        self._settle(event, (stanza,))
+
+    def empty(self, iface: str, stanza: Stanza) -> None:
+        """Add what it takes that a stanza on record has no path left; it may get some again."""
+        self._replace(iface, stanza, (stanza._replace(paths=()),))
+
+    def drop(self, iface: str, stanza: Stanza) -> None:
+        """Add what it takes that a stanza is as if it had never come."""
+        self._replace(iface, stanza, ())
+
+    def _settle(self, event: Event, replaced: tuple[Stanza, ...]) -> None:
         settings = read_settings(event)
         recorded = self.list_stanzas(event.iface)
-        replaced = tuple(stanza for stanza in recorded if self._is_replaced(stanza, event))
         old = [installed for stanza in replaced for installed in stanza.paths]
         silent = any(stanza.state == SILENT for stanza in replaced) and _has_no_carrier(event)
         planned = self._plan(event, settings, old, silent)
@@ -66,14 +81,6 @@ class Draft:
         stanza = Stanza(event.told, tuple(change.after for change in changes), SILENT * silent)
         self._records[event.iface] = _put_in_place(recorded, replaced,
                                                    (stanza,) * settings.wanted)
-
-    def empty(self, iface: str, stanza: Stanza) -> None:
-        """Add what it takes that a stanza on record has no path left; it may get some again."""
-        self._replace(iface, stanza, (stanza._replace(paths=()),))
-
-    def drop(self, iface: str, stanza: Stanza) -> None:
-        """Add what it takes that a stanza is as if it had never come."""
-        self._replace(iface, stanza, ())
 
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""

@@ -78,7 +78,7 @@ def _follow(draft: Draft, iface: str, stanza: Stanza) -> None:
     elif _is_up(event.device):
         # A link that is down has lost its routes and takes no new ones; the
         # unreachable default stands until it is up again.
-        draft.add(seen)
+        draft.renew(stanza, seen)
 
 
 def _see(event: Event) -> Event | None:

@@ -192,6 +192,7 @@ class Monitor:
         """Whether one of the signals that came says to stop."""
         caught = os.read(self._signals, 64)
         if signal.SIGHUP in caught:
+            self._patience = Patience()
             self._agenda.hurry(monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
 

@@ -61,7 +61,7 @@ class Watch:
             self._socket = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)
             self._socket.bind((0, sum(1 << (group - 1) for group in _GROUPS)))
         except OSError as error:
-            raise Problem(f"cannot hear the kernel over netlink: {error.strerror}") from None
+            raise _deaf(error) from None
         self._socket.setblocking(False)
         self._links: dict[int, int] = {}
         self._addresses: dict[tuple[int, bytes], int] = {}
@@ -80,7 +80,7 @@ class Watch:
                 if error.errno == EAGAIN:
                     return News(matters, urgent, frozenset(devices))
                 if error.errno != ENOBUFS:
-                    raise
+                    raise _deaf(error) from None
                 # Announcements were lost, whose is unknown: all counts as changed.
                 self._links.clear()
                 self._addresses.clear()
@@ -125,6 +125,10 @@ class Watch:
             self._addresses[key] = now
         changed = kind == _DELADDR or now != before
         return News(changed, kind == _DELADDR, frozenset((index,) if changed else ()))
+
+
+def _deaf(error: OSError) -> Problem:
+    return Problem(f"cannot hear the kernel over netlink: {error.strerror}")
 
 
 def _is_about_uplink(message: bytes) -> bool:

@@ -275,3 +275,20 @@ def test_it_takes_root_and_no_arguments(lab: Lab) -> None:
     assert (refused.returncode, refused.stderr) == (1, "mptcp_monitor: must be root\n")
     assert lab.client.try_run("mptcp_monitor", "eth0").returncode == 2
     assert lab.client.run("mptcp_monitor", "--version").startswith("mptcp_monitor ")
+
+
+def test_each_stanza_of_an_interface_is_followed_by_itself(lab: Lab) -> None:
+    lab.set_interfaces("".join(
+        f"iface eth1 inet static\n    address 10.1.2.{host}/24\n    mptcp-gateway 10.1.2.1\n"
+        for host in (2, 3, 4)))
+    lab.ifup("eth1")
+    Monitor(lab)
+    before = lab.snapshot()
+    lab.client.ip("addr del 10.1.2.2/24 dev eth1", "addr add 10.1.2.3/24 dev eth1",
+                  "addr add 10.1.2.4/24 dev eth1")
+    wait_for(lambda: lab.endpoints() == ["10.1.2.3 eth1 subflow"])
+    lab.client.ip("addr add 10.1.2.2/24 dev eth1")
+    wait_for(lambda: len(lab.rules()) == len([line for line in before.splitlines()
+                                              if line[0].isdigit() and ": " in line]))
+    lab.ifdown("eth1")
+    assert lab.rules() == [] and lab.endpoints() == []

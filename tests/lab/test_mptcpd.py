@@ -1,0 +1,63 @@
+"""Beside mptcpd, the other program that makes endpoints: each leaves the other's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.monitor import Monitor
+from tests.lab.provider import wait_for
+from tests.lab.uplink import down, up
+
+BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
+
+
+@pytest.fixture
+def mptcpd_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    made = Lab((installation.layer, programs("mptcpd", "mptcpd-plugins")))
+    yield made
+    made.close()
+
+
+def start_mptcpd(lab: Lab) -> None:
+    lab.client.start("sh", "-c",
+                     "exec /usr/libexec/mptcpd --addr-flags=subflow >/run/mptcpd.log 2>&1")
+    wait_for(lambda: "initialized" in lab.client.try_run("cat", "/run/mptcpd.log").stdout)
+
+
+def list_endpoints(lab: Lab) -> list[str]:
+    """Without those that mptcpd makes for link-local addresses when these are ready."""
+    return [line for line in lab.endpoints() if not line.startswith("fe80")]
+
+
+def test_an_endpoint_of_mptcpd_stays(mptcpd_lab: Lab) -> None:
+    lab = mptcpd_lab
+    start_mptcpd(lab)
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
+    wait_for(lambda: list_endpoints(lab) == BOTH[1:])
+    assert up(lab) == "" and list_endpoints(lab) == BOTH[1:]
+    assert len(lab.rules()) == 5
+    assert down(lab) == ""
+    assert lab.rules() == [] and list_endpoints(lab) == BOTH[1:]
+
+
+def test_both_run_without_a_fight(mptcpd_lab: Lab) -> None:
+    lab = mptcpd_lab
+    start_mptcpd(lab)
+    monitor = Monitor(lab)
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    wait_for(lambda: not lab.client.run("ip", "-6", "addr", "show", "tentative"))
+    monitor.rest()
+    sent = lab.transfer(4_000_000)
+    assert sent.whole and min(sent.uplinks) > 500_000, sent
+    said = monitor.read_log()
+    monitor.rest()
+    # mptcpd sets the limits at each new address, and so do we: not more often than that.
+    assert monitor.read_log() == said and len(said) <= 4
+    lab.ifdown("-a")
+    monitor.rest()
+    assert lab.rules() == [] and list_endpoints(lab) == []
