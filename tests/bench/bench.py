@@ -1,4 +1,4 @@
-"""`make bench`: the installed hooks against their peers, in a lab of one client."""
+"""`make bench`: the installed hooks and the monitor against their peers, in the lab."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab.lab import Installation, Lab, find_obstacles
+from tests.lab.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
+from tests.lab.monitor import Monitor
+from tests.lab.stream import measure_wait
 
 
 def main(deb: Path) -> int:
@@ -14,6 +16,14 @@ def main(deb: Path) -> int:
     if obstacles:
         sys.exit(f"make bench: cannot build the lab: {obstacles}")
     installation = Installation(deb)
+    try:
+        return max(bench_hooks(installation), bench_monitor(installation))
+    finally:
+        installation.close()
+
+
+def bench_hooks(installation: Installation) -> int:
+    """Exit status of the measurements that run inside the client."""
     lab = Lab((installation.layer,))
     try:
         measure = Path(__file__).with_name("measure.py")
@@ -21,7 +31,32 @@ def main(deb: Path) -> int:
         return subprocess.run([*command, str(measure)]).returncode
     finally:
         lab.close()
-        installation.close()
+
+
+def bench_monitor(installation: Installation) -> int:
+    """1 where the monitor is over a bound."""
+    lab = Lab((installation.layer,))
+
+    def pull(uplink: int) -> None:
+        lab.routers[uplink].ip("link set lan down")
+
+    def plug(uplink: int) -> None:
+        lab.routers[uplink].ip("link set lan up")
+
+    try:
+        lab.set_interfaces(TWO_UPLINKS)
+        lab.ifup("-a")
+        bare = measure_wait(lab, pull, plug)
+        monitor = Monitor(lab)
+        watched = measure_wait(lab, pull, plug)
+        monitor.rest()
+        resident = monitor.read_status("VmRSS") / 1000
+    finally:
+        lab.close()
+    print(f"\nmptcp_monitor, the cable under a paced stream pulled: the receiver waits "
+          f"{watched * 1000:.0f} ms,\nbare kernel {bare * 1000:.0f} ms (bound: a seventh); "
+          f"at rest {resident:.0f} MB resident (bound: 20)")
+    return int(watched > bare / 7 or resident > 20)
 
 
 if __name__ == "__main__":

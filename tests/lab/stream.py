@@ -44,10 +44,14 @@ def measure_wait(lab: Lab, cut: Callable[[int], object], mend: Callable[[int], o
 
 
 def _find_busy(lab: Lab) -> int:
-    before = lab.count_sent()
-    time.sleep(_BEFORE)
-    first, second = (now - then for now, then in zip(lab.count_sent(), before))
-    assert max(first, second) > 100_000, "the stream stands still"
+    """The uplink that carries the stream, once one does."""
+    def look() -> tuple[int, int]:
+        before = lab.count_sent()
+        time.sleep(_BEFORE)
+        first, second = (now - then for now, then in zip(lab.count_sent(), before))
+        return first, second
+
+    first, second = wait_for(lambda: [sent for sent in [look()] if max(sent) > 500_000])[0]
     return int(second > first)
 
 
