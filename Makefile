@@ -6,6 +6,16 @@ DEB = dist/mptcp-hooks_$(VERSION)_all.deb
 PACKED = Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests
 # A colon in a name, as recorded environments of aliases have it, means something to make.
 SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*')
+# What DHCP clients source, in their own shell; the other hooks are programs.
+SOURCED = hooks/dhcp
+PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
+# Where managers look for hooks, and which of ours is there.
+LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \
+	etc/network/if-post-down.d/mptcp_down=event \
+	etc/ppp/ip-up.d/mptcp_up=event etc/ppp/ip-down.d/mptcp_down=event \
+	etc/ppp/ipv6-up.d/mptcp_up=event etc/ppp/ipv6-down.d/mptcp_down=event \
+	etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks=dhcp \
+	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 
 # All of Debian's packages that any target here needs, the lab's programs among them.
@@ -37,8 +47,8 @@ unit: packages
 	$(PYTHON) -m pytest tests/unit
 
 lint: packages
-	flake8 mptcp_hooks tests $(filter-out hooks/dhcp,$(wildcard hooks/*))
-	dash -n hooks/dhcp
+	flake8 mptcp_hooks tests $(PROGRAMS)
+	dash -n $(SOURCED)
 	mypy
 
 deb: $(DEB)
@@ -56,24 +66,16 @@ $(DEB): $(SOURCES) | packages
 install:
 	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates
 	install -m 644 mptcp_hooks/*.py $(LIBRARY)/mptcp_hooks
-	install -m 755 hooks/* $(LIBRARY)/hooks
+	install -m 755 $(PROGRAMS) $(LIBRARY)/hooks
+	install -m 644 $(SOURCED) $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates
 	install -d $(DESTDIR)/usr/sbin
 	for name in mptcp_up mptcp_down mptcp_monitor; do \
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
-	install -d $(DESTDIR)/etc/network/if-up.d $(DESTDIR)/etc/network/if-down.d \
-		$(DESTDIR)/etc/network/if-post-down.d
-	install -d $(foreach folder,ip-up.d ip-down.d ipv6-up.d ipv6-down.d,$(DESTDIR)/etc/ppp/$(folder))
-	for hook in network/if-up.d/mptcp_up network/if-down.d/mptcp_down \
-			network/if-post-down.d/mptcp_down ppp/ip-up.d/mptcp_up ppp/ip-down.d/mptcp_down \
-			ppp/ipv6-up.d/mptcp_up ppp/ipv6-down.d/mptcp_down; do \
-		ln -sf /usr/share/mptcp-hooks/hooks/event $(DESTDIR)/etc/$$hook; done
 	ln -sf event $(LIBRARY)/hooks/mptcp_lease
-	install -d $(DESTDIR)/etc/dhcp/dhclient-exit-hooks.d $(DESTDIR)/usr/lib/dhcpcd/dhcpcd-hooks
-	ln -sf /usr/share/mptcp-hooks/hooks/dhcp \
-		$(DESTDIR)/etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks
-	ln -sf /usr/share/mptcp-hooks/hooks/dhcp \
-		$(DESTDIR)/usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks
+	for link in $(LINKS); do \
+		install -d $(DESTDIR)/$$(dirname $${link%=*}); \
+		ln -sf /usr/share/mptcp-hooks/hooks/$${link#*=} $(DESTDIR)/$${link%=*}; done
 	install -d $(DESTDIR)/etc/iproute2/rt_protos.d
 	install -m 644 debian/rt_protos.conf $(DESTDIR)/etc/iproute2/rt_protos.d/mptcp-hooks.conf
 	install -d $(DESTDIR)/usr/lib/sysctl.d

@@ -13,6 +13,15 @@ def test_the_hooks_are_links_that_run_parts_runs(lab: Lab) -> None:
         lab.client.run("test", "-h", path)
 
 
+def test_the_hooks_of_others_are_links_to_what_is_there(lab: Lab) -> None:
+    for path in ("dhcp/dhclient-exit-hooks.d/mptcp-hooks", "ppp/ip-up.d/mptcp_up",
+                 "ppp/ip-down.d/mptcp_down", "ppp/ipv6-up.d/mptcp_up",
+                 "ppp/ipv6-down.d/mptcp_down"):
+        lab.client.run("test", "-h", f"/etc/{path}")
+        lab.client.run("test", "-s", f"/etc/{path}")
+    lab.client.run("test", "-s", "/usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks")
+
+
 def test_names_and_settings_of_the_kernel(lab: Lab) -> None:
     lab.client.ip("rule add pref 7 from 10.1.1.2 lookup 99 protocol 77")
     assert "proto mptcp" in lab.client.run("ip", "rule")
@@ -27,7 +36,9 @@ def test_removal_leaves_no_hook_behind(lab: Lab) -> None:
     lab.ifup("-a")
     lab.client.run("mptcp_down", "--all")
     lab.client.run("dpkg", "--remove", "mptcp-hooks")
-    assert lab.client.run("find", "/etc/network", "-name", "mptcp*") == ""
+    folders = ("/etc/network", "/etc/dhcp", "/etc/ppp", "/usr/lib/dhcpcd")
+    found = lab.client.try_run("find", *folders, "-name", "*mptcp*")
+    assert found.stdout == ""
     assert lab.client.try_run("ls", "/usr/share/mptcp-hooks").returncode != 0
     assert lab.ifdown("-a") == ""
 
@@ -45,7 +56,7 @@ def test_upgrade_keeps_what_is_up(lab: Lab, request) -> None:  # type: ignore[no
 
 
 def test_manual_pages_render_without_a_warning(lab: Lab) -> None:
-    for page in ("mptcp_up", "mptcp_down", "mptcp-hooks-interfaces"):
+    for page in ("mptcp_up", "mptcp_down", "mptcp_monitor", "mptcp-hooks-interfaces"):
         (path,) = lab.client.run("man", "--where", page).splitlines()
         done = lab.client.try_run("man", "--warnings=all", "-l", "-P", "cat", path)
         assert (done.returncode, done.stderr) == (0, "")
