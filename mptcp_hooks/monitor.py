@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from mptcp_hooks.watch import News
 
 PROGRAM = "mptcp_monitor"
+NEVER = float("inf")
 # After the last announcement of a burst, and after its first, in seconds.
 _QUIET, _SETTLED_AT_MOST = 0.03, 0.2
+# How long after a round that failed rules and routes begin no other; doubled each time.
+_PAUSE_AT_LEAST, _PAUSE_AT_MOST = 1.0, 60.0
 # So many repairs in so many seconds are a fight with another program.
 _REPAIRS_AT_MOST, _REPAIRS_WITHIN = 5, 60.0
 
@@ -53,35 +56,48 @@ def run_mptcp_monitor() -> int:
 
 
 class Agenda:
-    """When the next round is due; times in seconds of the monotonic clock."""
+    """When the next round is due; times in seconds of the monotonic clock.
+
+    What a round makes and rolls back is announced like everything else: after
+    one that failed, rules and routes alone begin no other for a while.
+    """
 
     def __init__(self) -> None:
-        self._first = self._due = float("inf")
+        self._first = self._due = NEVER
+        self._earliest = self._pause = 0.0
 
     def note(self, news: News, now: float) -> None:
         """Put the round off while a burst goes on, or have it at once where it is urgent."""
         if news.matters:
             self._first = min(self._first, now)
             self._due = min(now + _QUIET, self._first + _SETTLED_AT_MOST)
+        if news.devices or news.urgent:
+            self._earliest = now
         if news.urgent:
             self._due = now
 
     def hurry(self, now: float) -> None:
-        self._due = now
+        """Have a round at once, whatever was noted."""
+        self._due = self._earliest = now
+
+    def end(self, failed: bool, now: float) -> None:
+        """Heed how a round ended."""
+        self._pause = min(max(2 * self._pause, _PAUSE_AT_LEAST), _PAUSE_AT_MOST) if failed else 0
+        self._earliest = now + self._pause
 
     def begin(self, now: float) -> bool:
         """Whether a round is due, which begins with this."""
-        if self._due > now:
+        if max(self._due, self._earliest) > now:
             return False
-        self._first = self._due = float("inf")
+        self._first = self._due = NEVER
         return True
 
     def wait(self, now: float) -> int | None:
         """How long until a round is due, in milliseconds for poll(2); None for ever."""
-        if self._due == float("inf"):
+        if self._due == NEVER:
             return None
         # Rounded up: a poll that ends too early would be followed by another.
-        return max(0, int((self._due - now) * 1000) + 1)
+        return max(0, int((max(self._due, self._earliest) - now) * 1000) + 1)
 
 
 class Patience:
@@ -139,7 +155,8 @@ class Round:
         lines = self._text.decode("utf-8", "surrogateescape").splitlines()
         pairs = [line.partition(" ") for line in lines]
         return Report(tuple(text for key, _, text in pairs if key == "said"),
-                      tuple(text for key, _, text in pairs if key == "repaired"))
+                      tuple(text for key, _, text in pairs if key == "repaired"),
+                      any(key == "failed" for key, _, _ in pairs))
 
 
 class Monitor:
@@ -198,6 +215,7 @@ class Monitor:
 
     def _tell(self, report: Report) -> None:
         """Say what the last round has not said already."""
+        self._agenda.end(report.failed, monotonic())
         news = [text for text in dict.fromkeys(report.said) if text not in self._said]
         self._said = frozenset(report.said)
         for text in (*news, *self._patience.note(report.repaired, monotonic())):
@@ -210,7 +228,8 @@ def _do_and_exit(work: Callable[[], Report], output: int) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         report = _report(work)
         lines = [*(f"said {text}" for text in report.said),
-                 *(f"repaired {iface}" for iface in report.repaired)]
+                 *(f"repaired {iface}" for iface in report.repaired),
+                 *["failed"] * report.failed]
         with open(output, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.writelines(line + "\n" for line in lines)
     finally:
@@ -221,9 +240,9 @@ def _report(work: Callable[[], Report]) -> Report:
     try:
         return work()
     except Problem as problem:
-        return Report((str(problem),), ())
+        return Report((str(problem),), (), True)
     except Exception as error:
-        return Report((describe_unexpected(error),), ())
+        return Report((describe_unexpected(error),), (), True)
 
 
 def _catch_signals() -> int:

@@ -30,11 +30,12 @@ class Report(NamedTuple):
     """What a person should know of a round, and which interfaces had lost what we made.
 
     `repaired` are those whose rules or routes somebody took away, though nothing
-    was said of it to us.
+    was said of it to us; `failed` is whether a command did.
     """
 
     said: tuple[str, ...]
     repaired: tuple[str, ...]
+    failed: bool
 
 
 def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]) -> Report:
@@ -58,7 +59,8 @@ def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]
         recorded = [iface for iface in store.list_interfaces() if iface not in resting]
         carrier.carry(prepare_again(store, recorded, _list_managed(configuration, resting),
                                     lambda stanza: _is_outdated(configuration, stanza)))
-    return Report((*carrier.warnings, *map(str, problems)), tuple(carrier.repaired))
+    return Report((*carrier.warnings, *map(str, problems)), tuple(carrier.repaired),
+                  carrier.failed)
 
 
 class _Carrier:
@@ -72,13 +74,16 @@ class _Carrier:
         self._show = show
         self.warnings: list[str] = []
         self.repaired: list[str] = []
+        self.failed = False
 
     def carry(self, work: Work) -> None:
         for line in work.list_lines():
             self._show(line)
         self.warnings += work.warnings
         self.repaired += _list_repaired(work)
-        self._problems += carry_out(self._store, work)
+        problems = carry_out(self._store, work)
+        self._problems += problems
+        self.failed |= len(problems) > len(work.problems)
 
 
 def _list_silent(store: Store, problems: list[Problem]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -268,6 +269,24 @@ def test_what_ifupdown_has_up_is_taken_in_at_the_start(up: Lab) -> None:
     assert up.snapshot() == before
     monitor.stop()
     check_both_paths(up)
+
+
+def test_what_fails_is_said_once_and_tried_now_and_then(up: Lab, monitor: Monitor) -> None:
+    template = up.read("/usr/share/mptcp-hooks/templates/up.j2")
+    up.write("/etc/mptcp-hooks/templates/up.j2",
+             template + "ip -4 route add 192.0.2.0/24 via 192.0.2.1 dev eth1 table 20003\n")
+    flush(up)
+    wait_for(lambda: any("invalid gateway" in line for line in monitor.read_log()))
+    began = monitor.read_log().count("[#] ip -4 route add 192.0.2.0/24 via 192.0.2.1 dev eth1 "
+                                     "table 20003")
+    time.sleep(2)
+    again = [line for line in monitor.read_log() if "192.0.2" in line]
+    assert began <= len(again) <= began + 8, again
+    said = [line for line in again if not line.startswith("[#]")]
+    assert len(said) == 2 and all("Nexthop has invalid gateway" in line for line in said)
+    up.client.run("rm", "-r", "/etc/mptcp-hooks/templates")
+    pull(up, 1)
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
 
 
 def test_it_takes_root_and_no_arguments(lab: Lab) -> None:

@@ -38,6 +38,30 @@ def test_a_lost_carrier_is_due_at_once() -> None:
     assert agenda.begin(5.01) and agenda.wait(5.01) is None
 
 
+def test_what_fails_is_tried_less_and_less_often() -> None:
+    agenda = Agenda()
+    now, pauses = 0.0, []
+    for _ in range(8):
+        agenda.end(failed=True, now=now)
+        agenda.note(CHANGE, now)
+        pauses.append(round(agenda.wait(now) or 0, -2) // 1000)
+        now += pauses[-1] + 1
+        assert agenda.begin(now)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    agenda.end(failed=False, now=now)
+    agenda.note(CHANGE, now)
+    assert agenda.begin(now + 0.04)
+
+
+def test_a_device_that_changes_does_not_wait_for_what_failed() -> None:
+    agenda = Agenda()
+    agenda.end(failed=True, now=5.0)
+    agenda.note(CHANGE, 5.0)
+    assert not agenda.begin(5.5)
+    agenda.note(CHANGE._replace(devices=frozenset((3,))), 5.5)
+    assert agenda.begin(5.54)
+
+
 def test_many_repairs_at_once_are_given_up_with_one_line() -> None:
     patience = Patience()
     said = [patience.note(("eth0",), now) for now in range(5)]
