@@ -32,15 +32,16 @@ def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
 @pytest.fixture(scope="session")
 def programs() -> Iterator[Callable[..., Path]]:
     """`programs("isc-dhcp-client")` is a layer with it; skips where Debian does not have it."""
-    made: dict[tuple[str, ...], Programs] = {}
+    made: dict[tuple[tuple[str, ...], ...], Programs] = {}
 
-    def get_layer(*packages: str) -> Path:
+    def get_layer(*packages: str, without: tuple[str, ...] = ()) -> Path:
+        key = (packages, without)
         try:
-            if packages not in made:
-                made[packages] = Programs(packages)
+            if key not in made:
+                made[key] = Programs(packages, without)
         except NoSuchPackage as missing:
             pytest.skip(f"this Debian has no package {missing}")
-        return made[packages].layer
+        return made[key].layer
 
     yield get_layer
     for each in made.values():

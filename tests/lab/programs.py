@@ -3,11 +3,16 @@
 apt downloads them once into build/packages and installs them into a host without a
 network, from which nothing reaches the machine. A layer may replace what is installed
 here (ifupdown2 for ifupdown, say).
+
+`without` are dependencies that a host can do without, as udev, which would have
+all of systemd upgraded: then nothing that is installed here is touched, and dpkg
+takes what is missing.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -26,12 +31,12 @@ class NoSuchPackage(Exception):
 class Programs:
     """Packages and what they depend on, installed into a layer that hosts lie over the machine."""
 
-    def __init__(self, packages: tuple[str, ...]) -> None:
+    def __init__(self, packages: tuple[str, ...], without: tuple[str, ...] = ()) -> None:
         download(packages)
         self.scratch = make_scratch()
         host = Host(self.scratch, ())
         try:
-            _install(host, packages)
+            _install(host, packages, without)
         except BaseException:
             self.close()
             raise
@@ -67,7 +72,20 @@ def _run_here(order: list[str]) -> subprocess.CompletedProcess[str]:
                           env=_ENVIRONMENT)
 
 
-def _install(host: Host, packages: tuple[str, ...]) -> None:
+def _install(host: Host, packages: tuple[str, ...], without: tuple[str, ...]) -> None:
     host.run("sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES}")
     host.run("chmod", "755", _NO_SERVICES)
-    host.run(*_order(packages), "--no-download", env=_ENVIRONMENT)
+    if not without:
+        host.run(*_order(packages), "--no-download", env=_ENVIRONMENT)
+        return
+    plan = host.run(*_order(packages), "--simulate", env=_ENVIRONMENT)
+    archives = _find_archives(plan, without)
+    if archives:
+        host.run("dpkg", "--force-depends", "--install", *archives, env=_ENVIRONMENT)
+
+
+def _find_archives(plan: str, without: tuple[str, ...]) -> list[str]:
+    """What apt would install anew, as `Inst NAME (VERSION ... [ARCHITECTURE])` says."""
+    news = re.findall(r"^Inst (\S+) \((\S+) .*\[(\S+)\]\)", plan, re.MULTILINE)
+    return [str(ARCHIVES / f"{name}_{version.replace(':', '%3a')}_{architecture}.deb")
+            for name, version, architecture in news if name not in without]
