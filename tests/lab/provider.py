@@ -79,7 +79,8 @@ class Provider:
             options += ["--dhcp-option=121," + ",".join(word for pair in routes for word in pair)]
         if renew:
             # dnsmasq ignores what is under 3 s, and a T2 that is not before the lease's end.
-            options += [f"--dhcp-option=option:T1,{max(renew, 3)}"]
+            options += [f"--dhcp-option=option:T1,{max(renew, 3)}",
+                        f"--dhcp-option=option:T2,{max(renew, 3) + 2}"]
         self.stop_dhcp()
         self._dhcp = self._start_dnsmasq("dhcp4", options)
 
