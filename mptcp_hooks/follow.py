@@ -98,12 +98,19 @@ def _find_present(event: Event) -> tuple[Stated, ...]:
     """The addresses stated that the device has; NetworkManager's as they are by now."""
     held = (*system.list_addresses(event.iface, event.families),
             *system.list_addresses(event.device, event.families))
-    stated = {one.address: one for one in event.addresses}
     if method_of(event.told) == NETWORKMANAGER:
-        known = {one.address: stated.get(one.address, one) for one in held}
-        return tuple(known.values())
+        fresh = tuple(_forget_old_gateway(event.device, one) for one in event.addresses)
+        stated = {one.address: one for one in fresh}
+        return tuple({one.address: stated.get(one.address, one) for one in held}.values())
     there = {one.address for one in held}
     return tuple(one for one in event.addresses if one.address in there)
+
+
+def _forget_old_gateway(device: str, stated: Stated) -> Stated:
+    """The address without a gateway that main has given up for another: a lease was renewed."""
+    gateways = tuple(system.read_main_gateways(system.find_ifindex(device), (stated.family,)))
+    outdated = gateways and stated.gateway not in gateways
+    return stated._replace(gateway="") if outdated else stated
 
 
 def _is_covered(event: Event, stanzas: tuple[Stanza, ...]) -> bool:

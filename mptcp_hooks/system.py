@@ -86,7 +86,7 @@ def read_host(
         link=read_link(device),
         addresses=stated or tuple(list_addresses(iface, families)),
         adjectives=_read_adjectives(ifindex) if 6 in families else (),
-        main_gateways=tuple(_read_main_gateways(ifindex, families)) if gateway else (),
+        main_gateways=tuple(read_main_gateways(ifindex, families)) if gateway else (),
         mptcp_enabled=_is_mptcp_enabled(),
     )
 
@@ -296,7 +296,8 @@ def _is_mptcp_enabled() -> bool:
         posix.close(file)
 
 
-def _read_main_gateways(ifindex: int, families: tuple[int, ...]) -> Iterator[str]:
+def read_main_gateways(ifindex: int, families: tuple[int, ...]) -> Iterator[str]:
+    """The gateways of a device's default routes in main, each family's preferred first."""
     for family in families:
         routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
         defaults = [route for route in routes

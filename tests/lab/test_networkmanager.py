@@ -1,0 +1,118 @@
+"""NetworkManager, whose dispatcher runs the hooks by 01-ifupdown and makes endpoints itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import Installation, Lab
+from tests.lab.managers import NetworkManager
+from tests.lab.monitor import Monitor
+from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.test_static import rules_of
+
+MEGABYTE = 1_000_000
+BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
+WITHOUT_ENDPOINT = "mptcp-flags=disabled"
+
+
+@pytest.fixture
+def nm_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    """Fresh hosts, NetworkManager on the client, dnsmasq on the routers; nothing runs yet."""
+    made = Lab((installation.layer, programs("network-manager", without=("udev",))),
+               router_layers=(programs("dnsmasq-base", "radvd"),))
+    yield made
+    made.close()
+
+
+def start_static(lab: Lab, options: str = "") -> NetworkManager:
+    """NetworkManager with two uplinks of fixed addresses, the hooks' work on them done."""
+    manager = NetworkManager(lab)
+    for number in (1, 2):
+        manager.configure(f"eth{number - 1}", "method=manual\n"
+                          f"address1=10.1.{number}.2/24,10.1.{number}.1", options)
+    manager.start()
+    wait_for(lambda: len(lab.rules()) == 10 and lab.endpoints() == BOTH)
+    return manager
+
+
+def default_of(lab: Lab, device: str) -> list[str]:
+    """The default routes of a device's own table, as `GATEWAY ADDRESS`."""
+    words = [line.split() for line in lab.table(20000 + lab.ifindex(device))]
+    return [f"{route[2]} {route[-1]}" for route in words if route[0] == "default"]
+
+
+def check_both_paths(lab: Lab) -> None:
+    sent = lab.transfer(4 * MEGABYTE)
+    assert sent.whole and min(sent.uplinks) > MEGABYTE / 2, sent
+
+
+def test_its_connections_get_tables_and_keep_its_own_endpoints(nm_lab: Lab) -> None:
+    lab = nm_lab
+    before = lab.snapshot()
+    manager = start_static(lab)
+    expected = []
+    for number, device in ((1, "eth0"), (2, "eth1")):
+        expected += rules_of(f"10.1.{number}.2", f"10.1.{number}.0/24", device,
+                             20000 + lab.ifindex(device))
+        assert default_of(lab, device) == [f"10.1.{number}.1 10.1.{number}.2"]
+    assert sorted(lab.rules()) == sorted(expected)
+    check_both_paths(lab)
+    manager.down("eth1")
+    wait_for(lambda: len(lab.rules()) == 5)
+    assert lab.endpoints() == BOTH[:1]
+    manager.up("eth1")
+    wait_for(lambda: len(lab.rules()) == 10 and lab.endpoints() == BOTH)
+    for device in ("eth0", "eth1"):
+        manager.down(device)
+    wait_for(lambda: lab.snapshot() == before)
+    assert lab.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def test_its_own_endpoints_are_not_ours_to_remove(nm_lab: Lab) -> None:
+    start_static(nm_lab)
+    nm_lab.client.run("mptcp_down", "--all")
+    assert nm_lab.rules() == []
+    assert nm_lab.endpoints() == BOTH
+
+
+def test_where_it_makes_no_endpoint_ours_come_and_go(nm_lab: Lab) -> None:
+    lab = nm_lab
+    before = lab.snapshot()
+    manager = start_static(lab, WITHOUT_ENDPOINT)
+    check_both_paths(lab)
+    manager.down("eth1")
+    wait_for(lambda: len(lab.rules()) == 5)
+    assert lab.endpoints() == BOTH[:1]
+    manager.down("eth0")
+    wait_for(lambda: lab.snapshot() == before)
+
+
+@pytest.mark.parametrize("options", ["", WITHOUT_ENDPOINT])
+def test_leases_it_renews_are_followed(nm_lab: Lab, options: str) -> None:
+    """No hook is called for these; the monitor sees the address and main's default change."""
+    lab = nm_lab
+    before = lab.snapshot()
+    providers = [Provider(lab, number) for number in (1, 2)]
+    for provider in providers:
+        provider.serve_dhcp(renew=3)
+    manager = NetworkManager(lab)
+    for provider in providers:
+        manager.configure(provider.device, "method=auto", options)
+    Monitor(lab)
+    manager.start()
+    wait_for(lambda: lab.endpoints() == ["10.1.1.50 eth0 subflow", "10.1.2.50 eth1 subflow"])
+    wait_for(lambda: default_of(lab, "eth1") == ["10.1.2.1 10.1.2.50"])
+    providers[0].serve_dhcp(gateway="10.1.1.254")
+    providers[1].serve_dhcp(first="10.2.2.60", gateway="10.2.2.254")
+    wait_for(lambda: default_of(lab, "eth0") == ["10.1.1.254 10.1.1.50"])
+    wait_for(lambda: addresses(lab, "eth1") == ["10.2.2.60"])
+    wait_for(lambda: default_of(lab, "eth1") == ["10.2.2.254 10.2.2.60"])
+    wait_for(lambda: lab.endpoints() == ["10.1.1.50 eth0 subflow", "10.2.2.60 eth1 subflow"])
+    assert not [rule for rule in lab.rules() if "10.1.2.50" in rule]
+    check_both_paths(lab)
+    for device in ("eth0", "eth1"):
+        manager.down(device)
+    wait_for(lambda: lab.snapshot() == before)
