@@ -45,6 +45,8 @@ def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]
     are interfaces that are left as they are.
     """
     configuration, problems = read_configuration()
+    # Nobody knows what a file with an error was meant to name: nothing is given up for it.
+    valid = not problems
     # Before the lock is taken: hooks should not wait for programs of other people.
     events = _ask_ifupdown(problems) if adopting else []
     with open_store(lock=True) as store:
@@ -58,7 +60,7 @@ def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]
             carrier.carry(prepare_adoption(store, events))
         recorded = [iface for iface in store.list_interfaces() if iface not in resting]
         carrier.carry(prepare_again(store, recorded, _list_managed(configuration, resting),
-                                    lambda stanza: _is_outdated(configuration, stanza)))
+                                    lambda stanza: valid and _is_outdated(configuration, stanza)))
     return Report((*carrier.warnings, *map(str, problems)), tuple(carrier.repaired),
                   carrier.failed)
 

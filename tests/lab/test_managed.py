@@ -1,0 +1,241 @@
+"""Interfaces that no hook announces: the configuration names them, the monitor sets them up."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import Installation, Lab
+from tests.lab.managers import ConnMan, Networkd
+from tests.lab.monitor import Monitor
+from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.test_monitor import check_both_paths, flush, plug, pull
+from tests.lab.test_static import rules_of
+
+CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
+EVERY_ETH = "[default]\nmanage = eth*\n"
+BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
+WRONG = {
+    "[default]\nmanage = eth*\nmanaged = eth*\n": "there is no [default] managed: ignored",
+    "[default]\nmanage = eth1 eth0/\n": "manage: 'eth0/' is no pattern of interface names",
+    "[default]\nmanag = eth*\n": "there is no [default] manag: ignored",
+    "manage = eth*\n": "File contains no section headers.",
+    "[default]\nmanage = eth*\nmanage = eth0\n": "already exists",
+}
+FLUSHED_AGAIN_AND_AGAIN = """\
+while ip rule flush protocol 77; do sleep 0.02; done
+"""
+
+
+def make_lab(layers: tuple[Path, ...], routers: tuple[Path, ...] | None = None) -> Iterator[Lab]:
+    lab = Lab(layers, router_layers=routers)
+    lab.write(CONFIGURATION, EVERY_ETH)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def person(installation: Installation) -> Iterator[Lab]:
+    """A lab whose client is set up by hand, with the configuration that names eth*."""
+    yield from make_lab((installation.layer,))
+
+
+@pytest.fixture
+def managers_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    """The same with systemd-networkd and ConnMan there, neither running."""
+    managers = programs("systemd", "dbus", "connman", without=("udev",))
+    yield from make_lab((installation.layer, managers), (programs("dnsmasq-base", "radvd"),))
+
+
+def set_up(lab: Lab, number: int) -> None:
+    """What a person types to have an uplink."""
+    device = f"eth{number - 1}"
+    lab.client.ip(f"link set {device} up", f"addr add 10.1.{number}.2/24 dev {device}",
+                  f"route add default via 10.1.{number}.1 dev {device} metric {number}00")
+
+
+def tables_of(lab: Lab) -> list[str]:
+    """The default routes in the tables of both uplinks, as `DEVICE GATEWAY ADDRESS`."""
+    found = [line.split() for device in ("eth0", "eth1")
+             for line in lab.table(20000 + lab.ifindex(device))]
+    return [f"{words[4]} {words[2]} {words[-1]}" for words in found if words[0] == "default"]
+
+
+def wait_for_both(lab: Lab) -> None:
+    wait_for(lambda: tables_of(lab) == ["eth0 10.1.1.1 10.1.1.2", "eth1 10.1.2.1 10.1.2.2"])
+    wait_for(lambda: lab.endpoints() == BOTH)
+    expected = [rule for number in (1, 2) for rule in rules_of(
+        f"10.1.{number}.2", f"10.1.{number}.0/24", f"eth{number - 1}",
+        20000 + lab.ifindex(f"eth{number - 1}"))]
+    assert sorted(lab.rules()) == sorted(expected)
+
+
+def configure(lab: Lab, monitor: Monitor, text: str) -> None:
+    """Change the configuration, and wait until the monitor has heeded it."""
+    lab.write(CONFIGURATION, text)
+    monitor.signal(signal.SIGHUP)
+    monitor.rest()
+
+
+def test_what_a_person_sets_up_by_hand(person: Lab) -> None:
+    before = person.snapshot()
+    monitor = Monitor(person)
+    for number in (1, 2):
+        set_up(person, number)
+    wait_for_both(person)
+    check_both_paths(person)
+    # A path that leads nowhere is none: without a gateway this is a LAN.
+    person.client.ip("route del default dev eth1")
+    wait_for(lambda: person.endpoints() == BOTH[:1])
+    person.client.ip("addr del 10.1.1.2/24 dev eth0")
+    wait_for(lambda: person.snapshot() == before)
+    monitor.rest()
+    assert person.rules() == []
+
+
+def test_what_is_up_already_is_taken_in_at_the_start(person: Lab) -> None:
+    for number in (1, 2):
+        set_up(person, number)
+    Monitor(person)
+    wait_for_both(person)
+
+
+def test_what_no_pattern_names_is_left_alone(person: Lab) -> None:
+    person.write(CONFIGURATION, "[default]\nmanage = wwan* eth0\n")
+    monitor = Monitor(person)
+    for number in (1, 2):
+        set_up(person, number)
+    wait_for(lambda: person.endpoints() == BOTH[:1])
+    monitor.rest()
+    assert not [rule for rule in person.rules() if "10.1.2.2" in rule or "eth1" in rule]
+    assert monitor.read_log()[-1:] == ["[#] ip mptcp endpoint add 10.1.1.2 dev eth0 subflow"]
+
+
+def test_a_pattern_that_is_taken_away_takes_what_it_made(person: Lab) -> None:
+    before = person.snapshot()
+    monitor = Monitor(person)
+    for number in (1, 2):
+        set_up(person, number)
+    wait_for_both(person)
+    configure(person, monitor, "[default]\nmanage = eth1\n")
+    assert person.endpoints() == BOTH[1:]
+    assert not [rule for rule in person.rules() if "10.1.1.2" in rule or "eth0" in rule]
+    person.client.run("rm", CONFIGURATION)
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: person.snapshot() == before)
+    monitor.rest()
+    assert person.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def test_a_wrong_configuration_is_one_line_and_loses_nothing(person: Lab) -> None:
+    for number in (1, 2):
+        set_up(person, number)
+    monitor = Monitor(person)
+    full = person.snapshot()
+    for text, said in WRONG.items():
+        lines = len(monitor.read_log())
+        person.write(CONFIGURATION, text)
+        monitor.signal(signal.SIGHUP)
+        (line,) = wait_for(lambda: monitor.read_log()[lines:])
+        assert line.startswith(f"mptcp_monitor: {CONFIGURATION}: ") and said in line
+        assert person.snapshot() == full
+
+
+@pytest.mark.parametrize("command", ["chmod 666", "chown 65534"])
+def test_a_configuration_that_is_not_roots_own_names_nothing(person: Lab, command: str) -> None:
+    set_up(person, 1)
+    person.client.run(*command.split(), CONFIGURATION)
+    monitor = Monitor(person)
+    refused = [f"mptcp_monitor: {CONFIGURATION} is not root's own: it must belong to root, and "
+               "nobody else may write there"]
+    assert person.rules() == [] and monitor.read_log() == refused
+    person.client.run("chmod", "644", CONFIGURATION)
+    person.client.run("chown", "0", CONFIGURATION)
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: person.endpoints() == BOTH[:1])
+    full = person.snapshot()
+    person.client.run(*command.split(), CONFIGURATION)
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: monitor.read_log()[-1:] == refused)
+    assert person.snapshot() == full
+
+
+def test_networkd_with_addresses_of_its_files(managers_lab: Lab) -> None:
+    lab = managers_lab
+    networkd = Networkd(lab)
+    for number in (1, 2):
+        networkd.configure(f"eth{number - 1}", f"Address=10.1.{number}.2/24\n"
+                           f"[Route]\nGateway=10.1.{number}.1\nMetric={number}00\n")
+    monitor = Monitor(lab)
+    networkd.start()
+    wait_for_both(lab)
+    monitor.rest()
+    full, lines = lab.snapshot(), len(monitor.read_log())
+    # It deletes every rule and route that it did not make itself.
+    networkd.reconfigure("eth1")
+    wait_for(lambda: monitor.read_log()[lines:])
+    wait_for(lambda: lab.snapshot() == full)
+    check_both_paths(lab)
+
+
+def test_networkd_with_leases(managers_lab: Lab) -> None:
+    lab = managers_lab
+    networkd = Networkd(lab)
+    providers = [Provider(lab, number) for number in (1, 2)]
+    for provider in providers:
+        provider.serve_dhcp(renew=3)
+        networkd.configure(provider.device, "DHCP=ipv4\n[DHCPv4]\n"
+                           f"RouteMetric={provider.number}00\n")
+    Monitor(lab)
+    networkd.start()
+    wait_for(lambda: tables_of(lab) == ["eth0 10.1.1.1 10.1.1.50", "eth1 10.1.2.1 10.1.2.50"])
+    providers[0].serve_dhcp(gateway="10.1.1.254")
+    providers[1].serve_dhcp(first="10.2.2.60", gateway="10.2.2.254")
+    wait_for(lambda: addresses(lab, "eth1") == ["10.2.2.60"])
+    wait_for(lambda: tables_of(lab) == ["eth0 10.1.1.254 10.1.1.50",
+                                        "eth1 10.2.2.254 10.2.2.60"])
+    wait_for(lambda: lab.endpoints() == ["10.1.1.50 eth0 subflow", "10.2.2.60 eth1 subflow"])
+    check_both_paths(lab)
+
+
+def test_connman_beside_a_person(managers_lab: Lab) -> None:
+    lab = managers_lab
+    connman = ConnMan(lab)
+    connman.configure("10.1.2.2/255.255.255.0/10.1.2.1")
+    Monitor(lab)
+    set_up(lab, 1)
+    connman.start()
+    wait_for_both(lab)
+    check_both_paths(lab)
+    lab.client.run("connmanctl", "disconnect", connman.find_service())
+    wait_for(lambda: lab.endpoints() == BOTH[:1])
+    wait_for(lambda: not [rule for rule in lab.rules() if "10.1.2.2" in rule or "eth1" in rule])
+    lab.client.run("connmanctl", "connect", connman.find_service())
+    wait_for_both(lab)
+
+
+def test_a_fight_is_given_up_until_the_link_changes(person: Lab) -> None:
+    for number in (1, 2):
+        set_up(person, number)
+    monitor = Monitor(person)
+    full = person.snapshot()
+    rival = person.client.start("sh", "-c", FLUSHED_AGAIN_AND_AGAIN)
+    said = [f"mptcp_monitor: {name}: another program takes away its rules or routes again and "
+            "again: left as they are until its link or an address of it changes"
+            for name in ("eth0", "eth1")]
+    wait_for(lambda: set(said) <= set(monitor.read_log()))
+    wait_for(lambda: not person.rules())
+    rival.kill()
+    rival.wait()
+    flush(person)
+    monitor.rest()
+    assert person.rules() == []
+    assert [line for line in monitor.read_log() if not line.startswith("[#]")] == said
+    for uplink in (0, 1):
+        pull(person, uplink)
+        plug(person, uplink)
+    wait_for(lambda: person.snapshot() == full)
+    check_both_paths(person)
