@@ -53,7 +53,7 @@ class Host:
     def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
         script = ["mount -t sysfs sysfs /sys", "ip link set lo up"]
         if layers is not None:
-            script += [_overlay(scratch, layers, name) for name in LAID_OVER]
+            script += [overlay(scratch, layers, name) for name in LAID_OVER]
             script += ["mount -t tmpfs -o mode=755 tmpfs /run", "mkdir /run/network"]
         script += ["echo ready", "exec sleep infinity"]
         self._holder = subprocess.Popen(
@@ -136,7 +136,8 @@ def end_process(pid: int) -> None:
         pass
 
 
-def _overlay(scratch: Path, layers: tuple[Path, ...], name: str) -> str:
+def overlay(scratch: Path, layers: tuple[Path, ...], name: str) -> str:
+    """The command that lays the layers' /<name> over the machine's, what is written to scratch."""
     upper, work = scratch / "upper" / name, scratch / "work" / name
     upper.mkdir(parents=True)
     work.mkdir(parents=True)
@@ -166,12 +167,18 @@ class Lab:
 
     `layers` lie over the client's machine: an Installation's, on top of that of Programs; or
     none. `router_layers` lie over that of each router, which without them is the machine itself.
+    The client may be a host of another kind.
     """
 
     def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit",
-                 router_layers: tuple[Path, ...] | None = None) -> None:
+                 router_layers: tuple[Path, ...] | None = None,
+                 client: type[Host] = Host) -> None:
         self.scratch = make_scratch()
-        self.client = Host(self.scratch / "client", layers)
+        try:
+            self.client = client(self.scratch / "client", layers)
+        except BaseException:
+            remove_scratch(self.scratch)
+            raise
         self.routers = (Host(self.scratch / "router1", router_layers),
                         Host(self.scratch / "router2", router_layers))
         self.server = Host(self.scratch / "server")

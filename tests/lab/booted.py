@@ -1,0 +1,134 @@
+"""A host on which systemd is process 1, with a journal, D-Bus and ifupdown's networking.service.
+
+It runs in namespaces of its own and in a control group of its own, with its own
+/dev, /tmp and /run. Nothing of the machine's is wanted at its boot; what a test
+starts or installs there runs as it does on a machine, sandboxes included.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from tests.lab.lab import LAID_OVER, Host, overlay
+
+_SYSTEMD = Path("/lib/systemd/systemd")
+_UNSHARE = ("unshare", "--pid", "--net", "--mount", "--uts", "--ipc", "--cgroup",
+            "--propagation", "private", "--fork", "--kill-child", "--")
+_DEVICES = "null zero full random urandom tty"
+_PREPARE = f"""\
+mount -t proc proc /proc
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/network /run/lock /run/dev
+for name in {_DEVICES}; do touch /run/dev/$name; mount --bind /dev/$name /run/dev/$name; done
+mkdir /run/dev/pts /run/dev/shm
+mount --rbind /run/dev /dev
+mount -t devpts -o newinstance,ptmxmode=666,mode=620 devpts /dev/pts
+ln -s pts/ptmx /dev/ptmx
+ln -s /proc/self/fd /dev/fd
+mount -t tmpfs tmpfs /dev/shm
+mount -t sysfs sysfs /sys
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -o remount,bind,ro /sys
+mount --bind /proc/sys /proc/sys
+mount --bind /proc/sys/net /proc/sys/net
+mount -o remount,bind,ro /proc/sys
+mount -o remount,bind,ro /
+ip link set lo up
+rm -rf /usr/lib/systemd/system/*.wants /etc/systemd/system/*.wants /usr/sbin/policy-rc.d
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+: >/etc/fstab
+: >/etc/network/interfaces
+cat >/etc/systemd/system/lab.target <<end
+[Unit]
+Requires=basic.target
+Wants=systemd-journald.service dbus.service networking.service
+end
+echo ready
+exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin {_SYSTEMD} --system \\
+    --unit=lab.target --show-status=no --log-target=journal </dev/null >/run/systemd.log 2>&1
+"""
+_SECONDS_TO_BOOT = 30
+
+
+class CannotBoot(Exception):
+    """systemd does not boot in namespaces here, and why."""
+
+
+class BootedHost(Host):
+    """As Host, with systemd; entered, it is as a shell on that machine. CannotBoot says why not."""
+
+    def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
+        self._group = _make_group()
+        laid_over = [*(overlay(scratch, layers or (), name) for name in LAID_OVER),
+                     overlay(scratch, (), "tmp")]
+        join = f"echo $$ >{self._group}/cgroup.procs; exec \"$@\""
+        self._started: list[subprocess.Popen[str]] = []
+        self._holder = subprocess.Popen(
+            ["sh", "-ec", join, "sh", *_UNSHARE, "sh", "-ec", "\n".join((*laid_over, _PREPARE))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            self.pid = self._find_child()
+            self._wait_for_boot()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """The end of process 1 is the end of all; the control groups are left to us."""
+        self._holder.kill()
+        self._holder.communicate()
+        for process in self._started:
+            process.communicate()
+        _remove_group(self._group)
+
+    def _enter(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "-C", "--",
+                *arguments]
+
+    def _find_child(self) -> int:
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline() != "ready\n":
+            raise CannotBoot(self._holder.communicate()[1].strip())
+        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
+        return int(children.read_text().split()[0])
+
+    def _wait_for_boot(self) -> None:
+        end = time.monotonic() + _SECONDS_TO_BOOT
+        while self.try_run("test", "-S", "/run/systemd/private").returncode:
+            if self._holder.poll() is not None or time.monotonic() > end:
+                raise CannotBoot("systemd does not come up")
+            time.sleep(0.02)
+        state = self.try_run("systemctl", "is-system-running", "--wait").stdout.strip()
+        if state != "running":
+            failed = self.try_run("systemctl", "--failed", "--plain", "--no-legend").stdout
+            raise CannotBoot(f"it comes up {state}: {failed.strip()}")
+
+
+def _make_group() -> Path:
+    """A control group of our own for all that runs on the host."""
+    if not _SYSTEMD.exists():
+        raise CannotBoot("there is no systemd")
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for _, place, kind, *_ in mounts:
+        group = Path(place) / f"mptcp-hooks-lab-{os.getpid()}-{time.monotonic_ns()}"
+        if kind == "cgroup2":
+            try:
+                group.mkdir()
+            except OSError as error:
+                raise CannotBoot(f"no control group: {error}") from error
+            return group
+    raise CannotBoot("no control groups of version 2 are mounted")
+
+
+def _remove_group(group: Path) -> None:
+    end = time.monotonic() + 10
+    while group.exists() and time.monotonic() < end:
+        # Those that ended a moment ago may still be counted there.
+        for folder, _, _ in os.walk(group, topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)
+        time.sleep(0.02)

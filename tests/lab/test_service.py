@@ -1,0 +1,135 @@
+"""The package's service, by a real systemd: installed alone, in its sandbox, stopped, removed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.lab.booted import BootedHost, CannotBoot
+from tests.lab.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.provider import wait_for
+from tests.lab.test_monitor import BOTH, check_both_paths, flush, plug, pull
+
+SERVICE = "mptcp-hooks.service"
+ONLY_NET_ADMIN = 1 << 12
+KILOBYTES_AT_MOST = 20_000
+
+
+def boot(layers: tuple[Path, ...]) -> Iterator[Lab]:
+    """A lab whose client has booted, and has networking.service bring up two uplinks."""
+    try:
+        made = Lab(layers, client=BootedHost)
+    except CannotBoot as reason:
+        pytest.skip(f"no booted client: {reason}")
+    with closing(made):
+        made.set_interfaces(TWO_UPLINKS)
+        made.client.run("systemctl", "restart", "networking")
+        yield made
+
+
+@pytest.fixture
+def bare(programs: Callable[..., Path]) -> Iterator[Lab]:
+    """Without the package."""
+    yield from boot((programs("systemd", "dbus", without=("udev",)),))
+
+
+@pytest.fixture
+def running(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    """With the package there before networking.service, and its service started."""
+    for lab in boot((installation.layer, programs("systemd", "dbus", without=("udev",)))):
+        lab.client.run("systemctl", "start", SERVICE)
+        yield lab
+
+
+@pytest.fixture
+def deb(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--deb").resolve())
+
+
+def show(lab: Lab, name: str) -> str:
+    """A property of the service."""
+    return lab.client.run("systemctl", "show", SERVICE, "--value", "--property", name).strip()
+
+
+def ask(lab: Lab, verb: str) -> str:
+    return lab.client.try_run("systemctl", verb, SERVICE).stdout.strip()
+
+
+def read_status(lab: Lab, field: str) -> str:
+    """A field of proc(5)'s status of the service's main process."""
+    lines = lab.read(f"/proc/{show(lab, 'MainPID')}/status").splitlines()
+    (text,) = (line for line in lines if line.startswith(field + ":"))
+    return text.split()[1]
+
+
+def test_installing_the_package_is_enough(bare: Lab, deb: str) -> None:
+    bare.client.run("dpkg", "-i", deb)
+    assert (ask(bare, "is-active"), ask(bare, "is-enabled")) == ("active", "enabled")
+    assert bare.endpoints() == BOTH and len(bare.rules()) == 10
+    check_both_paths(bare)
+    assert int(read_status(bare, "VmRSS")) <= KILOBYTES_AT_MOST
+    assert show(bare, "CapabilityBoundingSet") == "cap_net_admin"
+    assert int(read_status(bare, "CapBnd"), 16) == ONLY_NET_ADMIN
+    pull(bare, 1)
+    wait_for(lambda: bare.endpoints() == BOTH[:1])
+    plug(bare, 1)
+    wait_for(lambda: bare.endpoints() == BOTH)
+
+
+def test_it_works_inside_its_sandbox(running: Lab) -> None:
+    full = running.snapshot()
+    assert running.endpoints() == BOTH
+    flush(running)
+    wait_for(lambda: running.snapshot() == full)
+    running.client.ip("addr del 10.1.2.2/24 dev eth1")
+    wait_for(lambda: running.endpoints() == BOTH[:1])
+    running.client.ip("addr add 10.1.2.2/24 dev eth1")
+    wait_for(lambda: running.snapshot() == full)
+    running.client.run("systemctl", "restart", "networking")
+    wait_for(lambda: running.snapshot() == full)
+    journal = running.client.run("journalctl", "--output", "cat", "--unit", SERVICE)
+    assert "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow" in journal
+    assert "Traceback" not in journal and "unexpected" not in journal and "cannot" not in journal
+
+
+def test_a_reload_reads_the_configuration_and_new_addresses_are_rendered(running: Lab) -> None:
+    running.ifdown("eth1")
+    running.client.ip("link set eth1 up", "addr add 10.1.2.7/24 dev eth1",
+                      "route add default via 10.1.2.1 dev eth1 metric 200")
+    running.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nmanage = eth*\n")
+    running.client.run("systemctl", "reload", SERVICE)
+    wait_for(lambda: running.endpoints() == [BOTH[0], "10.1.2.7 eth1 subflow"])
+    check_both_paths(running)
+    kept = "/var/cache/mptcp-hooks/eth1.commands"
+    wait_for(lambda: "10.1.2.7" in running.client.try_run("cat", kept).stdout)
+    assert ask(running, "is-active") == "active"
+
+
+def test_stopping_it_is_quick_and_leaves_everything_working(running: Lab) -> None:
+    full = running.snapshot()
+    begin = time.monotonic()
+    running.client.run("systemctl", "stop", SERVICE)
+    assert time.monotonic() - begin < 5
+    assert (ask(running, "is-active"), show(running, "Result")) == ("inactive", "success")
+    assert running.snapshot() == full
+    check_both_paths(running)
+    assert running.ifdown("-a") == ""
+    assert running.endpoints() == [] and running.rules() == []
+
+
+def test_removing_the_package_leaves_no_service(bare: Lab, deb: str) -> None:
+    before = bare.snapshot()
+    bare.client.run("dpkg", "-i", deb)
+    bare.client.run("mptcp_down", "--all")
+    bare.client.run("dpkg", "--remove", "mptcp-hooks")
+    assert ask(bare, "is-active") == "inactive"
+    assert bare.client.try_run("pgrep", "-f", "mptcp_monitor").stdout == ""
+    assert bare.snapshot() == before
+    bare.client.run("dpkg", "--purge", "mptcp-hooks")
+    assert bare.client.run("find", "/etc", "/usr/sbin", "/usr/share", "/usr/lib/systemd",
+                           "/var/cache", "/var/lib/systemd", "-name", "mptcp[-_]*") == ""
+    assert show(bare, "LoadState") == "not-found"
