@@ -137,13 +137,13 @@ class Draft:
             event.addresses and all(one.gateway for one in event.addresses))
         host = system.read_host(event.iface, event.families, event.addresses, not known)
         others = self._list_others(host.device, old)
+        previous = tuple(installed.path for installed in old)
         if not event.addresses:
             if not host.ifindex and not method_of(event.told):
                 # A manager may name what pppd will make; a person means what there is.
                 raise Problem(f"{event.iface}: no such interface")
             lease = self._store.load_lease(event.device) if 4 in event.families else None
-            host = _with_lease(_leave_to_others(host, others), lease)
-        previous = tuple(installed.path for installed in old)
+            host = plan.settle_order(_with_lease(_leave_to_others(host, others), lease), previous)
         staying = {one.address for one in host.addresses}
         leaving = (path for path in previous if path.address not in staying)
         manager = plan.without_endpoints(self._manager, leaving)

@@ -110,6 +110,18 @@ def plan_paths(
     return Plan(tuple(paths), tuple(warnings), tuple(remarks))
 
 
+def settle_order(host: Host, previous: tuple[Path, ...]) -> Host:
+    """The host with its addresses in the order in which they should be first.
+
+    The kernel lists the newest IPv6 address first; a path that stands keeps its
+    table and its endpoint all the same.
+    """
+    adjectives = dict(host.adjectives)
+    standing = {path.address: 0 if path.primary else 1 for path in previous}
+    return host._replace(addresses=tuple(sorted(host.addresses, key=lambda one: standing.get(
+        one.address, 3 if one.address in adjectives else 2))))
+
+
 def find_gateway(stated: Stated, settings: Settings, host: Host) -> str:
     """The stanza's mptcp-gateway, its gateway, or that of the device's default route in main."""
     subnet = _subnet(stated)

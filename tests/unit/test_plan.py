@@ -14,6 +14,7 @@ from mptcp_hooks.plan import (
     plan_paths,
     raise_limits,
     restore_limits,
+    settle_order,
 )
 from mptcp_hooks.settings import Settings
 from mptcp_hooks.system import Host, Link, TableUse
@@ -123,6 +124,16 @@ def test_a_path_keeps_its_table_when_those_before_it_go() -> None:
     assert again.table == second.table
     (moved,) = make_plan(OURS, previous=(first._replace(ifindex=9, table=20009),)).paths
     assert moved.table == 20002
+
+
+def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> None:
+    new, first, private = (Stated(6, f"fd00::{number}", 64, "", "") for number in (1, 2, 3))
+    host = Host("eth0", 2, None, (private, first), (("fd00::3", "temporary"),), ("fe80::9",), True)
+    assert settle_order(host, ()).addresses == (first, private)
+    before = plan_paths("eth0", PLAIN, settle_order(host, ()), (), (), EMPTY).paths
+    later = host._replace(addresses=(new, private, first))
+    after = plan_paths("eth0", PLAIN, settle_order(later, before), before, (), EMPTY).paths
+    assert after[:2] == before and [path.endpoint for path in after] == [True, False, False]
 
 
 def test_mptcp_switched_off_is_said_where_it_matters() -> None:
