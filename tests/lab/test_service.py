@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -109,11 +108,9 @@ def test_a_reload_reads_the_configuration_and_new_addresses_are_rendered(running
     assert ask(running, "is-active") == "active"
 
 
-def test_stopping_it_is_quick_and_leaves_everything_working(running: Lab) -> None:
+def test_stopping_it_leaves_everything_working(running: Lab) -> None:
     full = running.snapshot()
-    begin = time.monotonic()
     running.client.run("systemctl", "stop", SERVICE)
-    assert time.monotonic() - begin < 5
     assert (ask(running, "is-active"), show(running, "Result")) == ("inactive", "success")
     assert running.snapshot() == full
     check_both_paths(running)
