@@ -38,6 +38,7 @@ iface eth1 inet static
     mptcp-gateway 10.1.2.1
 """
 LAID_OVER = ("etc", "usr", "var")
+_OPAQUE = "trusted.overlay.opaque"
 
 _TRANSFER = Path(__file__).with_name("transfer.py")
 _UNSHARE = ("unshare", "--net", "--mount", "--uts", "--propagation", "private", "--fork",
@@ -156,7 +157,7 @@ class Installation:
             host.run("dpkg", "-i", str(deb))
         finally:
             host.close()
-        self.layer = self.scratch / "upper"
+        self.layer = open_layer(self.scratch)
 
     def close(self) -> None:
         remove_scratch(self.scratch)
@@ -342,6 +343,19 @@ def make_scratch() -> Path:
     scratch = Path(tempfile.mkdtemp(prefix="mptcp-hooks-lab-"))
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scratch], check=True)
     return scratch
+
+
+def open_layer(scratch: Path) -> Path:
+    """What a host wrote, as a layer through which others show, in folders that are new too.
+
+    The kernel marks those opaque, though nothing of the machine is below them.
+    """
+    layer = scratch / "upper"
+    for folder, _, _ in os.walk(layer):
+        new = not Path("/", Path(folder).relative_to(layer)).exists()
+        if new and _OPAQUE in os.listxattr(folder, follow_symlinks=False):
+            os.removexattr(folder, _OPAQUE)
+    return layer
 
 
 def remove_scratch(scratch: Path) -> None:

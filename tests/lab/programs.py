@@ -16,7 +16,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.lab.lab import Host, make_scratch, remove_scratch
+from tests.lab.lab import Host, make_scratch, open_layer, remove_scratch
 
 ARCHIVES = Path(__file__).parents[2] / "build" / "packages"
 
@@ -42,7 +42,7 @@ class Programs:
             raise
         finally:
             host.close()
-        self.layer = self.scratch / "upper"
+        self.layer = open_layer(self.scratch)
 
     def close(self) -> None:
         remove_scratch(self.scratch)
