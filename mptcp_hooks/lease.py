@@ -48,7 +48,7 @@ def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
     check_name(iface)
     if reason in _LOOK_AGAIN:
         return LeaseEvent(iface, None, False)
-    if reason in _ENDED or not environment.get("new_ip_address"):
+    if reason in _ENDED:
         return LeaseEvent(iface, None, True)
     return LeaseEvent(iface, read_lease(iface, environment), True)
 

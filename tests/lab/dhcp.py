@@ -1,0 +1,59 @@
+"""Uplinks whose address and gateway come with a lease: what must be in the kernel then."""
+
+from __future__ import annotations
+
+from tests.lab.lab import Lab
+from tests.lab.test_static import rules_of
+
+TWO_DHCP = """\
+auto eth0 eth1
+iface eth0 inet dhcp
+iface eth1 inet dhcp
+"""
+# eth1 alone by DHCP, where the test is about what becomes of its lease.
+ONE_DHCP = """\
+auto eth0 eth1
+iface eth0 inet static
+    address 10.1.1.2/24
+    gateway 10.1.1.1
+iface eth1 inet dhcp
+"""
+ETH0 = "10.1.1.2 eth0 subflow"
+ETH1 = "10.1.2.50 eth1 subflow"
+
+Route = tuple[str, str]
+
+
+def has_path(
+    lab: Lab, address: str, gateway: str, device: str = "eth1", table: int = 0,
+    routes: tuple[Route, ...] = (),
+) -> bool:
+    """Whether the kernel has the rules and the table of a lease, exactly."""
+    table = table or 20000 + lab.ifindex(device)
+    subnet = address.rpartition(".")[0] + ".0/24"
+    rules = [*rules_of(address, subnet, device, table),
+             *(f"20000: from {address} to {destination} lookup {table} proto mptcp"
+               for destination, _ in routes)]
+    return sorted(rules) == list_rules(lab, address, device) and lab.table(table) == sorted([
+        f"{subnet} dev {device} proto mptcp scope link src {address}",
+        *(f"{destination} via {router} dev {device} proto mptcp src {address} onlink"
+          for destination, router in routes),
+        f"default via {gateway} dev {device} proto mptcp src {address}",
+        "unreachable default proto mptcp metric 4294967295",
+    ])
+
+
+def list_rules(lab: Lab, address: str, device: str) -> list[str]:
+    """The rules that name an address or a device, sorted."""
+    return sorted(rule for rule in lab.rules()
+                  if f"from {address} " in rule or f"oif {device} " in rule)
+
+
+def list_defaults(lab: Lab) -> list[str]:
+    """The devices of main's default routes."""
+    return [row["dev"] for row in lab.client.ask("-4", "route", "show", "default")]
+
+
+def list_record(lab: Lab) -> str:
+    """All that is on record, as text."""
+    return lab.client.run("sh", "-c", "cd /run/mptcp-hooks && tail -n +1 * </dev/null")
