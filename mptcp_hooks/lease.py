@@ -91,17 +91,23 @@ def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
 
 
 def _read_kept(lines: list[str]) -> dict[str, str]:
-    """The last lease of dhclient.leases(5), as its hooks would have been told of it."""
+    """The last lease of dhclient.leases(5), as its hooks would have been told of it.
+
+    dhclient writes through a buffer: what has no end is not whole.
+    """
     environment: dict[str, str] = {}
+    last: dict[str, str] = {}
     for line in lines:
         words = line.strip().removesuffix(";").replace(",", " ").split()
         if words[:1] == ["lease"]:
             environment = {}
+        elif words == ["}"]:
+            last = environment
         elif words[:1] == ["fixed-address"]:
             environment["new_ip_address"] = " ".join(words[1:])
         elif words[:2] in (["option", "routers"], ["option", "rfc3442-classless-static-routes"]):
             environment["new_" + words[1].replace("-", "_")] = " ".join(words[2:])
-    return environment
+    return last
 
 
 def _read_routes(

@@ -1,0 +1,269 @@
+"""Leases as DHCP clients tell them: recordings, RFC 3442 in two dialects, dhclient's own file."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks import system
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.folder import open_folder
+from mptcp_hooks.lease import (
+    LeaseEvent,
+    is_news,
+    note_kept_lease,
+    read_lease,
+    read_lease_event,
+)
+from mptcp_hooks.record import Lease, Store
+from tests.unit.recorded import ENVIRONMENTS, read_environment
+
+DHCLIENT = "ifupdown/dhcp-dhclient/dhclient-hooks"
+DHCLIENT6 = "ifupdown/inet6-dhcp/dhclient-hooks"
+DHCPCD = "ifupdown-trixie/dhcp-dhcpcd/dhcpcd-hooks"
+OCTETS = "new_rfc3442_classless_static_routes"
+PAIRS = "new_classless_static_routes"
+
+LEASED = LeaseEvent(
+    "eth0", Lease("10.0.0.58", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),)), True)
+LEASED_BY_DHCPCD = LeaseEvent(
+    "eth0", Lease("10.0.0.56", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),)), True)
+ENDED = LeaseEvent("eth0", None, True)
+ONLY_IPV6 = LeaseEvent("eth0", None, False)
+
+SAYS = {
+    f"{DHCLIENT}/01-exit-PREINIT.env": None,
+    f"{DHCLIENT}/03-exit-BOUND.env": LEASED,
+    f"{DHCLIENT}/05-exit-RENEW.env": LEASED,
+    f"{DHCLIENT}/07-exit-RELEASE.env": ENDED,
+    "ifupdown/two-dhcp/dhclient-hooks/03-exit-BOUND.env":
+        LeaseEvent("eth1", Lease("10.1.0.51", "10.1.0.1", ()), True),
+    f"{DHCLIENT6}/01-exit-BOUND6.env": ONLY_IPV6,
+    f"{DHCLIENT6}/02-exit-RELEASE6.env": ONLY_IPV6,
+    f"{DHCPCD}/PREINIT.env": None,
+    f"{DHCPCD}/NOCARRIER.env": None,
+    f"{DHCPCD}/CARRIER.env": None,
+    f"{DHCPCD}/BOUND.env": LEASED_BY_DHCPCD,
+    f"{DHCPCD}/RENEW.env": LEASED_BY_DHCPCD,
+    f"{DHCPCD}/STOP.env": ENDED,
+    f"{DHCPCD}/STOPPED.env": ENDED,
+    f"{DHCPCD}/ROUTERADVERT.env": ONLY_IPV6,
+}
+
+
+@pytest.mark.parametrize("name", sorted(SAYS))
+def test_recorded_environment(name: str) -> None:
+    environment = read_environment(ENVIRONMENTS / name)
+    assert (read_lease_event(environment) if is_news(environment) else None) == SAYS[name]
+
+
+def test_every_recording_is_read_here() -> None:
+    found = {str(path.relative_to(ENVIRONMENTS)) for client in ("dhclient", "dhcpcd")
+             for path in ENVIRONMENTS.rglob(f"{client}-hooks/*")}
+    assert found == set(SAYS)
+
+
+def read(**told: str) -> Lease:
+    return read_lease("eth1", {"new_ip_address": "10.1.2.50", **told})
+
+
+def refusal(**told: str) -> str:
+    with pytest.raises(Problem) as raised:
+        read(**told)
+    assert raised.value.status == USAGE and "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def encode(subnet: str, router: str) -> str:
+    """A route in the octets of RFC 3442."""
+    network = ipaddress.IPv4Network(subnet)
+    significant = network.network_address.packed[:(network.prefixlen + 7) // 8]
+    return " ".join(map(str, (network.prefixlen, *significant,
+                              *ipaddress.IPv4Address(router).packed)))
+
+
+@pytest.mark.parametrize("length", range(1, 33))
+def test_octets_of_every_length(length: int) -> None:
+    subnet = str(ipaddress.IPv4Network(("203.171.171.171", length), strict=False))
+    lease = read(**{OCTETS: encode(subnet, "10.1.2.8") + " " + encode("0.0.0.0/0", "10.1.2.1")})
+    assert lease == Lease("10.1.2.50", "10.1.2.1", ((subnet, "10.1.2.8"),))
+
+
+def test_bits_beyond_the_length_do_not_count() -> None:
+    assert read(**{OCTETS: "9 10 255 10 1 2 8"}).routes == (("10.128.0.0/9", "10.1.2.8"),)
+
+
+@pytest.mark.parametrize("length", range(33))
+def test_octets_cut_off_are_no_routes(length: int) -> None:
+    subnet = str(ipaddress.IPv4Network(("203.171.171.171", length), strict=False))
+    words = encode(subnet, "10.1.2.8").split()
+    for end in range(1, len(words)):
+        text = " ".join(words[:end])
+        assert refusal(**{OCTETS: text}) == (
+            f"eth1: {OCTETS} '{text}' is wrong: it must be destinations and routers (RFC 3442)")
+
+
+@pytest.mark.parametrize("text, routes", [
+    ("10.77.0.0/16 10.1.2.8 0.0.0.0/0 10.1.2.1", (("10.77.0.0/16", "10.1.2.8"),)),
+    ("0.0.0.0/0 10.1.2.1 10.77.1.2/16 10.1.2.8", (("10.77.0.0/16", "10.1.2.8"),)),
+    ("0.0.0.0/0 10.1.2.1 10.77.0.1/32 0.0.0.0", (("10.77.0.1/32", ""),)),
+    ("0.0.0.0/0 10.1.2.1 0.0.0.0/1 10.1.2.8 128.0.0.0/1 10.1.2.8",
+     (("0.0.0.0/1", "10.1.2.8"), ("128.0.0.0/1", "10.1.2.8"))),
+])
+def test_pairs_of_dhcpcd(text: str, routes: tuple[tuple[str, str], ...]) -> None:
+    assert read(**{PAIRS: text}) == Lease("10.1.2.50", "10.1.2.1", routes)
+
+
+@pytest.mark.parametrize("told, gateway", [
+    ({}, ""),
+    ({"new_routers": ""}, ""),
+    ({"new_routers": "10.1.2.1"}, "10.1.2.1"),
+    ({"new_routers": "10.1.2.1 10.1.2.9"}, "10.1.2.1"),
+    ({"new_routers": "0.0.0.0"}, ""),
+    ({"new_routers": "10.1.2.9", OCTETS: "0 10 1 2 1"}, "10.1.2.1"),
+    ({"new_routers": "10.1.2.9", PAIRS: "0.0.0.0/0 10.1.2.1"}, "10.1.2.1"),
+    # Routes without a default mean that there is none (RFC 3442).
+    ({"new_routers": "10.1.2.9", OCTETS: "16 10 77 10 1 2 8"}, ""),
+    # What was not asked for is not looked at.
+    ({"new_routers": "$(id)", OCTETS: "0 10 1 2 1"}, "10.1.2.1"),
+])
+def test_the_gateway_of_a_lease(told: dict[str, str], gateway: str) -> None:
+    assert read(**told).gateway == gateway
+
+
+HOST = "an IPv4 address that one host can have"
+OTHER = "the router's address, not the lease's own"
+ROUTES = "destinations and routers (RFC 3442)"
+UNICAST = "a destination of unicast addresses"
+
+
+@pytest.mark.parametrize("name, text, shown, allowed", [
+    *(("new_ip_address", text, text, HOST)
+      for text in ("", "0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "255.255.255.255",
+                   "fd00::1", "10.1.2", "10.1.2.50/24", "010.1.2.50", "$(reboot)")),
+    ("new_routers", "10.1.2.1; reboot", "10.1.2.1;", HOST),
+    ("new_routers", "10.1.2.1 127.0.0.1", "127.0.0.1", HOST),
+    ("new_routers", "fe80::1", "fe80::1", HOST),
+    ("new_routers", "10.1.2.50", "10.1.2.50", OTHER),
+    (OCTETS, "33 1 2 3 4 10 1 2 8", "33 1 2 3 4 10 1 2 8", ROUTES),
+    (OCTETS, "256 10 1 2 8", "256 10 1 2 8", ROUTES),
+    (OCTETS, "-1 10 1 2 8", "-1 10 1 2 8", ROUTES),
+    (OCTETS, "0 10 1 2 ¹", "0 10 1 2 ¹", ROUTES),
+    (OCTETS, "0x0 10 1 2 8", "0x0 10 1 2 8", ROUTES),
+    (OCTETS, "10.77.0.0/16 10.1.2.8", "10.77.0.0/16 10.1.2.8", ROUTES),
+    (OCTETS, "0 10 1 2 50", "10.1.2.50", OTHER),
+    (OCTETS, "0 127 0 0 1", "127.0.0.1", HOST),
+    (OCTETS, "32 127 0 0 1 10 1 2 8", "127.0.0.1/32", UNICAST),
+    (OCTETS, "8 239 10 1 2 8", "239.0.0.0/8", UNICAST),
+    (OCTETS, "32 255 255 255 255 10 1 2 8", "255.255.255.255/32", UNICAST),
+    (PAIRS, "10.77.0.0/16", "10.77.0.0/16", ROUTES),
+    (PAIRS, "10.77.0.0 10.1.2.8", "10.77.0.0 10.1.2.8", ROUTES),
+    (PAIRS, "10.77.0.0/33 10.1.2.8", "10.77.0.0/33 10.1.2.8", ROUTES),
+    (PAIRS, "fd00::/8 10.1.2.8", "fd00::/8 10.1.2.8", ROUTES),
+    (PAIRS, "10.77.0.0/16 fe80::1", "fe80::1", HOST),
+    (PAIRS, "10.77.0.0/16 10.1.2.8;id", "10.1.2.8;id", HOST),
+])
+def test_a_wrong_value_is_named(name: str, text: str, shown: str, allowed: str) -> None:
+    assert refusal(**{name: text}) == f"eth1: {name} '{shown}' is wrong: it must be {allowed}"
+
+
+def test_sixty_four_routes_and_no_more() -> None:
+    routes = [f"24 10 77 {number} 10 1 2 8" for number in range(65)]
+    assert len(read(**{OCTETS: " ".join(routes[:64])}).routes) == 64
+    with pytest.raises(Problem, match=f"^eth1: {OCTETS} has 65 routes: 64 at the most$"):
+        read(**{OCTETS: " ".join(routes)})
+
+
+@pytest.mark.parametrize("reason", ["BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM"])
+def test_a_lease_without_an_address_is_none(reason: str) -> None:
+    environment = {"reason": reason, "interface": "eth1", "new_routers": "10.1.2.1"}
+    assert is_news(environment)
+    with pytest.raises(Problem, match="eth1: new_ip_address '' is wrong"):
+        read_lease_event(environment)
+
+
+@pytest.mark.parametrize("reason", ["EXPIRE", "FAIL", "RELEASE", "STOP", "NAK"])
+def test_the_end_of_a_lease_needs_no_other_word(reason: str) -> None:
+    assert read_lease_event({"reason": reason, "interface": "eth1"}) == LeaseEvent(
+        "eth1", None, True)
+
+
+@pytest.mark.parametrize("reason", ["BOUND", "RELEASE", "BOUND6"])
+@pytest.mark.parametrize("iface", ["", "../x", "eth1/", ".", "..", "-eth1", "eth1 eth0", "a" * 16])
+def test_no_other_name_of_an_interface(reason: str, iface: str) -> None:
+    with pytest.raises(Problem, match=" IFACE '.*' is wrong"):
+        read_lease_event({"reason": reason, "interface": iface, "new_ip_address": "10.1.2.50"})
+
+
+# As ISC dhclient 4.4.3 writes it.
+LEASES = r"""default-duid "\000\001\000\0012\226\377\226\232\317\\2\253\302";
+lease {
+  interface "eth1";
+  fixed-address 10.1.2.50;
+  option subnet-mask 255.255.255.0;
+  option routers 10.1.2.1,10.1.2.9;
+  option dhcp-lease-time 120;
+  option dhcp-server-identifier 10.1.2.1;
+  option host-name "a } lease { option routers 10.6.6.6;";
+  renew 1 2026/11/23 13:43:53;
+  expire 1 2026/11/23 13:45:50;
+}
+"""
+WITH_ROUTES = LEASES.partition("\n")[2].replace(".50;", ".60;").replace(
+    "  renew", "  option rfc3442-classless-static-routes 0,10,1,2,1,16,10,77,10,1,2,8;\n  renew")
+FIRST = Lease("10.1.2.50", "10.1.2.1", ())
+SECOND = Lease("10.1.2.60", "10.1.2.1", (("10.77.0.0/16", "10.1.2.8"),))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(open_folder(str(tmp_path), lock=True))
+
+
+def keep(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "read_dhclient_leases", lambda iface: text.splitlines(True))
+
+
+@pytest.mark.parametrize("text, lease", [
+    ("", None),
+    (LEASES.partition("\n")[0] + "\n", None),
+    (LEASES, FIRST),
+    (LEASES + WITH_ROUTES, SECOND),
+    (WITH_ROUTES + LEASES, FIRST),
+])
+def test_the_last_lease_that_dhclient_keeps(
+    text: str, lease: Lease | None, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(text, monkeypatch)
+    note_kept_lease(store, "eth1")
+    assert store.load_lease("eth1") == lease
+
+
+def test_a_lease_that_is_half_written_does_not_count(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for end in range(len(WITH_ROUTES) - 2):
+        keep(LEASES + WITH_ROUTES[:end], monkeypatch)
+        note_kept_lease(store, "eth1")
+        assert store.load_lease("eth1") == FIRST
+        store.save_lease("eth1", None)
+
+
+def test_what_was_noted_counts_for_more_than_the_file(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save_lease("eth1", SECOND)
+    keep(LEASES, monkeypatch)
+    note_kept_lease(store, "eth1")
+    assert store.load_lease("eth1") == SECOND
+
+
+def test_a_kept_lease_that_is_wrong_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(LEASES.replace("routers 10.1.2.1,", "routers 10.1.2.50,"), monkeypatch)
+    with pytest.raises(Problem, match="new_routers '10.1.2.50' is wrong"):
+        note_kept_lease(store, "eth1")
+    assert store.load_lease("eth1") is None
