@@ -84,6 +84,13 @@ class Provider:
         self.stop_dhcp()
         self._dhcp = self._start_dnsmasq("dhcp4", options)
 
+    def refuse_dhcp(self) -> None:
+        """Refuse an address that is asked for again (NAK), and lease none."""
+        self.stop_dhcp()
+        base = self.subnet.partition("/")[0]
+        self._dhcp = self._start_dnsmasq(
+            "dhcp4", [f"--dhcp-range={base},static", "--dhcp-authoritative"])
+
     def stop_dhcp(self) -> None:
         _stop(self._dhcp)
         self._dhcp = None
