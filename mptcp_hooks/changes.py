@@ -60,10 +60,15 @@ def disown_lost(store: Store, outcomes: Outcomes) -> list[Problem]:
 
 
 def _witness(made: Installed, rules: RuleReader) -> Installed:
-    """A path as it goes on record, with what the kernel shows of it."""
+    """A path as it goes on record, with what the kernel shows of it if that is all there should be.
+
+    Somebody may have flushed in the meantime; what is left is not what is to stay.
+    """
     path = made.path
     use = system.read_table_use(path.family, path.address, path.device, path.table, rules)
-    return made._replace(kernel=plan.describe_routing(use))
+    meant = commands.count_made(made.up)
+    whole = all(there >= least for there, least in zip((len(use.rules), len(use.routes)), meant))
+    return made._replace(kernel=plan.describe_routing(use) if whole else "")
 
 
 def _roll_back(

@@ -79,6 +79,13 @@ def is_endpoint_add(line: str, path: Path) -> bool:
     return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
 
 
+def count_made(lines: Iterable[str]) -> tuple[int, int]:
+    """How many rules and how many routes the lines of a set make."""
+    kinds = [words[2] if words[1] in FAMILY_OPTIONS else words[1]
+             for words in (line.split(" ") for line in lines)]
+    return kinds.count("rule"), kinds.count("route")
+
+
 def family_option(line: str) -> str:
     """`-4` or `-6` where a line begins with it, else ''."""
     word = line.split(" ", 2)[1]

@@ -77,11 +77,10 @@ def _bring_down(program: str, environment: Environment) -> None:
 
 def _note_lease(program: str, environment: Environment) -> None:
     """A lease came, changed or ended: noted at once, and applied to what is on record."""
-    from mptcp_hooks.lease import is_news, prepare_lease, read_lease_event
+    from mptcp_hooks.lease import is_news, prepare_lease
 
     if is_news(environment):
-        event = read_lease_event(environment)
-        _work(program, environment, lambda store: prepare_lease(store, event))
+        _work(program, environment, lambda store: prepare_lease(store, environment))
 
 
 def _connect(program: str, environment: Environment, family: int) -> None:

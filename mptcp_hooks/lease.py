@@ -43,24 +43,29 @@ def is_news(environment: Mapping[str, str]) -> bool:
 
 def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
     """What happened to an interface's lease; Problem where a value is not what it must be."""
+    iface = _read_interface(environment)
     reason = environment["reason"]
-    iface = environment.get("interface", "")
-    check_name(iface)
-    if reason in _LOOK_AGAIN:
-        return LeaseEvent(iface, None, False)
-    if reason in _ENDED:
-        return LeaseEvent(iface, None, True)
-    return LeaseEvent(iface, read_lease(iface, environment), True)
+    held = reason in _HELD
+    return LeaseEvent(iface, read_lease(iface, environment) if held else None,
+                      noted=reason not in _LOOK_AGAIN)
 
 
-def prepare_lease(store: Store, event: LeaseEvent) -> Work:
+def prepare_lease(store: Store, environment: Mapping[str, str]) -> Work:
     """Note a lease, and the work of following it where its interface is on record.
 
-    if-up.d comes right after the first lease, and came long before a late one.
+    if-up.d comes right after the first lease, and came long before a late one. A
+    lease that is refused may have taken the address before it away all the same.
     """
-    if event.noted:
-        store.save_lease(event.iface, event.lease)
-    return prepare_again(store, store.list_labels(event.iface))
+    iface = _read_interface(environment)
+    problems: tuple[Problem, ...] = ()
+    try:
+        event = read_lease_event(environment)
+        if event.noted:
+            store.save_lease(iface, event.lease)
+    except Problem as problem:
+        problems = (problem,)
+    work = prepare_again(store, store.list_labels(iface))
+    return work._replace(problems=(*problems, *work.problems))
 
 
 def note_kept_lease(store: Store, iface: str) -> None:
@@ -88,6 +93,12 @@ def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
     routers = [_read_router(iface, "new_routers", text, own)
                for text in environment.get("new_routers", "").split()]
     return Lease(own, (routers or [""])[0], ())
+
+
+def _read_interface(environment: Mapping[str, str]) -> str:
+    iface = environment.get("interface", "")
+    check_name(iface)
+    return iface
 
 
 def _read_kept(lines: list[str]) -> dict[str, str]:

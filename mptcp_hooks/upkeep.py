@@ -136,6 +136,5 @@ def _is_outdated(configuration: Configuration, stanza: Stanza) -> bool:
 
 def _list_repaired(work: Work) -> Iterator[str]:
     for change in work.changes:
-        before = change.before
-        if before and before.kernel and before.path == change.after.path:
+        if change.before and change.before.path == change.after.path:
             yield change.after.path.iface

@@ -221,6 +221,9 @@ def test_a_fight_is_given_up_until_the_link_changes(person: Lab) -> None:
     for number in (1, 2):
         set_up(person, number)
     monitor = Monitor(person)
+    # A link that has just come up is still changing, and forgives.
+    wait_for(lambda: not person.client.run("ip", "-6", "addr", "show", "tentative"))
+    monitor.rest()
     full = person.snapshot()
     rival = person.client.start("sh", "-c", FLUSHED_AGAIN_AND_AGAIN)
     said = [f"mptcp_monitor: {name}: another program takes away its rules or routes again and "
