@@ -60,15 +60,16 @@ def disown_lost(store: Store, outcomes: Outcomes) -> list[Problem]:
 
 
 def _witness(made: Installed, rules: RuleReader) -> Installed:
-    """A path as it goes on record, with what the kernel shows of it if that is all there should be.
+    """A path as it goes on record, with what the kernel shows of it.
 
-    Somebody may have flushed in the meantime; what is left is not what is to stay.
+    Where nothing is shown of what was just made, somebody flushed it in the
+    meantime: that is not what is to stay.
     """
     path = made.path
     use = system.read_table_use(path.family, path.address, path.device, path.table, rules)
-    meant = commands.count_made(made.up)
-    whole = all(there >= least for there, least in zip((len(use.rules), len(use.routes)), meant))
-    return made._replace(kernel=plan.describe_routing(use) if whole else "")
+    kinds = commands.list_kinds(made.up, path)
+    flushed = ("rule" in kinds and not use.rules) or ("route" in kinds and not use.routes)
+    return made._replace(kernel="" if flushed else plan.describe_routing(use))
 
 
 def _roll_back(

@@ -79,11 +79,13 @@ def is_endpoint_add(line: str, path: Path) -> bool:
     return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
 
 
-def count_made(lines: Iterable[str]) -> tuple[int, int]:
-    """How many rules and how many routes the lines of a set make."""
-    kinds = [words[2] if words[1] in FAMILY_OPTIONS else words[1]
-             for words in (line.split(" ") for line in lines)]
-    return kinds.count("rule"), kinds.count("route")
+def list_kinds(lines: Iterable[str], path: Path) -> set[str]:
+    """What the lines make that names the path's address or table: "rule", "route" or both."""
+    table = str(path.table)
+    naming = {("from", path.address), ("lookup", table), ("table", table)}
+    found = (words for words in (line.split(" ") for line in lines)
+             if not naming.isdisjoint(zip(words, words[1:])))
+    return {words[2] if words[1] in FAMILY_OPTIONS else words[1] for words in found}
 
 
 def family_option(line: str) -> str:
