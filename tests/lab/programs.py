@@ -56,7 +56,8 @@ def download(packages: tuple[str, ...]) -> None:
         return
     updated = _run_here(["apt-get", "update"])
     for package in packages:
-        if updated.returncode == 0 and _run_here(["apt-cache", "show", package]).returncode:
+        # A package that others still name is shown as nothing, with success.
+        if updated.returncode == 0 and not _run_here(["apt-cache", "show", package]).stdout:
             raise NoSuchPackage(package)
     done = _run_here(order)
     assert done.returncode == 0, f"{order}\n{updated.stderr}{done.stdout}{done.stderr}"
