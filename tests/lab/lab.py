@@ -174,6 +174,7 @@ class Lab:
     def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit",
                  router_layers: tuple[Path, ...] | None = None,
                  client: type[Host] = Host) -> None:
+        self.uplinks = ("eth0", "eth1")
         self.scratch = make_scratch()
         try:
             self.client = client(self.scratch / "client", layers)
@@ -268,7 +269,7 @@ class Lab:
     def count_sent(self) -> tuple[int, int]:
         """The bytes that left the client so far by each uplink."""
         first, second = (self.client.try_run("cat", f"/sys/class/net/{name}/statistics/tx_bytes")
-                         for name in ("eth0", "eth1"))
+                         for name in self.uplinks)
         # A device that was pulled out has no file any more.
         return int(first.stdout or 0), int(second.stdout or 0)
 

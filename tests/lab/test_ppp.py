@@ -1,0 +1,252 @@
+"""PPP links by pppd's own scripts: a tun device is ppp0, as pppd has it at each step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Installation, Lab
+from tests.lab.monitor import Monitor
+from tests.lab.paths import MEGABYTE, check_both_paths
+from tests.lab.provider import wait_for
+
+OWN, PEER = "10.64.2.2", "10.64.2.1"
+# What pppd gives its scripts besides the addresses, pppd(8).
+TTY, SPEED, NAME = "/dev/ttyS1", "38400", "x"
+ETH0 = TWO_UPLINKS.partition("iface eth1")[0].replace(" eth1", "")
+STANZA = """\
+iface ppp0 inet ppp
+    provider x
+    mptcp-flags subflow backup
+"""
+ONLY_ETH0 = ["10.1.1.2 eth0 subflow"]
+BOTH = [*ONLY_ETH0, f"{OWN} ppp0 subflow"]
+NO_NAMES = ("", "../eth0", "../mptcp-hooks/eth0", "eth0/..", "ppp0;reboot", "$(reboot)", "ppp0\nx",
+            "p" * 16, "-eth0", "--all", "p\xe9p", "..", ".", "ppp0 eth0")
+_WIRE = Path(__file__).with_name("wire.py")
+
+
+class Link:
+    """The client's ppp0 and the provider's, which lets through what comes from its clients."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.router = lab.routers[1]
+        self.router.ip("rule add pref 10 iif ppp0 from 10.64.2.0/24 lookup main",
+                       "rule add pref 11 iif ppp0 blackhole",
+                       "-6 rule add pref 10 iif ppp0 from fd00:64:2::/64 lookup main",
+                       "-6 rule add pref 11 iif ppp0 blackhole")
+        lab.server.ip("route add 10.64.2.0/24 via 10.8.2.1",
+                      "-6 route add fd00:64:2::/64 via fd00:8:2::1")
+
+    def connect(self, own: str = OWN) -> None:
+        """What pppd does before ip-up: the device, its addresses, up."""
+        self._wire = self.router.start(
+            sys.executable, str(_WIRE), str(self.lab.client.pid), "ppp0",
+            str(self.router.pid), "ppp0")
+        assert self._wire.stdout is not None
+        assert self._wire.stdout.readline() == "ready\n", self._wire.communicate()
+        self.router.ip(f"addr add {PEER} peer {own}/32 dev ppp0", "link set ppp0 up")
+        self.lab.client.ip(f"addr add {own} peer {PEER}/32 dev ppp0", "link set ppp0 up")
+
+    def disconnect(self) -> None:
+        """What pppd does before ip-down: the address goes, and then the device."""
+        self.lab.client.ip("link set ppp0 down", "addr flush dev ppp0")
+        self.lose()
+
+    def lose(self) -> None:
+        """The modem is pulled out."""
+        self._wire.kill()
+        self._wire.wait()
+
+    def dial(self, own: str = OWN) -> None:
+        self.connect(own)
+        self.run("ip-up", own, PEER)
+
+    def hang_up(self, own: str = OWN) -> None:
+        self.disconnect()
+        self.run("ip-down", own, PEER)
+
+    def run(self, script: str, own: str, peer: str, iface: str = "ppp0") -> None:
+        """Run one of pppd's scripts as it does; it succeeds, and has nothing to say."""
+        assert self.say(script, own, peer, iface) == ""
+
+    def say(self, script: str, own: str, peer: str, iface: str) -> str:
+        done = self.lab.client.try_run(f"/etc/ppp/{script}", iface, TTY, SPEED, own, peer, NAME,
+                                       env={"IFNAME": iface, "PPPLOGNAME": "root"})
+        assert done.returncode == 0
+        return done.stderr
+
+
+@pytest.fixture
+def link(installation: Installation, programs: Callable[..., Path]) -> Iterator[Link]:
+    """eth0 is up, and a modem there; pppd is stopped before it asks the kernel for PPP."""
+    lab = Lab((installation.layer, programs("ppp")))
+    try:
+        lab.uplinks = ("eth0", "ppp0")
+        lab.write("/usr/sbin/pppd", "#!/bin/sh\n")
+        lab.write(f"/etc/ppp/peers/{NAME}", TTY)
+        lab.set_interfaces(ETH0 + STANZA)
+        lab.ifup("eth0")
+        yield Link(lab)
+    finally:
+        lab.close()
+
+
+def paths_of(lab: Lab) -> str:
+    """All that is ours but the limits, which stay raised as long as eth0 is there."""
+    return lab.snapshot().removesuffix(lab.limits())
+
+
+def rules_of_link(own: str, table: int) -> list[str]:
+    return [f"20000: from {own} to {PEER} lookup {table} proto mptcp",
+            f"20001: from {own} lookup main suppress_prefixlength 0 proto mptcp",
+            f"20002: from {own} lookup {table} proto mptcp",
+            "20003: from all oif ppp0 lookup main suppress_prefixlength 0 proto mptcp",
+            f"20004: from all oif ppp0 lookup {table} proto mptcp"]
+
+
+def check_path(link: Link, own: str = OWN) -> None:
+    """The link's path is all that is there besides eth0's."""
+    lab = link.lab
+    table = 20000 + lab.ifindex("ppp0")
+    assert lab.table(table) == [
+        f"{PEER} dev ppp0 proto mptcp scope link src {own}",
+        f"default dev ppp0 proto mptcp scope link src {own}",
+        "unreachable default proto mptcp metric 4294967295"]
+    assert sorted(rule for rule in lab.rules() if "10.1.1.2" not in rule and "eth0" not in rule
+                  ) == sorted(rules_of_link(own, table))
+
+
+def test_a_link_is_a_path_without_any_stanza(link: Link) -> None:
+    before = paths_of(link.lab)
+    link.dial()
+    check_path(link)
+    assert link.lab.endpoints() == BOTH
+    check_both_paths(link.lab)
+    link.hang_up()
+    assert paths_of(link.lab) == before
+    assert "ppp0" not in link.lab.client.run("ls", "/run/mptcp-hooks")
+
+
+@pytest.mark.parametrize("stanza_first", [True, False])
+def test_the_options_of_its_stanza_hold(link: Link, stanza_first: bool) -> None:
+    """pppd goes to the background when it likes: ifup's hooks run before ip-up, or after it."""
+    lab = link.lab
+    before = paths_of(lab)
+    if stanza_first:
+        assert "mptcp_up" not in lab.ifup("ppp0")
+        assert paths_of(lab) == before
+        link.dial()
+    else:
+        link.dial()
+        assert "mptcp_up" not in lab.ifup("ppp0")
+    check_path(link)
+    assert lab.endpoints() == [*ONLY_ETH0, f"{OWN} ppp0 subflow backup"]
+    link.hang_up()
+    assert paths_of(lab) == before
+    link.dial("10.64.2.3")
+    check_path(link, "10.64.2.3")
+    assert lab.endpoints() == [*ONLY_ETH0, "10.64.2.3 ppp0 subflow backup"]
+    lab.ifdown("ppp0")
+    link.hang_up("10.64.2.3")
+    assert paths_of(lab) == before
+    assert "ppp0" not in lab.client.run("ls", "/run/mptcp-hooks")
+
+
+def test_a_backup_link_takes_over_when_the_cable_is_pulled(link: Link) -> None:
+    lab = link.lab
+    Monitor(lab)
+    lab.ifup("ppp0")
+    link.dial()
+    transfer = lab.begin_transfer(10 * MEGABYTE)
+    wait_for(lambda: lab.count_sent()[0] > 2 * MEGABYTE)
+    assert lab.count_sent()[1] < MEGABYTE / 10
+    lab.routers[0].ip("link set lan down")
+    sent = transfer.finish()
+    assert sent.whole and min(sent.uplinks) > MEGABYTE, sent
+
+
+def test_a_link_that_is_lost_and_dialled_again_during_a_transfer(link: Link) -> None:
+    lab = link.lab
+    before = paths_of(lab)
+    monitor = Monitor(lab)
+    link.dial()
+    transfer = lab.begin_transfer(20 * MEGABYTE)
+    wait_for(lambda: lab.count_sent()[1] > MEGABYTE)
+    link.lose()
+    wait_for(lambda: lab.endpoints() == ONLY_ETH0)
+    link.run("ip-down", OWN, PEER)
+    assert paths_of(lab) == before
+    link.dial("10.64.2.3")
+    check_path(link, "10.64.2.3")
+    assert lab.endpoints() == [*ONLY_ETH0, "10.64.2.3 ppp0 subflow"]
+    wait_for(lambda: lab.count_sent()[1] > MEGABYTE)
+    assert transfer.finish().whole
+    monitor.rest()
+    check_path(link, "10.64.2.3")
+
+
+def test_another_address_without_a_hangup(link: Link) -> None:
+    """A pppd that was killed says nothing."""
+    link.dial()
+    link.disconnect()
+    link.dial("10.64.2.3")
+    check_path(link, "10.64.2.3")
+    assert link.lab.endpoints() == [*ONLY_ETH0, "10.64.2.3 ppp0 subflow"]
+    check_both_paths(link.lab)
+
+
+def test_a_global_address_comes_later_than_ipv6_up(link: Link) -> None:
+    lab = link.lab
+    lab.client.ip("-6 addr add fd00:1::2/64 dev eth0 nodad",
+                  "-6 route add default via fd00:1::1 dev eth0")
+    before = paths_of(lab)
+    monitor = Monitor(lab)
+    link.dial()
+    link.run("ipv6-up", "fe80::2", "fe80::1")
+    monitor.rest()
+    assert lab.rules(6) == [] and lab.endpoints() == BOTH
+    link.router.ip("-6 addr add fd00:64:2::1/64 dev ppp0 nodad")
+    lab.client.ip("-6 addr add fd00:64:2::2/64 dev ppp0")
+    wait_for(lambda: lab.endpoints() == [*BOTH, "fd00:64:2::2 ppp0 subflow"])
+    routes = lab.table(20000 + lab.ifindex("ppp0"), 6)
+    assert [line for line in routes
+            if line.startswith("default dev ppp0 proto mptcp src fd00:64:2::2 ")], routes
+    check_path(link)
+    check_both_paths(lab)
+    check_both_paths(lab, SERVER_6)
+    link.run("ipv6-down", "fe80::2", "fe80::1")
+    assert lab.rules(6) == [] and lab.endpoints() == BOTH
+    check_path(link)
+    monitor.rest()
+    assert lab.endpoints() == BOTH
+    link.hang_up()
+    monitor.rest()
+    assert paths_of(lab) == before
+
+
+def test_main_may_prefer_the_link(link: Link) -> None:
+    """pppd's `replacedefaultroute`."""
+    link.dial()
+    link.lab.client.ip("route replace default dev ppp0")
+    link.run("ip-up", OWN, PEER)
+    check_path(link)
+    (answer,) = link.lab.client.ask("route", "get", SERVER_4, "from", "10.1.1.2")
+    assert answer["dev"] == "eth0"
+    check_both_paths(link.lab)
+
+
+def test_a_name_that_is_none_costs_nothing(link: Link) -> None:
+    before = link.lab.snapshot()
+    for name in NO_NAMES:
+        for script, lines in (("ip-up", 1), ("ipv6-up", 1), ("ip-down", 0), ("ipv6-down", 0)):
+            said = link.say(script, OWN, PEER, name).splitlines()
+            ours = [line for line in said if line.startswith("mptcp_")]
+            assert len(ours) == lines, (name, said)
+            assert all(": IFACE " in line for line in ours), (name, said)
+        assert link.lab.snapshot() == before, name
+    assert link.lab.client.run("ls", "/run/mptcp-hooks").split() == ["eth0.paths", "limits"]
