@@ -74,9 +74,8 @@ def _read_gateway(event: Event, text: str) -> str:
     if not text:
         return ""
     gateway = read_gateway(event.iface, "mptcp-gateway", text.strip())
-    families = {stated.family for stated in event.addresses} or set(event.families)
-    if address.family_of(gateway) not in families:
-        (family,) = families
+    if address.family_of(gateway) not in event.families:
+        (family,) = event.families
         raise wrong_value(event.iface, "mptcp-gateway", text, f"an IPv{family} address")
     if any(gateway == stated.address for stated in event.addresses):
         raise wrong_value(event.iface, "mptcp-gateway", text,

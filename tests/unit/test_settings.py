@@ -1,0 +1,28 @@
+"""The `mptcp-*` options of a stanza."""
+
+from __future__ import annotations
+
+import pytest
+
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import read_event
+from mptcp_hooks.settings import read_settings
+
+STANZA = {"IFACE": "eth1", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64",
+          "IF_MPTCP_GATEWAY": "10.1.2.1"}
+
+
+def read_gateway(environment: dict[str, str], remaining: slice = slice(None)) -> str:
+    event = read_event(environment)
+    assert event is not None
+    return read_settings(event._replace(addresses=event.addresses[remaining])).gateway
+
+
+def test_a_gateway_is_of_one_of_the_stanzas_families() -> None:
+    assert read_gateway({**STANZA, "ADDRFAM": "inet,inet6"}) == "10.1.2.1"
+    with pytest.raises(Problem, match="must be an IPv6 address"):
+        read_gateway({"IFACE": "eth1", "ADDRFAM": "inet6", "IF_MPTCP_GATEWAY": "10.1.2.1"})
+
+
+def test_a_gateway_stays_right_when_the_addresses_that_it_is_for_are_gone() -> None:
+    assert read_gateway(STANZA, slice(1, None)) == "10.1.2.1"
