@@ -133,17 +133,15 @@ class Draft:
     ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
-        known = settings.gateway or (
-            event.addresses and all(one.gateway for one in event.addresses))
+        known = len(event.families) == 1 and (settings.gateway or (
+            event.addresses and all(one.gateway for one in event.addresses)))
         host = system.read_host(event.iface, event.families, event.addresses, not known)
         others = self._list_others(host.device, old)
         previous = tuple(installed.path for installed in old)
-        if not event.addresses:
-            if not host.ifindex and not method_of(event.told):
-                # A manager may name what pppd will make; a person means what there is.
-                raise Problem(f"{event.iface}: no such interface")
-            lease = self._store.load_lease(event.device) if 4 in event.families else None
-            host = plan.settle_order(_with_lease(_leave_to_others(host, others), lease), previous)
+        if not event.addresses and not host.ifindex and not method_of(event.told):
+            # A manager may name what pppd will make; a person means what there is.
+            raise Problem(f"{event.iface}: no such interface")
+        host = self._judge_found(event, host, others, previous)
         staying = {one.address for one in host.addresses}
         leaving = (path for path in previous if path.address not in staying)
         manager = plan.without_endpoints(self._manager, leaving)
@@ -156,6 +154,19 @@ class Draft:
         return planned._replace(warnings=(
             *planned.warnings, f"{event.iface}: no such interface here: its table number "
                                "will be 20000 + its ifindex"))
+
+    def _judge_found(
+        self, event: Event, host: Host, others: tuple[Path, ...], previous: tuple[Path, ...]
+    ) -> Host:
+        """The host with what is to be said of addresses that were found, not stated."""
+        stated = event.addresses
+        found = tuple(one for one in host.addresses if one not in stated)
+        if not found:
+            return host
+        lease = self._store.load_lease(event.device) if 4 in event.families else None
+        judged = plan.settle_order(_with_lease(_leave_to_others(
+            host._replace(addresses=found), others), lease), previous)
+        return judged._replace(addresses=(*stated, *judged.addresses))
 
     def _list_others(self, device: str, old: list[Installed]) -> tuple[Path, ...]:
         """The paths of the device's other stanzas and aliases."""

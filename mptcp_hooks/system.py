@@ -74,17 +74,19 @@ class TableUse(NamedTuple):
 def read_host(
     iface: str, families: tuple[int, ...], stated: tuple[Stated, ...], gateway: bool
 ) -> Host:
-    """The device of `iface` with the addresses stated, or else those it has.
+    """The device of `iface` with the addresses stated, and of families without those it has.
 
     `gateway` is whether main's default routes are asked for.
     """
     device = iface.partition(":")[0]
     ifindex = find_ifindex(device)
+    unstated = tuple(family for family in families
+                     if family not in {one.family for one in stated})
     return Host(
         device=device,
         ifindex=ifindex,
         link=read_link(device),
-        addresses=stated or tuple(list_addresses(iface, families)),
+        addresses=(*stated, *(list_addresses(iface, unstated) if unstated else ())),
         adjectives=_read_adjectives(ifindex) if 6 in families else (),
         main_gateways=tuple(read_main_gateways(ifindex, families)) if gateway else (),
         mptcp_enabled=_is_mptcp_enabled(),

@@ -1,0 +1,116 @@
+"""ifupdown2 in ifupdown's place: one call an interface, and again without a down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import SERVER_6, TWO_UPLINKS, Installation, Lab
+from tests.lab.monitor import Monitor
+from tests.lab.paths import MEGABYTE, check_both_paths
+from tests.lab.provider import Provider, wait_for
+from tests.lab.test_static import rules_of
+
+BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
+MANY = """\
+auto eth0 eth1
+iface eth0
+    address 10.1.1.2/24
+    address fd00:1::2/64
+    gateway 10.1.1.1
+    gateway fd00:1::1
+iface eth1 inet static
+    address 10.1.2.2/24
+    address 10.1.2.3/24
+    mptcp-gateway 10.1.2.1
+iface eth1 inet6 static
+    address fd00:2::2/64
+    up ip route add default via fd00:2::1 dev eth1 metric 2000
+"""
+TWO_DHCP = """\
+auto eth0 eth1
+iface eth0 inet dhcp
+iface eth1 inet dhcp
+    mptcp-flags subflow fullmesh
+"""
+
+
+@pytest.fixture
+def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    made = Lab((installation.layer, programs("ifupdown2", "isc-dhcp-client")),
+               router_layers=(programs("dnsmasq-base", "radvd"),))
+    yield made
+    made.close()
+
+
+def test_two_uplinks_come_and_go(lab: Lab) -> None:
+    before = lab.snapshot()
+    lab.set_interfaces(TWO_UPLINKS)
+    assert lab.ifup("-a").strip() == ""
+    assert sorted(lab.rules()) == sorted(
+        rule for number in (1, 2) for rule in rules_of(
+            f"10.1.{number}.2", f"10.1.{number}.0/24", f"eth{number - 1}",
+            20000 + lab.ifindex(f"eth{number - 1}")))
+    assert lab.endpoints() == BOTH
+    check_both_paths(lab)
+    assert lab.ifdown("-a").strip() == ""
+    assert lab.snapshot() == before
+    assert lab.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def test_a_reload_puts_another_address_in_the_place_of_the_old(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.client.run("ifreload", "-a")
+    before = lab.snapshot()
+    assert lab.endpoints() == BOTH
+    transfer = lab.begin_transfer(10 * MEGABYTE)
+    lab.set_interfaces(TWO_UPLINKS.replace("10.1.2.2", "10.1.2.3")
+                       + "    mptcp-flags backup subflow\n")
+    lab.client.run("ifreload", "-a")
+    assert lab.endpoints() == [BOTH[0], "10.1.2.3 eth1 subflow backup"]
+    assert lab.snapshot() == before.replace("10.1.2.2", "10.1.2.3").replace(
+        "eth1 subflow", "eth1 subflow backup")
+    assert transfer.finish().whole
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.client.run("ifreload", "-a")
+    assert lab.snapshot() == before
+    check_both_paths(lab)
+
+
+def test_a_reload_without_a_stanza_takes_its_path(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.set_interfaces(TWO_UPLINKS.partition("iface eth1")[0].replace(" eth1", ""))
+    lab.client.run("ifreload", "-a")
+    assert lab.endpoints() == BOTH[:1] and "eth1" not in lab.snapshot()
+
+
+def test_both_families_come_with_one_call(lab: Lab) -> None:
+    before = lab.snapshot()
+    monitor = Monitor(lab)
+    lab.set_interfaces(MANY)
+    assert lab.ifup("-a").strip() == ""
+    wait_for(lambda: lab.endpoints() == [*BOTH, "fd00:1::2 eth0 subflow", "fd00:2::2 eth1 subflow"])
+    check_both_paths(lab)
+    check_both_paths(lab, SERVER_6)
+    lab.ifdown("-a")
+    monitor.rest()
+    assert lab.snapshot() == before
+
+
+def test_leases_of_both_uplinks(lab: Lab) -> None:
+    before = lab.snapshot()
+    for number in (1, 2):
+        Provider(lab, number).serve_dhcp()
+    lab.set_interfaces(TWO_DHCP)
+    assert lab.ifup("-a").strip() == ""
+    assert lab.endpoints() == ["10.1.1.50 eth0 subflow", "10.1.2.50 eth1 subflow fullmesh"]
+    for number in (1, 2):
+        assert (f"default via 10.1.{number}.1 dev eth{number - 1} proto mptcp src 10.1.{number}.50"
+                in lab.table(20000 + lab.ifindex(f"eth{number - 1}")))
+    check_both_paths(lab)
+    lab.ifdown("-a")
+    assert lab.snapshot() == before
