@@ -1,0 +1,61 @@
+"""What pppd says of its links: whose they are, and what remains on record after a hangup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks import work
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import PPPD, announce
+from mptcp_hooks.folder import open_folder
+from mptcp_hooks.netlink import Limits, PathManager
+from mptcp_hooks.plan import Path as UplinkPath
+from mptcp_hooks.pppd import prepare_hangup, read_interface
+from mptcp_hooks.record import Installed, Stanza, Store
+
+PATH_4 = UplinkPath("ppp0", "ppp0", 9, 4, "10.64.2.2", "", "", False, True, 20009, True, False,
+                    ("subflow",))
+PATH_6 = PATH_4._replace(family=6, address="fd00:64:2::2")
+FOUR, SIX = (Installed(path, (), (f"ip -{path.family} rule del x",), "")
+             for path in (PATH_4, PATH_6))
+STANZA = ("IFACE=ppp0", "IF_MPTCP_FLAGS=backup", "METHOD=ppp")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(work, "read_path_manager", lambda: PathManager((), Limits(2, 0)))
+    return Store(open_folder(str(tmp_path), lock=True))
+
+
+@pytest.mark.parametrize("name", ["", "..", "../eth0", "ppp0;x", "ppp0\n", "p" * 16, "-p"])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(Problem, match="IFACE"):
+        read_interface({"PPP_IFACE": name, "IFNAME": "ppp0"})
+
+
+def test_a_name_is_the_one_that_the_scripts_export() -> None:
+    assert read_interface({"PPP_IFACE": "ppp0", "IFNAME": "ppp1"}) == "ppp0"
+    with pytest.raises(Problem):
+        read_interface({"IFNAME": "ppp0"})
+
+
+def test_a_hangup_takes_one_family_and_what_pppd_told_of_it(store: Store) -> None:
+    told_4, told_6 = (announce("ppp0", family, PPPD).told for family in (4, 6))
+    store.save("ppp0", (Stanza(told_4, (FOUR,)), Stanza(told_6, (SIX,))))
+    hangup = prepare_hangup(store, "ppp0", 4)
+    assert hangup.list_lines() == ["ip -4 rule del x"]
+    assert hangup.records == (("ppp0", (Stanza(told_6, (SIX,)),)),)
+
+
+def test_a_hangup_leaves_the_stanza_to_the_next_call(store: Store) -> None:
+    store.save("ppp0", (Stanza(STANZA, (FOUR, SIX)),))
+    hangup = prepare_hangup(store, "ppp0", 6)
+    assert hangup.list_lines() == ["ip -6 rule del x"]
+    assert hangup.records == (("ppp0", (Stanza(STANZA, (FOUR,)),)),)
+
+
+def test_a_hangup_of_what_is_not_on_record_is_nothing(store: Store) -> None:
+    hangup = prepare_hangup(store, "ppp0", 4)
+    assert (hangup.list_lines(), hangup.records) == ([], ())
