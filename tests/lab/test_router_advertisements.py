@@ -105,6 +105,13 @@ def bring_up(served: Served, interfaces: str = AUTO) -> tuple[Monitor, list[str]
                      for each in providers]
 
 
+def rest(monitor: Monitor, *providers: Provider) -> None:
+    """Wait until all is dealt with; each advertisement would wake the monitor."""
+    for provider in providers:
+        provider.stop_advertising(farewell=False)
+    monitor.rest()
+
+
 def check_silent(monitor: Monitor) -> None:
     """It ran commands, and had nothing to complain of."""
     log = monitor.read_log()
@@ -143,21 +150,21 @@ def test_temporary_addresses_have_routing_and_no_endpoint(served: Served) -> Non
         (temporary,) = wait_for(lambda: find_addresses(
             lab.client, provider.device, "temporary", "-tentative"))
         wait_for_default(lab, provider, temporary)
-    monitor.rest()
+    rest(monitor, *providers)
     assert lab.endpoints() == [f"{own} eth{number} subflow" for number, own in enumerate(lasting)]
     # The kernel prefers a temporary address for a connection's first subflow.
     check_both_paths(lab, SERVER_6)
 
 
 def test_a_second_prefix_takes_nothing_from_the_first(hasty: Served) -> None:
-    lab, _, provider = hasty
-    monitor, (_, own) = bring_up(hasty)
+    lab, *providers = hasty
+    monitor, _ = bring_up(hasty)
     before = lab.snapshot()
-    provider.advertise("fd00:2:1::/64")
+    providers[1].advertise("fd00:2:1::/64")
     (second,) = wait_for(lambda: [one for one in find_addresses(lab.client, "eth1")
                                   if one.startswith("fd00:2:1:")])
-    wait_for_default(lab, provider, second)
-    monitor.rest()
+    wait_for_default(lab, providers[1], second)
+    rest(monitor, *providers)
     assert set(before.splitlines()) <= set(lab.snapshot().splitlines())
     assert not [line for line in monitor.read_log() if " del" in line]
     check_both_paths(lab, SERVER_6)
@@ -272,7 +279,7 @@ def test_an_address_by_dhcp_has_the_gateway_that_is_advertised(
     assert not [line for line in lab.rules(6) if line.startswith("20000: from fd00:1::50 ")]
     own = wait_for_endpoint(lab, "eth1", "fd00:2:")
     wait_for_default(lab, providers[1], own)
-    monitor.rest()
+    rest(monitor, *providers)
     assert [one.split()[1] for one in lab.endpoints()] == ["eth0", "eth1"]
     check_both_paths(lab, SERVER_6)
     lab.ifdown("-a")
