@@ -25,6 +25,17 @@ WRONG = {
     "manage = eth*\n": "File contains no section headers.",
     "[default]\nmanage = eth*\nmanage = eth0\n": "already exists",
 }
+GIVEN_UP = [f"mptcp_monitor: {name}: another program takes away its rules or routes again and "
+            "again: left as they are until its link or an address of it changes"
+            for name in ("eth0", "eth1")]
+# An `ip` whose rules are gone before anybody can look at them.
+FLUSHED_AT_ONCE = """\
+#!/bin/sh
+/run/ip "$@"
+status=$?
+case "$*" in *-batch*) /run/ip rule flush protocol 77;; esac
+exit $status
+"""
 FLUSHED_AGAIN_AND_AGAIN = """\
 while ip rule flush protocol 77; do sleep 0.02; done
 """
@@ -176,7 +187,7 @@ def test_networkd_with_addresses_of_its_files(managers_lab: Lab) -> None:
     full, lines = lab.snapshot(), len(monitor.read_log())
     # It deletes every rule and route that it did not make itself.
     networkd.reconfigure("eth1")
-    wait_for(lambda: monitor.read_log()[lines:])
+    wait_for(lambda: [line for line in monitor.read_log()[lines:] if "rule add" in line])
     wait_for(lambda: lab.snapshot() == full)
     check_both_paths(lab)
 
@@ -226,19 +237,52 @@ def test_a_fight_is_given_up_until_the_link_changes(person: Lab) -> None:
     monitor.rest()
     full = person.snapshot()
     rival = person.client.start("sh", "-c", FLUSHED_AGAIN_AND_AGAIN)
-    said = [f"mptcp_monitor: {name}: another program takes away its rules or routes again and "
-            "again: left as they are until its link or an address of it changes"
-            for name in ("eth0", "eth1")]
-    wait_for(lambda: set(said) <= set(monitor.read_log()))
+    wait_for(lambda: set(GIVEN_UP) <= set(monitor.read_log()))
     wait_for(lambda: not person.rules())
     rival.kill()
     rival.wait()
     flush(person)
     monitor.rest()
     assert person.rules() == []
-    assert [line for line in monitor.read_log() if not line.startswith("[#]")] == said
+    assert [line for line in monitor.read_log() if not line.startswith("[#]")] == GIVEN_UP
     for uplink in (0, 1):
         pull(person, uplink)
         plug(person, uplink)
     wait_for(lambda: person.snapshot() == full)
     check_both_paths(person)
+
+
+def test_a_rival_that_is_always_faster_is_not_taken_for_success(person: Lab) -> None:
+    for number in (1, 2):
+        set_up(person, number)
+    wait_for(lambda: not person.client.run("ip", "-6", "addr", "show", "tentative"))
+    person.client.run("cp", "/usr/bin/ip", "/run/ip")
+    person.client.run("rm", "/usr/sbin/ip")
+    person.client.run("sh", "-c", "cat >/usr/sbin/ip; chmod 755 /usr/sbin/ip",
+                      text=FLUSHED_AT_ONCE)
+    monitor = Monitor(person)
+    wait_for(lambda: set(GIVEN_UP) <= set(monitor.read_log()))
+    monitor.rest()
+    assert [line for line in monitor.read_log() if not line.startswith("[#]")] == GIVEN_UP
+    person.client.run("cp", "/run/ip", "/usr/sbin/ip")
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: len(person.rules()) == 10)
+    wait_for_both(person)
+
+
+def test_what_a_template_makes_elsewhere_is_no_fight(person: Lab) -> None:
+    """Rules and routes that name neither the table nor the address nor the device."""
+    for name, verb in (("up", "add"), ("down", "del")):
+        own = person.read(f"/usr/share/mptcp-hooks/templates/{name}.j2")
+        person.write(f"/etc/mptcp-hooks/templates/{name}.j2", own + f"""
+{{% for path in paths %}}
+ip -4 rule {verb} pref 30000 fwmark 7 lookup 99 protocol 77
+ip -4 route {verb.replace("add", "replace")} 10.50.0.0/16 dev {{{{ path.device }}}} table 99
+{{% endfor %}}
+""")
+    set_up(person, 1)
+    monitor = Monitor(person)
+    full, said = person.snapshot(), monitor.read_log()
+    person.client.ip("route add default via 10.1.1.9 dev eth0 metric 900")
+    monitor.rest()
+    assert monitor.read_log() == said and person.snapshot() == full
