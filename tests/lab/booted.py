@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.lab.lab import LAID_OVER, Host, overlay
 
-_SYSTEMD = Path("/lib/systemd/systemd")
+_SYSTEMD = "usr/lib/systemd/systemd"
 _UNSHARE = ("unshare", "--pid", "--net", "--mount", "--uts", "--ipc", "--cgroup",
             "--propagation", "private", "--fork", "--kill-child", "--")
 _DEVICES = "null zero full random urandom tty"
@@ -48,7 +48,7 @@ Requires=basic.target
 Wants=systemd-journald.service dbus.service networking.service
 end
 echo ready
-exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin {_SYSTEMD} --system \\
+exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin /{_SYSTEMD} --system \\
     --unit=lab.target --show-status=no --log-target=journal </dev/null >/run/systemd.log 2>&1
 """
 _SECONDS_TO_BOOT = 30
@@ -62,6 +62,8 @@ class BootedHost(Host):
     """As Host, with systemd; entered, it is as a shell on that machine. CannotBoot says why not."""
 
     def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
+        if not any((root / _SYSTEMD).exists() for root in (*(layers or ()), Path("/"))):
+            raise CannotBoot("there is no systemd")
         self._group = _make_group()
         laid_over = [*(overlay(scratch, layers or (), name) for name in LAID_OVER),
                      overlay(scratch, (), "tmp")]
@@ -110,8 +112,6 @@ class BootedHost(Host):
 
 def _make_group() -> Path:
     """A control group of our own for all that runs on the host."""
-    if not _SYSTEMD.exists():
-        raise CannotBoot("there is no systemd")
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     for _, place, kind, *_ in mounts:
         group = Path(place) / f"mptcp-hooks-lab-{os.getpid()}-{time.monotonic_ns()}"
