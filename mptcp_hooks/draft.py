@@ -10,7 +10,7 @@ from mptcp_hooks.plan import Path, Plan
 from mptcp_hooks.record import SILENT, Installed, Stanza, Store
 from mptcp_hooks.settings import OPTIONS, Settings, read_settings
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Change, Undo, Work, settle_limits
+from mptcp_hooks.work import Change, LimitsChange, Undo, Work, settle_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,11 +94,19 @@ class Draft:
             records=tuple(changed.items()),
             undo=undo,
             changes=tuple(self._changes),
-            limits=settle_limits(self._store.load_limits(), self._manager, self._records),
+            limits=self._settle_limits(),
             problems=tuple(self.problems),
             warnings=tuple(self._warnings),
             remarks=tuple(self._remarks),
         )
+
+    def _settle_limits(self) -> LimitsChange:
+        try:
+            return settle_limits(self._store.load_limits(), self._manager, self._records)
+        except Problem as problem:
+            # Paths come and go all the same.
+            self.problems.append(problem)
+            return LimitsChange(None, None, (), ())
 
     def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas of an interface, as they will be on record."""
@@ -181,7 +189,8 @@ class Draft:
         before = same[-1] if same else None
         use = system.read_table_use(path.family, path.address, path.device, path.table,
                                     self._rules)
-        _refuse_intruder(path, _without_own(use, path.table, old))
+        going = [undo.installed for undo in self._undo]
+        _refuse_intruder(path, _without_own(use, path.table, [*old, *going]))
         after = Installed(
             path=path,
             up=commands.build_up(path),
@@ -253,7 +262,7 @@ def _list_routing(installed: Installed) -> list[str]:
 
 
 def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> system.TableUse:
-    """What of a table's use is not from the paths on record that the event renews."""
+    """What of a table's use is not from paths on record that are renewed or about to go."""
     ours = {one.path.table for one in old}
     return system.TableUse(tuple(rule for rule in use.rules if rule.table not in ours),
                            () if table in ours else use.routes)

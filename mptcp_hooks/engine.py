@@ -24,9 +24,9 @@ def carry_out(store: Store, work: Work) -> list[Problem]:
     """
     for iface, stanzas in work.pending:
         store.save(iface, stanzas)
+    remainders, problems = _undo(work.undo)
     if work.limits.after is not None:
         _save_limits(store, work.limits)
-    remainders, problems = _undo(work.undo)
     outcomes, failed = _set_up(store, work)
     problems += failed
     if work.limits.after is None:
@@ -42,10 +42,12 @@ def carry_out(store: Store, work: Work) -> list[Problem]:
 def _undo(undo: tuple[Undo, ...]) -> tuple[list[Installed], list[Problem]]:
     """Take away what must go; what could not be, and why."""
     failures = runner.undo_sets([one.lines for one in undo])
-    failed = [undo[failure.place].installed for failure in failures]
-    problems = [runner.tell_failure(failure, installed.path.iface)
-                for failure, installed in zip(failures, failed)]
-    return [keep_remainder(one.installed) for one in undo if one.installed in failed], problems
+    # The first word of each path is enough: where `ip` fails once, it fails for all lines.
+    first = {failure.place: failure for failure in reversed(failures)}
+    problems = [runner.tell_failure(failure, undo[place].installed.path.iface)
+                for place, failure in sorted(first.items())]
+    remainders = [keep_remainder(undo[place].installed) for place in sorted(first)]
+    return remainders, problems
 
 
 def _set_up(store: Store, work: Work) -> tuple[Outcomes, list[Problem]]:

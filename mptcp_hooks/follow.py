@@ -7,48 +7,41 @@ change it later; what was told stays, and its paths come and go with the address
 from __future__ import annotations
 
 from mptcp_hooks import system
-from mptcp_hooks.draft import Draft
+from mptcp_hooks.draft import Draft, prepare_up
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import NETWORKMANAGER, Event, method_of, recall_event
 from mptcp_hooks.record import LEAVING
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from mptcp_hooks.event import Stated
     from mptcp_hooks.record import Stanza, Store
     from mptcp_hooks.work import Work
 
 
-def prepare_again(
-    store: Store,
-    ifaces: Iterable[str],
-    announced: Iterable[Event] = (),
-    is_outdated: Callable[[Stanza], bool] = lambda stanza: False,
-) -> Work:
+def prepare_again(store: Store, ifaces: Iterable[str]) -> Work:
     """The work of following what changed on `ifaces`; what cannot be does not cost the others.
 
-    `announced` are events of devices that may have no stanza: they count only
-    for families that none on record covers. A stanza that `is_outdated` goes.
+    What goes is drafted before what comes: an address may move between interfaces.
     """
     draft = Draft(store)
-    for iface in ifaces:
-        try:
-            for stanza in draft.list_stanzas(iface):
-                if is_outdated(stanza):
-                    draft.drop(iface, stanza)
-                else:
-                    _follow(draft, iface, stanza)
-        except Problem as problem:
-            draft.problems.append(problem)
-    for event in announced:
-        try:
-            if not _is_covered(event, draft.list_stanzas(event.iface)):
-                draft.add(event)
-        except Problem as problem:
-            draft.problems.append(problem)
+    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(draft, iface)]
+    for act in (_take_leave, _renew):
+        for iface, stanza in recorded:
+            try:
+                act(draft, iface, stanza)
+            except Problem as problem:
+                draft.problems.append(problem)
     return draft.finish()
+
+
+def prepare_announced(store: Store, event: Event) -> Work:
+    """The work of following an interface, with `event` where no stanza on record tells of it."""
+    if is_covered(event, store.load(event.iface)):
+        return prepare_again(store, [event.iface])
+    return prepare_up(store, [event])
 
 
 def prepare_adoption(store: Store, events: Iterable[Event]) -> Work:
@@ -68,17 +61,41 @@ def prepare_adoption(store: Store, events: Iterable[Event]) -> Work:
     return draft.finish()
 
 
-def _follow(draft: Draft, iface: str, stanza: Stanza) -> None:
-    if stanza.state == LEAVING or not stanza.told:
-        return
-    event = recall_event(stanza.told)
-    seen = _see(event)
-    if seen is None:
+def _list_stanzas(draft: Draft, iface: str) -> tuple[Stanza, ...]:
+    try:
+        return draft.list_stanzas(iface)
+    except Problem as problem:
+        draft.problems.append(problem)
+        return ()
+
+
+def _take_leave(draft: Draft, iface: str, stanza: Stanza) -> None:
+    """Draft the end of what could not be undone before, and of paths without an address."""
+    if not stanza.told:
+        draft.drop(iface, stanza)
+    elif stanza.state == LEAVING:
+        # Only coming back is not for us: ifdown may have been cut off in the middle.
+        if stanza.paths and not _holds_any(stanza):
+            draft.empty(iface, stanza)
+    elif _see(recall_event(stanza.told)) is None:
         draft.empty(iface, stanza)
-    elif _is_up(event.device):
-        # A link that is down has lost its routes and takes no new ones; the
-        # unreachable default stands until it is up again.
+
+
+def _renew(draft: Draft, iface: str, stanza: Stanza) -> None:
+    if not stanza.told or stanza.state == LEAVING:
+        return
+    seen = _see(recall_event(stanza.told))
+    # A link that is down has lost its routes and takes no new ones; the unreachable
+    # default stands until it is up again.
+    if seen and _is_up(seen.device):
         draft.renew(stanza, seen)
+
+
+def _holds_any(stanza: Stanza) -> bool:
+    """Whether the device has any of the addresses that the stanza's paths are for."""
+    held = {one.address for installed in stanza.paths
+            for one in system.list_addresses(installed.path.device, (4, 6))}
+    return any(installed.path.address in held for installed in stanza.paths)
 
 
 def _see(event: Event) -> Event | None:
@@ -113,7 +130,7 @@ def _forget_old_gateway(device: str, stated: Stated) -> Stated:
     return stated._replace(gateway="") if outdated else stated
 
 
-def _is_covered(event: Event, stanzas: tuple[Stanza, ...]) -> bool:
+def is_covered(event: Event, stanzas: tuple[Stanza, ...]) -> bool:
     """Whether stanzas on record tell of the event's families already."""
     families = {family for stanza in stanzas if stanza.told
                 for family in recall_event(stanza.told).families}

@@ -48,8 +48,8 @@ def _bring_up(program: str, environment: Environment) -> None:
     from mptcp_hooks.system import wait_for_duplicate_check
 
     for own in wait_for_duplicate_check(event.device, event.addresses):
-        _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor "
-                      "goes on when that is over")
+        _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor, "
+                      f"or 'mptcp_up {event.iface}', goes on when that is over")
     _work(program, environment, lambda store: prepare_up(store, events))
 
 
@@ -77,10 +77,10 @@ def _bring_down(program: str, environment: Environment) -> None:
 
 def _note_lease(program: str, environment: Environment) -> None:
     """A lease came, changed or ended: noted at once, and applied to what is on record."""
-    from mptcp_hooks.lease import is_news, prepare_lease
+    from mptcp_hooks.lease import is_news, take_lease
 
     if is_news(environment):
-        _work(program, environment, lambda store: prepare_lease(store, environment))
+        _work(program, environment, lambda store: take_lease(store, environment))
 
 
 def _connect(program: str, environment: Environment, family: int) -> None:
@@ -169,7 +169,9 @@ def _guard(program: str, act: Callable[[str, Environment], None]) -> None:
         # An error of ours must not cost anyone an ifup.
         from mptcp_hooks.report import describe_unexpected
 
-        _say(program, f"{environment.get('IFACE', '?')}: {describe_unexpected(error)}")
+        named = [environment[name] for name in ("IFACE", "interface", "PPP_IFACE")
+                 if name in environment]
+        _say(program, f"{(named or ['?'])[0]}: {describe_unexpected(error)}")
 
 
 _ACTIONS: dict[str, Callable[[str, Environment], None]] = {

@@ -7,7 +7,7 @@ and nothing is lost of what stood. docs/managers.md shows the environments.
 
 from __future__ import annotations
 
-from mptcp_hooks import address, system
+from mptcp_hooks import address
 from mptcp_hooks.errors import Problem, wrong_value
 from mptcp_hooks.event import check_name
 from mptcp_hooks.follow import prepare_again
@@ -50,8 +50,8 @@ def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
                       noted=reason not in _LOOK_AGAIN)
 
 
-def prepare_lease(store: Store, environment: Mapping[str, str]) -> Work:
-    """Note a lease, and the work of following it where its interface is on record.
+def take_lease(store: Store, environment: Mapping[str, str]) -> Work:
+    """Note a lease; the work of following it where its interface is on record.
 
     if-up.d comes right after the first lease, and came long before a late one. A
     lease that is refused may have taken the address before it away all the same.
@@ -66,16 +66,6 @@ def prepare_lease(store: Store, environment: Mapping[str, str]) -> Work:
         problems = (problem,)
     work = prepare_again(store, store.list_labels(iface))
     return work._replace(problems=(*problems, *work.problems))
-
-
-def note_kept_lease(store: Store, iface: str) -> None:
-    """Note the lease that dhclient keeps of an interface, where none was noted when it came.
-
-    Problem where a value of it is not what it must be.
-    """
-    environment = _read_kept(system.read_dhclient_leases(iface))
-    if environment and store.load_lease(iface) is None:
-        store.save_lease(iface, read_lease(iface, environment))
 
 
 def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
@@ -99,26 +89,6 @@ def _read_interface(environment: Mapping[str, str]) -> str:
     iface = environment.get("interface", "")
     check_name(iface)
     return iface
-
-
-def _read_kept(lines: list[str]) -> dict[str, str]:
-    """The last lease of dhclient.leases(5), as its hooks would have been told of it.
-
-    dhclient writes through a buffer: what has no end is not whole.
-    """
-    environment: dict[str, str] = {}
-    last: dict[str, str] = {}
-    for line in lines:
-        words = line.strip().removesuffix(";").replace(",", " ").split()
-        if words[:1] == ["lease"]:
-            environment = {}
-        elif words == ["}"]:
-            last = environment
-        elif words[:1] == ["fixed-address"]:
-            environment["new_ip_address"] = " ".join(words[1:])
-        elif words[:2] in (["option", "routers"], ["option", "rfc3442-classless-static-routes"]):
-            environment["new_" + words[1].replace("-", "_")] = " ".join(words[2:])
-    return last
 
 
 def _read_routes(

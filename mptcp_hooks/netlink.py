@@ -24,14 +24,14 @@ else:
 AF_NETLINK = 16
 NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
 _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
-_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_GETROUTE, _RTM_GETRULE = 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
 _PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
 
 # Of errno.h; the module would cost as much as one of ours.
-_EPERM, _ENOENT = 1, 2
+_EPERM, _ENOENT, _ENODEV = 1, 2, 19
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
 MESSAGES_AT_MOST = 1 << 15
 
@@ -40,6 +40,7 @@ _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
 ROUTE = Struct("=BBBBBBBBI")
 RULE = Struct("=BBBBBBBBI")
+_HOP = Struct("=HBBi")
 _U32 = Struct("=I")
 
 _ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -92,7 +93,7 @@ def dump_rules(family: int) -> list[bytes]:
     """All rules of a family, as the kernel's messages; find_rules reads them."""
     request = RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
     with _Conversation(NETLINK_ROUTE) as kernel:
-        return list(kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP))
+        return kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP)
 
 
 def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
@@ -114,12 +115,14 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
         # Without it the kernel ignores the table and sends every route it has.
         kernel.check_strictly()
         try:
-            messages = list(kernel.ask(_RTM_GETROUTE, request, _NLM_F_DUMP))
+            messages = kernel.ask(_RTM_GETROUTE, request, _NLM_F_DUMP)
         except _Refused as refused:
-            if refused.number != _ENOENT:
+            # A table that was never used, a device that has just gone.
+            if refused.number not in (_ENOENT, _ENODEV):
                 raise refused.problem("the routing tables") from None
             return []
-    return [_parse_route(message, family) for message in messages]
+    return [route for message in messages for route in _parse_routes(message)
+            if device in (0, route.device)]
 
 
 class PathManager(NamedTuple):
@@ -206,26 +209,38 @@ class _Conversation:
         (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
         return int.from_bytes(read_attributes(answer, 4)[_CTRL_ATTR_FAMILY_ID], byteorder)
 
-    def ask(self, kind: int, request: bytes, flags: int) -> Iterator[bytes]:
-        """The payloads of the answer; _Refused with the kernel's errno."""
+    def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
+        """The payloads of the answer; _Refused with the kernel's errno.
+
+        What changed while it was told is told again: half of it would be old.
+        """
+        while True:
+            answer, interrupted = self._ask_once(kind, request, flags)
+            if not interrupted:
+                return answer
+
+    def _ask_once(self, kind: int, request: bytes, flags: int) -> tuple[list[bytes], bool]:
         length = _HEADER.size + len(request)
         self._socket.send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
+        answer: list[bytes] = []
+        interrupted = False
         while True:
-            for kind, payload in split_messages(self._socket.recv(MESSAGES_AT_MOST)):
+            for kind, marks, payload in split_messages(self._socket.recv(MESSAGES_AT_MOST)):
+                interrupted = interrupted or bool(marks & _NLM_F_DUMP_INTR)
                 if kind in (_NLMSG_ERROR, _NLMSG_DONE):
                     if payload[:4] != b"\0\0\0\0":
                         raise _Refused(-int.from_bytes(payload[:4], byteorder, signed=True))
-                    return
-                yield payload
+                    return answer, interrupted
+                answer.append(payload)
 
 
-def split_messages(buffer: bytes) -> Iterator[tuple[int, bytes]]:
-    """The kind and the payload of each message that one recv brought."""
+def split_messages(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The kind, the flags and the payload of each message that one recv brought."""
     offset = 0
-    while offset < len(buffer):
-        length, kind, _, _, _ = _HEADER.unpack_from(buffer, offset)
-        yield kind, buffer[offset + _HEADER.size:offset + length]
-        offset += (length + 3) & ~3
+    while offset + _HEADER.size <= len(buffer):
+        length, kind, flags, _, _ = _HEADER.unpack_from(buffer, offset)
+        yield kind, flags, buffer[offset + _HEADER.size:offset + length]
+        offset += max((length + 3) & ~3, _HEADER.size)
 
 
 def make_attribute(kind: int, value: bytes) -> bytes:
@@ -270,18 +285,33 @@ def _parse_rule(message: bytes) -> Rule:
     )
 
 
-def _parse_route(message: bytes, family: int) -> Route:
+def _parse_routes(message: bytes) -> Iterator[Route]:
+    """The route of a message, or one for each next hop of a multipath route."""
     _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
     said = read_attributes(message, ROUTE.size)
-    return Route(
-        destination=_prefix(said.get(1), length) or "default",
-        kind=_ROUTE_TYPES.get(kind, str(kind)),
-        gateway=_address(said.get(5)) or _address(said.get(18, b"")[2:]),
-        device=_number(said.get(4)),
-        source=_address(said.get(7)),
-        metric=_number(said.get(6)),
-        protocol=protocol,
-    )
+    for device, hop in _list_hops(said):
+        yield Route(
+            destination=_prefix(said.get(1), length) or "default",
+            kind=_ROUTE_TYPES.get(kind, str(kind)),
+            gateway=_address(hop.get(5)) or _address(hop.get(18, b"")[2:]),
+            device=device,
+            source=_address(said.get(7)),
+            metric=_number(said.get(6)),
+            protocol=protocol,
+        )
+
+
+def _list_hops(said: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """Each next hop's device and attributes; RTA_MULTIPATH (9) holds struct rtnexthop."""
+    hops = said.get(9)
+    if hops is None:
+        yield _number(said.get(4)), said
+        return
+    offset = 0
+    while offset < len(hops):
+        length, _, _, device = _HOP.unpack_from(hops, offset)
+        yield device, read_attributes(hops[offset:offset + length], _HOP.size)
+        offset += (length + 3) & ~3
 
 
 def _parse_endpoint(message: bytes) -> Endpoint:

@@ -1,6 +1,7 @@
 """Every number that mptcp-hooks puts into the kernel, in one place.
 
-    rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks
+    rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks;
+                       19998 and 19999 as well where a lease has routes
     tables             20000 + ifindex for the first address of a family on a device,
                        and 10000000 more for each further one
     protocol           77 on every rule and route, named `mptcp` in rt_protos.d
@@ -9,6 +10,8 @@
 from __future__ import annotations
 
 PREFERENCES = {
+    "lease_subnet": 19998,
+    "lease_specific": 19999,
     "own_subnet": 20000,
     "source_specific": 20001,
     "source_default": 20002,

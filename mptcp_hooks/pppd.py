@@ -7,7 +7,8 @@ addresses come later.
 
 from __future__ import annotations
 
-from mptcp_hooks.follow import prepare_again
+from mptcp_hooks.follow import prepare_announced
+from mptcp_hooks.errors import wrong_value
 from mptcp_hooks.event import PPPD, announce, check_name
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import prepare_removal
@@ -23,12 +24,14 @@ def read_interface(environment: Mapping[str, str]) -> str:
     """The interface that pppd speaks of; Problem where its name is none."""
     iface = environment.get("PPP_IFACE", "")
     check_name(iface)
+    if iface == "lo":
+        raise wrong_value(iface, "PPP_IFACE", iface, "the device that pppd made")
     return iface
 
 
 def prepare_link(store: Store, iface: str, family: int) -> Work:
     """The work of bringing a link up, with the options of its stanza where it has one."""
-    return prepare_again(store, [iface], [announce(iface, family, PPPD)])
+    return prepare_announced(store, announce(iface, family, PPPD))
 
 
 def prepare_hangup(store: Store, iface: str, family: int) -> Work:

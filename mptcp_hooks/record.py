@@ -181,6 +181,8 @@ def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
 
 
 def _decode_told(text: str) -> str:
+    if "=" not in text:
+        raise ValueError("not a variable")
     return "\\".join(piece.replace("\\n", "\n") for piece in text.split("\\\\"))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posix
-from _socket import AF_INET, AF_INET6, SOCK_DGRAM, if_nameindex, if_nametoindex, inet_pton, socket
+from _socket import AF_INET, AF_INET6, SOCK_DGRAM
+from _socket import if_indextoname, if_nameindex, if_nametoindex, inet_pton, socket
 from fcntl import ioctl
 from sys import byteorder
 from time import monotonic, sleep
@@ -99,6 +100,14 @@ def find_ifindex(device: str) -> int:
         return if_nametoindex(device)
     except OSError:
         return 0
+
+
+def find_device(ifindex: int) -> str:
+    """The name of the device with that number, '' where there is none."""
+    try:
+        return if_indextoname(ifindex)
+    except OSError:
+        return ""
 
 
 def read_link(device: str) -> Link | None:

@@ -8,8 +8,8 @@ is kept but the last state of each link and address.
 
 from __future__ import annotations
 
-from errno import EAGAIN, ENOBUFS
-from socket import SOCK_RAW, socket
+from errno import ENOBUFS
+from socket import MSG_TRUNC, SOCK_RAW, socket
 from struct import Struct
 from sys import byteorder
 
@@ -34,8 +34,11 @@ _LINK = Struct("=BxHiII")
 _ADDRESS = Struct("=BBBBI")
 _UP, _RUNNING = 0x01, 0x40
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFLA_IFNAME = 3
 # FRA_PROTOCOL, as every rule of ours has it.
 _OUR_RULE = make_attribute(21, bytes((PROTOCOL,)))
+# So that a flood does not keep signals and rounds waiting.
+_READ_AT_ONCE = 16
 # Of a machine with more addresses than that we remember none, and look once too often.
 _REMEMBERED_AT_MOST = 4096
 
@@ -45,12 +48,17 @@ class News(NamedTuple):
 
     `matters` is whether anything of an uplink may have changed, `urgent` whether
     a transfer may stand still until it is acted on. `devices` are the ifindexes
-    whose link or addresses changed, none known where announcements were lost.
+    whose link or addresses changed; `lost` is whether announcements were lost,
+    so that any may have.
     """
 
     matters: bool
     urgent: bool
     devices: frozenset[int]
+    lost: bool = False
+
+
+_NOTHING = News(False, False, frozenset())
 
 
 class Watch:
@@ -63,34 +71,45 @@ class Watch:
         except OSError as error:
             raise _deaf(error) from None
         self._socket.setblocking(False)
-        self._links: dict[int, int] = {}
-        self._addresses: dict[tuple[int, bytes], int] = {}
+        self._links: dict[int, tuple[int, bytes]] = {}
+        self._addresses: dict[tuple[int, int, bytes], int] = {}
 
     def fileno(self) -> int:
+        """The descriptor that is readable when there is news."""
         return self._socket.fileno()
 
     def read(self) -> News:
-        """All that waits to be read, sifted."""
-        matters = urgent = False
-        devices: set[int] = set()
-        while True:
+        """What waits to be read, sifted; of a flood a part, the rest the next time."""
+        total = _NOTHING
+        for _ in range(_READ_AT_ONCE):
             try:
-                buffer = self._socket.recv(MESSAGES_AT_MOST)
-            except OSError as error:
-                if error.errno == EAGAIN:
-                    return News(matters, urgent, frozenset(devices))
-                if error.errno != ENOBUFS:
-                    raise _deaf(error) from None
-                # Announcements were lost, whose is unknown: all counts as changed.
-                self._links.clear()
-                self._addresses.clear()
-                matters = urgent = True
-                continue
-            for kind, message in split_messages(buffer):
-                news = self._sift(kind, message)
-                matters |= news.matters
-                urgent |= news.urgent
-                devices |= news.devices
+                news = self._read_some()
+            except BlockingIOError:
+                break
+            total = News(total.matters or news.matters, total.urgent or news.urgent,
+                         total.devices | news.devices, total.lost or news.lost)
+        return total
+
+    def _read_some(self) -> News:
+        try:
+            buffer, _, marks, _ = self._socket.recvmsg(MESSAGES_AT_MOST)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno != ENOBUFS:
+                raise _deaf(error) from None
+            return self._forget()
+        if marks & MSG_TRUNC:
+            return self._forget()
+        sifted = [self._sift(kind, message) for kind, _, message in split_messages(buffer)]
+        return News(any(news.matters for news in sifted), any(news.urgent for news in sifted),
+                    frozenset().union(*(news.devices for news in sifted)))
+
+    def _forget(self) -> News:
+        """Announcements were lost: what is remembered of links and addresses may be wrong."""
+        self._links.clear()
+        self._addresses.clear()
+        return News(True, False, frozenset(), lost=True)
 
     def _sift(self, kind: int, message: bytes) -> News:
         if kind in (_NEWLINK, _DELLINK):
@@ -98,25 +117,27 @@ class Watch:
         if kind in (_NEWADDR, _DELADDR):
             return self._sift_address(kind, message)
         if kind in (_NEWROUTE, _DELROUTE):
-            return News(_is_about_uplink(message), False, frozenset())
-        return News(kind in (_NEWRULE, _DELRULE) and _OUR_RULE in message, False, frozenset())
+            return _NOTHING._replace(matters=_is_about_uplink(message))
+        return _NOTHING._replace(matters=kind in (_NEWRULE, _DELRULE) and _OUR_RULE in message)
 
     def _sift_link(self, kind: int, message: bytes) -> News:
         family, _, index, flags, _ = _LINK.unpack_from(message)
         if family:
             # A bridge's word on its ports (AF_BRIDGE).
-            return News(False, False, frozenset())
+            return _NOTHING
         before = self._links.pop(index, None)
-        now = flags & (_UP | _RUNNING) if kind == _NEWLINK else 0
+        now = None
         if kind == _NEWLINK:
-            self._links[index] = now
-        urgent = not now & _RUNNING and (before is None or bool(before & _RUNNING))
+            name = read_attributes(message, _LINK.size).get(_IFLA_IFNAME, b"")
+            now = self._links[index] = flags & (_UP | _RUNNING), name
+        carries = now is not None and bool(now[0] & _RUNNING)
+        urgent = not carries and (before is None or bool(before[0] & _RUNNING))
         return News(now != before, urgent, frozenset((index,) if now != before else ()))
 
     def _sift_address(self, kind: int, message: bytes) -> News:
-        _, _, flags, _, index = _ADDRESS.unpack_from(message)
+        _, length, flags, _, index = _ADDRESS.unpack_from(message)
         said = read_attributes(message, _ADDRESS.size)
-        key = (index, said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS) or b"")
+        key = (index, length, said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS) or b"")
         now = int.from_bytes(said.get(_IFA_FLAGS, bytes((flags,))), byteorder)
         before = self._addresses.pop(key, None)
         if kind == _NEWADDR:

@@ -31,9 +31,14 @@ def has_path(
     """Whether the kernel has the rules and the table of a lease, exactly."""
     table = table or 20000 + lab.ifindex(device)
     subnet = address.rpartition(".")[0] + ".0/24"
-    rules = [*rules_of(address, subnet, device, table),
-             *(f"20000: from {address} to {destination} lookup {table} proto mptcp"
-               for destination, _ in routes)]
+    plain = rules_of(address, subnet, device, table)
+    # The own subnet must come before what main knows of a lease's wider destination.
+    rules = [rule.replace("20000:", "19998:") for rule in plain] if routes else plain
+    for destination, _ in routes:
+        length = destination.partition("/")[2]
+        rules += [f"19999: from {address} to {destination} lookup main suppress_prefixlength "
+                  f"{length} proto mptcp",
+                  f"20000: from {address} to {destination} lookup {table} proto mptcp"]
     return sorted(rules) == list_rules(lab, address, device) and lab.table(table) == sorted([
         f"{subnet} dev {device} proto mptcp scope link src {address}",
         *(f"{destination} via {router} dev {device} proto mptcp src {address} onlink"

@@ -25,7 +25,7 @@ class Monitor:
             ready.settimeout(20)
             try:
                 self._process = self._client.start(
-                    "env", f"NOTIFY_SOCKET={address}", "sh", "-c",
+                    "env", f"NOTIFY_SOCKET={address}", "nice", "-n", "-10", "sh", "-c",
                     f"exec mptcp_monitor --verbose 2>>{_LOG}")
                 assert ready.recv(20) == b"READY=1"
             finally:

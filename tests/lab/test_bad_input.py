@@ -156,6 +156,17 @@ def test_a_wrong_template_is_refused_by_name(link: Lab, template: str, complaint
     assert link.client.try_run("ls", "/run/victim").stdout == ""
 
 
+def test_a_record_of_the_limits_that_is_damaged_costs_the_limits_alone(link: Lab) -> None:
+    before, limits = link.snapshot(), link.limits()
+    link.client.run("mkdir", "-p", "/run/mptcp-hooks/limits")
+    said = up(link)
+    assert "/run/mptcp-hooks/limits" in said and said.count("\n") == 1
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"] and link.limits() == limits
+    assert len(link.rules()) == 5
+    down(link)
+    assert link.snapshot() == before
+
+
 @pytest.mark.parametrize("trap, complaint", [
     ("mkdir -p $0; chown nobody $0", "/etc/mptcp-hooks/templates is not root's own"),
     ("mkdir -p $0; touch $0/up.j2; chmod 666 $0/up.j2",
@@ -190,7 +201,6 @@ def test_a_template_of_ones_own_replaces_the_packaged_one(link: Lab) -> None:
     ("mkdir -m 777 /run/mptcp-hooks", "/run/mptcp-hooks is not root's own"),
     ("mkdir /run/mptcp-hooks; chown nobody /run/mptcp-hooks", "/run/mptcp-hooks is not root's own"),
     ("mkdir -p /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
-    ("mkdir -p /run/mptcp-hooks/limits", "/run/mptcp-hooks/limits"),
     ("mkdir -p /run/mptcp-hooks/.lock", "/run/mptcp-hooks/.lock"),
     ("mkdir /run/mptcp-hooks; ln -s /run/victim /run/mptcp-hooks/eth1.paths",
      "/run/mptcp-hooks/eth1.paths"),

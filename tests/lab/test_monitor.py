@@ -196,6 +196,9 @@ def test_hooks_go_on_without_it_and_it_finds_what_they_did(up: Lab, monitor: Mon
     up.ifdown("eth1")
     up.ifup("eth1")
     assert up.snapshot() == before
+    Monitor(up)
+    pull(up, 1)
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
 
 
 def test_a_flood_of_events_while_it_sleeps_is_one_look_at_everything(
@@ -264,11 +267,26 @@ def test_several_at_once_with_it_are_as_one_after_another(up: Lab, monitor: Moni
 def test_what_ifupdown_has_up_is_taken_in_at_the_start(up: Lab) -> None:
     before = up.snapshot()
     up.client.run("mptcp_down", "--all")
-    assert up.rules() == []
+    monitor = Monitor(up)
+    assert up.rules() == [] and up.endpoints() == []
+    monitor.stop()
+    # As if the package had come only now.
+    up.client.run("rm", "-r", "/run/mptcp-hooks")
     monitor = Monitor(up)
     assert up.snapshot() == before
-    monitor.stop()
     check_both_paths(up)
+
+
+def test_what_a_person_took_down_stays_down(up: Lab, monitor: Monitor) -> None:
+    before = up.snapshot()
+    up.client.run("mptcp_down", "eth1")
+    pull(up, 1)
+    plug(up, 1)
+    monitor.signal(signal.SIGHUP)
+    monitor.rest()
+    assert up.endpoints() == ONLY_FIRST and len(up.rules()) == 5
+    up.client.run("mptcp_up", "--all")
+    assert up.snapshot() == before
 
 
 def test_what_fails_is_said_once_and_tried_now_and_then(up: Lab, monitor: Monitor) -> None:

@@ -172,6 +172,7 @@ def test_what_could_not_be_undone_stays_on_record(link: Lab, words: str) -> None
         up(link)
     link.client.run("mptcp_down", "--all")
     assert link.snapshot() == before
+    down(link)
     assert link.client.run("ls", "/run/mptcp-hooks") == ""
 
 

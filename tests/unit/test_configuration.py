@@ -20,7 +20,7 @@ def read(path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[
 
 def test_no_file_names_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configuration, "PATH", str(tmp_path / "none"))
-    assert read_configuration() == (((),), [])
+    assert read_configuration() == (((), True), [])
 
 
 def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ import pytest
 from mptcp_hooks import system
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.folder import open_folder
+from mptcp_hooks.dhclient import note_kept_lease
 from mptcp_hooks.lease import (
     LeaseEvent,
     is_news,
-    note_kept_lease,
     read_lease,
     read_lease_event,
 )
@@ -208,7 +208,7 @@ lease {
   option dhcp-server-identifier 10.1.2.1;
   option host-name "a } lease { option routers 10.6.6.6;";
   renew 1 2026/11/23 13:43:53;
-  expire 1 2026/11/23 13:45:50;
+  expire never;
 }
 """
 WITH_ROUTES = LEASES.partition("\n")[2].replace(".50;", ".60;").replace(
@@ -239,6 +239,18 @@ def test_the_last_lease_that_dhclient_keeps(
     keep(text, monkeypatch)
     note_kept_lease(store, "eth1")
     assert store.load_lease("eth1") == lease
+
+
+@pytest.mark.parametrize("expiry, counts", [
+    ("never", True), ("epoch 4000000000", True), ("epoch 1700000000", False),
+    ("4 2096/01/05 12:00:00", True), ("3 2019/01/02 12:00:00", False), ("nonsense", False),
+])
+def test_a_lease_that_has_ended_does_not_count(
+    store: Store, monkeypatch: pytest.MonkeyPatch, expiry: str, counts: bool
+) -> None:
+    keep(LEASES.replace("expire never;", f"expire {expiry};"), monkeypatch)
+    note_kept_lease(store, "eth1")
+    assert store.load_lease("eth1") == (FIRST if counts else None)
 
 
 def test_a_lease_that_is_half_written_does_not_count(

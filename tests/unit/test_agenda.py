@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from socket import if_nametoindex
+import pytest
 
-from mptcp_hooks.monitor import Agenda, Patience
+from mptcp_hooks.agenda import Agenda, Patience
 from mptcp_hooks.watch import News
 
 NOTHING = News(False, False, frozenset())
@@ -41,13 +41,14 @@ def test_a_lost_carrier_is_due_at_once() -> None:
 def test_what_fails_is_tried_less_and_less_often() -> None:
     agenda = Agenda()
     now, pauses = 0.0, []
-    for _ in range(8):
+    for number in range(10):
         agenda.end(failed=True, now=now)
-        agenda.note(CHANGE, now)
+        if number % 2:
+            agenda.note(CHANGE, now)
         pauses.append(round(agenda.wait(now) or 0, -2) // 1000)
         now += pauses[-1] + 1
         assert agenda.begin(now)
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     agenda.end(failed=False, now=now)
     agenda.note(CHANGE, now)
     assert agenda.begin(now + 0.04)
@@ -60,6 +61,23 @@ def test_a_device_that_changes_does_not_wait_for_what_failed() -> None:
     assert not agenda.begin(5.5)
     agenda.note(CHANGE._replace(devices=frozenset((3,))), 5.5)
     assert agenda.begin(5.54)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_is_urgent_while_a_round_fails_waits_for_nothing(by_hand: bool) -> None:
+    agenda = Agenda()
+    if by_hand:
+        agenda.hurry(5.0)
+    else:
+        agenda.note(CARRIER, 5.0)
+    agenda.note(CHANGE, 5.001)
+    agenda.end(failed=True, now=5.01)
+    assert agenda.begin(5.01)
+
+
+def test_several_paths_of_an_interface_are_one_repair() -> None:
+    patience = Patience()
+    assert patience.note(("eth0",) * 9, 1.0) == [] and patience.resting == frozenset()
 
 
 def test_many_repairs_at_once_are_given_up_with_one_line() -> None:
@@ -79,6 +97,6 @@ def test_a_change_of_the_link_forgives() -> None:
     for now in range(5):
         patience.note(("lo", "lo:1", "eth0"), now)
     assert patience.resting == {"lo", "lo:1", "eth0"}
-    patience.forgive(frozenset((if_nametoindex("lo"), 987654)))
+    patience.forgive(frozenset(("lo", "eth1")))
     assert patience.resting == {"eth0"}
     assert patience.note(("lo",), 6) == []

@@ -1,0 +1,58 @@
+"""The leases that ifupdown's dhclient keeps in /var/lib/dhcp, for interfaces up before we came."""
+
+from __future__ import annotations
+
+from calendar import timegm
+from time import strptime, time
+
+from mptcp_hooks import system
+from mptcp_hooks.lease import read_lease
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mptcp_hooks.record import Store
+
+
+def note_kept_lease(store: Store, iface: str) -> None:
+    """Note the lease that dhclient keeps of an interface, where none was noted when it came.
+
+    Problem where a value of it is not what it must be.
+    """
+    environment = _read_kept(system.read_dhclient_leases(iface))
+    if environment and store.load_lease(iface) is None:
+        store.save_lease(iface, read_lease(iface, environment))
+
+
+def _read_kept(lines: list[str]) -> dict[str, str]:
+    """The last lease of dhclient.leases(5), as its hooks would have been told of it.
+
+    dhclient writes through a buffer: what has no end is not whole.
+    """
+    environment: dict[str, str] = {}
+    last: dict[str, str] = {}
+    expiry: list[str] = []
+    for line in lines:
+        words = line.strip().removesuffix(";").replace(",", " ").split()
+        if words[:1] == ["lease"]:
+            environment, expiry = {}, []
+        elif words == ["}"]:
+            last = environment if _is_running(expiry) else {}
+        elif words[:1] == ["expire"]:
+            expiry = words[1:]
+        elif words[:1] == ["fixed-address"]:
+            environment["new_ip_address"] = " ".join(words[1:])
+        elif words[:2] in (["option", "routers"], ["option", "rfc3442-classless-static-routes"]):
+            environment["new_" + words[1].replace("-", "_")] = " ".join(words[2:])
+    return last
+
+
+def _is_running(expiry: list[str]) -> bool:
+    """Whether a lease has not ended: `never`, `epoch SECONDS`, or weekday, date and time (UTC)."""
+    if expiry[:1] == ["never"] or not expiry:
+        return True
+    try:
+        if expiry[0] == "epoch":
+            return int(expiry[1]) > time()
+        return timegm(strptime(" ".join(expiry[1:3]), "%Y/%m/%d %H:%M:%S")) > time()
+    except (ValueError, IndexError):
+        return False
