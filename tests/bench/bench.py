@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.lab.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
 from tests.lab.monitor import Monitor
+from tests.lab.paths import plug, pull
 from tests.lab.stream import measure_wait
 
 
@@ -37,18 +38,15 @@ def bench_monitor(installation: Installation) -> int:
     """1 where the monitor is over a bound."""
     lab = Lab((installation.layer,))
 
-    def pull(uplink: int) -> None:
-        lab.routers[uplink].ip("link set lan down")
-
-    def plug(uplink: int) -> None:
-        lab.routers[uplink].ip("link set lan up")
+    def measure() -> float:
+        return measure_wait(lab, lambda uplink: pull(lab, uplink), lambda uplink: plug(lab, uplink))
 
     try:
         lab.set_interfaces(TWO_UPLINKS)
         lab.ifup("-a")
-        bare = measure_wait(lab, pull, plug)
+        bare = measure()
         monitor = Monitor(lab)
-        watched = measure_wait(lab, pull, plug)
+        watched = measure()
         monitor.rest()
         resident = monitor.read_status("VmRSS") / 1000
     finally:

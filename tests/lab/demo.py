@@ -12,10 +12,10 @@ from pathlib import Path
 
 from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
 from tests.lab.monitor import Monitor
+from tests.lab.paths import MEGABYTE, plug, pull
 from tests.lab.programs import NoSuchPackage, Programs
 from tests.lab.provider import Provider, wait_for
 
-MEGABYTE = 1_000_000
 TWO_DHCP = """\
 auto eth0 eth1
 iface eth0 inet dhcp
@@ -133,10 +133,10 @@ def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
     say("mptcp_monitor, the package's service, is running. It says:\n")
     transfer = lab.begin_transfer(40 * MEGABYTE)
     time.sleep(1.2)
-    lab.routers[1].ip("link set lan down")
+    pull(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 1)
     time.sleep(1.2)
-    lab.routers[1].ip("link set lan up")
+    plug(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 2)
     sent = transfer.finish()
     for line in monitor.read_log():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lab.lab import Lab
-from tests.lab.test_static import rules_of
+from tests.lab.paths import rules_of
 
 TWO_DHCP = """\
 auto eth0 eth1

@@ -1,13 +1,43 @@
-"""What every way to two uplinks must end in: one transfer over both."""
+"""Two uplinks as tests see them: what must be there, what cuts them, one transfer over both."""
 
 from __future__ import annotations
 
 from tests.lab.lab import SERVER_4, Lab
 
 MEGABYTE = 1_000_000
+# The endpoints of lab.TWO_UPLINKS.
+BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
 
 
 def check_both_paths(lab: Lab, server: str = SERVER_4) -> None:
     """A transfer is whole, and each uplink carried a good part of it."""
     sent = lab.transfer(4 * MEGABYTE, server)
     assert sent.whole and min(sent.uplinks) > MEGABYTE / 2, sent
+
+
+def pull(lab: Lab, uplink: int) -> None:
+    """Pull the cable of eth0 or eth1: the device stays, its carrier goes."""
+    lab.routers[uplink].ip("link set lan down")
+
+
+def plug(lab: Lab, uplink: int) -> None:
+    lab.routers[uplink].ip("link set lan up")
+
+
+def flush(lab: Lab) -> None:
+    """What `networkctl reconfigure` and careless scripts do."""
+    for family in ("-4", "-6"):
+        lab.client.run("ip", family, "rule", "flush", "protocol", "77")
+        lab.client.run("ip", family, "route", "flush", "table", "all", "proto", "77")
+    assert not lab.rules()
+
+
+def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:
+    """The rules of an IPv4 or IPv6 uplink, as `ip rule` prints them."""
+    return [
+        f"20000: from {address} to {subnet} lookup {table} proto mptcp",
+        f"20001: from {address} lookup main suppress_prefixlength 0 proto mptcp",
+        f"20002: from {address} lookup {table} proto mptcp",
+        f"20003: from all oif {device} lookup main suppress_prefixlength 0 proto mptcp",
+        f"20004: from all oif {device} lookup {table} proto mptcp",
+    ]

@@ -127,6 +127,11 @@ def test_the_routes_of_a_lease_are_in_the_table_too(dhclient_lab: Dhcp) -> None:
     for number in (1, 2):
         answer = route_get(lab, "10.50.0.1", "from", f"10.1.{number}.50")
         assert (answer["dev"], answer["gateway"]) == (f"eth{number - 1}", f"10.1.{number}.8")
+    # What main knows better, as a container's network, stays where it is.
+    lab.client.ip("link add name br0 type bridge", "link set br0 up",
+                  "addr add 10.50.7.1/24 dev br0")
+    for number in (1, 2):
+        assert route_get(lab, "10.50.7.9", "from", f"10.1.{number}.50")["dev"] == "br0"
     check_both_paths(lab)
 
 

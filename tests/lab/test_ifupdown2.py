@@ -9,11 +9,9 @@ import pytest
 
 from tests.lab.lab import SERVER_6, TWO_UPLINKS, Installation, Lab
 from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths
+from tests.lab.paths import BOTH, MEGABYTE, check_both_paths, rules_of
 from tests.lab.provider import Provider, wait_for
-from tests.lab.test_static import rules_of
 
-BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
 MANY = """\
 auto eth0 eth1
 iface eth0

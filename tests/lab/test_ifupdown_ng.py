@@ -9,9 +9,8 @@ import pytest
 
 from tests.lab.lab import SERVER_6, Installation, Lab
 from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths
+from tests.lab.paths import MEGABYTE, check_both_paths, rules_of
 from tests.lab.provider import Provider, wait_for
-from tests.lab.test_static import rules_of
 
 # It takes one interface in an `auto` line.
 LISTS = """\

@@ -11,13 +11,11 @@ import pytest
 from tests.lab.lab import Installation, Lab
 from tests.lab.managers import ConnMan, Networkd
 from tests.lab.monitor import Monitor
+from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
 from tests.lab.provider import Provider, addresses, wait_for
-from tests.lab.test_monitor import check_both_paths, flush, plug, pull
-from tests.lab.test_static import rules_of
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 EVERY_ETH = "[default]\nmanage = eth*\n"
-BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
 WRONG = {
     "[default]\nmanage = eth*\nmanaged = eth*\n": "there is no [default] managed: ignored",
     "[default]\nmanage = eth1 eth0/\n": "manage: 'eth0/' is no pattern of interface names",
@@ -286,3 +284,53 @@ ip -4 route {verb.replace("add", "replace")} 10.50.0.0/16 dev {{{{ path.device }
     person.client.ip("route add default via 10.1.1.9 dev eth0 metric 900")
     monitor.rest()
     assert monitor.read_log() == said and person.snapshot() == full
+
+
+def test_a_stanza_that_says_off_outweighs_the_file(person: Lab) -> None:
+    person.set_interfaces("iface eth1 inet static\n    address 10.1.2.2/24\n"
+                          "    gateway 10.1.2.1\n    mptcp off\n")
+    person.ifup("eth1")
+    set_up(person, 1)
+    monitor = Monitor(person)
+    monitor.rest()
+    assert person.endpoints() == BOTH[:1] and len(person.rules()) == 5
+
+
+def test_names_of_all_kinds_are_one_line_at_most_and_cost_nobody_else(person: Lab) -> None:
+    person.write(CONFIGURATION, "[default]\nmanage = *\n")
+    set_up(person, 1)
+    person.client.ip("link add name br,x type bridge", "link set br,x up")
+    monitor = Monitor(person)
+    wait_for(lambda: person.endpoints() == BOTH[:1])
+    pull(person, 0)
+    wait_for(lambda: person.endpoints() == [])
+    monitor.rest()
+    assert len([line for line in monitor.read_log() if "br,x" in line]) == 1
+
+
+def test_devices_that_are_gone_leave_no_record(person: Lab) -> None:
+    person.write(CONFIGURATION, "[default]\nmanage = *\n")
+    monitor = Monitor(person)
+    for _ in range(3):
+        person.client.ip("link add name extra type bridge", "link set extra up")
+        wait_for(lambda: "extra.paths" in person.client.run("ls", "/run/mptcp-hooks"))
+        person.client.ip("link del extra")
+    wait_for(lambda: "extra" not in person.client.run("ls", "/run/mptcp-hooks"))
+    assert monitor.read_log() == []
+
+
+def test_what_a_person_took_down_stays_down_though_the_file_names_it(person: Lab) -> None:
+    set_up(person, 1)
+    monitor = Monitor(person)
+    before = person.endpoints()
+    person.client.run("mptcp_down", "--all")
+    monitor.signal(signal.SIGHUP)
+    monitor.rest()
+    assert before == BOTH[:1] and person.endpoints() == [] and person.rules() == []
+
+
+def test_a_file_that_is_no_file_hangs_nobody(person: Lab) -> None:
+    person.client.run("sh", "-c", f"rm {CONFIGURATION}; mkfifo {CONFIGURATION}")
+    monitor = Monitor(person)
+    assert monitor.stop() == 0
+    assert monitor.read_log() == [f"mptcp_monitor: {CONFIGURATION} is not a file: remove it"]

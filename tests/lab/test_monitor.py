@@ -9,11 +9,10 @@ import pytest
 
 from tests.lab.lab import TWO_UPLINKS, Lab
 from tests.lab.monitor import Monitor
+from tests.lab.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
 from tests.lab.provider import wait_for
 from tests.lab.stream import measure_wait
 
-MEGABYTE = 1_000_000
-BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
 ONLY_FIRST = BOTH[:1]
 
 
@@ -28,21 +27,6 @@ def up(lab: Lab) -> Lab:
 @pytest.fixture
 def monitor(up: Lab) -> Monitor:
     return Monitor(up)
-
-
-def pull(lab: Lab, uplink: int) -> None:
-    """Pull the cable of eth0 or eth1: the device stays, its carrier goes."""
-    lab.routers[uplink].ip("link set lan down")
-
-
-def plug(lab: Lab, uplink: int) -> None:
-    lab.routers[uplink].ip("link set lan up")
-
-
-def check_both_paths(lab: Lab) -> None:
-    """A transfer is whole, and each uplink carried a good part of it."""
-    sent = lab.transfer(4 * MEGABYTE)
-    assert sent.whole and min(sent.uplinks) > MEGABYTE / 2, sent
 
 
 def test_a_cable_that_is_pulled_takes_the_endpoint_and_nothing_else(
@@ -130,12 +114,6 @@ def test_a_device_that_is_pulled_out_leaves_nothing(up: Lab, monitor: Monitor) -
     assert up.transfer(MEGABYTE).whole
     up.client.try_run("ifdown", "eth1")
     assert up.client.run("ls", "/run/mptcp-hooks").split() == ["eth0.paths", "limits"]
-
-
-def flush(lab: Lab) -> None:
-    """What `networkctl reconfigure` and careless scripts do."""
-    lab.client.run("sh", "-c", "ip rule flush protocol 77; ip route flush table all proto 77")
-    assert not lab.rules()
 
 
 def test_what_somebody_flushes_is_put_back(up: Lab, monitor: Monitor) -> None:
@@ -329,3 +307,80 @@ def test_each_stanza_of_an_interface_is_followed_by_itself(lab: Lab) -> None:
                                               if line[0].isdigit() and ": " in line]))
     lab.ifdown("eth1")
     assert lab.rules() == [] and lab.endpoints() == []
+
+
+def test_one_flush_of_many_addresses_is_no_fight(up: Lab, monitor: Monitor) -> None:
+    up.client.ip(*(f"-6 addr add fd00:2::{host}/64 dev eth1 nodad" for host in range(2, 6)),
+                 "-6 route add default via fd00:2::1 dev eth1")
+    up.client.run("mptcp_up", "eth1", env={"PATH": "/usr/sbin:/usr/bin", "IFACE": "eth1",
+                                           "ADDRFAM": "inet6", "IF_MPTCP": "yes"})
+    monitor.rest()
+    before = up.snapshot()
+    assert len(up.rules(6)) == 14
+    for _ in range(2):
+        flush(up)
+        wait_for(lambda: up.snapshot() == before)
+    assert not [line for line in monitor.read_log() if "again and again" in line]
+
+
+@pytest.mark.parametrize("family, server, router", [
+    ("-4", "10.1.1.1", "10.1.2.1"), ("-6", "fd00:1::1", "fd00:2::1"),
+])
+def test_a_default_route_with_two_next_hops_is_read(
+    lab: Lab, family: str, server: str, router: str
+) -> None:
+    for uplink in (1, 2):
+        lab.client.ip(f"link set eth{uplink - 1} up", f"addr add 10.1.{uplink}.2/24 "
+                      f"dev eth{uplink - 1}",
+                      f"-6 addr add fd00:{uplink}::2/64 dev eth{uplink - 1} nodad")
+    lab.client.run("ip", family, "route", "add", "default", "nexthop", "via", server, "dev",
+                   "eth0", "nexthop", "via", router, "dev", "eth1")
+    for name, gateway in (("eth0", server), ("eth1", router)):
+        lab.client.run("mptcp_up", name)
+        table = lab.table(20000 + lab.ifindex(name), int(family[1]))
+        assert any(line.startswith(f"default via {gateway} dev {name}") for line in table)
+
+
+def test_a_round_that_is_killed_is_done_again(up: Lab, monitor: Monitor) -> None:
+    monitor.rest()
+    before = up.snapshot()
+    # The round waits for the record, and is killed there.
+    holder = up.client.start("flock", "/run/mptcp-hooks/.lock", "sleep", "60")
+    flush(up)
+    children = f"/proc/{monitor.pid}/task/{monitor.pid}/children"
+    child = wait_for(lambda: up.client.run("cat", children).split())
+    up.client.run("kill", "-KILL", *child)
+    holder.kill()
+    up.client.run("pkill", "-f", "sleep 60")
+    wait_for(lambda: up.snapshot() == before)
+    assert "mptcp_monitor: a round of upkeep was killed" in monitor.read_log()
+
+
+def test_what_could_not_be_undone_is_tried_again(up: Lab, monitor: Monitor) -> None:
+    monitor.rest()
+    before = up.snapshot()
+    up.write("/run/ip", "#!/bin/sh\nexit 1\n")
+    up.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
+                  "mount --bind /run/ip $(readlink -f /usr/sbin/ip); "
+                  "/run/ip.real addr del 10.1.2.2/24 dev eth1")
+    wait_for(lambda: any("failed without a word" in line for line in monitor.read_log()))
+    up.client.run("sh", "-c", "umount $(readlink -f /usr/sbin/ip)")
+    wait_for(lambda: up.endpoints() == ONLY_FIRST and len(up.rules()) == 5)
+    up.client.ip("addr add 10.1.2.2/24 dev eth1")
+    wait_for(lambda: up.snapshot() == before)
+
+
+def test_an_ifdown_that_was_cut_off_leaves_nothing_once_its_address_is_gone(
+    up: Lab, monitor: Monitor
+) -> None:
+    up.run_hook("if-down.d", {"IFACE": "eth1"})
+    up.client.ip("addr del 10.1.2.2/24 dev eth1")
+    wait_for(lambda: len(up.rules()) == 5)
+    up.client.ip("addr add 10.1.2.2/24 dev eth1")
+    monitor.rest()
+    assert up.endpoints() == ONLY_FIRST and len(up.rules()) == 5
+
+
+def test_a_device_that_is_renamed_is_another(up: Lab, monitor: Monitor) -> None:
+    up.client.ip("link set eth1 name wan1")
+    wait_for(lambda: up.endpoints() == ONLY_FIRST and len(up.rules()) == 5)

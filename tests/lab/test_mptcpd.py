@@ -9,10 +9,9 @@ import pytest
 
 from tests.lab.lab import TWO_UPLINKS, Installation, Lab
 from tests.lab.monitor import Monitor
+from tests.lab.paths import BOTH, check_both_paths
 from tests.lab.provider import wait_for
 from tests.lab.uplink import down, up
-
-BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
 
 
 @pytest.fixture
@@ -52,8 +51,7 @@ def test_both_run_without_a_fight(mptcpd_lab: Lab) -> None:
     lab.ifup("-a")
     wait_for(lambda: not lab.client.run("ip", "-6", "addr", "show", "tentative"))
     monitor.rest()
-    sent = lab.transfer(4_000_000)
-    assert sent.whole and min(sent.uplinks) > 500_000, sent
+    check_both_paths(lab)
     said = monitor.read_log()
     monitor.rest()
     # mptcpd sets the limits at each new address, and so do we: not more often than that.

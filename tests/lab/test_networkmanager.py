@@ -10,11 +10,9 @@ import pytest
 from tests.lab.lab import Installation, Lab
 from tests.lab.managers import NetworkManager
 from tests.lab.monitor import Monitor
+from tests.lab.paths import BOTH, check_both_paths, rules_of
 from tests.lab.provider import Provider, addresses, wait_for
-from tests.lab.test_static import rules_of
 
-MEGABYTE = 1_000_000
-BOTH = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
 WITHOUT_ENDPOINT = "mptcp-flags=disabled"
 
 
@@ -42,11 +40,6 @@ def default_of(lab: Lab, device: str) -> list[str]:
     """The default routes of a device's own table, as `GATEWAY ADDRESS`."""
     words = [line.split() for line in lab.table(20000 + lab.ifindex(device))]
     return [f"{route[2]} {route[-1]}" for route in words if route[0] == "default"]
-
-
-def check_both_paths(lab: Lab) -> None:
-    sent = lab.transfer(4 * MEGABYTE)
-    assert sent.whole and min(sent.uplinks) > MEGABYTE / 2, sent
 
 
 def test_its_connections_get_tables_and_keep_its_own_endpoints(nm_lab: Lab) -> None:

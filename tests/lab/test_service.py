@@ -10,8 +10,8 @@ import pytest
 
 from tests.lab.booted import BootedHost, CannotBoot
 from tests.lab.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull
 from tests.lab.provider import wait_for
-from tests.lab.test_monitor import BOTH, check_both_paths, flush, plug, pull
 
 SERVICE = "mptcp-hooks.service"
 ONLY_NET_ADMIN = 1 << 12

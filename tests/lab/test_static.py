@@ -7,16 +7,7 @@ import json
 import pytest
 
 from tests.lab.lab import TWO_UPLINKS, Lab
-
-
-def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:
-    return [
-        f"20000: from {address} to {subnet} lookup {table} proto mptcp",
-        f"20001: from {address} lookup main suppress_prefixlength 0 proto mptcp",
-        f"20002: from {address} lookup {table} proto mptcp",
-        f"20003: from all oif {device} lookup main suppress_prefixlength 0 proto mptcp",
-        f"20004: from all oif {device} lookup {table} proto mptcp",
-    ]
+from tests.lab.paths import rules_of
 
 
 def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.lab.lab import SERVER_6, TWO_UPLINKS, Lab
+from tests.lab.paths import MEGABYTE
 
 TWO_UPLINKS_6 = """\
 auto eth0 eth1
@@ -17,7 +18,6 @@ iface eth1 inet6 static
     mptcp-gateway fd00:2::1
     dad-attempts 0
 """
-MEGABYTE = 1_000_000
 
 
 def test_one_connection_uses_both_uplinks(lab: Lab) -> None:
