@@ -31,7 +31,7 @@ help:
 	@echo 'make unit     the unit tests alone (no root)'
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
-	@echo 'make install  the same files below DESTDIR, without a package'
+	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
 	@echo 'make clean    remove build/ and dist/'
 
 demo: $(DEB)

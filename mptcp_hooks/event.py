@@ -2,7 +2,7 @@
 
 ifupdown (interfaces(5), "HOOK SCRIPTS"), ifupdown2, ifupdown-ng and
 NetworkManager's 01-ifupdown speak dialects of the same environment; nothing
-behind this module knows which of them spoke. docs/managers.md shows them.
+behind this module reads one. docs/managers.md shows them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 dhclient-script(8) and dhcpcd-run-hooks(8) tell their hooks the same in two
 dialects. A lease is another machine's word: it is taken whole, or refused whole
-and nothing is lost of what stood. docs/managers.md shows the environments.
+and nothing is lost of what stood. tests/environments/ holds recordings.
 """
 
 from __future__ import annotations
