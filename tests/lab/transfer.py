@@ -17,6 +17,8 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MPTCP = 262
 PIECE = bytes(range(256)) * 256
@@ -31,7 +33,9 @@ def open_socket(address: str) -> socket.socket:
     return socket.socket(family, socket.SOCK_STREAM, MPTCP)
 
 
-def serve(address: str, port: int) -> None:
+@contextmanager
+def accept(address: str, port: int) -> Iterator[socket.socket]:
+    """The one connection that comes; without its listener no subflow could join it."""
     with open_socket(address) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
@@ -39,11 +43,16 @@ def serve(address: str, port: int) -> None:
         print("listening", flush=True)
         connection, _ = listener.accept()
         with connection:
-            digest, size = hashlib.sha256(), 0
-            while piece := connection.recv(1 << 18):
-                digest.update(piece)
-                size += len(piece)
-            connection.sendall(f"{size} {digest.hexdigest()}\n".encode())
+            yield connection
+
+
+def serve(address: str, port: int) -> None:
+    with accept(address, port) as connection:
+        digest, size = hashlib.sha256(), 0
+        while piece := connection.recv(1 << 18):
+            digest.update(piece)
+            size += len(piece)
+        connection.sendall(f"{size} {digest.hexdigest()}\n".encode())
 
 
 def send(address: str, port: int, size: int) -> None:
@@ -66,19 +75,13 @@ def send(address: str, port: int, size: int) -> None:
 
 
 def listen(address: str, port: int) -> None:
-    with open_socket(address) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen()
-        print("listening", flush=True)
-        connection, _ = listener.accept()
+    with accept(address, port) as connection:
         last = time.monotonic()
-        with connection:
-            while connection.recv(1 << 18):
-                now = time.monotonic()
-                if now - last > SHORTEST_WAIT:
-                    print(f"{last:.4f} {now - last:.4f}", flush=True)
-                last = now
+        while connection.recv(1 << 18):
+            now = time.monotonic()
+            if now - last > SHORTEST_WAIT:
+                print(f"{last:.4f} {now - last:.4f}", flush=True)
+            last = now
 
 
 def stream(address: str, port: int, seconds: float) -> None:
