@@ -48,6 +48,11 @@ class Programs:
         remove_scratch(self.scratch)
 
 
+def is_known(package: str) -> bool:
+    """Whether this Debian release has a package; one that others only name is shown as nothing."""
+    return bool(_run_here(["apt-cache", "show", package]).stdout)
+
+
 def download(packages: tuple[str, ...]) -> None:
     """Have the packages in build/packages; NoSuchPackage names the one that is in no list."""
     (ARCHIVES / "partial").mkdir(parents=True, exist_ok=True)
@@ -56,8 +61,7 @@ def download(packages: tuple[str, ...]) -> None:
         return
     updated = _run_here(["apt-get", "update"])
     for package in packages:
-        # A package that others still name is shown as nothing, with success.
-        if updated.returncode == 0 and not _run_here(["apt-cache", "show", package]).stdout:
+        if updated.returncode == 0 and not is_known(package):
             raise NoSuchPackage(package)
     done = _run_here(order)
     assert done.returncode == 0, f"{order}\n{updated.stderr}{done.stdout}{done.stderr}"

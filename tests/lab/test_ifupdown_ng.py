@@ -10,6 +10,7 @@ import pytest
 from tests.lab.lab import SERVER_6, Installation, Lab
 from tests.lab.monitor import Monitor
 from tests.lab.paths import MEGABYTE, check_both_paths, rules_of
+from tests.lab.programs import is_known
 from tests.lab.provider import Provider, wait_for
 
 # It takes one interface in an `auto` line.
@@ -48,7 +49,10 @@ iface eth1
 
 @pytest.fixture
 def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
-    made = Lab((installation.layer, programs("ifupdown-ng", "isc-dhcp-client")),
+    # Since Debian 13 its programs have names of their own but for this package.
+    compat = "ifupdown-ng-compat"
+    package = compat if is_known(compat) else "ifupdown-ng"
+    made = Lab((installation.layer, programs(package, "isc-dhcp-client")),
                router_layers=(programs("dnsmasq-base", "radvd"),))
     yield made
     made.close()

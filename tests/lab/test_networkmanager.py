@@ -13,6 +13,7 @@ from tests.lab.monitor import Monitor
 from tests.lab.paths import BOTH, check_both_paths, rules_of
 from tests.lab.provider import Provider, addresses, wait_for
 
+SHIMS = "/etc/NetworkManager/dispatcher.d/01-ifupdown"
 WITHOUT_ENDPOINT = "mptcp-flags=disabled"
 
 
@@ -25,8 +26,16 @@ def nm_lab(installation: Installation, programs: Callable[..., Path]) -> Iterato
     made.close()
 
 
+@pytest.fixture
+def shim_lab(nm_lab: Lab) -> Lab:
+    """The same where its package has 01-ifupdown, as Debian's had until Debian 12."""
+    if nm_lab.client.try_run("sh", "-c", f"ls {SHIMS}").returncode:
+        pytest.skip("this Debian's NetworkManager runs no hooks of ifupdown")
+    return nm_lab
+
+
 def start_static(lab: Lab, options: str = "") -> NetworkManager:
-    """NetworkManager with two uplinks of fixed addresses, the hooks' work on them done."""
+    """NetworkManager with two uplinks of fixed addresses, the work on them done."""
     manager = NetworkManager(lab)
     for number in (1, 2):
         manager.configure(f"eth{number - 1}", "method=manual\n"
@@ -42,8 +51,8 @@ def default_of(lab: Lab, device: str) -> list[str]:
     return [f"{route[2]} {route[-1]}" for route in words if route[0] == "default"]
 
 
-def test_its_connections_get_tables_and_keep_its_own_endpoints(nm_lab: Lab) -> None:
-    lab = nm_lab
+def test_its_connections_get_tables_and_keep_its_own_endpoints(shim_lab: Lab) -> None:
+    lab = shim_lab
     before = lab.snapshot()
     manager = start_static(lab)
     expected = []
@@ -64,15 +73,15 @@ def test_its_connections_get_tables_and_keep_its_own_endpoints(nm_lab: Lab) -> N
     assert lab.client.run("ls", "/run/mptcp-hooks") == ""
 
 
-def test_its_own_endpoints_are_not_ours_to_remove(nm_lab: Lab) -> None:
-    start_static(nm_lab)
-    nm_lab.client.run("mptcp_down", "--all")
-    assert nm_lab.rules() == []
-    assert nm_lab.endpoints() == BOTH
+def test_its_own_endpoints_are_not_ours_to_remove(shim_lab: Lab) -> None:
+    start_static(shim_lab)
+    shim_lab.client.run("mptcp_down", "--all")
+    assert shim_lab.rules() == []
+    assert shim_lab.endpoints() == BOTH
 
 
-def test_where_it_makes_no_endpoint_ours_come_and_go(nm_lab: Lab) -> None:
-    lab = nm_lab
+def test_where_it_makes_no_endpoint_ours_come_and_go(shim_lab: Lab) -> None:
+    lab = shim_lab
     before = lab.snapshot()
     manager = start_static(lab, WITHOUT_ENDPOINT)
     check_both_paths(lab)
@@ -84,9 +93,9 @@ def test_where_it_makes_no_endpoint_ours_come_and_go(nm_lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("options", ["", WITHOUT_ENDPOINT])
-def test_leases_it_renews_are_followed(nm_lab: Lab, options: str) -> None:
+def test_leases_it_renews_are_followed(shim_lab: Lab, options: str) -> None:
     """No hook is called for these; the monitor sees the address and main's default change."""
-    lab = nm_lab
+    lab = shim_lab
     before = lab.snapshot()
     providers = [Provider(lab, number) for number in (1, 2)]
     for provider in providers:
@@ -108,4 +117,18 @@ def test_leases_it_renews_are_followed(nm_lab: Lab, options: str) -> None:
     check_both_paths(lab)
     for device in ("eth0", "eth1"):
         manager.down(device)
+    wait_for(lambda: lab.snapshot() == before)
+
+
+def test_without_the_shim_the_configuration_names_its_interfaces(nm_lab: Lab) -> None:
+    lab = nm_lab
+    lab.client.run("sh", "-c", f"rm -f {SHIMS}")
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nmanage = eth*\n")
+    before = lab.snapshot()
+    Monitor(lab)
+    manager = start_static(lab)
+    check_both_paths(lab)
+    manager.down("eth1")
+    wait_for(lambda: len(lab.rules()) == 5)
+    manager.down("eth0")
     wait_for(lambda: lab.snapshot() == before)
