@@ -15,7 +15,8 @@ LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=even
 	etc/ppp/ip-up.d/mptcp_up=event etc/ppp/ip-down.d/mptcp_down=event \
 	etc/ppp/ipv6-up.d/mptcp_up=event etc/ppp/ipv6-down.d/mptcp_down=event \
 	etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks=dhcp \
-	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp
+	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp \
+	usr/libexec/dhcpcd-hooks/90-mptcp-hooks=dhcp
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 
 # All of Debian's packages that any target here needs, the lab's programs among them.

@@ -19,7 +19,8 @@ def test_the_hooks_of_others_are_links_to_what_is_there(lab: Lab) -> None:
                  "ppp/ipv6-down.d/mptcp_down"):
         lab.client.run("test", "-h", f"/etc/{path}")
         lab.client.run("test", "-s", f"/etc/{path}")
-    lab.client.run("test", "-s", "/usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks")
+    for path in ("lib/dhcpcd/dhcpcd-hooks", "libexec/dhcpcd-hooks"):
+        lab.client.run("test", "-s", f"/usr/{path}/90-mptcp-hooks")
 
 
 def test_names_and_settings_of_the_kernel(lab: Lab) -> None:
@@ -36,7 +37,7 @@ def test_removal_leaves_no_hook_behind(lab: Lab) -> None:
     lab.ifup("-a")
     lab.client.run("mptcp_down", "--all")
     lab.client.run("dpkg", "--remove", "mptcp-hooks")
-    folders = ("/etc/network", "/etc/dhcp", "/etc/ppp", "/usr/lib/dhcpcd")
+    folders = ("/etc/network", "/etc/dhcp", "/etc/ppp", "/usr/lib/dhcpcd", "/usr/libexec")
     found = lab.client.try_run("find", *folders, "-name", "*mptcp*")
     assert found.stdout == ""
     assert lab.client.try_run("ls", "/usr/share/mptcp-hooks").returncode != 0
