@@ -50,9 +50,8 @@ iface eth1
 @pytest.fixture
 def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
     # Since Debian 13 its programs have names of their own but for this package.
-    compat = "ifupdown-ng-compat"
-    package = compat if is_known(compat) else "ifupdown-ng"
-    made = Lab((installation.layer, programs(package, "isc-dhcp-client")),
+    compat = tuple(filter(is_known, ("ifupdown-ng-compat",)))
+    made = Lab((installation.layer, programs("ifupdown-ng", *compat, "isc-dhcp-client")),
                router_layers=(programs("dnsmasq-base", "radvd"),))
     yield made
     made.close()
