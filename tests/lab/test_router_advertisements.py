@@ -285,3 +285,20 @@ def test_an_address_by_dhcp_has_the_gateway_that_is_advertised(
     monitor.rest()
     assert lab.snapshot() == before
     check_silent(monitor)
+
+
+def test_a_router_with_too_many_prefixes_gets_one_endpoint_and_leaves_nothing(
+    hasty: Served
+) -> None:
+    """The kernel takes 16 addresses of an interface at the most (max_addresses)."""
+    lab, _, provider = hasty
+    for number in range(1, 25):
+        provider.advertise(f"fd00:2:{number}::/64")
+    monitor = Monitor(lab)
+    lab.set_interfaces("iface eth1 inet6 auto\n")
+    lab.ifup("eth1")
+    wait_for(lambda: len(find_addresses(lab.client, "eth1", "scope", "global")) >= 10)
+    wait_for(lambda: len(lab.endpoints()) == 1 and len(lab.rules(6)) >= 30)
+    provider.stop_advertising()
+    wait_for(lambda: lab.rules(6) == [] and lab.endpoints() == [])
+    assert [line for line in monitor.read_log() if not line.startswith("[#]")] == []
