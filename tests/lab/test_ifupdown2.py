@@ -46,14 +46,14 @@ def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[L
 def test_two_uplinks_come_and_go(lab: Lab) -> None:
     before = lab.snapshot()
     lab.set_interfaces(TWO_UPLINKS)
-    assert lab.ifup("-a").strip() == ""
+    assert "mptcp" not in lab.ifup("-a")
     assert sorted(lab.rules()) == sorted(
         rule for number in (1, 2) for rule in rules_of(
             f"10.1.{number}.2", f"10.1.{number}.0/24", f"eth{number - 1}",
             20000 + lab.ifindex(f"eth{number - 1}")))
     assert lab.endpoints() == BOTH
     check_both_paths(lab)
-    assert lab.ifdown("-a").strip() == ""
+    assert "mptcp" not in lab.ifdown("-a")
     assert lab.snapshot() == before
     assert lab.client.run("ls", "/run/mptcp-hooks") == ""
 
@@ -90,7 +90,7 @@ def test_both_families_come_with_one_call(lab: Lab) -> None:
     before = lab.snapshot()
     monitor = Monitor(lab)
     lab.set_interfaces(MANY)
-    assert lab.ifup("-a").strip() == ""
+    assert "mptcp" not in lab.ifup("-a")
     wait_for(lambda: lab.endpoints() == [*BOTH, "fd00:1::2 eth0 subflow", "fd00:2::2 eth1 subflow"])
     check_both_paths(lab)
     check_both_paths(lab, SERVER_6)
@@ -104,7 +104,7 @@ def test_leases_of_both_uplinks(lab: Lab) -> None:
     for number in (1, 2):
         Provider(lab, number).serve_dhcp()
     lab.set_interfaces(TWO_DHCP)
-    assert lab.ifup("-a").strip() == ""
+    assert "mptcp" not in lab.ifup("-a")
     assert lab.endpoints() == ["10.1.1.50 eth0 subflow", "10.1.2.50 eth1 subflow fullmesh"]
     for number in (1, 2):
         assert (f"default via 10.1.{number}.1 dev eth{number - 1} proto mptcp src 10.1.{number}.50"
