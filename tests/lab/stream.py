@@ -59,6 +59,8 @@ def _wait_for_subflows(lab: Lab, number: int) -> None:
     """Wait until the stream has subflows over so many of the client's uplinks."""
     def count() -> int:
         lines = lab.client.run("ss", "-tnHO", "state", "established", "dport", "=", ":5002")
-        return len({line.split()[2].partition(":")[0] for line in lines.splitlines()})
+        # Not every ss leaves the column of a state out that was asked for.
+        return len({next(word for word in line.split() if word.startswith("10.")).partition(":")[0]
+                    for line in lines.splitlines()})
 
     wait_for(lambda: count() >= number)
