@@ -53,7 +53,7 @@ class Draft:
 
     def renew(self, stanza: Stanza, event: Event) -> None:
         """Add what it takes that a stanza on record becomes what `event` says of it."""
-        self._settle(event, (stanza,))
+        self._settle(event, self._list_same(event.iface, stanza))
 
     def empty(self, iface: str, stanza: Stanza) -> None:
         """Add what it takes that a stanza on record has no path left; it may get some again."""
@@ -115,9 +115,14 @@ class Draft:
         return self._records[iface]
 
     def _replace(self, iface: str, stanza: Stanza, remains: tuple[Stanza, ...]) -> None:
-        for installed in stanza.paths:
+        same = self._list_same(iface, stanza)
+        for installed in [one for each in same for one in each.paths]:
             self._undo_outdated(installed, [])
-        self._records[iface] = _put_in_place(self.list_stanzas(iface), (stanza,), remains)
+        self._records[iface] = _put_in_place(self.list_stanzas(iface), same, remains)
+
+    def _list_same(self, iface: str, stanza: Stanza) -> tuple[Stanza, ...]:
+        """What is on record of one stanza: twice where a hook was killed between old and new."""
+        return tuple(one for one in self.list_stanzas(iface) if one.told == stanza.told)
 
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone."""

@@ -31,7 +31,9 @@ def prepare_again(store: Store, ifaces: Iterable[str]) -> Work:
     for act in (_take_leave, _renew):
         for iface, stanza in recorded:
             try:
-                act(draft, iface, stanza)
+                # What stands twice on record is one already.
+                if stanza in draft.list_stanzas(iface):
+                    act(draft, iface, stanza)
             except Problem as problem:
                 draft.problems.append(problem)
     return draft.finish()

@@ -384,3 +384,19 @@ def test_an_ifdown_that_was_cut_off_leaves_nothing_once_its_address_is_gone(
 def test_a_device_that_is_renamed_is_another(up: Lab, monitor: Monitor) -> None:
     up.client.ip("link set eth1 name wan1")
     wait_for(lambda: up.endpoints() == ONLY_FIRST and len(up.rules()) == 5)
+
+
+@pytest.mark.parametrize("change", ["s/a/a/", "/^kernel/s/.*/kernel /"])
+def test_a_stanza_that_is_on_record_twice_is_one_again(up: Lab, change: str) -> None:
+    """As a hook leaves it that is killed while what was and what will be are both on record."""
+    before, record = up.snapshot(), up.read("/run/mptcp-hooks/eth1.paths")
+    lines = record.splitlines()[1:-1]
+    up.write("/run/mptcp-hooks/eth1.paths",
+             "\n".join(["mptcp-hooks 1", *lines, *lines, "end", ""]))
+    up.client.run("sed", "-i", f"0,/^kernel/{{{change}}}", "/run/mptcp-hooks/eth1.paths")
+    monitor = Monitor(up)
+    monitor.rest()
+    assert [line for line in monitor.read_log() if "unexpected" in line] == []
+    assert up.snapshot() == before and up.read("/run/mptcp-hooks/eth1.paths") == record
+    up.ifdown("eth1")
+    assert up.endpoints() == ONLY_FIRST and len(up.rules()) == 5
