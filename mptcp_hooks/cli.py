@@ -15,7 +15,7 @@ from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import describe_unexpected, say, show_command
 from mptcp_hooks.stanzas import ask_events, list_up, read_events, recall_events
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Work, prepare_rest
+from mptcp_hooks.work import Work, prepare_dismissal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def run_mptcp_down() -> int:
     """Exit status of mptcp_down(8), as that of mptcp_up."""
     options = _read_arguments("mptcp_down", "Take away what mptcp_up gave to interfaces.",
                               "every interface on record")
-    return _run("mptcp_down", options, lambda store: prepare_rest(
+    return _run("mptcp_down", options, lambda store: prepare_dismissal(
         store, store.list_interfaces() if options.all else options.interfaces))
 
 

@@ -61,7 +61,7 @@ def take_lease(store: Store, environment: Mapping[str, str]) -> Work:
     try:
         event = read_lease_event(environment)
         if event.noted:
-            store.save_lease(iface, event.lease)
+            store.save_lease(event.iface, event.lease)
     except Problem as problem:
         problems = (problem,)
     work = prepare_again(store, store.list_labels(iface))

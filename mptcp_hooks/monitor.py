@@ -15,8 +15,9 @@ from socket import AF_UNIX, SOCK_DGRAM, socket
 from time import monotonic
 
 from mptcp_hooks import __version__
-from mptcp_hooks.agenda import Agenda, Patience
+from mptcp_hooks.agenda import Agenda
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.patience import Patience
 from mptcp_hooks.report import say, show_command
 from mptcp_hooks.round import Report, Round
 from mptcp_hooks.system import find_device

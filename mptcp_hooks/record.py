@@ -40,8 +40,8 @@ class Stanza(NamedTuple):
     """One stanza: its environment as told, and the paths it has.
 
     Where nothing was told, the paths are what could not be undone. `state` is
-    LEAVING from if-down.d to if-post-down.d: nothing may come back meanwhile;
-    SILENT while its endpoints are away because the carrier is; '' otherwise.
+    LEAVING from if-down.d to if-post-down.d, and from mptcp_down on: nothing may
+    come back by itself; SILENT while its endpoints are away because the carrier is; '' otherwise.
     """
 
     told: tuple[str, ...]

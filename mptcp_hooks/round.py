@@ -35,12 +35,11 @@ class Round:
             self._child = os.fork()
         except OSError as error:
             os.close(self._output)
+            os.close(writing)
             raise Problem(f"cannot begin a round: {error.strerror}") from None
-        finally:
-            if getattr(self, "_child", None) != 0:
-                os.close(writing)
         if self._child == 0:
             _do_and_exit(work, writing)
+        os.close(writing)
 
     def fileno(self) -> int:
         """The descriptor that is readable when it says something, or ends."""

@@ -74,7 +74,7 @@ def prepare_down(store: Store, ifaces: Iterable[str]) -> Work:
     return prepare_removal(store, ifaces, lambda path, line: True, lambda stanzas: ())
 
 
-def prepare_rest(store: Store, ifaces: Iterable[str]) -> Work:
+def prepare_dismissal(store: Store, ifaces: Iterable[str]) -> Work:
     """The work of taking all of these interfaces away until a person or ifup wants them again.
 
     What was told stays on record, so that nothing takes them in anew by itself.
