@@ -41,7 +41,8 @@ class Stanza(NamedTuple):
 
     Where nothing was told, the paths are what could not be undone. `state` is
     LEAVING from if-down.d to if-post-down.d, and from mptcp_down on: nothing may
-    come back by itself; SILENT while its endpoints are away because the carrier is; '' otherwise.
+    come back by itself; SILENT while its endpoints are away because the carrier
+    is; '' otherwise.
     """
 
     told: tuple[str, ...]
@@ -174,7 +175,7 @@ def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
 
 def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
     for block in _split(lines, "stanza"):
-        state = block[0] if block[0] in (LEAVING, SILENT) else ""
+        state = block[0] if block and block[0] in (LEAVING, SILENT) else ""
         head, *paths = _split(["path", *block[bool(state):]], "path")
         told = tuple(_decode_told(line.removeprefix("told ")) for line in head)
         yield Stanza(told, tuple(_decode_path(path) for path in paths), state)

@@ -20,6 +20,7 @@ INSTALLED = Installed(PATH, ("ip -4 rule add x", "ip -4 rule add y"), ("ip -4 ru
 STANZAS = (
     Stanza(("IFACE=eth0:1", "IF_MPTCP_X=a\nb\\n c\\", "IF_Y=é\udcff"), (INSTALLED, INSTALLED)),
     Stanza(("IFACE=eth0:1",), (), LEAVING),
+    Stanza((), ()),
 )
 
 
