@@ -71,7 +71,7 @@ install:
 	install -m 644 $(SOURCED) $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates
 	install -d $(DESTDIR)/usr/sbin
-	for name in mptcp_up mptcp_down mptcp_monitor; do \
+	for name in mptcp_up mptcp_down mptcp_monitor mptcp_status; do \
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
 	ln -sf event $(LIBRARY)/hooks/mptcp_lease
 	for link in $(LINKS); do \
