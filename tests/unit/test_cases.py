@@ -21,7 +21,7 @@ from mptcp_hooks.system import Host, Link
 from tests.unit.recorded import read_environment
 
 CASES = Path(__file__).parents[1] / "cases"
-NAMES = sorted(case.name for case in CASES.iterdir())
+NAMES = sorted(case.parent.name for case in CASES.glob("*/environment"))
 
 
 def make_paths(case: Path) -> tuple[UplinkPath, ...]:

@@ -1,0 +1,146 @@
+"""Connections for people, as a screen, and for programs, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mptcp_hooks.connections import Connection, Subflow, Total
+from mptcp_hooks.paint import Paint
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+_INDENT = "  "
+
+
+def draw_connections(
+    connections: tuple[Connection, ...], totals: tuple[Total, ...], paint: Paint
+) -> list[str]:
+    """A block a connection, a line a subflow, then a line an interface; all lines aligned."""
+    if not connections:
+        return ["no MPTCP connections"]
+    rows = _align([_list_cells(subflow) for connection in connections
+                   for subflow in connection.subflows])
+    subflows = iter(rows)
+    screen = []
+    for connection in connections:
+        screen += [_draw_head(connection, paint)]
+        screen += [_draw_subflow(next(subflows), subflow, paint)
+                   for subflow in connection.subflows]
+        screen += [""]
+    return [*screen, *_draw_totals(totals, paint)]
+
+
+def describe_connections(
+    connections: tuple[Connection, ...], totals: tuple[Total, ...]
+) -> dict[str, Any]:
+    """What --json prints: bytes, milliseconds; null where something could not be seen."""
+    return {
+        "connections": [_describe_connection(connection) for connection in connections],
+        "totals": [{"interface": total.interface or None, "subflows": total.subflows,
+                    "bytes_sent": total.bytes_sent, "bytes_received": total.bytes_received}
+                   for total in totals],
+    }
+
+
+def format_bytes(number: int) -> str:
+    """`999 B`, `5.4 MB`: three digits and a unit of a thousand."""
+    if number < 1000:
+        return f"{number} B"
+    size, unit = float(number), ""
+    for unit in _UNITS:
+        size /= 1000
+        # From here on it is rounded to 1000 of this unit, or more.
+        if size < 999.5:
+            break
+    return f"{size:.{1 if size < 99.95 else 0}f} {unit}"
+
+
+def _list_cells(subflow: Subflow) -> tuple[str, ...]:
+    rtt = "-" if subflow.rtt is None else f"{subflow.rtt:.1f} ms"
+    return (subflow.interface or "-", subflow.local, "->", subflow.remote, subflow.state,
+            "backup" if subflow.backup else "", "sent", format_bytes(subflow.bytes_sent),
+            "received", format_bytes(subflow.bytes_received), "rtt", rtt)
+
+
+# Of _list_cells: the words after which a number is put to the right, and the state.
+_NUMBERS, _STATE = (7, 9, 11), 4
+
+
+def _align(rows: list[tuple[str, ...]]) -> list[list[str]]:
+    """Cells as wide as their column; a column in which nothing stands is left empty."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [[cell.rjust(width) if index in _NUMBERS else cell.ljust(width)
+             for index, (cell, width) in enumerate(zip(row, widths))] for row in rows]
+
+
+def _draw_subflow(cells: list[str], subflow: Subflow, paint: Paint) -> str:
+    well = subflow.state == "ESTAB" and not subflow.unanswered
+    cells[_STATE] = (paint.good if well else paint.doubtful)(cells[_STATE])
+    line = _INDENT + " ".join(filter(None, cells))
+    return line + _warn(subflow, paint)
+
+
+def _warn(subflow: Subflow, paint: Paint) -> str:
+    if not subflow.unanswered:
+        return ""
+    return " " + paint.bad(f"no answer to {_count(subflow.unanswered, 'retransmission')}")
+
+
+def _draw_head(connection: Connection, paint: Paint) -> str:
+    head = paint.bold(f"{connection.local} -> {connection.remote}")
+    remarks = [text for text in (_name_state(connection), _name_lack(connection)) if text]
+    return head + "".join(", " + paint.doubtful(text) for text in remarks)
+
+
+def _name_state(connection: Connection) -> str:
+    if not connection.state:
+        return "state not visible"
+    return "" if connection.state == "ESTAB" else connection.state
+
+
+def _name_lack(connection: Connection) -> str:
+    """Why this is less than an MPTCP connection with its subflows."""
+    if connection.fallback:
+        return "fell back to TCP"
+    return "" if connection.subflows else "no subflow visible"
+
+
+def _draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
+    rows = [(total.interface or "-", _count(total.subflows, "subflow"), "sent",
+             format_bytes(total.bytes_sent), "received", format_bytes(total.bytes_received))
+            for total in totals]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [paint.bold("in all"), *(
+        _INDENT + " ".join(cell.ljust(width) if index in (0, 2, 4) else cell.rjust(width)
+                           for index, (cell, width) in enumerate(zip(row, widths)))
+        for row in rows)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _describe_connection(connection: Connection) -> dict[str, Any]:
+    return {
+        "local": connection.local,
+        "remote": connection.remote,
+        "state": connection.state or None,
+        "fallback": connection.fallback,
+        "token": connection.token or None,
+        "inode": connection.inode or None,
+        "subflows": [_describe_subflow(subflow) for subflow in connection.subflows],
+    }
+
+
+def _describe_subflow(subflow: Subflow) -> dict[str, Any]:
+    return {
+        "interface": subflow.interface or None,
+        "local": subflow.local,
+        "remote": subflow.remote,
+        "state": subflow.state,
+        "backup": subflow.backup,
+        "id": subflow.identity,
+        "bytes_sent": subflow.bytes_sent,
+        "bytes_received": subflow.bytes_received,
+        "rtt_ms": subflow.rtt,
+        "unanswered": subflow.unanswered,
+    }
