@@ -43,7 +43,7 @@ RULE = Struct("=BBBBBBBBI")
 _HOP = Struct("=HBBi")
 _U32 = Struct("=I")
 
-_ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
                    "laminar": 32}
 
@@ -292,7 +292,7 @@ def _parse_routes(message: bytes) -> Iterator[Route]:
     for device, hop in _list_hops(said):
         yield Route(
             destination=_prefix(said.get(1), length) or "default",
-            kind=_ROUTE_TYPES.get(kind, str(kind)),
+            kind=ROUTE_TYPES.get(kind, str(kind)),
             gateway=_address(hop.get(5)) or _address(hop.get(18, b"")[2:]),
             device=device,
             source=_address(said.get(7)),

@@ -1,4 +1,4 @@
-"""Colours, for a person at a terminal only."""
+"""Colours, for a person at a terminal only, and the characters that it can show."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 
 class Paint(NamedTuple):
-    """Dresses texts for a screen, or leaves them as they are where `coloured` is False."""
+    """Dresses texts for a screen, or leaves them as they are where `coloured` is False.
+
+    `unicode` is whether the screen shows more than ASCII.
+    """
 
     coloured: bool
+    unicode: bool = False
 
     def good(self, text: str) -> str:
         """What is as it should be."""
@@ -39,4 +43,11 @@ class Paint(NamedTuple):
 def choose_paint(stream: TextIO) -> Paint:
     """Colours where the stream is a terminal, unless NO_COLOR or TERM=dumb says otherwise."""
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
-    return Paint(wanted and stream.isatty())
+    return Paint(wanted and stream.isatty(), _is_unicode(stream))
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    """Whether the locale says so (locale(7)): Python itself writes UTF-8 in the C locale too."""
+    names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    chosen = next(filter(None, names), "C")
+    return "utf" in chosen.lower() and (stream.encoding or "").lower() == "utf-8"

@@ -1,0 +1,69 @@
+"""Asks programs and /proc for what mptcp_status shows; changes nothing.
+
+The hooks ask the kernel themselves (netlink.py) because `ip -j` costs more than all
+else they do. A person can wait for it, and can ask the same to see whether it is so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from mptcp_hooks.connections import SS_ARGUMENTS
+from mptcp_hooks.process import Outcome, run_program
+from mptcp_hooks.system import read_path_manager
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from mptcp_hooks.netlink import Limits
+
+_KERNELS_WORDS = "RTNETLINK answers: "
+
+
+class Answer(NamedTuple):
+    """What a program said: its JSON rows, or in a few words why there are none."""
+
+    rows: tuple[dict[str, Any], ...]
+    refusal: str
+
+
+class Machine:
+    """This machine, as programs and files tell of it."""
+
+    def run(self, program: str, *arguments: str) -> Outcome:
+        """How a program that only tells something ended, and what it said."""
+        return run_program(program, arguments)
+
+    def ask_ip(self, *arguments: str) -> Answer:
+        """What `ip -j ARGUMENTS` says."""
+        outcome = self.run("ip", "-j", *arguments)
+        if outcome.status != 0:
+            words = outcome.errors.strip().splitlines() or [f"status {outcome.status}"]
+            return Answer((), words[-1].removeprefix(_KERNELS_WORDS).removeprefix("Error: "))
+        # `ip` prints an empty object for what it leaves out, and nothing for nothing.
+        return Answer(tuple(row for row in json.loads(outcome.output or "[]") if row), "")
+
+    def ask_ss(self) -> str:
+        """All TCP and MPTCP sockets, as ss(8) prints them: it knows no JSON."""
+        return self.run("ss", *SS_ARGUMENTS).output
+
+    def read_file(self, path: str) -> str:
+        """The text of a small file, '' where there is none that we may read."""
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def read_limits(self) -> Limits | None:
+        """The path manager's limits, which `ip -j` does not print; None without MPTCP."""
+        return read_path_manager().limits
+
+    def list_running(self, names: Iterable[str]) -> list[str]:
+        """Which of these programs run; the kernel knows 15 characters of a name."""
+        numbers = [name for name in os.listdir("/proc") if name.isdigit()]
+        running = {self.read_file(f"/proc/{number}/comm").strip() for number in numbers}
+        return [name for name in names if name in running]

@@ -1,0 +1,362 @@
+"""What mptcp_status shows of this machine, read once and put together as values."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from mptcp_hooks.address import BITS, family_of, is_link_local, is_loopback
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import recall_event
+from mptcp_hooks.netlink import Endpoint
+from mptcp_hooks.numbering import MAIN_TABLE
+from mptcp_hooks.plan import Path, owns_endpoint
+from mptcp_hooks.routing import SeenRoute, SeenRule, read_routes, read_rule
+from mptcp_hooks.system import TableUse
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from mptcp_hooks.event import Event
+    from mptcp_hooks.machine import Machine
+    from mptcp_hooks.netlink import Limits
+    from mptcp_hooks.record import Installed, Stanza, Store
+
+UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
+# Addresses that nobody has (RFC 5737, RFC 3849): the way to them is the way to the internet.
+ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
+_FAMILY_WORDS = {"inet": 4, "inet6": 6}
+_ENDPOINT_FLAGS = ("signal", "subflow", "backup", "fullmesh", "implicit", "laminar")
+_MPTCP = "/proc/sys/net/mptcp"
+NETSTAT = "/proc/net/netstat"
+# Programs that make endpoints or rules of their own for the same interfaces.
+MPTCPD, NETWORK_MANAGER = "mptcpd", "NetworkManager"
+RIVALS = (MPTCPD, NETWORK_MANAGER)
+_LOOKS_AT_MOST = 5
+
+
+class Held(NamedTuple):
+    """An address that a device has; `usable` is whether it may be a source (RFC 4862)."""
+
+    family: int
+    address: str
+    length: int
+    usable: bool
+
+
+class Device(NamedTuple):
+    """A network device: its state, addresses, bytes since it came, and what judges its ARP.
+
+    `strict` is rp_filter 1, `arp_ignore` and `arp_announce` are as they count here (the
+    larger of the device's and all's, ip-sysctl.rst). `network_manager` is whether
+    NetworkManager manages it.
+    """
+
+    name: str
+    ifindex: int
+    link: str
+    addresses: tuple[Held, ...]
+    sent: int
+    received: int
+    strict: bool
+    arp_ignore: int
+    arp_announce: int
+    network_manager: bool
+
+
+class Exit(NamedTuple):
+    """Where the kernel sends what comes from an address: a device, or '' and its words."""
+
+    device: str
+    refusal: str
+
+
+class PathStatus(NamedTuple):
+    """One address of an interface, and what the kernel does with it.
+
+    `installed` is what is on record of it, None of what others set up, `length` None
+    where the address is gone. `gateway` is '' and `table` 0 where there is none.
+    """
+
+    interface: str
+    device: str
+    link: str
+    family: int
+    address: str
+    length: int | None
+    gateway: str
+    table: int
+    endpoint: Endpoint | None
+    exit: Exit
+    installed: Installed | None
+
+    @property
+    def works(self) -> bool:
+        """Whether traffic from the address leaves by its own link."""
+        return self.link == UP and self.exit.device == self.device
+
+
+class Kernel(NamedTuple):
+    """MPTCP in this kernel: there at all, switched on, managed by itself."""
+
+    present: bool
+    enabled: bool
+    userspace: bool
+
+
+class Survey(NamedTuple):
+    """All that is known. `endpoints` is None where only root sees them.
+
+    `problems` are damaged records; `counters` is /proc/net/netstat.
+    """
+
+    kernel: Kernel
+    limits: Limits | None
+    endpoints: tuple[Endpoint, ...] | None
+    devices: tuple[Device, ...]
+    stanzas: tuple[tuple[str, Stanza], ...]
+    paths: tuple[PathStatus, ...]
+    rules: tuple[SeenRule, ...]
+    routes: tuple[SeenRoute, ...]
+    programs: frozenset[str]
+    counters: str
+    problems: tuple[str, ...]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What could not be seen, in words."""
+        return ("endpoints (only root may see them)",) * (
+            self.endpoints is None and self.kernel.present)
+
+    def find_device(self, name: str) -> Device | None:
+        """The device of that name."""
+        return next((device for device in self.devices if device.name == name), None)
+
+    def name_of(self, ifindex: int) -> str:
+        """The name of the device with that number, or the number where it is gone."""
+        return next((device.name for device in self.devices if device.ifindex == ifindex),
+                    str(ifindex))
+
+    def read_use(self, path: Path) -> TableUse:
+        """What the kernel holds of a path, as system.read_table_use reads it for the record."""
+        own = f"{path.address}/{BITS[path.family]}"
+        return TableUse(
+            tuple(seen.rule for seen in self.rules if seen.family == path.family and (
+                seen.rule.table == path.table or seen.rule.source == own
+                or seen.rule.device == path.device)),
+            tuple(seen.route for seen in self.routes
+                  if (seen.family, seen.table) == (path.family, path.table)))
+
+
+def take_survey(machine: Machine, store: Store) -> Survey:
+    """Look at the machine and at the record; again where a hook changed that meanwhile."""
+    record = _read_record(store)
+    for _ in range(_LOOKS_AT_MOST):
+        survey = _look(machine, *record)
+        before, record = record, _read_record(store)
+        if record == before:
+            break
+    return survey
+
+
+def _look(
+    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...], problems: tuple[str, ...]
+) -> Survey:
+    devices = tuple(_read_devices(machine))
+    ifindexes = {device.name: device.ifindex for device in devices}
+    survey = Survey(
+        kernel=_read_kernel(machine),
+        limits=machine.read_limits(),
+        endpoints=_read_endpoints(machine, ifindexes),
+        devices=devices,
+        stanzas=stanzas,
+        paths=(),
+        rules=tuple(read_rule(family, row) for family in (4, 6)
+                    for row in _list_rows(machine, family, "rule")),
+        routes=tuple(route for family in (4, 6) for row in _list_rows(machine, family, "route")
+                     for route in read_routes(family, row, ifindexes)),
+        programs=frozenset(machine.list_running(RIVALS)),
+        counters=machine.read_file(NETSTAT),
+        problems=problems,
+    )
+    return survey._replace(paths=tuple(_list_paths(machine, survey)))
+
+
+def _list_rows(machine: Machine, family: int, what: str) -> Iterable[dict[str, Any]]:
+    """All rules or routes of a family; none where the kernel was started without it."""
+    everything = ("show", "table", "all") if what == "route" else ()
+    return machine.ask_ip("-N", f"-{family}", what, *everything).rows
+
+
+def _read_devices(machine: Machine) -> Iterator[Device]:
+    for row in machine.ask_ip("-s", "address").rows:
+        name, flags = row["ifname"], row["flags"]
+        yield Device(
+            name=name,
+            ifindex=row["ifindex"],
+            link=DOWN if "UP" not in flags else NO_CARRIER if "NO-CARRIER" in flags else UP,
+            addresses=tuple(_read_addresses(row["addr_info"])),
+            sent=row["stats64"]["tx"]["bytes"],
+            received=row["stats64"]["rx"]["bytes"],
+            strict=_read_setting(machine, name, "rp_filter") == 1,
+            arp_ignore=_read_setting(machine, name, "arp_ignore"),
+            arp_announce=_read_setting(machine, name, "arp_announce"),
+            network_manager=_is_network_managers(machine, row["ifindex"]),
+        )
+
+
+def _read_addresses(rows: Iterable[dict[str, Any]]) -> Iterator[Held]:
+    for row in rows:
+        # A peer's address is in `address`, and a temporary row may be empty.
+        if row.get("family") in _FAMILY_WORDS and "local" in row:
+            unusable = row.keys() & {"tentative", "dadfailed", "deprecated", "temporary"}
+            outside = is_loopback(row["local"]) or is_link_local(row["local"])
+            yield Held(_FAMILY_WORDS[row["family"]], row["local"], row["prefixlen"],
+                       not (unusable or outside))
+
+
+def _read_setting(machine: Machine, device: str, name: str) -> int:
+    values = [machine.read_file(f"/proc/sys/net/ipv4/conf/{scope}/{name}").strip()
+              for scope in ("all", device)]
+    return max(int(value or 0) for value in values)
+
+
+def _is_network_managers(machine: Machine, ifindex: int) -> bool:
+    """Whether NetworkManager says so in the file where it keeps a device's state."""
+    lines = machine.read_file(f"/run/NetworkManager/devices/{ifindex}").splitlines()
+    return "managed=true" in lines or "managed=full" in lines
+
+
+def _read_kernel(machine: Machine) -> Kernel:
+    enabled = machine.read_file(f"{_MPTCP}/enabled").strip()
+    manager = machine.read_file(f"{_MPTCP}/path_manager").strip()
+    # What it was before Linux 6.16: 1 is userspace.
+    kind = machine.read_file(f"{_MPTCP}/pm_type").strip()
+    return Kernel(present=enabled != "", enabled=enabled != "0",
+                  userspace=manager == "userspace" or (not manager and kind == "1"))
+
+
+def _read_endpoints(
+    machine: Machine, ifindexes: dict[str, int]
+) -> tuple[Endpoint, ...] | None:
+    answer = machine.ask_ip("mptcp", "endpoint")
+    if answer.refusal:
+        return None
+    return tuple(Endpoint(
+        identity=row["id"],
+        address=row["address"],
+        # A device that is gone is shown by its number: if7.
+        device=ifindexes.get(row.get("dev", ""), -1 if "dev" in row else 0),
+        flags=tuple(flag for flag in _ENDPOINT_FLAGS if row.get(flag)),
+        port=row.get("port", 0),
+    ) for row in answer.rows)
+
+
+def _read_record(store: Store) -> tuple[tuple[tuple[str, Stanza], ...], tuple[str, ...]]:
+    stanzas: list[tuple[str, Stanza]] = []
+    problems: list[str] = []
+    for iface in store.list_interfaces():
+        try:
+            stanzas += [(iface, stanza) for stanza in store.load(iface)]
+        except Problem as problem:
+            problems.append(str(problem))
+    return tuple(stanzas), tuple(problems)
+
+
+def _list_paths(machine: Machine, survey: Survey) -> Iterator[PathStatus]:
+    """Each stanza on record with its paths, and then what others made."""
+    drawn = set()
+    for iface, stanza in survey.stanzas:
+        drawn |= {installed.path.address for installed in stanza.paths}
+        yield from (_look_at_path(machine, survey, iface, installed)
+                    for installed in stanza.paths)
+        if stanza.told and not stanza.paths:
+            yield from _list_pathless(survey, iface, recall_event(stanza.told))
+    for device in survey.devices:
+        gateways = _find_main_gateways(survey, device)
+        for held in device.addresses:
+            if held.address not in drawn:
+                yield from _look_at_foreign(machine, survey, device, held, gateways)
+
+
+def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathStatus]:
+    """A stanza without a path: the addresses that might have one, or nothing but its link."""
+    device = survey.find_device(event.device)
+    link = device.link if device else GONE
+    held = [one for one in (device.addresses if device else ())
+            if one.usable and one.family in event.families
+            and one.address not in {stated.path.address for _, stanza in survey.stanzas
+                                    for stated in stanza.paths}]
+    nothing = Held(event.families[0], "", 0, False)
+    for one in held or [nothing]:
+        yield PathStatus(
+            interface=iface, device=event.device, link=link, family=one.family,
+            address=one.address, length=one.length, gateway="", table=0,
+            endpoint=None, exit=Exit("", ""), installed=None)
+
+
+def _look_at_foreign(
+    machine: Machine, survey: Survey, device: Device, held: Held, gateways: dict[int, str]
+) -> Iterator[PathStatus]:
+    """An address that is no path of ours: with an endpoint, or of an uplink nobody told of."""
+    endpoint = next((one for one in survey.endpoints or () if one.address == held.address), None)
+    uplink = held.usable and held.family in gateways and not _is_told(survey, device, held)
+    if endpoint or uplink:
+        yield PathStatus(
+            interface=device.name, device=device.name, link=device.link, family=held.family,
+            address=held.address, length=held.length,
+            gateway=gateways.get(held.family, ""), table=MAIN_TABLE,
+            endpoint=endpoint, installed=None,
+            exit=_ask_exit(machine, held.family, held.address, ELSEWHERE[held.family]))
+
+
+def _look_at_path(
+    machine: Machine, survey: Survey, iface: str, installed: Installed
+) -> PathStatus:
+    path = installed.path
+    device = survey.find_device(path.device)
+    length = next((held.length for held in (device.addresses if device else ())
+                   if held.address == path.address), None)
+    return PathStatus(
+        interface=iface, device=path.device, link=device.link if device else GONE,
+        family=path.family, address=path.address, length=length,
+        gateway=path.gateway, table=path.table,
+        endpoint=_find_endpoint(survey, path), installed=installed,
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(path)))
+
+
+def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
+    """The endpoint of the path's address: ours, or else somebody's."""
+    there = [one for one in survey.endpoints or () if one.address == path.address]
+    ours = [one for one in there if owns_endpoint(path, one)]
+    return next(iter((*ours, *there)), None)
+
+
+def _choose_destination(path: Path) -> str:
+    """Where traffic of a path is for: anywhere, or a neighbour where there is no way beyond."""
+    if path.default or not path.subnet:
+        return ELSEWHERE[path.family]
+    neighbours = (str(host) for host in ip_network(path.subnet).hosts())
+    return next(one for one in neighbours if one != path.address)
+
+
+def _ask_exit(machine: Machine, family: int, own: str, destination: str) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", own)
+    if answer.refusal:
+        return Exit("", answer.refusal)
+    return Exit(answer.rows[0].get("dev", ""), "")
+
+
+def _find_main_gateways(survey: Survey, device: Device) -> dict[int, str]:
+    """By family, the gateway of the device's default route in main; '' of one without."""
+    defaults = [seen for seen in survey.routes if seen.table == MAIN_TABLE
+                and seen.route.destination == "default" and seen.route.device == device.ifindex]
+    return {seen.family: seen.route.gateway for seen in reversed(defaults)}
+
+
+def _is_told(survey: Survey, device: Device, held: Held) -> bool:
+    """Whether a stanza on record is about addresses of that family on the device."""
+    events = (recall_event(stanza.told) for _, stanza in survey.stanzas if stanza.told)
+    return any(event.device == device.name and family_of(held.address) in event.families
+               for event in events)

@@ -1,0 +1,175 @@
+"""mptcp_status on the installed package: each thing that breaks is found, and then gone."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.breakages import BREAKAGES, Breakage
+from tests.lab.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.managers import NetworkManager
+from tests.lab.paths import MEGABYTE
+from tests.lab.provider import wait_for
+from tests.lab.test_commands import NOBODY
+
+
+@pytest.fixture
+def uplinks(lab: Lab) -> Lab:
+    """Both uplinks are up, and all is good."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    assert find(lab) == ()
+    return lab
+
+
+def ask(lab: Lab, *arguments: str) -> Any:
+    """What the command says in JSON; its status is that of what it found."""
+    done = lab.client.try_run("mptcp_status", "--json", *arguments)
+    assert done.stderr == "", done.stderr
+    answer = json.loads(done.stdout)
+    broken = any(one["severity"] == "broken" for one in answer.get("findings", ()))
+    assert done.returncode == broken
+    return answer
+
+
+def find(lab: Lab) -> tuple[tuple[str, str, str | None], ...]:
+    return tuple((one["severity"], one["kind"], one["interface"])
+                 for one in ask(lab)["findings"])
+
+
+def list_standing(answer: Any) -> list[dict[str, Any]]:
+    """The paths without the counters, which go on."""
+    return [{key: value for key, value in path.items() if "bytes" not in key}
+            for path in answer["paths"]]
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=[one.name for one in BREAKAGES])
+def test_what_breaks_is_found_and_goes(lab: Lab, breakage: Breakage) -> None:
+    breakage.prepare(lab)
+    breakage.commit(lab)
+    assert find(lab) == breakage.finds
+    breakage.mend(lab)
+    assert find(lab) == breakage.leaves
+
+
+def test_the_two_ways_to_draw_connections(uplinks: Lab) -> None:
+    assert uplinks.client.run("mptcp_status", "-c") == "no MPTCP connections\n"
+    transfer = uplinks.begin_transfer(10 * MEGABYTE)
+    wait_for(lambda: [total["interface"] for total in ask(uplinks, "-c")["totals"]]
+             == ["eth0", "eth1"])
+    assert "10.1.2.2" in uplinks.client.run("mptcp_status", "-c", "eth1")
+    assert transfer.finish().whole
+
+
+def test_one_interface_alone(uplinks: Lab) -> None:
+    uplinks.client.run("ip", "rule", "del", "pref", "20002", "from", "10.1.1.2")
+    answer = ask(uplinks, "eth1")
+    assert [path["interface"] for path in answer["paths"]] == ["eth1"]
+    assert answer["findings"] == []
+    assert [one["interface"] for one in ask(uplinks, "eth0", "eth1")["findings"]] == ["eth0"]
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["eth9"], "mptcp_status: eth9: no such interface, and none on record\n"),
+    (["--json", "--watch"], "mptcp_status: error: --watch draws for a person: give it without "
+                            "--json\n"),
+])
+def test_wrong_usage(lab: Lab, arguments: list[str], said: str) -> None:
+    done = lab.client.try_run("mptcp_status", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(said)
+
+
+def test_without_root(uplinks: Lab) -> None:
+    """Where the kernel shows endpoints to root alone, that is said, and is no finding."""
+    seen = list_standing(ask(uplinks))
+    done = uplinks.client.try_run(*NOBODY, "mptcp_status", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, answer["findings"]) == (0, "", [])
+    assert [path["leaves_by"] for path in answer["paths"]] == ["eth0", "eth1"]
+    if not answer["unseen"]:
+        assert list_standing(answer) == seen
+
+
+def test_it_changes_nothing(uplinks: Lab) -> None:
+    before = uplinks.snapshot()
+    watching = uplinks.client.start("ip", "monitor", "all")
+    for arguments in ((), ("--json",), ("--connections",)):
+        uplinks.client.try_run("mptcp_status", *arguments)
+    watching.terminate()
+    assert watching.communicate()[0] == ""
+    assert uplinks.snapshot() == before
+
+
+def test_watching_shows_the_rate_of_each_path(uplinks: Lab) -> None:
+    transfer = uplinks.begin_transfer(25 * MEGABYTE)
+    watching = uplinks.client.start("mptcp_status", "--watch")
+    assert watching.stdout is not None
+    screens = 0
+    rates: list[tuple[float, ...]] = []
+    while len(rates) < 2:
+        line = watching.stdout.readline()
+        screens += "INTERFACE" in line
+        if screens == 2 and "eth" in line:
+            rates.append(tuple(map(float, re.findall(r"([\d.]+) Mbit/s", line))))
+    watching.send_signal(signal.SIGINT)
+    watching.communicate()
+    assert watching.returncode == 0
+    assert transfer.finish().whole
+    assert all(30 < sent < 60 for sent, *_ in rates), rates
+
+
+@pytest.mark.parametrize("environment, coloured", [
+    ({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+    ({"TERM": "dumb"}, False),
+])
+def test_colours_are_for_a_terminal(
+    uplinks: Lab, environment: dict[str, str], coloured: bool
+) -> None:
+    path = {"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C.UTF-8"}
+    done = uplinks.client.try_run("script", "-qec", "mptcp_status", "/dev/null",
+                                  env=path | environment)
+    assert ("\x1b[32m" in done.stdout) == coloured
+    assert "eth1" in done.stdout
+    assert "\x1b" not in uplinks.client.run("mptcp_status")
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1"])
+def test_a_plain_terminal_gets_plain_characters(uplinks: Lab, locale: str) -> None:
+    done = uplinks.client.try_run("/usr/sbin/mptcp_status", env={"LC_ALL": locale})
+    assert done.returncode == 0 and done.stdout.isascii() and "+- eth0" in done.stdout
+
+
+@pytest.fixture
+def rivals_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    """mptcpd and NetworkManager are installed; nothing runs yet."""
+    made = Lab((installation.layer, programs("mptcpd", "mptcpd-plugins"),
+                programs("network-manager", without=("udev",))))
+    yield made
+    made.close()
+
+
+def test_others_that_manage_the_same_interfaces(rivals_lab: Lab) -> None:
+    lab = rivals_lab
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    manager = NetworkManager(lab)
+    for number in (1, 2):
+        manager.configure(f"eth{number - 1}", "method=manual\n"
+                          f"address1=10.1.{number}.2/24,10.1.{number}.1")
+    manager.start()
+    taken = [("note", "network-manager", device) for device in ("eth0", "eth1")]
+    wait_for(lambda: [one for one in find(lab) if one[1] == "network-manager"] == taken)
+    mptcpd = lab.client.start("/usr/libexec/mptcpd")
+    wait_for(lambda: ("note", "mptcpd", None) in find(lab))
+    mptcpd.terminate()
+    mptcpd.wait()
+    assert ("note", "mptcpd", None) not in find(lab)
+    lab.client.run("nmcli", "device", "set", "eth1", "managed", "no")
+    wait_for(lambda: [one for one in find(lab) if one[1] == "network-manager"] == taken[:1])

@@ -1,0 +1,102 @@
+"""A machine that answers what another one answered when it was recorded (tests/lab/record_status).
+
+`machine.txt` holds a question a line, after a `$`, and below it the answer: a program's
+output, or its status and its words after a `!`; a file's text; the limits; who runs.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks import record, status
+from mptcp_hooks.machine import Machine
+from mptcp_hooks.netlink import Limits
+from mptcp_hooks.process import Outcome
+
+_LIMITS, _RUNNING = "ip mptcp limits", "pgrep"
+
+
+class CannedMachine(Machine):
+    """Answers from the text of a machine.txt; KeyError where it was not asked that."""
+
+    def __init__(self, text: str) -> None:
+        self._answers = {question: answer for question, _, answer in (
+            block.partition("\n") for block in text.removeprefix("$ ").split("\n$ "))}
+
+    def run(self, program: str, *arguments: str) -> Outcome:
+        answer = self._answers[" ".join((program, *arguments))]
+        if answer.startswith("! "):
+            status, _, errors = answer[2:].partition(" ")
+            return Outcome(int(status), "", errors)
+        return Outcome(0, answer, "")
+
+    def read_file(self, path: str) -> str:
+        return self._answers[f"cat {path}"]
+
+    def read_limits(self) -> Limits | None:
+        numbers = self._answers[_LIMITS].split()
+        return Limits(*map(int, numbers)) if numbers else None
+
+    def list_running(self, names: Iterable[str]) -> list[str]:
+        return self._answers[" ".join((_RUNNING, *names))].split()
+
+
+class RecordingMachine(Machine):
+    """The machine it runs on; `lines` are what a machine.txt has of what it was asked."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def run(self, program: str, *arguments: str) -> Outcome:
+        outcome = super().run(program, *arguments)
+        failed = f"! {outcome.status} {outcome.errors}"
+        self._note(" ".join((program, *arguments)), failed if outcome.status else outcome.output)
+        return outcome
+
+    def read_file(self, path: str) -> str:
+        text = super().read_file(path)
+        self._note(f"cat {path}", text)
+        return text
+
+    def read_limits(self) -> Limits | None:
+        limits = super().read_limits()
+        self._note(_LIMITS, " ".join(map(str, limits or ())))
+        return limits
+
+    def list_running(self, names: Iterable[str]) -> list[str]:
+        # Reads a file for each process, none of which is worth a line.
+        running = Machine().list_running(names)
+        self._note(" ".join((_RUNNING, *names)), " ".join(running))
+        return running
+
+    def _note(self, question: str, answer: str) -> None:
+        lines = [f"$ {question}", *answer.rstrip("\n").split("\n")] if answer else [f"$ {question}"]
+        self.lines += lines
+
+
+def run_status(
+    case: Path, *arguments: str, change: Callable[[str], str] = str
+) -> tuple[int, str]:
+    """The status and the output of mptcp_status on the machine of a case, changed in its text."""
+    output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        # A checkout may be writable by a group, which a record must not be.
+        for file in (case / "record").glob("*"):
+            shutil.copyfile(file, f"{folder}/{file.name}")
+            Path(folder, file.name).chmod(0o644)
+        patch.setattr(record, "RECORD", folder)
+        machine = CannedMachine(change((case / "machine.txt").read_text()))
+        patch.setattr(status, "Machine", lambda: machine)
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.setattr("sys.argv", ["mptcp_status", *arguments])
+        with redirect_stdout(output):
+            code = status.run_mptcp_status()
+    output.seek(0)
+    return code, output.read().replace(folder, "/run/mptcp-hooks")

@@ -1,0 +1,86 @@
+"""mptcp_status on machines that were recorded in the lab: whole screens, whole answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks.paint import Paint
+from mptcp_hooks.screen import format_rate
+from tests.unit.canned import run_status
+
+FOLDER = Path(__file__).parents[1] / "cases/status"
+CASES = sorted(FOLDER.iterdir())
+NAMES = [case.name for case in CASES]
+ENABLED = "$ cat /proc/sys/net/mptcp/enabled\n1\n"
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_the_screen(case: Path) -> None:
+    code, screen = run_status(case)
+    assert screen == (case / "screen.txt").read_text()
+    assert code == ("broken:" in screen)
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_the_answer_for_programs(case: Path) -> None:
+    code, answer = run_status(case, "--json")
+    assert json.loads(answer) == json.loads((case / "status.json").read_text())
+    assert code == any(one["severity"] == "broken" for one in json.loads(answer)["findings"])
+
+
+def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, str]]:
+    """The findings on a machine whose answers are other ones."""
+    def apply(text: str) -> str:
+        for old, new in change.items():
+            assert old in text
+            text = text.replace(old, new)
+        return text
+
+    _, answer = run_status(FOLDER / case, "--json", change=apply)
+    found: list[dict[str, str]] = json.loads(answer)["findings"]
+    return found
+
+
+def test_a_kernel_without_mptcp() -> None:
+    (found,) = find({ENABLED: "$ cat /proc/sys/net/mptcp/enabled\n",
+                     "$ ip mptcp limits\n2 2\n": "$ ip mptcp limits\n"})
+    assert found["kind"] == "no-mptcp"
+
+
+def test_a_kernel_that_knows_no_path_manager_by_name() -> None:
+    """Before Linux 6.16 it was a number."""
+    (found,) = find({"path_manager\nkernel\n": "path_manager\n", "pm_type\n0\n": "pm_type\n1\n"})
+    assert found["kind"] == "userspace-manager"
+
+
+def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
+    code, answer = run_status(
+        FOLDER / "all-good", "--json", change=lambda text: text.replace(
+            '[{"address":"10.1.1.2","id":1', '! 2 Operation not permitted\n[{"id":1'))
+    assert (code, json.loads(answer)["findings"]) == (0, [])
+    assert json.loads(answer)["unseen"] == ["endpoints (only root may see them)"]
+
+
+def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
+    (found,) = find({'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
+                     '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'})
+    assert (found["kind"], found["interface"]) == ("strays", "eth1")
+
+
+def test_a_colour_has_no_width() -> None:
+    paint = Paint(coloured=True, unicode=True)
+    rows = [paint.good("eth0"), paint.bad("eth0")]
+    assert [re.sub("\x1b\\[[0-9;]*m", "", row) for row in rows] == ["eth0", "eth0"]
+    assert paint.good("") == "" and Paint(False).good("eth0") == "eth0"
+
+
+@pytest.mark.parametrize("rate, text", [
+    (0, "0 bit/s"), (999, "999 bit/s"), (1000, "1.0 kbit/s"), (47.34e6, "47.3 Mbit/s"),
+    (2e9, "2.0 Gbit/s"),
+])
+def test_rates(rate: float, text: str) -> None:
+    assert format_rate(rate) == text
