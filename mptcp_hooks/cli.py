@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from mptcp_hooks import __version__
+from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
 from mptcp_hooks.errors import FAILED, Problem
@@ -99,7 +100,7 @@ def _do_work(program: str, store: Store, work: Work, verbose: bool) -> list[Prob
 def _prepare_up(store: Store, options: Namespace) -> Work:
     """The work for all interfaces meant; one whose stanza is wrong does not cost the others."""
     events: list[Event] = []
-    problems: list[Problem] = []
+    configuration, problems = read_configuration()
     recorded = store.list_interfaces() if options.all else []
     meant = (*recorded, *list_up()) if options.all else options.interfaces
     for iface in dict.fromkeys(meant):
@@ -108,7 +109,7 @@ def _prepare_up(store: Store, options: Namespace) -> Work:
             events += recall_events(store, iface) if iface in recorded else _list_events(iface)
         except Problem as problem:
             problems.append(problem)
-    work = prepare_up(store, events)
+    work = prepare_up(store, events, configuration)
     return work._replace(problems=(*problems, *work.problems))
 
 

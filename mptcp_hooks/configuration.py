@@ -1,77 +1,177 @@
-"""/etc/mptcp-hooks/mptcp-hooks.conf: which interfaces are uplinks though no hook tells of them.
+"""/etc/mptcp-hooks/mptcp-hooks.conf as a Configuration: what is valid counts, the rest is said.
 
-An INI file, optional, root's own, read by mptcp_monitor(8):
-
-    [default]
-    manage = eth* wwan*
+An INI file, optional, root's own; mptcp-hooks.conf(5) describes it for people.
 """
 
 from __future__ import annotations
 
-import os
-from configparser import ConfigParser, Error
-from fnmatch import fnmatchcase
-from stat import S_ISREG
+import posix
 
-from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.event import NAME_CHARACTERS
-from mptcp_hooks.folder import refuse_foreign
-from mptcp_hooks.value import NamedTuple
+from mptcp_hooks import address
+from mptcp_hooks.errors import USAGE, Problem, quote, wrong_value
+from mptcp_hooks.event import read_gateway
+from mptcp_hooks.folder import is_regular, refuse_foreign
+from mptcp_hooks.inifile import Entry, Section, read_sections
+from mptcp_hooks.pattern import is_pattern
+from mptcp_hooks.settings import (
+    NO_CONFIGURATION,
+    Configuration,
+    Wishes,
+    read_flags,
+    read_table,
+    read_truth,
+)
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 PATH = "/etc/mptcp-hooks/mptcp-hooks.conf"
-_SECTION, _MANAGE = "default", "manage"
-# Of what is wrong, so much is said: so many characters, so many of a kind.
-_SHOWN_AT_MOST, _TOLD_AT_MOST = 200, 8
-_PATTERN_CHARACTERS = NAME_CHARACTERS | set("*?[]!")
-
-
-class Configuration(NamedTuple):
-    """`manage` are the patterns of interfaces that are set up without a hook.
-
-    `whole` is whether nothing was wrong with the file: of one that is not, nobody
-    knows what it was meant to name.
-    """
-
-    manage: tuple[str, ...]
-    whole: bool
-
-    def names(self, device: str) -> bool:
-        """Whether a device is to be set up though no hook tells of it."""
-        return any(fnmatchcase(device, pattern) for pattern in self.manage)
+DEFAULT = "default"
+DEFAULT_KEYS = ("flags", "manage", "exclude")
+# A section for each of hundreds of interfaces takes a tenth of it.
+_SIZE_AT_MOST = 65536
+_TOLD_AT_MOST = 8
 
 
 def read_configuration() -> tuple[Configuration, list[Problem]]:
-    """The configuration as far as it is valid, and what is wrong with the rest."""
+    """The configuration as far as it is valid, and what is wrong with the rest, line by line."""
     try:
-        patterns, problems = _read_patterns(_read_text())
+        text = _read_text()
     except FileNotFoundError:
-        patterns, problems = [], []
+        return NO_CONFIGURATION, []
+    except OSError as error:
+        return _read_nothing(Problem(f"{PATH}: cannot be read: {error.strerror}", USAGE))
     except Problem as problem:
-        patterns, problems = [], [problem]
-    except (Error, UnicodeDecodeError, OSError) as error:
-        patterns, problems = [], [Problem(f"{PATH}: {str(error)[:_SHOWN_AT_MOST]}", USAGE)]
-    return Configuration(tuple(patterns), not problems), problems
+        return _read_nothing(problem)
+    reader = _Reader()
+    reader.read(text)
+    return reader.make_configuration(), reader.list_problems()
+
+
+def _read_nothing(problem: Problem) -> tuple[Configuration, list[Problem]]:
+    return NO_CONFIGURATION._replace(whole=False), [problem]
 
 
 def _read_text() -> str:
     # O_NONBLOCK: a FIFO that lies there is refused instead of waited for.
-    with open(os.open(PATH, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as file:
-        held = os.fstat(file.fileno())
+    file = posix.open(PATH, posix.O_RDONLY | posix.O_NONBLOCK)
+    try:
+        held = posix.fstat(file)
         refuse_foreign(PATH, held)
-        if not S_ISREG(held.st_mode):
+        if not is_regular(held):
             raise Problem(f"{PATH} is not a file: remove it", USAGE)
-        return file.read()
+        if held.st_size > _SIZE_AT_MOST:
+            raise Problem(f"{PATH}: {held.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
+                          "nothing of it counts", USAGE)
+        return posix.read(file, _SIZE_AT_MOST).decode("utf-8", "surrogateescape")
+    finally:
+        posix.close(file)
 
 
-def _read_patterns(text: str) -> tuple[list[str], list[Problem]]:
-    parser = ConfigParser(interpolation=None, default_section="", inline_comment_prefixes=("#",))
-    parser.read_string(text, PATH)
-    unknown = [f"[{section}] {key}" for section in parser.sections() for key in parser[section]
-               if (section, key) != (_SECTION, _MANAGE)]
-    problems = [Problem(f"{PATH}: there is no {name}: ignored (there is [{_SECTION}] {_MANAGE})",
-                        USAGE) for name in unknown[:_TOLD_AT_MOST]]
-    patterns = parser.get(_SECTION, _MANAGE, fallback="").split()
-    wrong = [one for one in patterns if not _PATTERN_CHARACTERS.issuperset(one)]
-    problems += [Problem(f"{PATH}: manage: {one[:_SHOWN_AT_MOST]!r} is no pattern of interface "
-                         "names", USAGE) for one in wrong[:_TOLD_AT_MOST]]
-    return [one for one in patterns if one not in wrong], problems
+class _Reader:
+    """Makes wishes of sections: those of [default] first, whatever their order in the file."""
+
+    def __init__(self) -> None:
+        self._flags: tuple[str, ...] = ()
+        self._defaults: list[Wishes] = []
+        self._wishes: list[Wishes] = []
+        self._problems: list[tuple[int, Problem]] = []
+
+    def read(self, text: str) -> None:
+        """Take all that is valid of a file, and note what is not."""
+        sections, complaints = read_sections(text)
+        for complaint in complaints:
+            self._complain(complaint.line, complaint.text)
+        for section in sections:
+            if section.name == DEFAULT:
+                self._read_default(section)
+            elif is_pattern(section.name) and section.name.lower() != DEFAULT:
+                self._read_section(section)
+            else:
+                self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: "
+                                             "ignored (there are [default], and patterns of "
+                                             "interface names such as [eth0] or [wwan*])")
+
+    def make_configuration(self) -> Configuration:
+        """What was valid."""
+        return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems)
+
+    def list_problems(self) -> list[Problem]:
+        """What is wrong, in the order of lines, as much of it as anybody reads."""
+        told = [problem for _, problem in sorted(self._problems, key=lambda one: one[0])]
+        more = len(told) - _TOLD_AT_MOST
+        rest = [Problem(f"{PATH}: and {more} lines more are wrong", USAGE)] * (more > 0)
+        return [*told[:_TOLD_AT_MOST], *rest]
+
+    def _read_default(self, section: Section) -> None:
+        for entry in section.entries:
+            if entry.key == "flags":
+                self._flags = self._try(read_flags, entry) or ()
+            elif entry.key == "manage":
+                self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
+            elif entry.key == "exclude":
+                self._defaults += [Wishes(one, excluded=True) for one in self._list_patterns(entry)]
+            elif entry.key in _READERS:
+                self._complain(entry.line, f"{entry.key} would be every interface's: ignored (put "
+                                           "it into a section of one, such as [eth0])")
+            else:
+                self._refuse_key(entry, DEFAULT_KEYS)
+
+    def _read_section(self, section: Section) -> None:
+        values = {}
+        for entry in section.entries:
+            if entry.key in _READERS:
+                field, read = _READERS[entry.key]
+                values[field] = self._try(read, entry)
+            else:
+                self._refuse_key(entry, SECTION_KEYS)
+        self._wishes.append(Wishes(section.name, **values))
+
+    def _list_patterns(self, entry: Entry) -> list[str]:
+        patterns = entry.value.split()
+        wrong = [one for one in patterns if not is_pattern(one)]
+        for one in wrong:
+            self._complain(entry.line, f"{entry.key}: {quote(one)} is no pattern of interface "
+                                       "names: ignored")
+        return [one for one in patterns if one not in wrong]
+
+    def _try(self, read: Callable[[str, str, str], Any], entry: Entry) -> Any:
+        """The value, None where it makes no sense."""
+        try:
+            return read(f"{PATH}:{entry.line}", entry.key, entry.value)
+        except Problem as problem:
+            self._problems.append((entry.line, problem))
+            return None
+
+    def _refuse_key(self, entry: Entry, known: tuple[str, ...]) -> None:
+        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored (there are "
+                                   f"{', '.join(known)})")
+
+    def _complain(self, line: int, text: str) -> None:
+        self._problems.append((line, Problem(f"{PATH}:{line}: {text}", USAGE)))
+
+
+def _read_truth(place: str, key: str, text: str) -> bool:
+    return read_truth(place, key, text, "yes or no")
+
+
+def _read_gateways(place: str, key: str, text: str) -> tuple[str, ...]:
+    if "%" in text:
+        raise wrong_value(place, key, text, "without %: the section says of which interface")
+    gateways = tuple(read_gateway(place, key, word) for word in text.split())
+    if not gateways or len(set(map(address.family_of, gateways))) < len(gateways):
+        raise wrong_value(place, key, text, "a router's address, one of each family at the most")
+    return gateways
+
+
+# The keys of a pattern's section: the field of Wishes, and what reads it.
+_READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
+    "flags": ("flags", read_flags),
+    "table": ("table", read_table),
+    "gateway": ("gateways", _read_gateways),
+    "manage": ("managed", _read_truth),
+    "exclude": ("excluded", _read_truth),
+}
+SECTION_KEYS = tuple(_READERS)

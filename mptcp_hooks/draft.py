@@ -8,21 +8,21 @@ from mptcp_hooks.event import MANAGED, Event, method_of, recall_event
 from mptcp_hooks.netlink import Endpoint
 from mptcp_hooks.plan import Path, Plan
 from mptcp_hooks.record import SILENT, Installed, Stanza, Store
-from mptcp_hooks.settings import OPTIONS, Settings, read_settings
+from mptcp_hooks.settings import OPTIONS, Configuration, Settings, read_settings
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Change, LimitsChange, Undo, Work, settle_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mptcp_hooks.record import Lease
     from mptcp_hooks.system import Host
     from mptcp_hooks.work import Records
 
 
-def prepare_up(store: Store, events: Iterable[Event]) -> Work:
+def prepare_up(store: Store, events: Iterable[Event], configuration: Configuration) -> Work:
     """The work of bringing up the interfaces of `events`; a bad one does not cost the others."""
-    draft = Draft(store)
+    draft = Draft(store, configuration)
     for event in events:
         try:
             draft.add(event)
@@ -34,9 +34,10 @@ def prepare_up(store: Store, events: Iterable[Event]) -> Work:
 class Draft:
     """Work that grows by one event at a time, each seeing what those before it will do."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, configuration: Configuration) -> None:
         self.problems: list[Problem] = []
         self._store = store
+        self._configuration = configuration
         self._manager = system.read_path_manager()
         self._rules = system.RuleReader()
         self._on_file: Records = {}
@@ -48,12 +49,16 @@ class Draft:
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the draft as it was."""
-        self._settle(event, tuple(stanza for stanza in self.list_stanzas(event.iface)
-                                  if self._is_replaced(stanza, event)))
+        replaced = tuple(stanza for stanza in self.list_stanzas(event.iface)
+                         if self._is_replaced(stanza, event))
+        self._settle(event, replaced, forgetting=True)
 
     def renew(self, stanza: Stanza, event: Event) -> None:
-        """Add what it takes that a stanza on record becomes what `event` says of it."""
-        self._settle(event, self._list_same(event.iface, stanza))
+        """Add what it takes that a stanza on record becomes what `event` says of it.
+
+        One that the configuration excludes may be meant again: it stays on record.
+        """
+        self._settle(event, self._list_same(event.iface, stanza), forgetting=False)
 
     def empty(self, iface: str, stanza: Stanza) -> None:
         """Add what it takes that a stanza on record has no path left; it may get some again."""
@@ -63,8 +68,8 @@ class Draft:
         """Add what it takes that a stanza is as if it had never come."""
         self._replace(iface, stanza, ())
 
-    def _settle(self, event: Event, replaced: tuple[Stanza, ...]) -> None:
-        settings = read_settings(event)
+    def _settle(self, event: Event, replaced: tuple[Stanza, ...], forgetting: bool) -> None:
+        settings = read_settings(event, self._configuration)
         recorded = self.list_stanzas(event.iface)
         old = [installed for stanza in replaced for installed in stanza.paths]
         silent = any(stanza.state == SILENT for stanza in replaced) and _has_no_carrier(event)
@@ -79,8 +84,8 @@ class Draft:
         self._changes += [change for change in changes if change.lines]
         self._expect_endpoints(paths)
         stanza = Stanza(event.told, tuple(change.after for change in changes), SILENT * silent)
-        self._records[event.iface] = _put_in_place(recorded, replaced,
-                                                   (stanza,) * settings.wanted)
+        stays = settings.wanted or not forgetting
+        self._records[event.iface] = _put_in_place(recorded, replaced, (stanza,) * stays)
 
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
@@ -146,7 +151,7 @@ class Draft:
     ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
-        known = len(event.families) == 1 and (settings.gateway or (
+        known = len(event.families) == 1 and (settings.gateways or (
             event.addresses and all(one.gateway for one in event.addresses)))
         host = system.read_host(event.iface, event.families, event.addresses, not known)
         others = self._list_others(host.device, old)
@@ -195,7 +200,8 @@ class Draft:
         use = system.read_table_use(path.family, path.address, path.device, path.table,
                                     self._rules)
         going = [undo.installed for undo in self._undo]
-        _refuse_intruder(path, _without_own(use, path.table, [*old, *going]))
+        _refuse(path, plan.find_sharer(path, self._list_drafted()))
+        _refuse(path, plan.find_intruder(path, _without_own(use, path.table, [*old, *going])))
         after = Installed(
             path=path,
             up=commands.build_up(path),
@@ -224,6 +230,11 @@ class Draft:
             self._undo.append(Undo(installed, bound))
         if any(map(commands.is_mptcp, bound)):
             self._manager = plan.without_endpoints(self._manager, [installed.path])
+
+    def _list_drafted(self) -> Iterator[Path]:
+        """The paths that interfaces will have, as far as this work is about them."""
+        return (one.path for stanzas in self._records.values() for stanza in stanzas
+                for one in stanza.paths)
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         return self._manager.endpoints or ()
@@ -273,10 +284,9 @@ def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> syst
                            () if table in ours else use.routes)
 
 
-def _refuse_intruder(path: Path, use: system.TableUse) -> None:
-    intruder = plan.find_intruder(path, use)
-    if intruder:
-        raise Problem(f"{path.iface}: {intruder}")
+def _refuse(path: Path, obstacle: str) -> None:
+    if obstacle:
+        raise Problem(f"{path.iface}: {obstacle}")
 
 
 def _put_in_place(

@@ -20,7 +20,11 @@ class Problem(Exception):
         self.status = status
 
 
-def wrong_value(iface: str, option: str, text: str, allowed: str) -> Problem:
-    """The Problem of a value that was told: which option of which interface, what may be."""
-    shown = text if len(text) <= _SHOWN_AT_MOST else text[:_SHOWN_AT_MOST] + "..."
-    return Problem(f"{iface}: {option} {shown!r} is wrong: it must be {allowed}", USAGE)
+def wrong_value(place: str, option: str, text: str, allowed: str) -> Problem:
+    """The Problem of a value that was told: where (an interface, FILE:LINE), and what may be."""
+    return Problem(f"{place}: {option} {quote(text)} is wrong: it must be {allowed}", USAGE)
+
+
+def quote(text: str) -> str:
+    """A text in quotation marks, so much of it as a line has room for."""
+    return repr(text if len(text) <= _SHOWN_AT_MOST else text[:_SHOWN_AT_MOST] + "...")

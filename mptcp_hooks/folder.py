@@ -61,7 +61,7 @@ class Folder:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         try:
             held = posix.fstat(file)
-            if held.st_mode & _KIND != _REGULAR or not _is_roots_own(held):
+            if not is_regular(held) or not _is_roots_own(held):
                 raise Problem(f"{self.path}/{name} is not a file of root's own: remove it")
             text = posix.read(file, held.st_size).decode("utf-8", "surrogateescape")
         except OSError as error:
@@ -138,6 +138,11 @@ def refuse_foreign(path: str, held: posix.stat_result) -> None:
     if not _is_roots_own(held):
         raise Problem(f"{path} is not root's own: it must belong to root, "
                       "and nobody else may write there")
+
+
+def is_regular(held: posix.stat_result) -> bool:
+    """Whether it is a file, and not a folder, a FIFO or a device."""
+    return held.st_mode & _KIND == _REGULAR
 
 
 def write_all(descriptor: int, text: str) -> None:

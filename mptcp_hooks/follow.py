@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.event import Stated
     from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.settings import Configuration
     from mptcp_hooks.work import Work
 
 
-def prepare_again(store: Store, ifaces: Iterable[str]) -> Work:
+def prepare_again(store: Store, ifaces: Iterable[str], configuration: Configuration) -> Work:
     """The work of following what changed on `ifaces`; what cannot be does not cost the others.
 
     What goes is drafted before what comes: an address may move between interfaces.
     """
-    draft = Draft(store)
+    draft = Draft(store, configuration)
     recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(draft, iface)]
     for act in (_take_leave, _renew):
         for iface, stanza in recorded:
@@ -39,19 +40,21 @@ def prepare_again(store: Store, ifaces: Iterable[str]) -> Work:
     return draft.finish()
 
 
-def prepare_announced(store: Store, event: Event) -> Work:
+def prepare_announced(store: Store, event: Event, configuration: Configuration) -> Work:
     """The work of following an interface, with `event` where no stanza on record tells of it."""
     if is_covered(event, store.load(event.iface)):
-        return prepare_again(store, [event.iface])
-    return prepare_up(store, [event])
+        return prepare_again(store, [event.iface], configuration)
+    return prepare_up(store, [event], configuration)
 
 
-def prepare_adoption(store: Store, events: Iterable[Event]) -> Work:
+def prepare_adoption(
+    store: Store, events: Iterable[Event], configuration: Configuration
+) -> Work:
     """The work of taking in interfaces that came up before anybody told us.
 
     One that is just coming up has no addresses yet, and will be told of.
     """
-    draft = Draft(store)
+    draft = Draft(store, configuration)
     recorded = store.list_interfaces()
     for event in events:
         try:

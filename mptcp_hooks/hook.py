@@ -15,12 +15,14 @@ from mptcp_hooks.errors import Problem
 
 TYPE_CHECKING = False
 _LEASE = "mptcp_lease"
+_CONFIGURATION = ("/etc/mptcp-hooks", "mptcp-hooks.conf")
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mptcp_hooks.event import Event
     from mptcp_hooks.record import Store
+    from mptcp_hooks.settings import Configuration
     from mptcp_hooks.work import Work
 
     Environment = dict[str, str]
@@ -40,8 +42,13 @@ def _bring_up(program: str, environment: Environment) -> None:
     from mptcp_hooks.event import read_event
 
     event = read_event(environment)
-    if event is None or _is_nobodys(event, environment):
+    if event is None:
         return
+    configuration, problems = _read_configuration()
+    if _is_nobodys(event, environment, configuration):
+        return
+    for problem in problems:
+        _say(program, str(problem))
     events = [event]
     _start_ahead(event)
     from mptcp_hooks.draft import prepare_up
@@ -50,7 +57,7 @@ def _bring_up(program: str, environment: Environment) -> None:
     for own in wait_for_duplicate_check(event.device, event.addresses):
         _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor, "
                       f"or 'mptcp_up {event.iface}', goes on when that is over")
-    _work(program, environment, lambda store: prepare_up(store, events))
+    _work(program, environment, lambda store: prepare_up(store, events, configuration))
 
 
 def _say_farewell(program: str, environment: Environment) -> None:
@@ -80,14 +87,19 @@ def _note_lease(program: str, environment: Environment) -> None:
     from mptcp_hooks.lease import is_news, take_lease
 
     if is_news(environment):
-        _work(program, environment, lambda store: take_lease(store, environment))
+        # What is wrong with the file was said when the interface came up.
+        configuration, _ = _read_configuration()
+        _work(program, environment, lambda store: take_lease(store, environment, configuration))
 
 
 def _connect(program: str, environment: Environment, family: int) -> None:
     from mptcp_hooks.pppd import prepare_link, read_interface
 
     iface = read_interface(environment)
-    _work(program, environment, lambda store: prepare_link(store, iface, family))
+    configuration, problems = _read_configuration()
+    for problem in problems:
+        _say(program, str(problem))
+    _work(program, environment, lambda store: prepare_link(store, iface, family, configuration))
 
 
 def _hang_up(program: str, environment: Environment, family: int) -> None:
@@ -98,11 +110,24 @@ def _hang_up(program: str, environment: Environment, family: int) -> None:
         _work(program, environment, lambda store: prepare_hangup(store, iface, family))
 
 
-def _is_nobodys(event: Event, environment: Environment) -> bool:
+def _read_configuration() -> tuple[Configuration, list[Problem]]:
+    """What mptcp-hooks.conf says and what is wrong with it; few machines have the file."""
+    if not folder.exists(*_CONFIGURATION):
+        from mptcp_hooks.settings import NO_CONFIGURATION
+
+        return NO_CONFIGURATION, []
+    from mptcp_hooks.configuration import read_configuration
+
+    return read_configuration()
+
+
+def _is_nobodys(
+    event: Event, environment: Environment, configuration: Configuration
+) -> bool:
     """Whether the interface is to be left alone, and nothing of it is on record or to be said."""
     from mptcp_hooks.settings import read_settings
 
-    return not (_is_verbose(environment) or read_settings(event).wanted
+    return not (_is_verbose(environment) or read_settings(event, configuration).wanted
                 or _is_on_record(event.iface))
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mptcp_hooks.record import Store
+    from mptcp_hooks.settings import Configuration
     from mptcp_hooks.work import Work
 
 _HELD = ("BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM", "STATIC")
@@ -50,7 +51,9 @@ def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
                       noted=reason not in _LOOK_AGAIN)
 
 
-def take_lease(store: Store, environment: Mapping[str, str]) -> Work:
+def take_lease(
+    store: Store, environment: Mapping[str, str], configuration: Configuration
+) -> Work:
     """Note a lease; the work of following it where its interface is on record.
 
     if-up.d comes right after the first lease, and came long before a late one. A
@@ -64,7 +67,7 @@ def take_lease(store: Store, environment: Mapping[str, str]) -> Work:
             store.save_lease(event.iface, event.lease)
     except Problem as problem:
         problems = (problem,)
-    work = prepare_again(store, store.list_labels(iface))
+    work = prepare_again(store, store.list_labels(iface), configuration)
     return work._replace(problems=(*problems, *work.problems))
 
 

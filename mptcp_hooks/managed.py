@@ -12,8 +12,8 @@ from mptcp_hooks.stanzas import ask_events
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mptcp_hooks.configuration import Configuration
     from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.settings import Configuration
     from mptcp_hooks.work import Work
 
 
@@ -25,7 +25,7 @@ def prepare_managed(
     A family that a stanza on record tells of is that stanza's; `resting` are left
     as they are.
     """
-    draft = Draft(store)
+    draft = Draft(store, configuration)
     for iface in store.list_interfaces():
         try:
             for stanza in draft.list_stanzas(iface):
@@ -36,16 +36,16 @@ def prepare_managed(
     for device in system.list_devices():
         if configuration.names(device) and device not in resting:
             try:
-                _take_in(draft, device)
+                _take_in(draft, configuration, device)
             except Problem as problem:
                 draft.problems.append(problem)
     return draft.finish()
 
 
-def _take_in(draft: Draft, device: str) -> None:
+def _take_in(draft: Draft, configuration: Configuration, device: str) -> None:
     news = [event for event in (announce(device, family, MANAGED) for family in (4, 6))
             if not is_covered(event, draft.list_stanzas(device))]
-    if news and not _is_refused(device):
+    if news and not _is_refused(configuration, device):
         for event in news:
             draft.add(event)
 
@@ -57,6 +57,7 @@ def _has_ended(configuration: Configuration, stanza: Stanza) -> bool:
     return unnamed or system.read_link(device) is None
 
 
-def _is_refused(device: str) -> bool:
+def _is_refused(configuration: Configuration, device: str) -> bool:
     """Whether a stanza of ifupdown's file says `mptcp off`, which no hook puts on record."""
-    return any(event.options and not read_settings(event).wanted for event in ask_events(device))
+    return any(event.options and not read_settings(event, configuration).wanted
+               for event in ask_events(device))

@@ -65,7 +65,8 @@ class Monitor:
         self._agenda = Agenda()
         self._patience = Patience()
         self._round: Round | None = None
-        self._adopting = True
+        # Whether the next round takes in what ifupdown has up, and whether the last one did.
+        self._adopting, self._adopted = True, False
         self._said: dict[str, float] = {}
         self._signals = _catch_signals()
 
@@ -95,6 +96,7 @@ class Monitor:
 
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._patience.resting
+        self._adopting, self._adopted = False, adopting
         try:
             self._round = Round(lambda: keep_up(adopting, resting, self._show))
         except Problem as problem:
@@ -106,8 +108,8 @@ class Monitor:
         self._agenda.end(report.failed, now)
         for text in (*report.said, *self._patience.note(report.repaired, now)):
             self._say(text, now)
-        if not report.failed:
-            self._adopting = False
+        if report.failed:
+            self._adopting |= self._adopted
         _notify_systemd()
 
     def _hear(self, news: News) -> None:
@@ -122,6 +124,7 @@ class Monitor:
         if signal.SIGHUP in caught:
             self._said.clear()
             self._patience.forgive_all()
+            self._adopting = True
             self._agenda.hurry(monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
 

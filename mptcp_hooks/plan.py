@@ -93,6 +93,9 @@ def plan_paths(
         if reason:
             remarks.append(f"{iface}: {stated.address}: {reason}")
             continue
+        if stated.address in settings.gateways:
+            warnings.append(f"{iface}: {stated.address} is the interface's own address, not its "
+                            "gateway: ignored as such")
         primary = stated.address not in adjectives and not any(path.primary for path in beside)
         verdict = _judge_endpoint(stated, settings, primary, before, manager, host)
         if verdict.endpoint and stated.address in adjectives:
@@ -103,8 +106,9 @@ def plan_paths(
             remarks.append(f"{iface}: {stated.address}: {verdict.remark}")
         path = _lay_path(iface, stated, settings, host, primary, verdict.endpoint)
         first = not any(path.family == stated.family for path in paths)
-        paths.append(path._replace(
-            table=_choose_table(path, settings.table if first else 0, before, beside)))
+        wanted = settings.table if first else 0
+        usual = settings.usual_table if primary else 0
+        paths.append(path._replace(table=_choose_table(path, wanted or usual, before, beside)))
     if not host.mptcp_enabled and any(path.endpoint for path in paths):
         warnings.append(f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it is 1")
     return Plan(tuple(paths), tuple(warnings), tuple(remarks))
@@ -123,13 +127,13 @@ def settle_order(host: Host, previous: tuple[Path, ...]) -> Host:
 
 
 def find_gateway(stated: Stated, settings: Settings, host: Host) -> str:
-    """The stanza's mptcp-gateway, its gateway, or that of the device's default route in main."""
+    """The gateway of the settings, of the stanza, or of the device's default route in main."""
     subnet = _subnet(stated)
     alone = stated.peer or stated.length == address.BITS[stated.family]
     # In main another address may be the one that the gateway is for.
     fit_for_main = [gateway for gateway in host.main_gateways
                     if alone or _is_near(subnet, gateway)]
-    for candidates in ((settings.gateway,), (stated.gateway,), fit_for_main):
+    for candidates in (settings.gateways, (stated.gateway,), fit_for_main):
         fitting = [gateway for gateway in candidates
                    if gateway and address.family_of(gateway) == stated.family
                    and gateway != stated.address]
@@ -141,8 +145,6 @@ def find_gateway(stated: Stated, settings: Settings, host: Host) -> str:
 
 def find_intruder(path: Path, use: TableUse) -> str:
     """Who else uses the path's table or its address, in words; '' where nobody does."""
-    in_use = f"table {path.table} is in use by somebody else"
-    remedy = "give it another mptcp-table"
     host = f"{path.address}/{address.BITS[path.family]}"
     for route in use.routes:
         ours = route.protocol == PROTOCOL and (
@@ -150,7 +152,7 @@ def find_intruder(path: Path, use: TableUse) -> str:
         if not ours or route.source not in ("", path.address):
             via = f" via {route.gateway}" if route.gateway else ""
             source = f" src {route.source}" if route.source else ""
-            return f"{in_use} (route {route.destination}{via}{source}): {remedy}"
+            return _tell_use(path.table, f"somebody else (route {route.destination}{via}{source})")
     for rule in use.rules:
         marked = rule.protocol == PROTOCOL
         if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
@@ -159,9 +161,23 @@ def find_intruder(path: Path, use: TableUse) -> str:
         ours = marked and rule.source in ("", host) and rule.device in ("", path.device)
         if rule.table == path.table and not ours:
             source = rule.source or "all"
-            return (f"{in_use} (rule {rule.preference}: from {source} lookup {rule.table}): "
-                    f"{remedy}")
+            return _tell_use(path.table, f"somebody else (rule {rule.preference}: from {source} "
+                                         f"lookup {rule.table})")
     return ""
+
+
+def find_sharer(path: Path, others: Iterable[Path]) -> str:
+    """Which of our paths on other devices has the path's table, in words; '' where none has."""
+    for other in others:
+        if other.device != path.device and (
+                other.family, other.table) == (path.family, path.table):
+            return _tell_use(path.table, f"{other.address} of {other.iface}")
+    return ""
+
+
+def _tell_use(table: int, user: str) -> str:
+    return (f"table {table} is in use by {user}: give it another mptcp-table, or table in "
+            "mptcp-hooks.conf")
 
 
 def describe_routing(use: TableUse) -> str:
@@ -271,8 +287,8 @@ def _choose_table(
     taken = {other.table: other for other in beside}
     if wanted in taken:
         other = taken[wanted]
-        raise Problem(f"{path.iface}: table {wanted} is in use by {other.address} "
-                      f"of {other.iface}: give it another mptcp-table")
+        raise Problem(f"{path.iface}: "
+                      f"{_tell_use(wanted, f'{other.address} of {other.iface}')}")
     if wanted:
         return wanted
     for old in before:

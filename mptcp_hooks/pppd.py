@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.settings import Configuration
     from mptcp_hooks.work import Work
 
 
@@ -29,9 +30,11 @@ def read_interface(environment: Mapping[str, str]) -> str:
     return iface
 
 
-def prepare_link(store: Store, iface: str, family: int) -> Work:
+def prepare_link(
+    store: Store, iface: str, family: int, configuration: Configuration
+) -> Work:
     """The work of bringing a link up, with the options of its stanza where it has one."""
-    return prepare_announced(store, announce(iface, family, PPPD))
+    return prepare_announced(store, announce(iface, family, PPPD), configuration)
 
 
 def prepare_hangup(store: Store, iface: str, family: int) -> Work:

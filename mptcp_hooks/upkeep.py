@@ -43,10 +43,10 @@ def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]
         news = [event for event in events if event.iface not in recorded]
         if news:
             _note_leases(store, news, problems)
-            carrier.carry(store, prepare_adoption(store, news))
+            carrier.carry(store, prepare_adoption(store, news, configuration))
         carrier.carry(store, prepare_managed(store, configuration, resting))
         carrier.carry(store, prepare_again(store, [
-            iface for iface in store.list_interfaces() if iface not in resting]))
+            iface for iface in store.list_interfaces() if iface not in resting], configuration))
     return Report((*carrier.warnings, *map(str, problems)), tuple(carrier.repaired),
                   carrier.failed)
 

@@ -244,7 +244,7 @@ def test_a_table_of_somebody_else_is_named_and_left(
     before = link.snapshot() + "".join(link.table(101))
     said = up(link, IF_MPTCP_TABLE="101")
     assert said == (f"mptcp_up: eth1: table 101 is in use by somebody else ({complaint}): "
-                    "give it another mptcp-table\n")
+                    "give it another mptcp-table, or table in mptcp-hooks.conf\n")
     assert link.snapshot() + "".join(link.table(101)) == before
 
 

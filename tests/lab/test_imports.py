@@ -16,6 +16,7 @@ BYSTANDER = {"address", "errors", "event", "folder", "hook", "loader", "numberin
              "value"}
 KNOWN = BYSTANDER | {"commands", "draft", "engine", "kept", "netlink", "plan", "process", "record",
                      "runner", "system", "work"}
+CONFIGURED = {"configuration", "inifile", "pattern"}
 GOING = {"address", "commands", "engine", "errors", "folder", "hook", "kept", "loader", "netlink",
          "numbering", "plan", "process", "record", "runner", "value", "work"}
 
@@ -39,6 +40,13 @@ def test_the_way_up_with_kept_commands(link: Lab) -> None:
     link.run_hook("if-post-down.d", ETH1)
     assert list_imports(link, "if-up.d", ETH1) == KNOWN | {"changes"}
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+def test_the_way_up_with_a_configuration(link: Lab) -> None:
+    link.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth*]\nflags = subflow backup\n")
+    link.run_hook("if-up.d", ETH1)
+    assert list_imports(link, "if-up.d", ETH1) == KNOWN | CONFIGURED
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow backup"]
 
 
 def test_the_way_up_of_what_is_up(link: Lab) -> None:

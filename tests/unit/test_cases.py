@@ -16,7 +16,7 @@ from mptcp_hooks.event import read_event
 from mptcp_hooks.netlink import Limits, PathManager
 from mptcp_hooks.plan import Path as UplinkPath
 from mptcp_hooks.plan import plan_paths
-from mptcp_hooks.settings import read_settings
+from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
 from mptcp_hooks.system import Host, Link
 from tests.unit.recorded import read_environment
 
@@ -36,7 +36,8 @@ def make_paths(case: Path) -> tuple[UplinkPath, ...]:
                    int(words[2]), True, True, ("subflow",))
         for words in facts if words[0] == "other")
     manager = PathManager((), Limits(2, 0))
-    return plan_paths(event.iface, read_settings(event), host, (), others, manager).paths
+    settings = read_settings(event, NO_CONFIGURATION)
+    return plan_paths(event.iface, settings, host, (), others, manager).paths
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -19,7 +19,7 @@ from mptcp_hooks.plan import (
 from mptcp_hooks.settings import Settings
 from mptcp_hooks.system import Host, Link, TableUse
 
-PLAIN = Settings(True, "", 0, (), ())
+PLAIN = Settings(True)
 EMPTY = PathManager((), Limits(2, 0))
 OURS = Stated(4, "10.1.1.2", 24, "", "10.1.1.1")
 
@@ -105,7 +105,7 @@ def test_the_first_address_of_each_family_gets_the_endpoint() -> None:
 
 
 def test_gateways_in_the_order_of_the_promise() -> None:
-    settings = PLAIN._replace(gateway="10.1.1.9")
+    settings = PLAIN._replace(gateways=("10.1.1.9",))
     (path,) = make_plan(OURS, settings=settings, main=("10.1.1.7",)).paths
     assert path.gateway == "10.1.1.9"
     (path,) = make_plan(OURS._replace(gateway=""), main=("10.8.8.8", "10.1.1.7")).paths

@@ -6,7 +6,7 @@ import pytest
 
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import read_event, recall_event
-from mptcp_hooks.settings import read_settings
+from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
 from tests.unit.recorded import ENVIRONMENTS, list_environments, read_environment
 
 Saying = tuple[str, list[str], int, tuple[str, ...]]
@@ -81,7 +81,7 @@ def test_recorded_environment(name: str) -> None:
     if event is None or expected is None:
         assert (event, expected) == (None, None)
         return
-    settings = read_settings(event)
+    settings = read_settings(event, NO_CONFIGURATION)
     addresses = [f"{one.address}/{one.length} {one.gateway}".strip() for one in event.addresses]
     assert (event.iface, addresses, settings.table, settings.chosen_flags) == expected
     assert recall_event(event.told) == event
@@ -92,7 +92,7 @@ def test_recorded_environment_with_an_unknown_flag(name: str) -> None:
     event = read_event(read_environment(ENVIRONMENTS / name))
     assert event is not None
     with pytest.raises(Problem, match="eth0: mptcp-flags 'upper' is wrong"):
-        read_settings(event)
+        read_settings(event, NO_CONFIGURATION)
 
 
 def test_every_recording_is_read_here() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import read_event
-from mptcp_hooks.settings import read_settings
+from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
 
 STANZA = {"IFACE": "eth1", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64",
           "IF_MPTCP_GATEWAY": "10.1.2.1"}
@@ -15,7 +15,8 @@ STANZA = {"IFACE": "eth1", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64",
 def read_gateway(environment: dict[str, str], remaining: slice = slice(None)) -> str:
     event = read_event(environment)
     assert event is not None
-    return read_settings(event._replace(addresses=event.addresses[remaining])).gateway
+    return read_settings(
+        event._replace(addresses=event.addresses[remaining]), NO_CONFIGURATION).gateways[0]
 
 
 def test_a_gateway_is_of_one_of_the_stanzas_families() -> None:

@@ -1,0 +1,122 @@
+"""An INI file's text in, its sections out, each key with the line it stands in.
+
+It reads what configparser reads, in a hook's time and with lines to name: lines that
+begin with # or ; are comments, and so is what follows a blank and a #; a line that is
+indented deeper than its key continues the value; keys have no case.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.errors import quote
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Entry(NamedTuple):
+    """One key: the line it stands in, its name in lower case, its value on one line."""
+
+    line: int
+    key: str
+    value: str
+
+
+class Section(NamedTuple):
+    """One section: the line it begins in, what stands between its brackets, its keys."""
+
+    line: int
+    name: str
+    entries: list[Entry]
+
+
+class Complaint(NamedTuple):
+    """What is wrong with a line."""
+
+    line: int
+    text: str
+
+
+def read_sections(text: str) -> tuple[list[Section], list[Complaint]]:
+    """The sections as far as they make sense, and what is wrong with the other lines.
+
+    What stands below a heading that cannot be read belongs to no section.
+    """
+    sections: list[Section] = []
+    complaints: list[Complaint] = []
+    current: Section | None = None
+    for number, line in _join_lines(text):
+        if line.startswith("["):
+            current = Section(number, line[1:-1].strip(), [])
+            complaint = _judge_heading(line, current.name, sections)
+            if not complaint:
+                sections.append(current)
+        else:
+            key, value = _split(line)
+            complaint = _judge_key(line, key, current)
+            if current and not complaint:
+                current.entries.append(Entry(number, key, value))
+        if complaint:
+            complaints.append(Complaint(number, f"{complaint}: ignored"))
+    return sections, complaints
+
+
+def _join_lines(text: str) -> list[tuple[int, str]]:
+    """The lines that say something, those that continue a value joined to its own."""
+    joined: list[tuple[int, str]] = []
+    indent = 0
+    for number, line in enumerate(map(_cut_comment, text.split("\n")), start=1):
+        depth = len(line) - len(line.lstrip())
+        if not line.strip():
+            continue
+        if joined and depth > indent and not joined[-1][1].startswith("["):
+            first, begun = joined[-1]
+            joined[-1] = (first, f"{begun} {line.strip()}")
+        else:
+            indent = depth
+            joined.append((number, line.strip()))
+    return joined
+
+
+def _cut_comment(line: str) -> str:
+    if line.lstrip()[:1] in ("#", ";"):
+        return ""
+    place = line.find("#", 1)
+    while place > 0 and not line[place - 1].isspace():
+        place = line.find("#", place + 1)
+    return line[:place] if place > 0 else line
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Key and value, at the first = or :, the key '' where there is neither."""
+    places = [place for place in (line.find("="), line.find(":")) if place >= 0]
+    end = min(places, default=0)
+    return line[:end].strip().lower(), line[end + 1:].strip()
+
+
+def _judge_heading(line: str, name: str, sections: Iterable[Section]) -> str:
+    if not _is_text(line):
+        return "a byte that is no text (UTF-8) in a section's name"
+    if not line.endswith("]") or not name:
+        return f"{quote(line)} is no [section]"
+    return _judge_repetition(f"section [{name}]", [
+        section.line for section in sections if section.name == name])
+
+
+def _judge_key(line: str, key: str, section: Section | None) -> str:
+    if not _is_text(line):
+        return "a byte that is no text (UTF-8)"
+    if not key:
+        return f"{quote(line)} is neither [section] nor key = value"
+    if section is None:
+        return f"{quote(line)} stands before any [section]"
+    return _judge_repetition(key, [entry.line for entry in section.entries if entry.key == key])
+
+
+def _judge_repetition(what: str, lines: list[int]) -> str:
+    return f"{what} is there already, in line {lines[0]}" if lines else ""
+
+
+def _is_text(line: str) -> bool:
+    """Whether a line was UTF-8; what was not is there as lone surrogates (PEP 383)."""
+    return "\0" not in line and not any("\udc80" <= one <= "\udcff" for one in line)

@@ -1,0 +1,252 @@
+"""mptcp-hooks.conf with the real ifup: whose settings count, and what a change of them does."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.lab.lab import TWO_UPLINKS, Lab
+from tests.lab.monitor import Monitor
+from tests.lab.paths import BOTH, MEGABYTE, check_both_paths
+from tests.lab.provider import wait_for
+from tests.lab.uplink import ETH1, down, up
+
+CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
+BACKUP = "[eth1]\nflags = subflow backup\n"
+MARKED = ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow backup"]
+_HEARD = "/run/heard"
+
+
+@pytest.fixture
+def uplinks(lab: Lab) -> Lab:
+    """Two stanzas, neither of them with an option of ours but eth1's gateway in main."""
+    lab.set_interfaces(TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1",
+                                           "gateway 10.1.2.1\n    metric 200"))
+    return lab
+
+
+def configure(lab: Lab, text: str) -> None:
+    lab.write(CONFIGURATION, text)
+
+
+def reload(lab: Lab, monitor: Monitor, text: str) -> None:
+    """Change the file, and wait until the monitor has heeded it."""
+    configure(lab, text)
+    monitor.signal(signal.SIGHUP)
+    monitor.rest()
+
+
+def find_gateways(lab: Lab, table: int) -> list[str]:
+    """The gateways of the default routes in a table."""
+    words = [line.split() for line in lab.table(table)]
+    return [line[2] for line in words if line[:2] == ["default", "via"]]
+
+
+def tables_of(lab: Lab) -> set[str]:
+    return {rule.split("lookup ")[1].split()[0] for rule in lab.rules()} - {"main"}
+
+
+class Listener:
+    """What the kernel announces of our rules and routes."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._client = lab.client
+        self._client.start("sh", "-c", f"exec ip monitor rule route >{_HEARD}")
+        self._mark(900)
+
+    def finish(self) -> list[str]:
+        """All that was announced so far."""
+        self._mark(901)
+        return [line for line in self._read().splitlines() if "proto mptcp" in line]
+
+    def _mark(self, table: int) -> None:
+        """Make something that it hears, until it does."""
+        def mark() -> bool:
+            self._client.ip(f"rule add pref 5 lookup {table}", "rule del pref 5")
+            return f"lookup {table}" in self._read()
+
+        wait_for(mark)
+
+    def _read(self) -> str:
+        return self._client.try_run("cat", _HEARD).stdout
+
+
+def test_sections_give_a_plain_stanza_its_settings(uplinks: Lab) -> None:
+    before = uplinks.snapshot()
+    configure(uplinks, "[default]\nflags = subflow fullmesh\n"
+                       "[eth1]\nflags = subflow backup\ntable = 505\n"
+                       "gateway = 10.1.2.254 fd00::1\n")
+    assert uplinks.ifup("-a") == ""
+    assert uplinks.endpoints() == ["10.1.1.2 eth0 subflow fullmesh", MARKED[1]]
+    assert find_gateways(uplinks, 505) == ["10.1.2.254"]
+    assert tables_of(uplinks) == {"505", str(20000 + uplinks.ifindex("eth0"))}
+    uplinks.ifdown("-a")
+    assert uplinks.snapshot() == before
+
+
+def test_a_stanza_outweighs_its_section(link: Lab) -> None:
+    configure(link, BACKUP + "table = 505\n")
+    up(link, IF_MPTCP_FLAGS="signal", IF_MPTCP_TABLE="606")
+    assert link.endpoints() == ["10.1.2.2 eth1 signal"] and tables_of(link) == {"606"}
+
+
+def test_a_gateway_makes_an_uplink_of_a_lan(link: Lab) -> None:
+    configure(link, "[eth*]\ngateway = 10.1.2.1\n")
+    assert up(link, IF_GATEWAY="") == ""
+    assert find_gateways(link, 20000 + link.ifindex("eth1")) == ["10.1.2.1"]
+    assert link.endpoints() == BOTH[1:]
+
+
+def test_a_gateway_that_is_the_interfaces_own_address_is_said_and_ignored(link: Lab) -> None:
+    configure(link, "[eth1]\ngateway = 10.1.2.2\n")
+    assert up(link) == ("mptcp_up: eth1: 10.1.2.2 is the interface's own address, not its gateway: "
+                        "ignored as such\n")
+    assert find_gateways(link, 20000 + link.ifindex("eth1")) == ["10.1.2.1"]
+
+
+def test_an_alias_has_the_settings_of_its_device_but_not_its_table(link: Lab) -> None:
+    configure(link, BACKUP + "table = 505\n")
+    link.client.ip("addr add 10.1.2.3/24 dev eth1 label eth1:1")
+    assert up(link) == ""
+    assert up(link, IFACE="eth1:1", IF_ADDRESS="10.1.2.3") == ""
+    assert link.endpoints() == [MARKED[1], "10.1.2.3 eth1 subflow backup"]
+    assert tables_of(link) == {"505", str(20000 + link.ifindex("eth1"))}
+
+
+def test_what_is_excluded_is_left_alone_unless_its_stanza_speaks(link: Lab) -> None:
+    before = link.snapshot()
+    configure(link, "[default]\nexclude = eth*\n")
+    assert up(link) == "" and link.snapshot() == before
+    assert link.client.run("ls", "/run") == "network\n"
+    assert up(link, IF_MPTCP="yes") == "" and link.endpoints() == BOTH[1:]
+    assert down(link) == "" and link.snapshot() == before
+
+
+@pytest.mark.parametrize("text", ["[tun*]\nexclude = no\n", "[default]\nmanage = tun0\n"])
+def test_a_name_of_the_built_in_list_can_be_meant(lab: Lab, text: str) -> None:
+    lab.client.ip("link add tun0 type veth peer name tun1", "link set tun0 up",
+                  "addr add 10.1.2.2/24 dev tun0")
+    assert up(lab, IFACE="tun0") == "" and lab.rules() == []
+    configure(lab, text)
+    assert up(lab, IFACE="tun0") == "" and lab.endpoints() == ["10.1.2.2 tun0 subflow"]
+
+
+def test_one_table_for_two_interfaces_is_refused_for_the_second(uplinks: Lab) -> None:
+    configure(uplinks, "[default]\nmanage = eth*\n[eth*]\ntable = 505\n")
+    said = uplinks.ifup("-a")
+    assert said.startswith("mptcp_up: eth1: table 505 is in use by ")
+    assert said.endswith("give it another mptcp-table, or table in mptcp-hooks.conf\n")
+    assert uplinks.endpoints() == BOTH[:1]
+    uplinks.client.run("mptcp_down", "--all")
+    uplinks.client.run("rm", "-r", "/run/mptcp-hooks")
+    # Both in one work, of which the kernel knows nothing yet.
+    done = uplinks.client.try_run("mptcp_up", "eth0", "eth1")
+    assert (done.returncode, done.stderr) == (1, (
+        "mptcp_up: eth1: table 505 is in use by 10.1.1.2 of eth0: give it another mptcp-table, "
+        "or table in mptcp-hooks.conf\n"))
+    assert uplinks.endpoints() == BOTH[:1]
+
+
+def again_by_hook(lab: Lab) -> None:
+    assert lab.run_hook("if-up.d", ETH1).stderr == ""
+
+
+def again_by_hand(lab: Lab) -> None:
+    assert lab.client.run("mptcp_up", "--all") == ""
+
+
+@pytest.mark.parametrize("again", [again_by_hook, again_by_hand])
+def test_changed_flags_remake_the_endpoint_alone(
+    uplinks: Lab, again: Callable[[Lab], None]
+) -> None:
+    uplinks.ifup("-a")
+    full = uplinks.snapshot()
+    listener = Listener(uplinks)
+    configure(uplinks, BACKUP)
+    again(uplinks)
+    assert uplinks.endpoints() == MARKED
+    uplinks.client.run("rm", CONFIGURATION)
+    again(uplinks)
+    assert uplinks.snapshot() == full and listener.finish() == []
+
+
+def test_a_changed_stanza_remakes_the_endpoint_alone(uplinks: Lab) -> None:
+    uplinks.ifup("-a")
+    listener = Listener(uplinks)
+    uplinks.set_interfaces(uplinks.read("/etc/network/interfaces")
+                           + "    mptcp-flags subflow backup\n")
+    uplinks.client.run("mptcp_up", "eth1")
+    assert uplinks.endpoints() == MARKED and listener.finish() == []
+
+
+def test_a_changed_table_moves_the_routing_and_keeps_the_endpoint(uplinks: Lab) -> None:
+    uplinks.ifup("-a")
+    before = uplinks.client.ask("mptcp", "endpoint")
+    transfer = uplinks.begin_transfer(8 * MEGABYTE)
+    wait_for(lambda: min(uplinks.count_sent()) > MEGABYTE)
+    configure(uplinks, "[eth1]\ntable = 505\n")
+    again_by_hook(uplinks)
+    assert transfer.finish().whole
+    assert uplinks.client.ask("mptcp", "endpoint") == before
+    assert uplinks.table(20000 + uplinks.ifindex("eth1")) == []
+    assert tables_of(uplinks) == {"505", str(20000 + uplinks.ifindex("eth0"))}
+    check_both_paths(uplinks)
+
+
+def test_the_monitor_applies_what_changed(uplinks: Lab) -> None:
+    uplinks.ifup("-a")
+    full = uplinks.snapshot()
+    monitor = Monitor(uplinks)
+    lines = len(monitor.read_log())
+    reload(uplinks, monitor, BACKUP)
+    identity = "[#] ip mptcp endpoint delete id "
+    said = [line if not line.startswith(identity) else identity
+            for line in monitor.read_log()[lines:]]
+    assert said == [identity, "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow backup"]
+    reload(uplinks, monitor, "[eth1]\nexclude = yes\n")
+    assert uplinks.endpoints() == BOTH[:1]
+    assert not [rule for rule in uplinks.rules() if "10.1.2.2" in rule or "eth1" in rule]
+    reload(uplinks, monitor, "")
+    assert uplinks.snapshot() == full
+
+
+def test_a_reload_takes_in_what_was_excluded_when_it_came_up(uplinks: Lab) -> None:
+    configure(uplinks, "[default]\nexclude = eth1\n")
+    monitor = Monitor(uplinks)
+    uplinks.ifup("-a")
+    monitor.rest()
+    assert uplinks.endpoints() == BOTH[:1]
+    reload(uplinks, monitor, "")
+    assert uplinks.endpoints() == BOTH
+
+
+def test_what_is_excluded_is_not_managed(link: Lab) -> None:
+    link.client.ip("route add default via 10.1.2.1 dev eth1")
+    configure(link, "[default]\nmanage = eth1\n")
+    monitor = Monitor(link)
+    assert link.endpoints() == BOTH[1:]
+    reload(link, monitor, "[default]\nmanage = eth1\nexclude = eth1\n")
+    assert link.rules() == [] and link.client.run("ls", "/run/mptcp-hooks") == ""
+    reload(link, monitor, "[eth1]\nmanage = yes\nflags = subflow backup\n")
+    assert link.endpoints() == MARKED[1:]
+
+
+def test_a_wrong_line_is_said_once_an_ifup_and_costs_only_itself(uplinks: Lab) -> None:
+    configure(uplinks, BACKUP + "table = 0\n")
+    wrong = (f"mptcp_up: {CONFIGURATION}:3: table '0' is wrong: it must be a number from 1 to "
+             "4294967295\n")
+    assert uplinks.ifup("eth1") == wrong
+    assert uplinks.endpoints() == MARKED[1:]
+    done = uplinks.client.try_run("mptcp_up", "eth1")
+    assert (done.returncode, done.stderr) == (2, wrong)
+    assert uplinks.ifdown("eth1") == ""
+    assert uplinks.ifup("lo") == "" and uplinks.rules() == []
+
+
+def test_nobodys_interface_hears_nothing_of_a_wrong_line(link: Lab) -> None:
+    configure(link, "[default]\nexclude = eth1\nfast = yes\n")
+    assert up(link) == "" and up(link, IFACE="docker0") == ""
+    assert up(link, IFACE="--all", ADDRFAM="meta") == "" and up(link, IFACE="lo") == ""
+    assert f"{CONFIGURATION}:3: there is no key 'fast'" in up(link, IF_MPTCP="yes")
