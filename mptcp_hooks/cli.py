@@ -7,10 +7,11 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from mptcp_hooks import __version__
+from mptcp_hooks.check import check_all
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
-from mptcp_hooks.errors import FAILED, Problem
+from mptcp_hooks.errors import FAILED, USAGE, Problem
 from mptcp_hooks.event import Event, check_name
 from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import describe_unexpected, say, show_command
@@ -27,20 +28,29 @@ _INTERRUPTED = 130
 
 def run_mptcp_up() -> int:
     """Exit status of mptcp_up(8): 0 done, 1 a command failed, 2 wrong usage or value."""
-    options = _read_arguments("mptcp_up", "Give interfaces a table, rules and an MPTCP endpoint.",
-                              "every interface on record, or that ifupdown has up")
+    parser = _make_parser("mptcp_up", "Give interfaces a table, rules and an MPTCP endpoint.",
+                          "every interface on record, or that ifupdown has up")
+    parser.add_argument("--check", action="store_true",
+                        help="only say what is wrong with mptcp-hooks.conf, the stanzas of the "
+                             "interfaces (without any, of all) and the templates")
+    options = parser.parse_args()
+    if options.check:
+        return _check("mptcp_up", options)
+    _settle_interfaces(parser, options)
     return _run("mptcp_up", options, lambda store: _prepare_up(store, options))
 
 
 def run_mptcp_down() -> int:
     """Exit status of mptcp_down(8), as that of mptcp_up."""
-    options = _read_arguments("mptcp_down", "Take away what mptcp_up gave to interfaces.",
-                              "every interface on record")
+    parser = _make_parser("mptcp_down", "Take away what mptcp_up gave to interfaces.",
+                          "every interface on record")
+    options = parser.parse_args()
+    _settle_interfaces(parser, options)
     return _run("mptcp_down", options, lambda store: prepare_dismissal(
         store, store.list_interfaces() if options.all else options.interfaces))
 
 
-def _read_arguments(program: str, purpose: str, everything: str) -> Namespace:
+def _make_parser(program: str, purpose: str, everything: str) -> ArgumentParser:
     parser = ArgumentParser(program, description=purpose, allow_abbrev=False)
     parser.add_argument("interfaces", nargs="*", metavar="IFACE",
                         help="an interface; without any, IFACE of the environment")
@@ -50,7 +60,11 @@ def _read_arguments(program: str, purpose: str, everything: str) -> Namespace:
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="show each command on stderr, and what is left alone and why")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
-    options = parser.parse_args()
+    return parser
+
+
+def _settle_interfaces(parser: ArgumentParser, options: Namespace) -> None:
+    """Find out which interfaces are meant; leaves with 2 where nobody says it."""
     if not options.interfaces and not options.all and os.environ.get("IFACE"):
         options.interfaces = [os.environ["IFACE"]]
     if bool(options.interfaces) == options.all:
@@ -58,7 +72,14 @@ def _read_arguments(program: str, purpose: str, everything: str) -> Namespace:
     if len(options.interfaces) == 1:
         # Options in the environment without an IFACE are of the one interface that is named.
         os.environ.setdefault("IFACE", options.interfaces[0])
-    return options
+
+
+def _check(program: str, options: Namespace) -> int:
+    """USAGE where anything is wrong, which is said; nothing is changed."""
+    findings = check_all(options.interfaces)
+    for text in (*(findings.checked if options.verbose else ()), *findings.problems):
+        say(program, str(text))
+    return USAGE if findings.problems else 0
 
 
 def _run(program: str, options: Namespace, prepare: Callable[[Store], Work]) -> int:

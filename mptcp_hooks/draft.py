@@ -8,7 +8,7 @@ from mptcp_hooks.event import MANAGED, Event, method_of, recall_event
 from mptcp_hooks.netlink import Endpoint
 from mptcp_hooks.plan import Path, Plan
 from mptcp_hooks.record import SILENT, Installed, Stanza, Store
-from mptcp_hooks.settings import OPTIONS, Configuration, Settings, read_settings
+from mptcp_hooks.settings import Configuration, Settings, judge_options, read_settings
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Change, LimitsChange, Undo, Work, settle_limits
 
@@ -77,7 +77,7 @@ class Draft:
         paths = planned.paths
         changes = [self._prepare_change(path, old) for path in paths]
 
-        self._warnings += [*_judge_options(event, settings), *planned.warnings]
+        self._warnings += [*judge_options(event, settings), *planned.warnings]
         self._remarks += planned.remarks
         for installed in old:
             self._undo_outdated(installed, changes)
@@ -244,12 +244,6 @@ class Draft:
         made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
                      for path in paths if path.endpoint and path.address not in there)
         self._manager = self._manager._replace(endpoints=(*self._endpoints(), *made))
-
-
-def _judge_options(event: Event, settings: Settings) -> list[str]:
-    known = ", ".join(OPTIONS)
-    return [f"{event.iface}: no option is called {name}: ignored (there are {known})"
-            for name in settings.unknown]
 
 
 def _has_no_carrier(event: Event) -> bool:

@@ -109,6 +109,13 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
     )
 
 
+def judge_options(event: Event, settings: Settings) -> list[str]:
+    """What is to be said of options that do not exist."""
+    known = ", ".join(OPTIONS)
+    return [f"{event.iface}: no option is called {name}: ignored (there are {known})"
+            for name in settings.unknown]
+
+
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
     return Wishes(
         pattern=old.pattern,

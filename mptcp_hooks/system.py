@@ -193,13 +193,14 @@ def read_path_manager() -> PathManager:
     return netlink.read_path_manager()
 
 
-def read_stanzas(iface: str) -> list[dict[str, str]]:
+def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
     """What ifquery says of an interface, as the environments its hooks would have.
 
     ifquery prints the stanzas one after another without a line between them.
-    Empty where ifupdown does not know the interface.
+    `logical` is whose they are, if not those that the interface is up with. Empty
+    where ifupdown does not know the interface.
     """
-    outcome = run_program("ifquery", (_find_logical(iface),))
+    outcome = run_program("ifquery", (logical or _find_logical(iface),))
     lines = outcome.output.splitlines() if outcome.status == 0 else []
     return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza}
             for stanza in split_stanzas(lines)]
@@ -238,6 +239,11 @@ def _before_address(stanza: dict[str, str]) -> list[str]:
 def _cut_at_address(stanza: dict[str, str]) -> dict[str, str]:
     first = _before_address(stanza)
     return {name: stanza.pop(name) for name in list(stanza) if name not in first}
+
+
+def read_complaints() -> str:
+    """What is wrong with ifupdown's files, in ifquery's words; '' where they can be read."""
+    return run_program("ifquery", ("--list",)).errors
 
 
 def list_up_interfaces() -> list[str]:

@@ -1,0 +1,118 @@
+"""mptcp_up --check: all that people wrote for mptcp-hooks, read as the hooks would read it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mptcp_hooks import commands, configuration, interfaces, system
+from mptcp_hooks.configuration import read_configuration
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.event import NAME_LONGEST, read_event
+from mptcp_hooks.interfaces import Place, list_places
+from mptcp_hooks.netlink import Limits
+from mptcp_hooks.plan import Path
+from mptcp_hooks.settings import judge_options, read_settings
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mptcp_hooks.settings import Configuration
+
+# Addresses that are nobody's: RFC 5737, RFC 3849.
+_PLAIN = Path(
+    iface="sample", device="sample", ifindex=1, family=4, address="192.0.2.2",
+    subnet="192.0.2.0/24", gateway="192.0.2.1", onlink=False, default=True, table=20001,
+    primary=True, endpoint=True, flags=("subflow", "backup"))
+# A path of each kind that a template may make a difference of.
+_SAMPLES = (
+    _PLAIN,
+    _PLAIN._replace(family=6, address="2001:db8::2", subnet="2001:db8::/64", gateway="fe80::1"),
+    _PLAIN._replace(gateway="198.51.100.1", onlink=True),
+    _PLAIN._replace(subnet="", gateway=""),
+    _PLAIN._replace(gateway="", default=False),
+    _PLAIN._replace(primary=False, endpoint=False),
+    _PLAIN._replace(routes=(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/24", ""))),
+)
+
+
+class Findings(NamedTuple):
+    """What is wrong, one line each, and what was looked at."""
+
+    problems: tuple[Problem, ...]
+    checked: tuple[str, ...]
+
+
+def check_all(ifaces: list[str]) -> Findings:
+    """What is wrong with the configuration, stanzas (of `ifaces`, or all) and templates."""
+    known, problems = read_configuration()
+    places = list_places()
+    names = ifaces or list(dict.fromkeys(place.iface for place in places))
+    if system.has_ifupdown():
+        problems += _ask_ifquery()
+        problems += [problem for name in names for problem in _check_stanzas(name, known, places)]
+    problems += _check_templates()
+    told = {str(problem): problem for problem in problems}
+    return Findings(tuple(told.values()), (
+        f"checked {configuration.PATH}",
+        f"checked the stanzas of {' '.join(names) or 'no interface'} in {interfaces.PATH}",
+        f"checked the templates in {' and '.join(commands.FOLDERS)}"))
+
+
+def _ask_ifquery() -> list[Problem]:
+    """What ifquery itself has to say of its files, with their lines."""
+    said = system.read_complaints().splitlines()
+    # That a file could not be read is the echo of what is wrong in it.
+    lines = [line for line in said if "couldn't read" not in line] or said
+    return [Problem(line, USAGE) for line in lines]
+
+
+def _check_stanzas(
+    name: str, known: Configuration, places: list[Place]
+) -> Iterator[Problem]:
+    for environment in system.read_stanzas(name, name):
+        for option, text in _judge_stanza(name, environment, known):
+            yield Problem(f"{_locate(places, name, *option)}{text}", USAGE)
+
+
+def _judge_stanza(
+    name: str, environment: dict[str, str], known: Configuration
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """What the hooks would say of a stanza: of which option, with its value, or of none."""
+    try:
+        # A logical interface may have a longer name than a device.
+        event = read_event(environment | {"IFACE": name[:NAME_LONGEST]})
+    except Problem as problem:
+        yield ("", ""), str(problem)
+        return
+    if event is None:
+        return
+    for option in event.options:
+        alone = event._replace(options=(option,))
+        try:
+            texts = judge_options(alone, read_settings(alone, known))
+        except Problem as problem:
+            texts = [str(problem)]
+        yield from ((option, text) for text in texts)
+
+
+def _locate(places: list[Place], name: str, option: str, value: str) -> str:
+    """`FILE:LINE: ` of an option, or of its stanza; '' where nothing is known of it."""
+    ours = [place for place in places if place.iface == name]
+    fitting = [place for place in ours if place.option == option]
+    exact = [place for place in fitting if place.value == " ".join(value.split())]
+    for place in (*exact, *fitting, *ours):
+        return f"{place.file}:{place.line}: "
+    return ""
+
+
+def _check_templates() -> Iterator[Problem]:
+    builds = [partial(build, sample) for sample in _SAMPLES
+              for build in (commands.build_up, commands.build_down)]
+    limits = [partial(build, Limits(2, 1)) for build in (
+        commands.build_raise, commands.build_restore)]
+    for build in (*builds, *limits):
+        try:
+            build()
+        except Problem as problem:
+            yield problem
