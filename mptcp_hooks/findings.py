@@ -62,7 +62,7 @@ def _judge_kernel(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_records(survey: Survey) -> Iterator[Finding]:
-    for problem in survey.problems:
+    for problem in survey.damaged:
         text, _, remedy = problem.partition(": ")
         yield Finding(BROKEN, "record-damaged", "", text, remedy)
 
@@ -269,7 +269,10 @@ def _judge_managers(survey: Survey) -> Iterator[Finding]:
 def _judge_pathless(survey: Survey) -> Iterator[Finding]:
     leaving = _list_leaving(survey)
     for path in _first_of_each([path for path in survey.paths if not path.table]):
-        if path.interface in leaving:
+        if path.interface in survey.excluded:
+            yield Finding(NOTE, "excluded", path.interface, f"{_CONFIGURATION} leaves it alone",
+                          "nothing, if that is meant")
+        elif path.interface in leaving:
             yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
                           f"mptcp_up {path.interface}")
         elif path.link == UP and path.address:
@@ -289,9 +292,15 @@ def _judge_untold(survey: Survey) -> Iterator[Finding]:
                           "mptcp-hooks of", _say_how_to_tell(path.device))
 
 
+def _judge_configuration(survey: Survey) -> Iterator[Finding]:
+    for mistake in survey.mistakes:
+        yield Finding(NOTE, "configuration", "", mistake, "correct the line; 'mptcp_up --check' "
+                      "reads it again")
+
+
 def _judge_number(survey: Survey) -> Iterator[Finding]:
     paths = [path for path in survey.paths if path.installed]
-    if survey.problems:
+    if survey.damaged:
         return
     if not paths:
         yield Finding(BROKEN, "no-path", "", "no interface has a path",
@@ -337,5 +346,6 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_number, _judge_records, _judge_links, _judge_addresses, _judge_routing,
     _judge_endpoints, _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots,
-    _judge_subnets, _judge_vanished, _judge_managers, _judge_pathless, _judge_untold,
+    _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration, _judge_pathless,
+    _judge_untold,
 )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 
+from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.connections import SS_ARGUMENTS
 from mptcp_hooks.process import Outcome, run_program
+from mptcp_hooks.stanzas import ask_events
 from mptcp_hooks.system import read_path_manager
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from mptcp_hooks.errors import Problem
+    from mptcp_hooks.event import Event
     from mptcp_hooks.netlink import Limits
+    from mptcp_hooks.settings import Configuration
 
 _KERNELS_WORDS = "RTNETLINK answers: "
 
@@ -67,3 +72,11 @@ class Machine:
         numbers = [name for name in os.listdir("/proc") if name.isdigit()]
         running = {self.read_file(f"/proc/{number}/comm").strip() for number in numbers}
         return [name for name in names if name in running]
+
+    def read_configuration(self) -> tuple[Configuration, list[Problem]]:
+        """What mptcp-hooks.conf says, and what is wrong with it."""
+        return read_configuration()
+
+    def ask_stanzas(self, iface: str) -> list[Event]:
+        """What ifupdown's file says of an interface: at least that there is one."""
+        return ask_events(iface)

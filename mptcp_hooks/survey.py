@@ -11,6 +11,7 @@ from mptcp_hooks.netlink import Endpoint
 from mptcp_hooks.numbering import MAIN_TABLE
 from mptcp_hooks.plan import Path, owns_endpoint
 from mptcp_hooks.routing import SeenRoute, SeenRule, read_routes, read_rule
+from mptcp_hooks.settings import read_settings
 from mptcp_hooks.system import TableUse
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.machine import Machine
     from mptcp_hooks.netlink import Limits
     from mptcp_hooks.record import Installed, Stanza, Store
+    from mptcp_hooks.settings import Configuration
 
 UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
 # Addresses that nobody has (RFC 5737, RFC 3849): the way to them is the way to the internet.
@@ -108,7 +110,9 @@ class Kernel(NamedTuple):
 class Survey(NamedTuple):
     """All that is known. `endpoints` is None where only root sees them.
 
-    `problems` are damaged records; `counters` is /proc/net/netstat.
+    `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now.
+    `counters` is /proc/net/netstat. `damaged` says which records are, `mistakes` what
+    is wrong with mptcp-hooks.conf.
     """
 
     kernel: Kernel
@@ -121,7 +125,9 @@ class Survey(NamedTuple):
     routes: tuple[SeenRoute, ...]
     programs: frozenset[str]
     counters: str
-    problems: tuple[str, ...]
+    excluded: frozenset[str]
+    damaged: tuple[str, ...]
+    mistakes: tuple[str, ...]
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -161,8 +167,9 @@ def take_survey(machine: Machine, store: Store) -> Survey:
 
 
 def _look(
-    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...], problems: tuple[str, ...]
+    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...], damaged: tuple[str, ...]
 ) -> Survey:
+    configuration, mistakes = machine.read_configuration()
     devices = tuple(_read_devices(machine))
     ifindexes = {device.name: device.ifindex for device in devices}
     survey = Survey(
@@ -178,9 +185,11 @@ def _look(
                      for route in read_routes(family, row, ifindexes)),
         programs=frozenset(machine.list_running(RIVALS)),
         counters=machine.read_file(NETSTAT),
-        problems=problems,
+        excluded=frozenset(_list_excluded(stanzas, configuration)),
+        damaged=damaged,
+        mistakes=tuple(map(str, mistakes)),
     )
-    return survey._replace(paths=tuple(_list_paths(machine, survey)))
+    return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
 
 
 def _list_rows(machine: Machine, family: int, what: str) -> Iterable[dict[str, Any]]:
@@ -255,16 +264,34 @@ def _read_endpoints(
 
 def _read_record(store: Store) -> tuple[tuple[tuple[str, Stanza], ...], tuple[str, ...]]:
     stanzas: list[tuple[str, Stanza]] = []
-    problems: list[str] = []
+    damaged: list[str] = []
     for iface in store.list_interfaces():
         try:
             stanzas += [(iface, stanza) for stanza in store.load(iface)]
         except Problem as problem:
-            problems.append(str(problem))
-    return tuple(stanzas), tuple(problems)
+            damaged.append(str(problem))
+    return tuple(stanzas), tuple(damaged)
 
 
-def _list_paths(machine: Machine, survey: Survey) -> Iterator[PathStatus]:
+def _list_excluded(
+    stanzas: Iterable[tuple[str, Stanza]], configuration: Configuration
+) -> Iterator[str]:
+    for iface, stanza in stanzas:
+        if stanza.told and _is_unwanted(recall_event(stanza.told), configuration):
+            yield iface
+
+
+def _is_unwanted(event: Event, configuration: Configuration) -> bool:
+    """Whether somebody wants the interface left alone; a wrong option does not say so."""
+    try:
+        return not read_settings(event, configuration).wanted
+    except Problem:
+        return False
+
+
+def _list_paths(
+    machine: Machine, survey: Survey, configuration: Configuration
+) -> Iterator[PathStatus]:
     """Each stanza on record with its paths, and then what others made."""
     drawn = set()
     for iface, stanza in survey.stanzas:
@@ -275,6 +302,9 @@ def _list_paths(machine: Machine, survey: Survey) -> Iterator[PathStatus]:
             yield from _list_pathless(survey, iface, recall_event(stanza.told))
     for device in survey.devices:
         gateways = _find_main_gateways(survey, device)
+        if gateways and any(_is_unwanted(event, configuration)
+                            for event in machine.ask_stanzas(device.name)):
+            gateways = {}
         for held in device.addresses:
             if held.address not in drawn:
                 yield from _look_at_foreign(machine, survey, device, held, gateways)

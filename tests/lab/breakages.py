@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.lab.lab import TWO_UPLINKS, Lab
@@ -21,6 +22,7 @@ iface eth1 inet6 static
     mptcp-gateway fd00:2::1
     mptcp-flags subflow backup
 """
+CONFIGURATION = Path("/etc/mptcp-hooks/mptcp-hooks.conf")
 TABLE = "$((20000 + $(cat /sys/class/net/eth1/ifindex)))"
 
 Act = Callable[[Lab], None]
@@ -141,6 +143,22 @@ BREAKAGES = (
              run("ip link set eth1 up", "ip addr add 10.1.2.2/24 dev eth1",
                  "ip route add default via 10.1.2.1 dev eth1 metric 9"),
              run("mptcp_up eth1"), stanzas=ONE_UPLINK),
+    # eth1's stanza has an option of its own, and is always meant.
+    Breakage("excluded", (*ONE_UPLINK_LEFT, ("note", "excluded", "eth0")),
+             run(f"mkdir -p {CONFIGURATION.parent}; "
+                 f"printf '[eth*]\\nexclude = yes\\n' >{CONFIGURATION}", "mptcp_up --all"),
+             run(f"rm {CONFIGURATION}", "mptcp_up --all")),
+    Breakage("wrong-configuration", (("note", "configuration", None),),
+             run(f"mkdir -p {CONFIGURATION.parent}; echo nonsense >{CONFIGURATION}"),
+             run(f"rm {CONFIGURATION}")),
+    # Neither what a stanza leaves alone nor a VPN is to be complained of.
+    Breakage("left-alone", ONE_UPLINK_LEFT,
+             run("ifup eth1", "ip route add default via 10.1.2.1 dev eth1 metric 9",
+                 "ip tuntap add tun0 mode tun; ip link set tun0 up",
+                 "ip addr add 10.3.0.2/24 dev tun0; ip route add default dev tun0 metric 5"),
+             leaves=ONE_UPLINK_LEFT,
+             stanzas=ONE_UPLINK + TWO_UPLINKS.partition("iface eth1")[2].join(
+                 ["iface eth1", "    mptcp off\n"])),
     Breakage("endpoint-vanished", (("note", "limits-low", None),
                                    ("note", "endpoint-vanished", None)),
              run("ip mptcp endpoint add 10.9.9.9 subflow"),

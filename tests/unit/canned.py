@@ -16,9 +16,13 @@ from pathlib import Path
 import pytest
 
 from mptcp_hooks import record, status
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import Event
 from mptcp_hooks.machine import Machine
 from mptcp_hooks.netlink import Limits
 from mptcp_hooks.process import Outcome
+from mptcp_hooks.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.stanzas import read_events
 
 _LIMITS, _RUNNING = "ip mptcp limits", "pgrep"
 
@@ -46,6 +50,12 @@ class CannedMachine(Machine):
 
     def list_running(self, names: Iterable[str]) -> list[str]:
         return self._answers[" ".join((_RUNNING, *names))].split()
+
+    def read_configuration(self) -> tuple[Configuration, list[Problem]]:
+        return NO_CONFIGURATION, []
+
+    def ask_stanzas(self, iface: str) -> list[Event]:
+        return read_events([{"IFACE": iface}])
 
 
 class RecordingMachine(Machine):
