@@ -143,11 +143,6 @@ BREAKAGES = (
              run("ip link set eth1 up", "ip addr add 10.1.2.2/24 dev eth1",
                  "ip route add default via 10.1.2.1 dev eth1 metric 9"),
              run("mptcp_up eth1"), stanzas=ONE_UPLINK),
-    # eth1's stanza has an option of its own, and is always meant.
-    Breakage("excluded", (*ONE_UPLINK_LEFT, ("note", "excluded", "eth0")),
-             run(f"mkdir -p {CONFIGURATION.parent}; "
-                 f"printf '[eth*]\\nexclude = yes\\n' >{CONFIGURATION}", "mptcp_up --all"),
-             run(f"rm {CONFIGURATION}", "mptcp_up --all")),
     Breakage("wrong-configuration", (("note", "configuration", None),),
              run(f"mkdir -p {CONFIGURATION.parent}; echo nonsense >{CONFIGURATION}"),
              run(f"rm {CONFIGURATION}")),

@@ -14,6 +14,7 @@ import pytest
 from tests.lab.breakages import BREAKAGES, Breakage
 from tests.lab.lab import TWO_UPLINKS, Installation, Lab
 from tests.lab.managers import NetworkManager
+from tests.lab.monitor import Monitor
 from tests.lab.paths import MEGABYTE
 from tests.lab.provider import wait_for
 from tests.lab.test_commands import NOBODY
@@ -65,6 +66,17 @@ def test_the_two_ways_to_draw_connections(uplinks: Lab) -> None:
              == ["eth0", "eth1"])
     assert "10.1.2.2" in uplinks.client.run("mptcp_status", "-c", "eth1")
     assert transfer.finish().whole
+
+
+def test_what_the_configuration_leaves_alone_by_now(uplinks: Lab) -> None:
+    """eth1's stanza has an option of its own, and is always meant."""
+    monitor = Monitor(uplinks)
+    uplinks.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth*]\nexclude = yes\n")
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: find(uplinks) == (("note", "one-uplink", None), ("note", "excluded", "eth0")))
+    uplinks.client.run("rm", "/etc/mptcp-hooks/mptcp-hooks.conf")
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: find(uplinks) == ())
 
 
 def test_one_interface_alone(uplinks: Lab) -> None:
