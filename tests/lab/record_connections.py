@@ -24,7 +24,7 @@ from tests.lab.test_transfers import TWO_UPLINKS_6
 from tests.unit.connection_cases import CASES, describe_case, draw_case
 
 MAPPED_SERVER = f"::ffff:{SERVER_4}"
-_BACKUP = TWO_UPLINKS + "    mptcp-flags subflow backup\n"
+TWO_UPLINKS_BACKUP = TWO_UPLINKS + "    mptcp-flags subflow backup\n"
 _TRANSFER = str(Path(__file__).with_name("transfer.py"))
 _LONG = 1000 * MEGABYTE
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -116,8 +116,8 @@ _SCENES: dict[str, Callable[[Lab], object]] = {
     "without-root": begin_on_both,
     "ipv6": lambda lab: begin_on_both(lab, SERVER_6),
     "ipv4-mapped": lambda lab: begin_on_both(lab, MAPPED_SERVER),
-    "backup": lambda lab: begin(lab, _BACKUP),
-    "backup-server": lambda lab: begin(lab, _BACKUP),
+    "backup": lambda lab: begin(lab, TWO_UPLINKS_BACKUP),
+    "backup-server": lambda lab: begin(lab, TWO_UPLINKS_BACKUP),
     "fallback": begin_with_plain_server,
     "pulled-cable": begin_and_pull,
     "no-cable": begin_without_cable,
