@@ -1,0 +1,58 @@
+"""What the counters prove of boxes that really are on the way, at both ends of a transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks.counters import judge_counters, read_counters
+from tests.lab.boxes import play, read_netstat, remove_boxes
+from tests.lab.lab import Host, Installation, Lab
+from tests.lab.paths import check_both_paths
+
+FELL_BACK = "began with MPTCP and fell back"
+UNANSWERED = "further subflows were not answered with MPTCP"
+
+
+@pytest.fixture
+def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+    """Routers that can be boxes."""
+    made = Lab((installation.layer,), router_layers=(programs("nftables"),))
+    yield made
+    made.close()
+
+
+def find(host: Host) -> list[str]:
+    return [evidence.text for evidence in judge_counters(read_counters(read_netstat(host)))]
+
+
+@pytest.mark.parametrize(("scene", "client", "server"), [
+    ("healthy", "", ""),
+    ("all-stripped", "3 of 3 connections were answered without MPTCP", ""),
+    ("all-dropped", "drops what asks for MPTCP: once a server answered only without", ""),
+    ("joins-stripped", UNANSWERED, ""),
+    ("joins-dropped", UNANSWERED, ""),
+    ("third-packet-stripped", FELL_BACK, "asked for MPTCP and then went on without"),
+    ("data-stripped", FELL_BACK, FELL_BACK),
+    ("data-altered", "was altered under way", "was altered under way"),
+    ("refused", "", "further subflows were refused here"),
+])
+def test_what_is_found(lab: Lab, scene: str, client: str, server: str) -> None:
+    play(lab, scene)
+    for host, text in ((lab.client, client), (lab.server, server)):
+        found = find(host)
+        assert len(found) == bool(text) and all(text in each for each in found), found
+
+
+def test_the_remedy_for_a_blackhole(lab: Lab) -> None:
+    """As long as the kernel remembers the box, MPTCP stays off, also when the box is gone."""
+    play(lab, "all-dropped")
+    remove_boxes(lab)
+    assert lab.transfer(1_000_000).uplinks[1] < 10_000
+    (evidence,) = judge_counters(read_counters(read_netstat(lab.client)))
+    command = evidence.remedy.split("`")[1]
+    assert command.startswith("sysctl ")
+    lab.client.run(*command.split())
+    check_both_paths(lab)
