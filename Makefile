@@ -3,7 +3,7 @@
 PYTHON = /usr/bin/python3
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
-PACKED = Makefile setup.cfg README.md debian docs hooks man mptcp_hooks templates tests
+PACKED = Makefile setup.cfg README.md debian docs examples hooks man mptcp_hooks templates tests
 # A colon in a name, as recorded environments of aliases have it, means something to make.
 SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*')
 # What DHCP clients source, in their own shell; the other hooks are programs.

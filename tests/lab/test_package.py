@@ -56,8 +56,20 @@ def test_upgrade_keeps_what_is_up(lab: Lab, request) -> None:  # type: ignore[no
     assert lab.snapshot() == before
 
 
+def test_the_example_is_where_the_manual_page_says_and_right(lab: Lab) -> None:
+    path = "/usr/share/doc/mptcp-hooks/examples/mptcp-hooks.conf"
+    assert path.replace("-", "\\-") in lab.client.run(
+        "zcat", lab.client.run("man", "--where", "mptcp-hooks.conf").strip())
+    assert lab.client.try_run("ls", "/etc/mptcp-hooks").returncode != 0
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf",
+              lab.client.run("sed", "s/^#\\([^ ]\\)/\\1/", path))
+    assert "flags = subflow backup" in lab.read("/etc/mptcp-hooks/mptcp-hooks.conf").splitlines()
+    assert lab.client.try_run("mptcp_up", "--check").stderr == ""
+
+
 def test_manual_pages_render_without_a_warning(lab: Lab) -> None:
-    for page in ("mptcp_up", "mptcp_down", "mptcp_monitor", "mptcp-hooks-interfaces"):
+    for page in ("mptcp_up", "mptcp_down", "mptcp_monitor", "mptcp-hooks-interfaces",
+                 "mptcp-hooks.conf"):
         (path,) = lab.client.run("man", "--where", page).splitlines()
         done = lab.client.try_run("man", "--warnings=all", "-l", "-P", "cat", path)
         assert (done.returncode, done.stderr) == (0, "")
