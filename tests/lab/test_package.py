@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.lab.lab import TWO_UPLINKS, Lab
+
+PAGES = sorted(Path(__file__).parents[2].glob("man/*"))
 
 
 def test_the_hooks_are_links_that_run_parts_runs(lab: Lab) -> None:
@@ -67,10 +71,8 @@ def test_the_example_is_where_the_manual_page_says_and_right(lab: Lab) -> None:
     assert lab.client.try_run("mptcp_up", "--check").stderr == ""
 
 
-def test_manual_pages_render_without_a_warning(lab: Lab) -> None:
-    for page in ("mptcp_up", "mptcp_down", "mptcp_monitor", "mptcp-hooks-interfaces",
-                 "mptcp-hooks.conf"):
-        (path,) = lab.client.run("man", "--where", page).splitlines()
-        done = lab.client.try_run("man", "--warnings=all", "-l", "-P", "cat", path)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert len(done.stdout) > 1000
+def test_manual_pages_are_where_man_finds_them(lab: Lab) -> None:
+    for page in PAGES:
+        name, _, section = page.name.rpartition(".")
+        (path,) = lab.client.run("man", "--where", section, name).splitlines()
+        assert path.startswith(f"/usr/share/man/man{section}/mptcp")

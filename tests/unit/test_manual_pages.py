@@ -1,0 +1,83 @@
+"""Manual pages: each renders without a warning, is whole, and knows the options that there are."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
+COMMANDS = sorted(page for page in PAGES if page.suffix == ".8")
+# The language and the width of the screen on which man(1) and argparse answer.
+SCREEN = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "COLUMNS": "80", "NO_COLOR": "1"}
+SECTIONS = {
+    ".5": ("NAME", "DESCRIPTION", "FILES", "EXAMPLES", "SEE ALSO"),
+    ".8": ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
+           "SEE ALSO"),
+}
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+_REFERENCE = re.compile(r"\b(mptcp[-_][\w.-]+)\((\d)\)")
+
+
+def answer(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=SCREEN, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True)
+
+
+def render(page: Path) -> dict[str, list[str]]:
+    """The sections of a page by their titles, as lines of a screen of 80 columns."""
+    done = answer("man", "--warnings", "--nh", "--nj", "--local-file", str(page))
+    assert (done.returncode, done.stderr) == (0, ""), page
+    sections: dict[str, list[str]] = {}
+    lines = sections.setdefault("", [])
+    for line in done.stdout.splitlines():
+        if line[:1].isupper():
+            lines = sections.setdefault(line, [])
+        lines.append(line)
+    return sections
+
+
+def read_documented_options(page: Path) -> set[str]:
+    """The options of a page's OPTIONS, whose names stand a tab before what is said of them."""
+    tags = [line for line in render(page)["OPTIONS"] if re.match(r" {7}-", line)]
+    return set(_OPTION.findall(" ".join(tags)))
+
+
+def read_real_options(command: str) -> set[str]:
+    """The options that argparse lists in its own part of --help."""
+    done = answer("/usr/bin/python3", "-I", str(ROOT / "hooks" / command), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    _, _, options = done.stdout.partition("\noptions:\n")
+    return set(_OPTION.findall(" ".join(re.findall(r"^  (-.*?)(?:  |$)", options, re.MULTILINE))))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=attrgetter("name"))
+def test_page_renders_whole_and_without_a_warning(page: Path) -> None:
+    sections = render(page)
+    assert not [title for title in SECTIONS[page.suffix] if not sections.get(title)]
+    assert not [line for lines in sections.values() for line in lines if len(line) > 80]
+
+
+@pytest.mark.parametrize("page", COMMANDS, ids=attrgetter("name"))
+def test_page_has_the_options_of_help_and_no_other(page: Path) -> None:
+    options = read_real_options(page.stem)
+    assert "--version" in options
+    assert read_documented_options(page) == options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=attrgetter("name"))
+def test_pages_of_ours_that_a_page_names_are_there(page: Path) -> None:
+    text = " ".join(line for lines in render(page).values() for line in lines)
+    references = {f"{name}.{section}" for name, section in _REFERENCE.findall(text)}
+    assert references
+    assert references <= {known.name for known in PAGES}
+
+
+def test_each_command_has_a_page() -> None:
+    hooks = {path.name for path in (ROOT / "hooks").glob("mptcp_*")}
+    assert hooks == {page.stem for page in COMMANDS}
