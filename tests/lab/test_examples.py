@@ -1,0 +1,147 @@
+"""The stanzas of the manual and of README, brought up by the real ifup as they are written.
+
+The lab gives its devices the names of an example's `auto` line; whatever its addresses
+are, the providers behind them are asked for leases and prefixes alone. Left out is only
+what the lab has no radio for, the lines `wpa-...`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import NamedTuple
+
+import pytest
+
+from tests.lab.lab import SERVER_4, SERVER_6, Host, Installation, Lab
+from tests.lab.monitor import Monitor
+from tests.lab.paths import rules_of
+from tests.lab.provider import Provider, wait_for
+
+ROOT = Path(__file__).parents[2]
+README = "README"
+# The router's own address, which it advertises.
+ADVERTISED = ""
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+class Uplink(NamedTuple):
+    """What an example makes of a device."""
+
+    device: str
+    gateway: str
+    flags: str = "subflow"
+    family: int = 4
+
+
+TWO_WIRED = (Uplink("eth0", "10.1.1.1"), Uplink("eth1", "10.1.2.1"))
+BECOMES = {
+    README: TWO_WIRED,
+    "Two wired uplinks": TWO_WIRED,
+    "Wi-Fi with LTE as backup": (Uplink("wlan0", "10.1.1.1"),
+                                 Uplink("wwan0", "10.1.2.1", "subflow backup")),
+    "A server with two providers": (Uplink("eth0", "192.0.2.1", "signal"),
+                                    Uplink("eth1", "198.51.100.1", "signal")),
+    "DHCP on both uplinks": TWO_WIRED,
+    "IPv6 only": (Uplink("eth0", ADVERTISED, family=6),
+                  Uplink("eth1", "2001:db8:2::1", family=6)),
+}
+
+
+def read_examples() -> dict[str, list[str]]:
+    """The examples of stanzas that there are, by the titles that they stand under."""
+    return {title: stanzas for title, blocks in [(README, read_readme()), *read_page()]
+            if (stanzas := [block for block in blocks if "iface " in block])}
+
+
+def read_page() -> Iterator[tuple[str, list[str]]]:
+    """The literal blocks of the page on stanzas' options, by their subsections."""
+    text = (ROOT / "man/mptcp-hooks-interfaces.5").read_text().replace("\\-", "-")
+    for part in re.split(r"^\.S[SH] ", text, flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        yield title, re.findall(r"^\.nf\n(.*?)^\.fi$", body, re.MULTILINE | re.DOTALL)
+
+
+def read_readme() -> list[str]:
+    """README's indented blocks."""
+    text = (ROOT / "README.md").read_text()
+    return [dedent(block) for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)]
+
+
+Site = Callable[[str], Lab]
+
+
+@pytest.fixture
+def build_site(installation: Installation, programs: Callable[..., Path]) -> Iterator[Site]:
+    """`build_site(stanzas)`: a lab whose devices and providers are those that stanzas want."""
+    made: list[Lab] = []
+
+    def build(stanzas: str) -> Lab:
+        clients = (programs("isc-dhcp-client"),) if "inet dhcp" in stanzas else ()
+        lab = Lab((installation.layer, *clients),
+                  router_layers=(programs("dnsmasq-base", "radvd"),))
+        made.append(lab)
+        (names,) = re.findall(r"^auto (.*)$", stanzas, re.MULTILINE)
+        for number, name in enumerate(names.split(), start=1):
+            lab.client.ip(f"link set eth{number - 1} name {name}")
+            serve(Provider(lab, number), stanzas, name)
+        lab.set_interfaces(re.sub(r"^ +wpa-.*\n", "", stanzas, flags=re.MULTILINE))
+        return lab
+
+    yield build
+    for lab in made:
+        lab.close()
+
+
+def serve(provider: Provider, stanzas: str, device: str) -> None:
+    if f"iface {device} inet dhcp\n" in stanzas:
+        provider.serve_dhcp()
+    if f"iface {device} inet6 auto\n" in stanzas:
+        provider.advertise()
+
+
+def test_no_example_is_left_out() -> None:
+    assert {title: len(stanzas) for title, stanzas in read_examples().items()} == {
+        title: 1 for title in BECOMES}
+
+
+@pytest.mark.parametrize("title", BECOMES)
+def test_an_example_does_what_it_says(build_site: Site, title: str) -> None:
+    (stanzas,) = read_examples()[title]
+    lab = build_site(stanzas)
+    before = lab.snapshot()
+    assert "mptcp" not in lab.ifup("-a")
+    if "inet6 auto\n" in stanzas:
+        Monitor(lab)
+    wait_for(lambda: len(lab.endpoints()) == len(BECOMES[title]))
+    check_paths(lab, BECOMES[title])
+    assert "mptcp" not in lab.ifdown("-a")
+    wait_for(lambda: lab.snapshot() == before)
+
+
+def check_paths(lab: Lab, uplinks: tuple[Uplink, ...]) -> None:
+    """The kernel has the endpoints and rules of these uplinks alone, and follows them."""
+    endpoints, rules = [], []
+    for number, uplink in enumerate(uplinks):
+        own = find_address(lab.client, uplink.device, uplink.family, "global")
+        endpoints.append(f"{own.ip} {uplink.device} {uplink.flags}")
+        rules += rules_of(str(own.ip), str(own.network), uplink.device,
+                          20000 + lab.ifindex(uplink.device))
+        server = SERVER_4 if uplink.family == 4 else SERVER_6
+        (answer,) = lab.client.ask("route", "get", server, "from", str(own.ip))
+        gateway = uplink.gateway or str(find_address(lab.routers[number], "lan").ip)
+        assert (answer["dev"], answer["gateway"]) == (uplink.device, gateway)
+    assert lab.endpoints() == sorted(endpoints)
+    assert sorted(lab.rules(4) + lab.rules(6)) == sorted(rules)
+
+
+def find_address(host: Host, device: str, family: int = 6, scope: str = "link") -> Interface:
+    """The one address of a family and a scope that a device has."""
+    (row,) = host.ask(f"-{family}", "addr", "show", "dev", device, "scope", scope)
+    # What `ip` was asked to leave out it shows as nothing.
+    (own,) = [one for one in row["addr_info"] if one]
+    return ipaddress.ip_interface(f"{own['local']}/{own['prefixlen']}")
