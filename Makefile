@@ -3,11 +3,13 @@
 PYTHON = /usr/bin/python3
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
-PACKED = Makefile setup.cfg README.md debian docs examples hooks man mptcp_hooks templates tests
+PACKED = Makefile setup.cfg README.md completions debian docs examples hooks man mptcp_hooks \
+	templates tests
 # A colon in a name, as recorded environments of aliases have it, means something to make.
 SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*')
 # What DHCP clients source, in their own shell; the other hooks are programs.
 SOURCED = hooks/dhcp
+COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_status
 PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
 # Where managers look for hooks, and which of ours is there.
 LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \
@@ -18,6 +20,8 @@ LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=even
 	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp \
 	usr/libexec/dhcpcd-hooks/90-mptcp-hooks=dhcp
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
+# bash-completion looks here for a file of the name of the command that is typed.
+COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
@@ -50,6 +54,7 @@ unit: packages
 lint: packages
 	flake8 mptcp_hooks tests $(PROGRAMS)
 	dash -n $(SOURCED)
+	bash -n completions/mptcp-hooks
 	mypy
 
 deb: $(DEB)
@@ -71,8 +76,12 @@ install:
 	install -m 644 $(SOURCED) $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates
 	install -d $(DESTDIR)/usr/sbin
-	for name in mptcp_up mptcp_down mptcp_monitor mptcp_status; do \
+	for name in $(COMMANDS); do \
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
+	install -d $(COMPLETIONS)
+	install -m 644 completions/mptcp-hooks $(COMPLETIONS)/mptcp_up
+	for name in $(filter-out mptcp_up,$(COMMANDS)); do \
+		ln -sf mptcp_up $(COMPLETIONS)/$$name; done
 	ln -sf event $(LIBRARY)/hooks/mptcp_lease
 	for link in $(LINKS); do \
 		install -d $(DESTDIR)/$$(dirname $${link%=*}); \

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.unit.help import ROOT, answer, find_options, read_real_options
+
 PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
 COMMANDS = sorted(page for page in PAGES if page.suffix == ".8")
-# The language and the width of the screen on which man(1) and argparse answer.
-SCREEN = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "COLUMNS": "80", "NO_COLOR": "1"}
 SECTIONS = {
     ".5": ("NAME", "DESCRIPTION", "FILES", "EXAMPLES", "SEE ALSO"),
     ".8": ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
            "SEE ALSO"),
 }
-_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _REFERENCE = re.compile(r"\b(mptcp[-_][\w.-]+)\((\d)\)")
-
-
-def answer(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=SCREEN, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True)
 
 
 def render(page: Path) -> dict[str, list[str]]:
@@ -45,15 +36,7 @@ def render(page: Path) -> dict[str, list[str]]:
 def read_documented_options(page: Path) -> set[str]:
     """The options of a page's OPTIONS, whose names stand a tab before what is said of them."""
     tags = [line for line in render(page)["OPTIONS"] if re.match(r" {7}-", line)]
-    return set(_OPTION.findall(" ".join(tags)))
-
-
-def read_real_options(command: str) -> set[str]:
-    """The options that argparse lists in its own part of --help."""
-    done = answer("/usr/bin/python3", "-I", str(ROOT / "hooks" / command), "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    _, _, options = done.stdout.partition("\noptions:\n")
-    return set(_OPTION.findall(" ".join(re.findall(r"^  (-.*?)(?:  |$)", options, re.MULTILINE))))
+    return find_options(tags)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=attrgetter("name"))

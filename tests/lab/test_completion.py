@@ -1,0 +1,89 @@
+"""Completion for bash as it is installed: interfaces, and who finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.lab import Installation, Lab
+
+FILE = "/usr/share/bash-completion/completions/mptcp_up"
+COMMANDS = ("mptcp_up", "mptcp_down", "mptcp_status", "mptcp_monitor")
+STANZAS = """\
+auto lo eth1
+iface lo inet loopback
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-gateway 10.1.2.1
+auto eth1:1
+iface eth1:1 inet static
+    address 10.1.2.3/24
+    mptcp-gateway 10.1.2.1
+allow-hotplug wwan0
+iface wwan0 inet dhcp
+"""
+# What bash does when a person types a line and a tabulator.
+ASK = """\
+COMP_LINE=$1 COMP_POINT=${#1}
+_mptcp_hooks "${1%% *}"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+# bash-completion's default, which looks for a file of the command's name; then the same.
+LOAD_AND_ASK = """\
+source /usr/share/bash-completion/bash_completion
+[[ $(complete -p -D) =~ -F\\ ([^ ]*) ]]
+"${BASH_REMATCH[1]}" "${1%% *}"
+complete -p "${1%% *}"
+"""
+
+
+def complete(lab: Lab, line: str, prepare: str = f"source {FILE}\n") -> list[str]:
+    """What bash offers at the end of a line; what preparing prints comes first."""
+    return lab.client.run("bash", "--norc", "-c", prepare + ASK, "bash", line).splitlines()
+
+
+def test_mptcp_up_knows_what_is_there_and_what_has_a_stanza(lab: Lab) -> None:
+    assert complete(lab, "mptcp_up ") == ["eth0", "eth1"]
+    lab.set_interfaces(STANZAS)
+    assert complete(lab, "mptcp_up ") == ["eth0", "eth1", "eth1:1", "wwan0"]
+    assert complete(lab, "mptcp_up -n eth0 w") == ["wwan0"]
+    assert complete(lab, "mptcp_monitor ") == [""]
+
+
+def test_mptcp_down_knows_what_is_on_record(lab: Lab) -> None:
+    lab.set_interfaces(STANZAS)
+    assert complete(lab, "mptcp_down ") == [""]
+    lab.ifup("eth1")
+    assert complete(lab, "mptcp_down ") == ["eth1"]
+    lab.client.ip("link del eth1")
+    lab.set_interfaces("")
+    assert complete(lab, "mptcp_down ") == ["eth1"]
+    assert complete(lab, "mptcp_up ") == ["eth0"]
+    assert complete(lab, "mptcp_status ") == ["eth0", "eth1"]
+
+
+def test_an_alias_is_completed_behind_its_colon(lab: Lab) -> None:
+    """For bash the colon ends a word, so that only what follows it is put in."""
+    lab.set_interfaces(STANZAS)
+    assert complete(lab, "mptcp_up eth1:") == ["1"]
+
+
+def test_a_name_is_no_command(lab: Lab) -> None:
+    lab.client.run("mkdir", "/run/mptcp-hooks")
+    lab.client.run("touch", "/run/mptcp-hooks/$(echo eth7).paths")
+    assert complete(lab, "mptcp_down ") == [r"\$\(echo\ eth7\)"]
+
+
+def test_bash_completion_finds_it_by_the_name_of_each_command(
+    installation: Installation, programs: Callable[..., Path]
+) -> None:
+    lab = Lab((installation.layer, programs("bash-completion")))
+    try:
+        lab.set_interfaces(STANZAS)
+        lab.ifup("eth1")
+        for command in COMMANDS:
+            known, *offered = complete(lab, f"{command} eth1", LOAD_AND_ASK)
+            assert known == f"complete -F _mptcp_hooks {command}"
+            assert "eth1" in offered or command == "mptcp_monitor"
+    finally:
+        lab.close()

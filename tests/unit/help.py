@@ -1,0 +1,31 @@
+"""What programs say on a screen of 80 columns: our commands' --help above all."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_SCREEN = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "COLUMNS": "80", "NO_COLOR": "1"}
+
+
+def answer(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, whatever that is."""
+    return subprocess.run(command, env=_SCREEN, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True)
+
+
+def find_options(texts: Iterable[str]) -> set[str]:
+    """The options, short and long, that texts name."""
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(texts)))
+
+
+def read_real_options(command: str) -> set[str]:
+    """The options of one of our commands, which argparse lists in a part of --help."""
+    done = answer("/usr/bin/python3", "-I", str(ROOT / "hooks" / command), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    _, _, options = done.stdout.partition("\noptions:\n")
+    return find_options(re.findall(r"^  (-.*?)(?:  |$)", options, re.MULTILINE))
