@@ -64,7 +64,7 @@ def _judge_blackhole(counters: _Counters) -> Evidence | None:
     return Evidence(
         f"a box on the way drops what asks for MPTCP: {_times(times)} a server answered only "
         f"without, and the kernel made {_connections(disabled)} plain TCP since",
-        "try another port or provider; when it is mended, `sysctl net.mptcp.blackhole_timeout=3600`"
+        "try another port or provider; when it is mended, 'sysctl net.mptcp.blackhole_timeout=3600'"
         " lets the kernel use MPTCP again at once")
 
 
@@ -79,7 +79,7 @@ def _judge_capable(counters: _Counters) -> Evidence | None:
         return None
     return Evidence(
         f"{plain} of {plain + capable} connections were answered without MPTCP, and are plain TCP",
-        "where the server should speak it, see there with `ss -M` and `sysctl net.mptcp.enabled`;"
+        "where the server should speak it, see there with 'ss -M' and 'sysctl net.mptcp.enabled';"
         " if it does, a box on the way strips it: try another port or provider")
 
 
@@ -96,7 +96,7 @@ def _judge_joins(counters: _Counters) -> Evidence | None:
     return Evidence(
         f"{sent - answered} of {sent} further subflows were not answered with MPTCP",
         "an uplink is dead, or a box on its way strips or drops MP_JOIN: see by which they go with"
-        " `mptcp_status --connections`, try another port or provider")
+        " 'mptcp_status --connections', try another port or provider")
 
 
 def _judge_keys(counters: _Counters) -> Evidence | None:
@@ -176,7 +176,7 @@ def _judge_tokens(counters: _Counters) -> Evidence | None:
     return Evidence(
         f"{unknown} of {came} further subflows belong to connections that this server has not",
         "a load balancer sends them to another server: have clients use an address of this"
-        " server's own, an endpoint with `signal`")
+        " server's own, an endpoint with 'signal'")
 
 
 def _judge_refusals(counters: _Counters) -> Evidence | None:
@@ -191,7 +191,7 @@ def _judge_refusals(counters: _Counters) -> Evidence | None:
         return None
     return Evidence(
         f"{refused} of {refused + accepted} further subflows were refused here",
-        "raise the limit: `ip mptcp limits set subflows 8`")
+        "raise the limit: 'ip mptcp limits set subflows 8'")
 
 
 _JUDGES: tuple[Callable[[_Counters], Evidence | None], ...] = (

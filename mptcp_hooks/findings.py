@@ -5,6 +5,7 @@ Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
 
 from __future__ import annotations
 
+from mptcp_hooks.counters import judge_counters, read_counters
 from mptcp_hooks.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.plan import owns_endpoint, raise_limits
@@ -310,6 +311,11 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
                       "path", "bring another one up")
 
 
+def _judge_traffic(survey: Survey) -> Iterator[Finding]:
+    for evidence in judge_counters(read_counters(survey.counters)):
+        yield Finding(NOTE, "middlebox", "", evidence.text, evidence.remedy)
+
+
 def _list_installed(survey: Survey) -> Iterator[tuple[PathStatus, Installed]]:
     """The paths on record that were told of: not what is left of one that could not go."""
     for path in survey.paths:
@@ -347,5 +353,5 @@ JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_number, _judge_records, _judge_links, _judge_addresses, _judge_routing,
     _judge_endpoints, _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots,
     _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration, _judge_pathless,
-    _judge_untold,
+    _judge_untold, _judge_traffic,
 )

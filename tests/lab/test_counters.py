@@ -28,6 +28,11 @@ def find(host: Host) -> list[str]:
     return [evidence.text for evidence in judge_counters(read_counters(read_netstat(host)))]
 
 
+def list_lines(host: Host) -> list[str]:
+    return [f"{evidence.text} => {evidence.remedy}"
+            for evidence in judge_counters(read_counters(read_netstat(host)))]
+
+
 @pytest.mark.parametrize(("scene", "client", "server"), [
     ("healthy", "", ""),
     ("all-stripped", "3 of 3 connections were answered without MPTCP", ""),
@@ -44,6 +49,8 @@ def test_what_is_found(lab: Lab, scene: str, client: str, server: str) -> None:
     for host, text in ((lab.client, client), (lab.server, server)):
         found = find(host)
         assert len(found) == bool(text) and all(text in each for each in found), found
+    said = lab.client.try_run("mptcp_status").stdout.splitlines()
+    assert [line[6:] for line in said if line.startswith("note: ")] == list_lines(lab.client)
 
 
 def test_the_remedy_for_a_blackhole(lab: Lab) -> None:
@@ -52,7 +59,7 @@ def test_the_remedy_for_a_blackhole(lab: Lab) -> None:
     remove_boxes(lab)
     assert lab.transfer(1_000_000).uplinks[1] < 10_000
     (evidence,) = judge_counters(read_counters(read_netstat(lab.client)))
-    command = evidence.remedy.split("`")[1]
+    command = evidence.remedy.split("'")[1]
     assert command.startswith("sysctl ")
     lab.client.run(*command.split())
     check_both_paths(lab)

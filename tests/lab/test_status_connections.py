@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from mptcp_hooks.connections import read_connections, sum_interfaces
-from mptcp_hooks.connections_view import describe_connections
 from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.paths import MEGABYTE, pull
 from tests.lab.provider import wait_for
 from tests.lab.record_connections import (
-    TWO_UPLINKS_BACKUP, ask_ss, begin, begin_on_both, begin_with_plain_server, list_devices)
+    TWO_UPLINKS_BACKUP, begin, begin_on_both, begin_with_plain_server)
 
 ENDS = {SERVER_4: ["10.1.1.2", "10.1.2.2"], SERVER_6: ["[fd00:1::2]", "[fd00:2::2]"]}
 
 
 def ask(lab: Lab) -> dict[str, Any]:
     """What the client answers."""
-    connections = read_connections(ask_ss(lab.client), list_devices(lab.client))
-    return describe_connections(connections, sum_interfaces(connections))
+    answer: dict[str, Any] = json.loads(lab.client.run("mptcp_status", "--connections", "--json"))
+    return answer
 
 
 def list_connections(lab: Lab) -> list[dict[str, Any]]:

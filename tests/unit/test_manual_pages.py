@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mptcp_hooks.survey import DOWN, GONE, NO_CARRIER
 from tests.unit.help import ROOT, answer, find_options, read_real_options
 
 PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
@@ -59,6 +62,34 @@ def test_pages_of_ours_that_a_page_names_are_there(page: Path) -> None:
     references = {f"{name}.{section}" for name, section in _REFERENCE.findall(text)}
     assert references
     assert references <= {known.name for known in PAGES}
+
+
+def list_keys(value: Any) -> set[str]:
+    """The keys of an answer in JSON, of all that is in it too."""
+    if isinstance(value, list):
+        return {key for one in value for key in list_keys(one)}
+    if isinstance(value, dict):
+        return {*value, *(key for one in value.values() for key in list_keys(one))}
+    return set()
+
+
+def test_status_page_has_all_keys_of_its_answers() -> None:
+    text = " ".join(render(ROOT / "man/mptcp_status.8")["JSON"])
+    cases = ROOT / "tests/cases"
+    answers = [*cases.glob("status/*/status.json"), *cases.glob("connections/*/connections.json")]
+    keys = {key for answer in answers for key in list_keys(json.loads(answer.read_text()))}
+    assert {"works", "rtt_ms"} <= keys
+    assert not [key for key in keys if not re.search(rf"\b{key}\b", text)]
+
+
+def test_status_page_has_all_kinds_of_findings() -> None:
+    told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.8")["FINDINGS"]))
+    pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
+    kinds = set(re.findall(pattern, (ROOT / "mptcp_hooks/findings.py").read_text()))
+    kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
+    assert len(kinds) > 20
+    named = {kind for group in told for kind in re.split(r",\s*", group)}
+    assert named - {"broken", "note"} == kinds
 
 
 def test_each_command_has_a_page() -> None:
