@@ -88,6 +88,22 @@ def begin_without_cable(lab: Lab) -> None:
     wait_for(lambda: "SYN-SENT" in ask_ss(lab.client) and max(lab.count_sent()) > MEGABYTE)
 
 
+def begin_and_remove_endpoint(lab: Lab) -> None:
+    """eth1's cable is pulled and its endpoint taken away: its subflow cannot say farewell."""
+    begin_on_both(lab)
+    pull(lab, 1)
+    (row,) = [row for row in lab.client.ask("mptcp", "endpoint") if row["dev"] == "eth1"]
+    lab.client.ip(f"mptcp endpoint delete id {row['id']}")
+
+
+def end(lab: Lab) -> None:
+    """What is left of a transfer is in TIME-WAIT."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.transfer(MEGABYTE)
+    wait_for(lambda: "mptcp" not in ask_ss(lab.client))
+
+
 def begin_and_kill(lab: Lab) -> None:
     """The process is gone, its socket still has data to send."""
     begin_on_both(lab)
@@ -122,6 +138,8 @@ _SCENES: dict[str, Callable[[Lab], object]] = {
     "pulled-cable": begin_and_pull,
     "no-cable": begin_without_cable,
     "killed": begin_and_kill,
+    "removed-endpoint": begin_and_remove_endpoint,
+    "ended": end,
     "many": begin_many,
     "none": lambda lab: None,
 }
