@@ -30,10 +30,11 @@ class Subflow(NamedTuple):
 
     `local` and `remote` are `ADDRESS:PORT` as ss writes them, without a device;
     `interface` is '' where no device has the local address (any more). `backup`
-    is true where either end asked for it. `identity` is the address id at this
-    end, 0 for the first subflow, None where it is hidden. The bytes are TCP's, with what was
-    sent again; `rtt` is in milliseconds, None before there was an answer.
-    `unanswered` counts the retransmission timeouts since the peer was last heard.
+    is true where either end asked for it. `identity` is the address id at this end,
+    0 for the first subflow, None where it is hidden. The bytes are TCP's: what was
+    sent again counts as sent, and not as received. `rtt` is in milliseconds, None
+    before there was an answer. `unanswered` counts the retransmission timeouts since
+    the peer was last heard.
     """
 
     interface: str

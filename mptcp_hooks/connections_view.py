@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mptcp_hooks.connections import Connection, Subflow, Total
@@ -9,6 +10,9 @@ from mptcp_hooks.paint import Paint
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _INDENT = "  "
+# The columns of a subflow and of a total in which numbers stand; that of a subflow's state.
+_SUBFLOW_NUMBERS, _TOTAL_NUMBERS = (7, 9, 11), (1, 3, 5)
+_STATE = 4
 
 
 def draw_connections(
@@ -17,16 +21,13 @@ def draw_connections(
     """A block a connection, a line a subflow, then a line an interface; all lines aligned."""
     if not connections:
         return ["no MPTCP connections"]
-    rows = _align([_list_cells(subflow) for connection in connections
-                   for subflow in connection.subflows])
-    subflows = iter(rows)
+    rows = iter(_align([_list_cells(subflow) for connection in connections
+                        for subflow in connection.subflows], _SUBFLOW_NUMBERS))
     screen = []
     for connection in connections:
-        screen += [_draw_head(connection, paint)]
-        screen += [_draw_subflow(next(subflows), subflow, paint)
-                   for subflow in connection.subflows]
-        screen += [""]
-    return [*screen, *_draw_totals(totals, paint)]
+        subflows = [_draw_subflow(next(rows), subflow, paint) for subflow in connection.subflows]
+        screen += [_draw_head(connection, paint), *subflows, ""]
+    return [*screen, *_draw_totals(totals, paint)] if totals else screen[:-1]
 
 
 def describe_connections(
@@ -61,22 +62,18 @@ def _list_cells(subflow: Subflow) -> tuple[str, ...]:
             "received", format_bytes(subflow.bytes_received), "rtt", rtt)
 
 
-# Of _list_cells: the words after which a number is put to the right, and the state.
-_NUMBERS, _STATE = (7, 9, 11), 4
-
-
-def _align(rows: list[tuple[str, ...]]) -> list[list[str]]:
-    """Cells as wide as their column; a column in which nothing stands is left empty."""
+def _align(rows: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> list[list[str]]:
+    """Cells as wide as their columns, those with numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return [[cell.rjust(width) if index in _NUMBERS else cell.ljust(width)
+    return [[cell.rjust(width) if index in numbers else cell.ljust(width)
              for index, (cell, width) in enumerate(zip(row, widths))] for row in rows]
 
 
 def _draw_subflow(cells: list[str], subflow: Subflow, paint: Paint) -> str:
     well = subflow.state == "ESTAB" and not subflow.unanswered
     cells[_STATE] = (paint.good if well else paint.doubtful)(cells[_STATE])
-    line = _INDENT + " ".join(filter(None, cells))
-    return line + _warn(subflow, paint)
+    # A column in which nothing stands, as that for backups mostly, takes no room.
+    return _INDENT + " ".join(filter(None, cells)) + _warn(subflow, paint)
 
 
 def _warn(subflow: Subflow, paint: Paint) -> str:
@@ -108,11 +105,8 @@ def _draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
     rows = [(total.interface or "-", _count(total.subflows, "subflow"), "sent",
              format_bytes(total.bytes_sent), "received", format_bytes(total.bytes_received))
             for total in totals]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return [paint.bold("in all"), *(
-        _INDENT + " ".join(cell.ljust(width) if index in (0, 2, 4) else cell.rjust(width)
-                           for index, (cell, width) in enumerate(zip(row, widths)))
-        for row in rows)]
+    return [paint.bold("in all"),
+            *(_INDENT + " ".join(cells) for cells in _align(rows, _TOTAL_NUMBERS))]
 
 
 def _count(number: int, noun: str) -> str:

@@ -95,7 +95,7 @@ def test_subflows_whose_socket_is_not_shown() -> None:
 def test_a_connection_whose_subflows_are_not_shown() -> None:
     connections = read_connections(SOCKET, DEVICES)
     assert connections == (CONNECTION._replace(subflows=()),)
-    assert draw(connections)[0] == "10.1.1.2:40000 -> 10.99.0.1:443, no subflow visible"
+    assert draw(connections) == ["10.1.1.2:40000 -> 10.99.0.1:443, no subflow visible"]
 
 
 @pytest.mark.parametrize("text", [
