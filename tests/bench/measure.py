@@ -23,6 +23,17 @@ DOWN = "/etc/network/if-down.d/mptcp_down"
 POST_DOWN = "/etc/network/if-post-down.d/mptcp_down"
 CLASSIC = str(Path(__file__).with_name("classic.sh"))
 KEPT = Path("/var/cache/mptcp-hooks")
+CONFIGURATION = Path("/etc/mptcp-hooks/mptcp-hooks.conf")
+SMALL = """\
+[default]
+manage = wwan* enx*
+exclude = lan0
+[wwan*]
+flags = subflow backup
+manage = yes
+[eth1]
+table = 505
+"""
 PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 Environment = dict[str, str]
@@ -40,7 +51,8 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    rows = [*measure_static(), *measure_bystanders(), *measure_many(), measure_memory()]
+    rows = [*measure_static(), measure_configuration(), *measure_bystanders(), *measure_many(),
+            measure_memory()]
     print(f"\n{'case':<44}{'value':>12}{'bound':>9}  against")
     for row in rows:
         verdict = "within" if row.value <= row.bound else "OVER"
@@ -115,6 +127,29 @@ def measure_static() -> list[Row]:
         Row("if-post-down.d", going / gone, "x", 1.3, "python3 + ip -batch of the same"),
         Row("if-up.d, first render ever", rendering, "ms", 100, "the clock"),
     ]
+
+
+def measure_configuration() -> Row:
+    """What it costs the way up that there is a mptcp-hooks.conf."""
+    environment = make_uplink("eth1", "10.1.2.2", "10.1.2.1")
+    CONFIGURATION.parent.mkdir(exist_ok=True)
+
+    def without() -> float:
+        run(POST_DOWN, environment=environment)
+        CONFIGURATION.unlink(missing_ok=True)
+        return run(UP, environment=environment)
+
+    def with_one() -> float:
+        run(POST_DOWN, environment=environment)
+        CONFIGURATION.write_text(SMALL)
+        return run(UP, environment=environment)
+
+    bare, configured = alternate(without, with_one)
+    without()
+    run(POST_DOWN, environment=environment)
+    show(without_configuration=bare, with_configuration=configured)
+    return Row("if-up.d, a small mptcp-hooks.conf there", configured - bare, "ms", 1,
+               "without it")
 
 
 def measure_bystanders() -> list[Row]:
