@@ -32,6 +32,12 @@ def test_the_answer_for_programs(case: Path) -> None:
     assert code == any(one["severity"] == "broken" for one in json.loads(answer)["findings"])
 
 
+def test_the_screen_in_the_readme() -> None:
+    text = (FOLDER.parents[2] / "README.md").read_text()
+    screen = (FOLDER / "all-good/screen.txt").read_text().splitlines()
+    assert "\n".join(f"    {line}".rstrip() for line in screen) in text
+
+
 def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, str]]:
     """The findings on a machine whose answers are other ones."""
     def apply(text: str) -> str:
