@@ -1,5 +1,7 @@
 """The stanzas of the manual and of README, brought up by the real ifup as they are written.
 
+README's screen is what mptcp_status draws then.
+
 The lab gives its devices the names of an example's `auto` line; whatever its addresses
 are, the providers behind them are asked for leases and prefixes alone. Left out is only
 what the lab has no radio for, the lines `wpa-...`.
@@ -121,6 +123,17 @@ def test_an_example_does_what_it_says(build_site: Site, title: str) -> None:
     check_paths(lab, BECOMES[title])
     assert "mptcp" not in lab.ifdown("-a")
     wait_for(lambda: lab.snapshot() == before)
+
+
+def test_readme_shows_what_mptcp_status_draws(lab: Lab) -> None:
+    (stanzas,) = read_examples()[README]
+    lab.set_interfaces(stanzas)
+    lab.ifup("-a")
+    drawn = lab.client.run("env", "LC_ALL=C.UTF-8", "mptcp_status")
+    for device, table in (("eth0", "20002"), ("eth1", "20003")):
+        drawn = drawn.replace(str(20000 + lab.ifindex(device)), table)
+    # The screen has a free line, and so is two blocks.
+    assert drawn in "\n".join(read_readme())
 
 
 def check_paths(lab: Lab, uplinks: tuple[Uplink, ...]) -> None:
