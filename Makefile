@@ -25,7 +25,7 @@ COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
-	python3 python3-jinja2 python3-netifaces python3-pytest procps util-linux
+	python3 python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist procps util-linux
 
 .PHONY: help demo test bench unit lint deb install clean packages
 
@@ -42,8 +42,10 @@ help:
 demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
 
+# Two at a time, each in namespaces of its own; then those that measure time.
 test: $(DEB)
-	$(PYTHON) -m pytest --deb $(DEB) tests
+	$(PYTHON) -m pytest tests --deb $(DEB) -n 2 --dist loadfile -m 'not alone'
+	$(PYTHON) -m pytest tests --deb $(DEB) -m alone
 
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)

@@ -69,16 +69,20 @@ def draw_findings(findings: Iterable[Finding], paint: Paint) -> list[str]:
 
 
 def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint: Paint) -> str:
-    """Whether multipath works here, in one line."""
-    ours = [path for path in paths if path.installed]
+    """Whether multipath works here, in one line, of all paths and findings that there are."""
     broken = sum(finding.severity == BROKEN for finding in findings)
+    ours = [path for path in paths if path.installed]
     uplinks = len({path.device for path in ours})
+    count = f"{_count(uplinks, 'uplink')}, {_count(len(ours), 'path')}"
     if broken:
-        return paint.bad(f"{broken} thing{'s' * (broken > 1)} to repair")
-    count = f"{uplinks} uplink{'s' * (uplinks != 1)}, {len(ours)} path{'s' * (len(ours) != 1)}"
+        return paint.bad(f"{_count(broken, 'thing')} to repair")
     if uplinks < 2:
         return paint.doubtful(f"{count}: one way for all connections")
     return paint.good(f"{count}, all as they should be")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str]:

@@ -159,6 +159,6 @@ def _draw(options: Namespace, look: Look, rates: dict[str, Rate], paint: Paint) 
         *draw_paths(paths, rates, paint),
         *draw_findings(look.findings, paint),
         *(f"not seen: {text}" for text in look.survey.unseen),
-        draw_summary(paths, look.findings, paint),
+        *[draw_summary(paths, look.findings, paint)] * (not options.interfaces),
         describe_numbers(),
     ]

@@ -56,6 +56,7 @@ def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monito
     assert sent.whole and min(sent.uplinks) > MEGABYTE
 
 
+@pytest.mark.alone
 def test_the_receiver_hardly_waits_when_a_cable_is_pulled(up: Lab) -> None:
     bare = measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
     Monitor(up)
@@ -63,6 +64,7 @@ def test_the_receiver_hardly_waits_when_a_cable_is_pulled(up: Lab) -> None:
     assert watched < bare / 7, f"{watched * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
 
 
+@pytest.mark.alone
 def test_the_receiver_hardly_waits_when_ifdown_is_planned(up: Lab, monitor: Monitor) -> None:
     def take_down_without_hooks(uplink: int) -> None:
         up.client.run("sh", "-c", "for i in down post-down; do "

@@ -84,6 +84,7 @@ def test_one_interface_alone(uplinks: Lab) -> None:
     answer = ask(uplinks, "eth1")
     assert [path["interface"] for path in answer["paths"]] == ["eth1"]
     assert answer["findings"] == []
+    assert "uplinks" not in uplinks.client.run("mptcp_status", "eth1")
     assert [one["interface"] for one in ask(uplinks, "eth0", "eth1")["findings"]] == ["eth0"]
 
 
