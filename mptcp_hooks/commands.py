@@ -11,7 +11,7 @@ from posix import listdir, stat
 
 from mptcp_hooks import __version__
 from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.folder import refuse_foreign
+from mptcp_hooks.folder import OWN, refuse_foreign
 from mptcp_hooks.kept import note_commands, recall_commands
 from mptcp_hooks.netlink import Endpoint, Limits
 from mptcp_hooks.numbering import PREFERENCES, PROTOCOL
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-OWN_TEMPLATES = "/etc/mptcp-hooks/templates"
+OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, __file__.rsplit("/", 2)[0] + "/templates")
 FAMILY_OPTIONS = ("-4", "-6")
 _LIMITS_LABEL = ".limits"

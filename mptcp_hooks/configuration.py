@@ -10,7 +10,7 @@ import posix
 from mptcp_hooks import address
 from mptcp_hooks.errors import USAGE, Problem, quote, wrong_value
 from mptcp_hooks.event import read_gateway
-from mptcp_hooks.folder import is_regular, refuse_foreign
+from mptcp_hooks.folder import CONFIGURATION, OWN, is_regular, refuse_foreign
 from mptcp_hooks.inifile import Entry, Section, read_sections
 from mptcp_hooks.pattern import is_pattern
 from mptcp_hooks.settings import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-PATH = "/etc/mptcp-hooks/mptcp-hooks.conf"
+PATH = f"{OWN}/{CONFIGURATION}"
 DEFAULT = "default"
 DEFAULT_KEYS = ("flags", "manage", "exclude")
 # A section for each of hundreds of interfaces takes a tenth of it.

@@ -16,6 +16,9 @@ from mptcp_hooks.errors import Problem
 
 RECORD = "/run/mptcp-hooks"
 KEPT = "/var/cache/mptcp-hooks"
+# What people write: the configuration, which is optional, and templates.
+OWN = "/etc/mptcp-hooks"
+CONFIGURATION = "mptcp-hooks.conf"
 PATHS_SUFFIX = ".paths"
 
 _FORMAT = "mptcp-hooks 1"

@@ -15,7 +15,6 @@ from mptcp_hooks.errors import Problem
 
 TYPE_CHECKING = False
 _LEASE = "mptcp_lease"
-_CONFIGURATION = ("/etc/mptcp-hooks", "mptcp-hooks.conf")
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +111,7 @@ def _hang_up(program: str, environment: Environment, family: int) -> None:
 
 def _read_configuration() -> tuple[Configuration, list[Problem]]:
     """What mptcp-hooks.conf says and what is wrong with it; few machines have the file."""
-    if not folder.exists(*_CONFIGURATION):
+    if not folder.exists(folder.OWN, folder.CONFIGURATION):
         from mptcp_hooks.settings import NO_CONFIGURATION
 
         return NO_CONFIGURATION, []

@@ -222,6 +222,17 @@ def test_a_reload_takes_in_what_was_excluded_when_it_came_up(uplinks: Lab) -> No
     assert uplinks.endpoints() == BOTH
 
 
+def test_what_was_excluded_for_a_while_comes_back(link: Lab) -> None:
+    """Also an interface that ifupdown knows nothing of: what was told of it is kept."""
+    up(link)
+    full = link.snapshot()
+    monitor = Monitor(link)
+    reload(link, monitor, "[eth1]\nexclude = yes\n")
+    assert link.rules() == link.endpoints() == []
+    reload(link, monitor, "")
+    assert link.snapshot() == full
+
+
 def test_what_is_excluded_is_not_managed(link: Lab) -> None:
     link.client.ip("route add default via 10.1.2.1 dev eth1")
     configure(link, "[default]\nmanage = eth1\n")

@@ -9,7 +9,7 @@ import pytest
 from mptcp_hooks import configuration
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import MANAGED, Event, announce, read_event
+from mptcp_hooks.event import MANAGED, PPPD, Event, announce, read_event
 from mptcp_hooks.settings import NO_CONFIGURATION, Configuration, Settings, read_settings
 
 FLAGS_ALLOWED = "it must be of subflow signal backup fullmesh laminar"
@@ -93,8 +93,9 @@ def test_a_stanza_with_an_option_of_its_own_is_always_meant(file: Path) -> None:
     assert not settle(file, text, IF_ADDRESS="10.1.2.2").wanted
 
 
-def test_the_file_outweighs_what_we_announce_ourselves(file: Path) -> None:
-    event = announce("tun0", 4, MANAGED)
+@pytest.mark.parametrize("method", [MANAGED, PPPD])
+def test_the_file_outweighs_what_we_announce_ourselves(file: Path, method: str) -> None:
+    event = announce("tun0", 4, method)
     assert read_settings(event, NO_CONFIGURATION).wanted
     known, _ = read(file, "[tun*]\nexclude = yes\nflags = signal\n")
     assert not read_settings(event, known).wanted
