@@ -26,7 +26,8 @@ def make_changes(work: Work) -> tuple[Outcomes, list[Problem]]:
     failures = runner.apply_sets([work.limits.raising, *sets])
     problems = [runner.tell_failure(failure) for failure in failures if failure.place == 0]
     outcomes: Outcomes = {}
-    manager, rules = system.read_path_manager(), system.RuleReader()
+    made: list[Change] = []
+    manager = system.read_path_manager()
     for place, change in enumerate(work.changes, start=1):
         path = change.after.path
         mine = [failure for failure in failures if failure.place == place]
@@ -36,8 +37,13 @@ def make_changes(work: Work) -> tuple[Outcomes, list[Problem]]:
             outcomes[path], stuck = _roll_back(change, manager)
             problems += [runner.tell_failure(failure, path.iface) for failure in stuck]
         else:
-            made = forget_endpoint(change.after) if mine else change.after
-            outcomes[path] = (_witness(made, rules),)
+            made.append(change)
+            outcomes[path] = (forget_endpoint(change.after) if mine else change.after,)
+    problems += _leave_old_tables(made, outcomes)
+    rules = system.RuleReader()
+    for change in made:
+        *left, standing = outcomes[change.after.path]
+        outcomes[change.after.path] = (*left, _witness(standing, rules))
     return outcomes, problems
 
 
@@ -57,6 +63,20 @@ def disown_lost(store: Store, outcomes: Outcomes) -> list[Problem]:
     failures = runner.apply_sets([list_restoring(recorded, current)])
     store.save_limits(left if failures else None)
     return [runner.tell_failure(failure) for failure in failures]
+
+
+def _leave_old_tables(made: list[Change], outcomes: Outcomes) -> list[Problem]:
+    """Take away what changes took the place of; what could not be stays, told with its reason."""
+    problems: list[Problem] = []
+    for failure in runner.undo_sets([change.late for change in made]):
+        change = made[failure.place]
+        path = change.after.path
+        if change.before and len(outcomes[path]) == 1:
+            # The other lines that undo it are those of the path as it is now.
+            remainder = keep_remainder(change.before._replace(down=change.late))
+            outcomes[path] = (remainder, *outcomes[path])
+            problems.append(runner.tell_failure(failure, path.iface))
+    return problems
 
 
 def _witness(made: Installed, rules: RuleReader) -> Installed:

@@ -90,11 +90,12 @@ class Draft:
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
         undo = tuple(self._undo)
+        leaving = undo or any(change.late for change in self._changes)
         changed = {iface: stanzas for iface, stanzas in self._records.items()
                    if stanzas != self._on_file[iface]}
         return Work(
             # What is about to be undone stays on record until it is.
-            pending=tuple((iface, _join(self._on_file[iface], stanzas) if undo else stanzas)
+            pending=tuple((iface, _join(self._on_file[iface], stanzas) if leaving else stanzas)
                           for iface, stanzas in changed.items()),
             records=tuple(changed.items()),
             undo=undo,
@@ -215,7 +216,8 @@ class Draft:
             line for line in after.up
             if not (stays and commands.is_endpoint_add(line, path))
             and not (routed and not commands.is_mptcp(line)))
-        return Change(before, after._replace(kernel="") if lines else after, lines)
+        return Change(before, after._replace(kernel="") if lines else after, lines,
+                      _list_late(before, after))
 
     def _undo_outdated(self, installed: Installed, changes: list[Change]) -> None:
         """Undo the lines on record that no change makes again."""
@@ -223,8 +225,9 @@ class Draft:
         again = {line for change in same for line in change.after.down}
         remade = any(commands.is_endpoint_add(line, change.after.path)
                      for change in same for line in change.lines)
-        outdated = [line for line in installed.down
-                    if line not in again or (commands.is_mptcp(line) and remade)]
+        late = {line for change in same for line in change.late}
+        outdated = [line for line in installed.down if line not in late and (
+                    line not in again or (commands.is_mptcp(line) and remade))]
         bound = commands.bind_ids(outdated, installed.path, self._endpoints())
         if bound:
             self._undo.append(Undo(installed, bound))
@@ -269,6 +272,14 @@ def _list_routing(installed: Installed) -> list[str]:
     """What is on record of a path's routing: the lines, and what they made of the kernel's."""
     return [*(line for line in (*installed.up, *installed.down) if not commands.is_mptcp(line)),
             installed.kernel]
+
+
+def _list_late(before: Installed | None, after: Installed) -> tuple[str, ...]:
+    """The lines that take away what a path has in a table that it leaves."""
+    if before is None or before.path.table == after.path.table:
+        return ()
+    return tuple(line for line in before.down
+                 if not commands.is_mptcp(line) and line not in after.down)
 
 
 def _without_own(use: system.TableUse, table: int, old: list[Installed]) -> system.TableUse:

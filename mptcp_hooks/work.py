@@ -29,11 +29,16 @@ class Undo(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One path that is set up: what was on record of it, what will be, the lines to run."""
+    """One path that is set up: what was on record of it, what will be, the lines to run.
+
+    `late` are lines that take away what was in another table, once the new one is
+    in place: what is under way meanwhile always has a table.
+    """
 
     before: Installed | None
     after: Installed
     lines: tuple[str, ...]
+    late: tuple[str, ...] = ()
 
 
 class LimitsChange(NamedTuple):
@@ -46,7 +51,8 @@ class LimitsChange(NamedTuple):
 
 
 class Work(NamedTuple):
-    """In order: `undo` runs, then the limits are raised, the changes, the limits restored.
+    """In order: `undo` runs, then the limits are raised, the changes made, what they take the
+    place of goes, the limits are restored.
 
     `pending` is what is on record of an interface meanwhile, `records` what will
     be then. `problems` cost an interface its paths; `warnings` and `remarks`
@@ -66,7 +72,8 @@ class Work(NamedTuple):
         """All lines in the order they run."""
         gone = [line for undo in self.undo for line in undo.lines]
         made = [line for change in self.changes for line in change.lines]
-        return [*gone, *self.limits.raising, *made, *self.limits.restoring]
+        moved = [line for change in self.changes for line in change.late]
+        return [*gone, *self.limits.raising, *made, *moved, *self.limits.restoring]
 
 
 def prepare_down(store: Store, ifaces: Iterable[str]) -> Work:

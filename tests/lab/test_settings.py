@@ -11,6 +11,7 @@ from tests.lab.lab import TWO_UPLINKS, Lab
 from tests.lab.monitor import Monitor
 from tests.lab.paths import BOTH, MEGABYTE, check_both_paths
 from tests.lab.provider import wait_for
+from tests.lab.test_promises import break_ip, kill_after, mend_ip
 from tests.lab.uplink import ETH1, down, up
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
@@ -179,6 +180,62 @@ def test_a_changed_stanza_remakes_the_endpoint_alone(uplinks: Lab) -> None:
                            + "    mptcp-flags subflow backup\n")
     uplinks.client.run("mptcp_up", "eth1")
     assert uplinks.endpoints() == MARKED and listener.finish() == []
+
+
+def test_a_path_that_moves_to_another_table_always_has_one(uplinks: Lab) -> None:
+    uplinks.ifup("-a")
+    listener = Listener(uplinks)
+    configure(uplinks, "[eth1]\ntable = 505\n")
+    again_by_hook(uplinks)
+    gone = [line.startswith("Deleted") for line in listener.finish()]
+    assert gone == sorted(gone) and set(gone) == {True, False}
+
+
+def test_a_move_that_fails_leaves_all_as_it_was(uplinks: Lab) -> None:
+    uplinks.ifup("-a")
+    before = uplinks.snapshot()
+    configure(uplinks, "[eth1]\ntable = 505\n")
+    break_ip(uplinks, "rule add pref 20002 from 10.1.2.2 lookup 505")
+    done = uplinks.client.try_run("mptcp_up", "--all")
+    mend_ip(uplinks)
+    assert done.returncode == 1 and "Cannot allocate memory" in done.stderr
+    assert uplinks.snapshot() == before
+    again_by_hand(uplinks)
+    assert "505" in tables_of(uplinks)
+
+
+def test_what_a_move_could_not_take_away_goes_with_the_next_work(uplinks: Lab) -> None:
+    before = uplinks.snapshot()
+    uplinks.ifup("-a")
+    old = str(20000 + uplinks.ifindex("eth1"))
+    configure(uplinks, "[eth1]\ntable = 505\n")
+    break_ip(uplinks, "rule del pref 20002")
+    done = uplinks.client.try_run("mptcp_up", "--all")
+    mend_ip(uplinks)
+    assert done.returncode == 1 and "Cannot allocate memory" in done.stderr
+    assert {"505", old} < tables_of(uplinks)
+    again_by_hand(uplinks)
+    full = uplinks.snapshot()
+    assert "505" in tables_of(uplinks) and old not in tables_of(uplinks)
+    again_by_hand(uplinks)
+    assert uplinks.snapshot() == full and uplinks.endpoints() == BOTH
+    uplinks.ifdown("-a")
+    assert uplinks.snapshot() == before
+
+
+@pytest.mark.parametrize("count", [1, 4, 8])
+@pytest.mark.parametrize("completed", [True, False])
+def test_a_move_that_was_cut_off_leaves_nothing(link: Lab, count: int, completed: bool) -> None:
+    before = link.snapshot()
+    up(link)
+    configure(link, "[eth1]\ntable = 505\n")
+    kill_after(link, count)
+    assert link.run_hook("if-up.d", ETH1).returncode == -9
+    mend_ip(link)
+    if completed:
+        assert up(link) == "" and tables_of(link) == {"505"} and len(link.rules()) == 5
+        assert link.table(20000 + link.ifindex("eth1")) == [] and link.endpoints() == BOTH[1:]
+    assert down(link) == "" and link.snapshot() == before
 
 
 def test_a_changed_table_moves_the_routing_and_keeps_the_endpoint(uplinks: Lab) -> None:
