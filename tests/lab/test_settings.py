@@ -10,7 +10,7 @@ import pytest
 from tests.lab.lab import TWO_UPLINKS, Lab
 from tests.lab.monitor import Monitor
 from tests.lab.paths import BOTH, MEGABYTE, check_both_paths
-from tests.lab.provider import wait_for
+from tests.lab.provider import Provider, wait_for
 from tests.lab.test_promises import break_ip, kill_after, mend_ip
 from tests.lab.uplink import ETH1, down, up
 
@@ -318,3 +318,19 @@ def test_nobodys_interface_hears_nothing_of_a_wrong_line(link: Lab) -> None:
     assert up(link) == "" and up(link, IFACE="docker0") == ""
     assert up(link, IFACE="--all", ADDRFAM="meta") == "" and up(link, IFACE="lo") == ""
     assert f"{CONFIGURATION}:3: there is no key 'fast'" in up(link, IF_MPTCP="yes")
+
+
+def test_leases_have_the_settings_of_the_file(dhclient_lab: tuple[Lab, Provider, Provider]) -> None:
+    lab, _, provider = dhclient_lab
+    provider.serve_dhcp(renew=3)
+    configure(lab, BACKUP + "table = 505\ntabel = 606\n")
+    lab.set_interfaces("iface eth1 inet dhcp\n")
+    said = [line for line in lab.ifup("eth1").splitlines() if line.startswith("mptcp")]
+    assert len(said) == 1 and said[0].startswith(f"mptcp_up: {CONFIGURATION}:4: there is no key")
+    assert lab.endpoints() == ["10.1.2.50 eth1 subflow backup"]
+    assert find_gateways(lab, 505) == ["10.1.2.1"]
+    # The next lease brings what changed, and another gateway.
+    configure(lab, "[eth1]\ntable = 505\n")
+    provider.serve_dhcp(renew=3, gateway="10.1.2.254")
+    wait_for(lambda: find_gateways(lab, 505) == ["10.1.2.254"])
+    wait_for(lambda: lab.endpoints() == ["10.1.2.50 eth1 subflow"])
