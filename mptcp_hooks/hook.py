@@ -46,8 +46,7 @@ def _bring_up(program: str, environment: Environment) -> None:
     configuration, problems = _read_configuration()
     if _is_nobodys(event, environment, configuration):
         return
-    for problem in problems:
-        _say(program, str(problem))
+    _tell(program, problems)
     events = [event]
     _start_ahead(event)
     from mptcp_hooks.draft import prepare_up
@@ -96,8 +95,7 @@ def _connect(program: str, environment: Environment, family: int) -> None:
 
     iface = read_interface(environment)
     configuration, problems = _read_configuration()
-    for problem in problems:
-        _say(program, str(problem))
+    _tell(program, problems)
     _work(program, environment, lambda store: prepare_link(store, iface, family, configuration))
 
 
@@ -160,8 +158,7 @@ def _work(program: str, environment: Environment, prepare: Callable[[Store], Wor
             problems = carry_out(store, work)
     finally:
         dismiss_ahead()
-    for problem in problems:
-        _say(program, str(problem))
+    _tell(program, problems)
 
 
 def _announce(program: str, environment: Environment, work: Work) -> None:
@@ -173,6 +170,11 @@ def _announce(program: str, environment: Environment, work: Work) -> None:
             show_command(line)
     for text in (*work.warnings, *(work.remarks if verbose else ())):
         _say(program, text)
+
+
+def _tell(program: str, problems: list[Problem]) -> None:
+    for problem in problems:
+        _say(program, str(problem))
 
 
 def _say(program: str, text: str) -> None:
