@@ -196,7 +196,8 @@ class Draft:
                      if one not in old)
 
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
-        same = [one for one in old if one.path.address == path.address]
+        # Without `up` it is what could not be undone, no path.
+        same = [one for one in old if one.up and one.path.address == path.address]
         before = same[-1] if same else None
         use = system.read_table_use(path.family, path.address, path.device, path.table,
                                     self._rules)
@@ -230,7 +231,7 @@ class Draft:
                     line not in again or (commands.is_mptcp(line) and remade))]
         bound = commands.bind_ids(outdated, installed.path, self._endpoints())
         if bound:
-            self._undo.append(Undo(installed, bound))
+            self._undo.append(Undo(installed._replace(down=tuple(outdated)), bound))
         if any(map(commands.is_mptcp, bound)):
             self._manager = plan.without_endpoints(self._manager, [installed.path])
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Undo(NamedTuple):
-    """Lines that take away what is on record of a path, with the endpoint's id in place."""
+    """What of a path on record is to go, and the lines for it, with the endpoint's id in place.
+
+    `installed.down` has those lines alone: they are what stays on record where they fail.
+    """
 
     installed: Installed
     lines: tuple[str, ...]
@@ -115,8 +118,8 @@ def prepare_removal(
     manager = read_path_manager()
     recorded, problems = _load_each(store, ifaces)
     records = {iface: remains(stanzas) for iface, stanzas in recorded.items()}
-    installed = [one for stanzas in recorded.values() for stanza in stanzas
-                 for one in stanza.paths]
+    meant = [one._replace(down=tuple(line for line in one.down if is_meant(one.path, line)))
+             for stanzas in recorded.values() for stanza in stanzas for one in stanza.paths]
     try:
         limits = settle_limits(store.load_limits(), manager, records)
     except Problem as problem:
@@ -126,9 +129,8 @@ def prepare_removal(
     return Work(
         pending=(),
         records=tuple(records.items()),
-        undo=tuple(Undo(one, commands.bind_ids(
-            [line for line in one.down if is_meant(one.path, line)], one.path,
-            manager.endpoints or ())) for one in installed),
+        undo=tuple(Undo(one, commands.bind_ids(one.down, one.path, manager.endpoints or ()))
+                   for one in meant),
         changes=(),
         limits=limits,
         problems=tuple(problems),

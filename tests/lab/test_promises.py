@@ -176,6 +176,21 @@ def test_what_could_not_be_undone_stays_on_record(link: Lab, words: str) -> None
     assert link.client.run("ls", "/run/mptcp-hooks") == ""
 
 
+def test_of_a_path_that_lives_on_only_what_failed_is_tried_again(link: Lab) -> None:
+    before = link.snapshot()
+    up(link)
+    break_ip(link, "route del default via 10.1.2.1 ")
+    assert "Cannot allocate memory" in up(link, IF_GATEWAY="10.1.2.254")
+    mend_ip(link)
+    full = link.snapshot()
+    assert link.client.run("mptcp_up", "--all", "--dry-run").splitlines() == [
+        f"ip -4 route del default via 10.1.2.1 table {20000 + link.ifindex('eth1')} protocol 77"]
+    link.client.run("mptcp_up", "--all")
+    assert link.snapshot() == full
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
 def test_a_roll_back_that_fails_stays_on_record(link: Lab) -> None:
     before = link.snapshot()
     link.client.ip("addr del 10.1.2.2/24 dev eth1")
