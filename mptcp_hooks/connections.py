@@ -17,6 +17,8 @@ from mptcp_hooks.value import NamedTuple
 # the kernel tells, -e the inode, -o the timer.
 SS_ARGUMENTS = ("-Menita",)
 
+# tcp(7)'s states that can still carry data both ways, or come to that; ss's words.
+_LIVE = ("ESTAB", "SYN-SENT", "SYN-RECV")
 _MAPPED = "::ffff:"
 _ENDPOINT = re.compile(r"(\[[^\]\s]+\]|[^\[\]%:\s]+)(?:%([^:\s]+))?:(\d+|\*)")
 _INODE = re.compile(r" ino:([1-9]\d*) sk:")
@@ -115,7 +117,8 @@ def read_connections(output: str, devices: Mapping[str, str]) -> tuple[Connectio
     `devices` has the device of each address of this machine. Listening sockets are
     no connections, and lines that make no sense are passed over. Subflows go to the
     socket with their token; where the kernel hides that, to the one with their inode.
-    Those that find none make a connection without a state. A subflow in TIME-WAIT is
+    Those that find none make a connection without a state, unless they are only on
+    their way to their end: the connection is over. A subflow in TIME-WAIT is
     left out: nothing tells it from plain TCP. So is a connection that this end
     accepted as plain TCP.
     """
@@ -128,7 +131,8 @@ def read_connections(output: str, devices: Mapping[str, str]) -> tuple[Connectio
             piece = _read_piece(socket, devices)
             families.setdefault(_find_home(piece, homes) or _mark(piece, number), []).append(piece)
     found = [_join(parent, families.pop(parent)) for parent in parents]
-    orphans = [_join_orphans(pieces) for pieces in families.values()]
+    orphans = [_join_orphans(pieces) for pieces in families.values()
+               if any(piece.subflow.state in _LIVE for piece in pieces)]
     return tuple(sorted((*found, *orphans), key=lambda each: (each.local, each.remote)))
 
 

@@ -101,6 +101,8 @@ def show_installing(lab: Lab, deb: Path) -> None:
         index = lab.client.run("cat", f"/sys/class/net/{row['dev']}/ifindex").strip()
         run(lab, "ip", "route", "show", "table", str(20000 + int(index)))
     run(lab, "ip", "mptcp", "endpoint")
+    say("\nWhether that works, in one look:\n")
+    look(lab)
 
 
 def show_with(lab: Lab, number: int = 3) -> None:
@@ -133,15 +135,22 @@ def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
     say("mptcp_monitor, the package's service, is running. It says:\n")
     transfer = lab.begin_transfer(40 * MEGABYTE)
     time.sleep(1.2)
+    connections = ask_status(lab, "--connections")
     pull(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 1)
-    time.sleep(1.2)
+    paths = ask_status(lab)
+    time.sleep(1.0)
     plug(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 2)
     sent = transfer.finish()
     for line in monitor.read_log():
         say(line, indent=4)
     tell(sent)
+    say("\nThe transfer before the cable was pulled, and the paths while it was out:\n")
+    say("# mptcp_status --connections")
+    say(connections, indent=4)
+    say("# mptcp_status")
+    say(paths, indent=4)
 
 
 def show_leaving(lab: Lab, number: int = 5) -> None:
@@ -158,6 +167,16 @@ def run(lab: Lab, *command: str, drop: tuple[str, ...] = ()) -> None:
     for line in lab.client.run(*command).splitlines():
         if not any(word in line for word in drop):
             say(line.rstrip().replace("\t", " "), indent=4)
+
+
+def look(lab: Lab) -> None:
+    say("# mptcp_status")
+    say(ask_status(lab), indent=4)
+
+
+def ask_status(lab: Lab, *options: str) -> str:
+    """What mptcp_status prints; its exit status tells of a path that is broken."""
+    return lab.client.try_run("mptcp_status", *options).stdout.rstrip()
 
 
 def tell(sent: Sent) -> None:

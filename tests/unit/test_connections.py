@@ -92,6 +92,12 @@ def test_subflows_whose_socket_is_not_shown() -> None:
     assert draw(connections)[0] == "10.1.1.2:40000 -> 10.99.0.1:443, state not visible"
 
 
+def test_what_is_left_of_a_connection_that_is_over() -> None:
+    closing = FIRST.replace("ESTAB", "CLOSING")
+    assert closing != FIRST and read_connections(closing, DEVICES) == ()
+    assert read_connections(SOCKET + closing, DEVICES) != ()
+
+
 def test_a_connection_whose_subflows_are_not_shown() -> None:
     connections = read_connections(SOCKET, DEVICES)
     assert connections == (CONNECTION._replace(subflows=()),)
