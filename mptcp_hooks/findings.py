@@ -10,7 +10,7 @@ from mptcp_hooks.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.plan import owns_endpoint, raise_limits
 from mptcp_hooks.record import LEAVING
-from mptcp_hooks.routing import compare_routing, recall_routing
+from mptcp_hooks.routing import compare_routing, recall_routing, without_device_rules
 from mptcp_hooks.survey import DOWN, GONE, MPTCPD, NETWORK_MANAGER, NO_CARRIER, UP
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -83,7 +83,6 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_routing(survey: Survey) -> Iterator[Finding]:
-    told: set[str] = set()
     for path, installed in _list_installed(survey):
         if path.link not in (UP, NO_CARRIER) or path.length is None:
             continue
@@ -92,23 +91,22 @@ def _judge_routing(survey: Survey) -> Iterator[Finding]:
                           "to its end", _bring_back(path))
             continue
         found = _compare(survey, installed)
-        # The rules of a device are those of all its paths.
-        missing = [line for line in found.missing if line not in told]
-        added = [line for line in found.added if line not in told]
-        told.update(missing, added)
-        if missing or added:
-            yield _describe_change(path, missing, added)
+        if found.missing or found.added:
+            yield _describe_change(path, found)
 
 
 def _compare(survey: Survey, installed: Installed) -> Difference:
-    return compare_routing(installed.path.table, recall_routing(installed.kernel),
-                           survey.read_use(installed.path), survey.name_of)
+    """What became of a path's routing; the rules of its device are its primary path's."""
+    recorded, present = recall_routing(installed.kernel), survey.read_use(installed.path)
+    if not installed.path.primary:
+        recorded, present = without_device_rules(recorded), without_device_rules(present)
+    return compare_routing(installed.path.table, recorded, present, survey.name_of)
 
 
-def _describe_change(path: PathStatus, missing: list[str], added: list[str]) -> Finding:
-    lines = (*(f"- {line}" for line in missing), *(f"+ {line}" for line in added))
+def _describe_change(path: PathStatus, found: Difference) -> Finding:
+    lines = (*(f"- {line}" for line in found.missing), *(f"+ {line}" for line in found.added))
     what = f"{path.address}: its rules or routes are not as they were set up"
-    if missing:
+    if found.missing:
         return Finding(BROKEN, "routing-changed", path.interface, what, _bring_back(path), lines)
     return Finding(NOTE, "routing-added", path.interface, f"{path.address}: somebody added to its "
                    "rules or routes", "remove what is not wanted", lines)

@@ -94,6 +94,11 @@ def recall_routing(kernel: str) -> TableUse:
     return TableUse(tuple(Rule(*rule) for rule in rules), tuple(Route(*route) for route in routes))
 
 
+def without_device_rules(use: TableUse) -> TableUse:
+    """The routes, and the rules that are for an address."""
+    return use._replace(rules=tuple(rule for rule in use.rules if not rule.device))
+
+
 def compare_routing(
     table: int, recorded: TableUse, present: TableUse, name_of: Callable[[int], str]
 ) -> Difference:

@@ -22,6 +22,12 @@ iface eth1 inet6 static
     mptcp-gateway fd00:2::1
     mptcp-flags subflow backup
 """
+ALIAS = """\
+auto eth1:1
+iface eth1:1 inet static
+    address 10.1.2.9/24
+    mptcp-gateway 10.1.2.1
+"""
 CONFIGURATION = Path("/etc/mptcp-hooks/mptcp-hooks.conf")
 TABLE = "$((20000 + $(cat /sys/class/net/eth1/ifindex)))"
 
@@ -112,6 +118,9 @@ BREAKAGES = (
              run("ip route add default via 10.1.1.1 table 99",
                  "ip rule add pref 100 from 10.1.2.0/24 lookup 99"),
              run("ip rule del pref 100")),
+    # The rules of the device went with its first path.
+    Breakage("alias-left", (("note", "taken-down", "eth1"),), run("mptcp_down eth1"),
+             run("mptcp_up eth1"), stanzas=TWO_UPLINKS + ALIAS),
     # As wg-quick makes it: without a preference it comes before all others.
     Breakage("shadowed-by-a-vpn", (("broken", "shadowed", "eth1"),),
              run("ip route add default dev eth0 table 51820",
