@@ -281,6 +281,15 @@ def _list_excluded(
             yield iface
 
 
+def _is_left_alone(machine: Machine, iface: str, configuration: Configuration) -> bool:
+    """Whether a stanza of ifupdown's file does not mean the interface; a wrong one does."""
+    try:
+        events = machine.ask_stanzas(iface)
+    except Problem:
+        return False
+    return any(_is_unwanted(event, configuration) for event in events)
+
+
 def _is_unwanted(event: Event, configuration: Configuration) -> bool:
     """Whether somebody wants the interface left alone; a wrong option does not say so."""
     try:
@@ -302,8 +311,7 @@ def _list_paths(
             yield from _list_pathless(survey, iface, recall_event(stanza.told))
     for device in survey.devices:
         gateways = _find_main_gateways(survey, device)
-        if gateways and any(_is_unwanted(event, configuration)
-                            for event in machine.ask_stanzas(device.name)):
+        if gateways and _is_left_alone(machine, device.name, configuration):
             gateways = {}
         for held in device.addresses:
             if held.address not in drawn:

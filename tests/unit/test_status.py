@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.event import Event
 from mptcp_hooks.paint import Paint
 from mptcp_hooks.screen import format_rate
-from tests.unit.canned import run_status
+from tests.unit.canned import CannedMachine, run_status
 
 FOLDER = Path(__file__).parents[1] / "cases/status"
 CASES = sorted(FOLDER.iterdir())
@@ -75,6 +77,14 @@ def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
     (found,) = find({'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
                      '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'})
     assert (found["kind"], found["interface"]) == ("strays", "eth1")
+
+
+def test_a_wrong_stanza_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(machine: CannedMachine, iface: str) -> list[Event]:
+        raise Problem(f"{iface}: netmask 'banana' is wrong", USAGE)
+
+    monkeypatch.setattr(CannedMachine, "ask_stanzas", refuse)
+    assert [one["kind"] for one in find({}, "not-set-up")] == ["one-uplink", "not-set-up"]
 
 
 def test_a_colour_has_no_width() -> None:
