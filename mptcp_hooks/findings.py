@@ -160,7 +160,8 @@ def _judge_reverse_path(survey: Survey) -> Iterator[Finding]:
     """rp_filter 1 drops what comes in where the answer would not go out (ip-sysctl.rst)."""
     for path in survey.paths:
         device = survey.find_device(path.device)
-        if device and device.strict and path.family == 4 and path.address and not path.works \
+        # An address without a table is a LAN's: who speaks to it is on its link.
+        if device and device.strict and path.family == 4 and path.table and not path.works \
                 and not _has_rule(survey, path):
             yield Finding(BROKEN, "reverse-path", path.interface, f"{path.address} has no rule, "
                           f"and strict rp_filter drops what comes in by {path.device}",

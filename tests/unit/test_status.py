@@ -79,6 +79,11 @@ def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
     assert (found["kind"], found["interface"]) == ("strays", "eth1")
 
 
+def test_strict_rp_filter_does_a_lan_no_harm() -> None:
+    found = find({"all/rp_filter\n0\n": "all/rp_filter\n1\n"}, "no-gateway")
+    assert [one["kind"] for one in found] == ["one-uplink", "no-gateway"]
+
+
 def test_a_wrong_stanza_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(machine: CannedMachine, iface: str) -> list[Event]:
         raise Problem(f"{iface}: netmask 'banana' is wrong", USAGE)
