@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # All but these ask still more of a packet (a mark, a port, where it came in): ip-rule(8).
 _ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "oif", "table", "suppress_prefixlen",
              "protocol", "not"}
+# These say what becomes of a packet; a `nop` lets it go on to the next rule.
+_DEEDS = {"action", "goto", "suppress_ifgroup"}
 
 
 class SeenRule(NamedTuple):
@@ -66,9 +68,10 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         suppress=row.get("suppress_prefixlen"),
         protocol=int(row.get("protocol", 0)),
     )
-    others = " ".join(f"{key} {row[key]}" for key in row if key not in _ORDINARY)
-    text = format_rule(rule, "not " * ("not" in row), others)
-    return SeenRule(family, rule, text, bool(others), "not" in row)
+    others = [key for key in row if key not in _ORDINARY]
+    text = format_rule(rule, "not " * ("not" in row),
+                       " ".join(_format_word(key, row[key]) for key in others))
+    return SeenRule(family, rule, text, not _DEEDS.issuperset(others), "not" in row)
 
 
 def read_routes(
@@ -138,6 +141,13 @@ def format_route(table: int, route: Route, name_of: Callable[[int], str]) -> str
 def name_table(table: int) -> str:
     """A table's number, or the name that everybody has for it."""
     return TABLES_OF_THE_KERNEL.get(table, str(table))
+
+
+def _format_word(key: str, value: object) -> str:
+    """A word of a rule as `ip rule` prints it; an action has the number of a route's type."""
+    if key == "action":
+        return ROUTE_TYPES.get(int(str(value)), str(value))
+    return f"{key} {value}"
 
 
 def _read_prefix(row: Mapping[str, Any], key: str, length: str) -> str:

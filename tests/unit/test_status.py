@@ -17,6 +17,8 @@ from tests.unit.canned import CannedMachine, run_status
 FOLDER = Path(__file__).parents[1] / "cases/status"
 CASES = sorted(FOLDER.iterdir())
 NAMES = [case.name for case in CASES]
+ASTRAY = {'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
+            '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'}
 ENABLED = "$ cat /proc/sys/net/mptcp/enabled\n1\n"
 
 
@@ -74,9 +76,25 @@ def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
 
 
 def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
-    (found,) = find({'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
-                     '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'})
+    (found,) = find(ASTRAY)
     assert (found["kind"], found["interface"]) == ("strays", "eth1")
+
+
+@pytest.mark.parametrize("words, line", [
+    ('"action":"8"', "+ 100: from 10.1.2.2 prohibit"),
+    ('"goto":25000', "+ 100: from 10.1.2.2 goto 25000"),
+    ('"table":"9","suppress_ifgroup":"3"', "+ 100: from 10.1.2.2 suppress_ifgroup 3 lookup 9"),
+])
+def test_a_rule_that_shadows_ours_need_not_look_up_a_table(words: str, line: str) -> None:
+    found = find(ASTRAY | {
+        '-4 rule\n[': f'-4 rule\n[{{"priority":100,"src":"10.1.2.2",{words}}},'})
+    shadow = next(one for one in found if one["kind"] == "shadowed")
+    assert shadow["difference"] == [line]
+
+
+def test_a_rule_that_does_nothing_shadows_nothing() -> None:
+    found = find(ASTRAY | {'-4 rule\n[': '-4 rule\n[{"priority":100,"src":"all","nop":null},'})
+    assert [one["kind"] for one in found] == ["strays"]
 
 
 def test_strict_rp_filter_does_a_lan_no_harm() -> None:
