@@ -5,6 +5,7 @@ Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
 
 from __future__ import annotations
 
+from mptcp_hooks.address import contains
 from mptcp_hooks.counters import judge_counters, read_counters
 from mptcp_hooks.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mptcp_hooks.netlink import Endpoint
-    from mptcp_hooks.plan import Path
     from mptcp_hooks.record import Installed
-    from mptcp_hooks.routing import Difference
+    from mptcp_hooks.routing import Difference, SeenRule
     from mptcp_hooks.survey import PathStatus, Survey
 
 BROKEN, NOTE = "broken", "note"
@@ -137,7 +137,7 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
         way = f"leaves by {path.exit.device}" if path.exit.device else (
             f"does not leave ({path.exit.refusal})")
         text = f"traffic from {path.address} {way}"
-        rules = _list_shadows(survey, installed.path)
+        rules = _list_shadows(survey, path)
         if rules:
             number = rules[0].partition(":")[0]
             yield Finding(BROKEN, "shadowed", path.interface, f"{text}: a rule stands before ours",
@@ -145,15 +145,26 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
                           f"-{path.family} rule del pref {number}'",
                           tuple(f"+ {line}" for line in rules))
         elif installed.kernel and not _compare(survey, installed).missing:
-            yield Finding(BROKEN, "strays", path.interface, text, _bring_back(path))
+            yield Finding(BROKEN, "strays", path.interface, text, "'ip route get fibmatch "
+                          f"{path.exit.destination} from {path.address}' shows the route that "
+                          "takes it, often a VPN's")
 
 
-def _list_shadows(survey: Survey, path: Path) -> list[str]:
-    """The rules of others that the kernel comes to before the path's own."""
+def _list_shadows(survey: Survey, path: PathStatus) -> list[str]:
+    """The rules of others that the kernel comes to before the path's own, and that lead away."""
     return [seen.text for seen in survey.rules
             if seen.family == path.family and seen.rule.protocol != PROTOCOL
             and 0 < seen.rule.preference < PREFERENCES["source_default"]
-            and seen.rule.suppress is None and seen.covers(path.address)]
+            and seen.rule.suppress is None and seen.covers(path.address)
+            and _decides(survey, seen, path.exit.destination)]
+
+
+def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
+    """Whether a rule ends the search for a route: a table without one is passed over."""
+    return not seen.rule.table or any(
+        route.route.destination == "default" or contains(route.route.destination, destination)
+        for route in survey.routes
+        if (route.family, route.table) == (seen.family, seen.rule.table))
 
 
 def _judge_reverse_path(survey: Survey) -> Iterator[Finding]:

@@ -68,8 +68,12 @@ class Device(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """Where the kernel sends what comes from an address: a device, or '' and its words."""
+    """Where the kernel sends what comes from an address and is for `destination`.
 
+    A device, or '' and its words; all are '' where nobody asked.
+    """
+
+    destination: str
     device: str
     refusal: str
 
@@ -331,7 +335,7 @@ def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathSta
         yield PathStatus(
             interface=iface, device=event.device, link=link, family=one.family,
             address=one.address, length=one.length, gateway="", table=0,
-            endpoint=None, exit=Exit("", ""), installed=None)
+            endpoint=None, exit=Exit("", "", ""), installed=None)
 
 
 def _look_at_foreign(
@@ -361,7 +365,7 @@ def _look_at_path(
         family=path.family, address=path.address, length=length,
         gateway=path.gateway, table=path.table,
         endpoint=_find_endpoint(survey, path), installed=installed,
-        exit=_ask_exit(machine, path.family, path.address, _choose_destination(path)))
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path)))
 
 
 def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
@@ -371,19 +375,21 @@ def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
     return next(iter((*ours, *there)), None)
 
 
-def _choose_destination(path: Path) -> str:
+def _choose_destination(survey: Survey, path: Path) -> str:
     """Where traffic of a path is for: anywhere, or a neighbour where there is no way beyond."""
     if path.default or not path.subnet:
         return ELSEWHERE[path.family]
+    ours = {path.address, *(held.address for device in survey.devices
+                            for held in device.addresses)}
     neighbours = (str(host) for host in ip_network(path.subnet).hosts())
-    return next(one for one in neighbours if one != path.address)
+    return next((one for one in neighbours if one not in ours), ELSEWHERE[path.family])
 
 
 def _ask_exit(machine: Machine, family: int, own: str, destination: str) -> Exit:
     answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", own)
     if answer.refusal:
-        return Exit("", answer.refusal)
-    return Exit(answer.rows[0].get("dev", ""), "")
+        return Exit(destination, "", answer.refusal)
+    return Exit(destination, answer.rows[0].get("dev", ""), "")
 
 
 def _find_main_gateways(survey: Survey, device: Device) -> dict[int, str]:

@@ -28,6 +28,15 @@ iface eth1:1 inet static
     address 10.1.2.9/24
     mptcp-gateway 10.1.2.1
 """
+LANS = """\
+auto eth1 eth1:1
+iface eth1 inet static
+    address 10.1.2.2/24
+    mptcp-flags signal
+iface eth1:1 inet static
+    address 10.1.2.1/24
+    mptcp-flags signal
+"""
 CONFIGURATION = Path("/etc/mptcp-hooks/mptcp-hooks.conf")
 TABLE = "$((20000 + $(cat /sys/class/net/eth1/ifindex)))"
 
@@ -74,6 +83,11 @@ ONE_UPLINK_LEFT = (("note", "one-uplink", None),)
 BREAKAGES = (
     Breakage("all-good", ()),
     Breakage("two-families", (), stanzas=TWO_UPLINKS + SECOND_FAMILY),
+    # Neither is the other's neighbour.
+    Breakage("two-addresses-of-a-lan", (), stanzas=ONE_UPLINK + LANS),
+    # As OpenVPN makes it: more specific than a default route, and that counts for all.
+    Breakage("strays", (("broken", "strays", "eth1"),), run("ip route add 128.0.0.0/1 dev eth0"),
+             run("ip route del 128.0.0.0/1")),
     Breakage("mptcp-disabled", (("broken", "mptcp-disabled", None),),
              run("sysctl -qw net.mptcp.enabled=0"), run("sysctl -qw net.mptcp.enabled=1")),
     Breakage("userspace-manager", (("broken", "userspace-manager", None),),

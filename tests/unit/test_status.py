@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ FOLDER = Path(__file__).parents[1] / "cases/status"
 CASES = sorted(FOLDER.iterdir())
 NAMES = [case.name for case in CASES]
 ASTRAY = {'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
-            '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'}
+          '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'}
 ENABLED = "$ cat /proc/sys/net/mptcp/enabled\n1\n"
 
 
@@ -42,7 +43,7 @@ def test_the_screen_in_the_readme() -> None:
     assert "\n".join(f"    {line}".rstrip() for line in screen) in text
 
 
-def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, str]]:
+def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, Any]]:
     """The findings on a machine whose answers are other ones."""
     def apply(text: str) -> str:
         for old, new in change.items():
@@ -51,7 +52,7 @@ def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, str]]
         return text
 
     _, answer = run_status(FOLDER / case, "--json", change=apply)
-    found: list[dict[str, str]] = json.loads(answer)["findings"]
+    found: list[dict[str, Any]] = json.loads(answer)["findings"]
     return found
 
 
@@ -77,13 +78,15 @@ def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
 
 def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
     (found,) = find(ASTRAY)
+    assert "ip route get fibmatch 192.0.2.1 from 10.1.2.2" in found["remedy"]
     assert (found["kind"], found["interface"]) == ("strays", "eth1")
 
 
 @pytest.mark.parametrize("words, line", [
     ('"action":"8"', "+ 100: from 10.1.2.2 prohibit"),
     ('"goto":25000', "+ 100: from 10.1.2.2 goto 25000"),
-    ('"table":"9","suppress_ifgroup":"3"', "+ 100: from 10.1.2.2 suppress_ifgroup 3 lookup 9"),
+    ('"table":"254","suppress_ifgroup":"3"',
+     "+ 100: from 10.1.2.2 suppress_ifgroup 3 lookup main"),
 ])
 def test_a_rule_that_shadows_ours_need_not_look_up_a_table(words: str, line: str) -> None:
     found = find(ASTRAY | {
@@ -92,8 +95,9 @@ def test_a_rule_that_shadows_ours_need_not_look_up_a_table(words: str, line: str
     assert shadow["difference"] == [line]
 
 
-def test_a_rule_that_does_nothing_shadows_nothing() -> None:
-    found = find(ASTRAY | {'-4 rule\n[': '-4 rule\n[{"priority":100,"src":"all","nop":null},'})
+@pytest.mark.parametrize("words", ['"nop":null', '"table":"52"'])
+def test_a_rule_that_leads_nowhere_shadows_nothing(words: str) -> None:
+    found = find(ASTRAY | {'-4 rule\n[': f'-4 rule\n[{{"priority":100,"src":"all",{words}}},'})
     assert [one["kind"] for one in found] == ["strays"]
 
 
