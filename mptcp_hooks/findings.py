@@ -274,7 +274,8 @@ def _judge_managers(survey: Survey) -> Iterator[Finding]:
         if device and device.network_manager and stanza.told and told_by not in (
                 NETWORKMANAGER, MANAGED):
             yield Finding(NOTE, "network-manager", iface, "ifupdown and NetworkManager both "
-                          "manage it", f"nmcli device set {device.name} managed no")
+                          "manage it", f"'nmcli device set {device.name} managed no', which takes "
+                          f"the paths away, and then 'mptcp_up {iface}'")
 
 
 def _judge_pathless(survey: Survey) -> Iterator[Finding]:

@@ -327,11 +327,13 @@ def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathSta
     device = survey.find_device(event.device)
     link = device.link if device else GONE
     held = [one for one in (device.addresses if device else ())
-            if one.usable and one.family in event.families
-            and one.address not in {stated.path.address for _, stanza in survey.stanzas
-                                    for stated in stanza.paths}]
-    nothing = Held(event.families[0], "", 0, False)
-    for one in held or [nothing]:
+            if one.usable and one.family in event.families]
+    owners = {stated.path.address: name for name, stanza in survey.stanzas
+              for stated in stanza.paths}
+    free = [one for one in held if one.address not in owners]
+    # Two managers may tell of one interface, and one of them has the paths.
+    shared = any(owners.get(one.address) == iface for one in held)
+    for one in free or [Held(event.families[0], "", 0, False)] * (not shared):
         yield PathStatus(
             interface=iface, device=event.device, link=link, family=one.family,
             address=one.address, length=one.length, gateway="", table=0,
