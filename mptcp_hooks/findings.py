@@ -222,7 +222,8 @@ def _is_ours(survey: Survey, endpoint: Endpoint) -> bool:
 
 def _judge_subnets(survey: Survey) -> Iterator[Finding]:
     """Two links in one subnet answer for each other's addresses, unless told not to (ARP)."""
-    paths = [path for path in survey.paths if path.installed and path.family == 4]
+    paths = [path for path in survey.paths if path.family == 4 and path.installed
+             and not path.installed.path.subnet.endswith("/32")]
     for place, path in enumerate(paths):
         for other in paths[:place]:
             if path.installed and other.installed and path.device != other.device \

@@ -28,6 +28,15 @@ iface eth1:1 inet static
     address 10.1.2.9/24
     mptcp-gateway 10.1.2.1
 """
+ONE_PEER = """\
+auto eth0 eth1
+iface eth0 inet static
+    address 10.1.1.2/32
+    pointopoint 10.9.9.9
+iface eth1 inet static
+    address 10.1.2.2/32
+    pointopoint 10.9.9.9
+"""
 LANS = """\
 auto eth1 eth1:1
 iface eth1 inet static
@@ -156,6 +165,8 @@ BREAKAGES = (
     Breakage("one-subnet", (("note", "one-subnet", "eth1"),), stanzas=ONE_SUBNET,
              mend=run("sysctl -qw net.ipv4.conf.all.arp_ignore=1 "
                       "net.ipv4.conf.all.arp_announce=2")),
+    # Two lines of one provider: PPP gives both the same peer.
+    Breakage("one-peer", (), stanzas=ONE_PEER),
     Breakage("no-gateway", (*ONE_UPLINK_LEFT, ("note", "no-gateway", "eth1")),
              stanzas=LAN, mend=run("ifdown eth1"), leaves=ONE_UPLINK_LEFT),
     Breakage("no-address", (*ONE_UPLINK_LEFT, ("note", "no-address", "eth1")),
