@@ -51,6 +51,7 @@ def run_mptcp_status() -> int:
     options = _read_arguments()
     try:
         look = _look(options)
+        _refuse_unknown(look.survey, options.interfaces)
         if options.watch:
             return _watch(options, look)
         _show(options, look, {})
@@ -103,7 +104,6 @@ def _look(options: Namespace) -> Look:
         survey = take_survey(machine, store)
     moment = monotonic()
     wanted = frozenset(options.interfaces)
-    _refuse_unknown(survey, wanted)
     if not options.connections:
         return Look(moment, survey, tuple(one for one in judge(survey) if not wanted
                                           or one.interface in wanted | {""}), ())
@@ -114,10 +114,10 @@ def _look(options: Namespace) -> Look:
         subflow.interface for subflow in one.subflows}))
 
 
-def _refuse_unknown(survey: Survey, wanted: frozenset[str]) -> None:
+def _refuse_unknown(survey: Survey, wanted: list[str]) -> None:
     known = {*(device.name for device in survey.devices), *(path.interface
                                                             for path in survey.paths)}
-    for name in sorted(wanted - known):
+    for name in sorted({*wanted} - known):
         raise Problem(f"{name}: no such interface, and none on record", USAGE)
 
 

@@ -139,6 +139,20 @@ def test_watching_shows_the_rate_of_each_path(uplinks: Lab) -> None:
     assert all(30 < sent < 60 for sent, *_ in rates), rates
 
 
+def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
+    """A modem that is pulled out may come back."""
+    uplinks.client.run("ip", "link", "add", "wwan0", "type", "veth")
+    watching = uplinks.client.start("mptcp_status", "--watch", "wwan0")
+    assert watching.stdout is not None
+    watching.stdout.readline()
+    uplinks.client.run("ip", "link", "del", "wwan0")
+    for _ in range(2):
+        assert watching.stdout.readline().startswith("ours:")
+    watching.send_signal(signal.SIGINT)
+    assert watching.communicate()[1] == ""
+    assert watching.returncode == 0
+
+
 @pytest.mark.parametrize("environment, coloured", [
     ({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False),
     ({"TERM": "dumb"}, False),
