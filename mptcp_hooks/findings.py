@@ -86,18 +86,22 @@ def _judge_routing(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.link not in (UP, NO_CARRIER) or path.length is None:
             continue
-        if not installed.kernel:
+        found = _compare(survey, installed)
+        if found is None:
             yield Finding(BROKEN, "unfinished", path.interface, f"{path.address} was not set up "
                           "to its end", _bring_back(path))
-            continue
-        found = _compare(survey, installed)
-        if found.missing or found.added:
+        elif found.missing or found.added:
             yield _describe_change(path, found)
 
 
-def _compare(survey: Survey, installed: Installed) -> Difference:
-    """What became of a path's routing; the rules of its device are its primary path's."""
+def _compare(survey: Survey, installed: Installed) -> Difference | None:
+    """What became of a path's routing; the rules of its device are its primary path's.
+
+    None where nothing is known of how it was.
+    """
     recorded, present = recall_routing(installed.kernel), survey.read_use(installed.path)
+    if recorded is None:
+        return None
     if not installed.path.primary:
         recorded, present = without_device_rules(recorded), without_device_rules(present)
     return compare_routing(installed.path.table, recorded, present, survey.name_of)
@@ -138,13 +142,14 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
             f"does not leave ({path.exit.refusal})")
         text = f"traffic from {path.address} {way}"
         rules = _list_shadows(survey, path)
+        found = _compare(survey, installed)
         if rules:
             number = rules[0].partition(":")[0]
             yield Finding(BROKEN, "shadowed", path.interface, f"{text}: a rule stands before ours",
                           f"give it a preference above {max(PREFERENCES.values())}, or 'ip "
                           f"-{path.family} rule del pref {number}'",
                           tuple(f"+ {line}" for line in rules))
-        elif installed.kernel and not _compare(survey, installed).missing:
+        elif found and not found.missing:
             yield Finding(BROKEN, "strays", path.interface, text, "'ip route get fibmatch "
                           f"{path.exit.destination} from {path.address}' shows the route that "
                           "takes it, often a VPN's")

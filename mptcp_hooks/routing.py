@@ -91,10 +91,14 @@ def read_routes(
         ))
 
 
-def recall_routing(kernel: str) -> TableUse:
-    """What was on record as plan.describe_routing had it."""
-    rules, routes = literal_eval(kernel)
-    return TableUse(tuple(Rule(*rule) for rule in rules), tuple(Route(*route) for route in routes))
+def recall_routing(kernel: str) -> TableUse | None:
+    """What is on record as plan.describe_routing has it; None of '', or of another version's."""
+    try:
+        rules, routes = literal_eval(kernel)
+        return TableUse(tuple(Rule(*rule) for rule in rules),
+                        tuple(Route(*route) for route in routes))
+    except (ValueError, TypeError, SyntaxError):
+        return None
 
 
 def without_device_rules(use: TableUse) -> TableUse:
