@@ -192,17 +192,19 @@ def _has_rule(survey: Survey, path: PathStatus) -> bool:
 
 
 def _judge_limits(survey: Survey) -> Iterator[Finding]:
-    if survey.limits is None or not survey.endpoints:
+    # An implicit endpoint is what the kernel noted of a subflow that it has opened already.
+    flags = [one.flags for one in survey.endpoints or () if "implicit" not in one.flags]
+    if survey.limits is None or not flags:
         return
-    needed = raise_limits(survey.limits, [one.flags for one in survey.endpoints])
+    needed = raise_limits(survey.limits, flags)
     # The first subflow of a connection does not count.
-    joining = sum("signal" not in one.flags for one in survey.endpoints) - 1
+    joining = sum("signal" not in one for one in flags) - 1
     if needed != survey.limits:
         yield Finding(
             BROKEN if survey.limits.subflows < joining else NOTE, "limits-low", "",
             f"a connection may have {survey.limits.subflows} more subflows and take "
             f"{survey.limits.add_addr_accepted} addresses of its peer, for "
-            f"{len(survey.endpoints)} endpoints", "ip mptcp limits set subflows "
+            f"{len(flags)} endpoints", "ip mptcp limits set subflows "
             f"{needed.subflows} add_addr_accepted {needed.add_addr_accepted}")
 
 
@@ -306,8 +308,8 @@ def _judge_untold(survey: Survey) -> Iterator[Finding]:
     for path in _first_of_each([path for path in survey.paths
                                 if path.table == MAIN_TABLE and not path.installed]):
         if path.link == UP and path.gateway:
-            yield Finding(NOTE, "not-set-up", path.interface, "an uplink that nobody told "
-                          "mptcp-hooks of", _say_how_to_tell(path.device))
+            yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
+                          "that nobody told mptcp-hooks of", _say_how_to_tell(path.device))
 
 
 def _judge_configuration(survey: Survey) -> Iterator[Finding]:

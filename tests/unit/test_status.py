@@ -76,6 +76,12 @@ def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
     assert json.loads(answer)["unseen"] == ["endpoints (only root may see them)"]
 
 
+def test_an_implicit_endpoint_needs_no_limit() -> None:
+    """The kernel made it for a subflow that is open already."""
+    assert find({"mptcp endpoint\n[": 'mptcp endpoint\n[{"address":"10.1.1.2","id":9,'
+                                      '"implicit":true},'}) == []
+
+
 def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
     (found,) = find(ASTRAY)
     assert "ip route get fibmatch 192.0.2.1 from 10.1.2.2" in found["remedy"]
