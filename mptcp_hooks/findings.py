@@ -251,7 +251,8 @@ def _are_apart(survey: Survey, *paths: PathStatus) -> bool:
 
 def _judge_addresses(survey: Survey) -> Iterator[Finding]:
     for path, _ in _list_installed(survey):
-        if path.length is None and path.link != GONE:
+        # A link that is switched off takes its IPv6 addresses along.
+        if path.length is None and path.link in (UP, NO_CARRIER):
             endpoint = ", but its endpoint is there" if path.endpoint else ""
             yield Finding(BROKEN, "address-gone", path.interface, f"{path.address} is gone"
                           f"{endpoint}", f"ifdown {path.interface}; ifup {path.interface} (with "
