@@ -11,8 +11,10 @@ import pytest
 
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import Event
+from mptcp_hooks.numbering import MAIN_TABLE
 from mptcp_hooks.paint import Paint
-from mptcp_hooks.screen import format_rate
+from mptcp_hooks.screen import draw_paths, format_rate
+from mptcp_hooks.survey import Exit, PathStatus
 from tests.unit.canned import CannedMachine, run_status
 
 FOLDER = Path(__file__).parents[1] / "cases/status"
@@ -121,10 +123,14 @@ def test_a_wrong_stanza_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_colour_has_no_width() -> None:
-    paint = Paint(coloured=True, unicode=True)
-    rows = [paint.good("eth0"), paint.bad("eth0")]
-    assert [re.sub("\x1b\\[[0-9;]*m", "", row) for row in rows] == ["eth0", "eth0"]
-    assert paint.good("") == "" and Paint(False).good("eth0") == "eth0"
+    """Colours differ from row to row, and the columns after them stand where they would."""
+    paths = [PathStatus("eth0", "eth0", link, 4, own, 24, "", MAIN_TABLE, None,
+                        Exit("192.0.2.1", "eth0", ""), None)
+             for link, own in (("up", "10.1.1.2"), ("no carrier", "10.1.100.200"))]
+    coloured, plain = (draw_paths(paths, {}, Paint(one, unicode=True)) for one in (True, False))
+    assert coloured != plain
+    assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in coloured] == plain
+    assert "\x1b" not in Paint(True).good("")
 
 
 @pytest.mark.parametrize("rate, text", [
