@@ -69,8 +69,8 @@ def _judge_records(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_links(survey: Survey) -> Iterator[Finding]:
-    remedies = {GONE: "plug it in, or 'ifdown {0}'", DOWN: "ip link set {0} up, or 'ifup {0}'",
-                NO_CARRIER: "see to its cable or radio"}
+    remedies = {GONE: "plug it in, or 'ifdown {0}'", NO_CARRIER: "see to its cable or radio",
+                DOWN: "ip link set {1} up, and then 'mptcp_up {0}'"}
     texts = {GONE: "there is no such device", DOWN: "the link is down",
              NO_CARRIER: "the link has no carrier"}
     leaving = _list_leaving(survey)
@@ -79,7 +79,7 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
                                 or not (path.table or path.address)]):
         if path.link != UP and path.interface not in leaving:
             yield Finding(BROKEN, path.link.replace(" ", "-"), path.interface, texts[path.link],
-                          remedies[path.link].format(path.interface))
+                          remedies[path.link].format(path.interface, path.device))
 
 
 def _judge_routing(survey: Survey) -> Iterator[Finding]:

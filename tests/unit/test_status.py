@@ -78,6 +78,14 @@ def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
     assert json.loads(answer)["unseen"] == ["endpoints (only root may see them)"]
 
 
+def test_a_link_that_is_down_is_not_for_ifup() -> None:
+    """To ifup it is 'already configured'."""
+    (found,) = find({'"ifname":"eth1","flags":["BROADCAST","MULTICAST","UP",':
+                     '"ifname":"eth1","flags":["BROADCAST","MULTICAST",'})
+    assert (found["kind"], found["remedy"]) == (
+        "down", "ip link set eth1 up, and then 'mptcp_up eth1'")
+
+
 def test_an_implicit_endpoint_needs_no_limit() -> None:
     """The kernel made it for a subflow that is open already."""
     assert find({"mptcp endpoint\n[": 'mptcp endpoint\n[{"address":"10.1.1.2","id":9,'
