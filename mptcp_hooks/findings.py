@@ -122,15 +122,17 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
         if survey.endpoints is None or not wanted.endpoint or path.length is None:
             continue
         present = path.endpoint
-        if present and owns_endpoint(wanted, present) and set(present.flags) == set(wanted.flags):
+        ours = present is not None and owns_endpoint(wanted, present)
+        if present and ours and set(present.flags) == set(wanted.flags):
             continue
         lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
         if present:
             name = survey.name_of(present.device) if present.device else ""
             lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
+        # mptcp_up leaves one that is there as it is.
+        remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
         yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
-                      + ("is another one" if present else "is gone"), _bring_back(path),
-                      tuple(lines))
+                      + ("is another one" if present else "is gone"), remedy, tuple(lines))
 
 
 def _judge_exits(survey: Survey) -> Iterator[Finding]:

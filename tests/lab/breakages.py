@@ -143,7 +143,7 @@ BREAKAGES = (
              run("ip mptcp endpoint delete id 1"), run("mptcp_up eth0")),
     Breakage("endpoint-changed", (("broken", "endpoint-changed", "eth1"),),
              run("ip mptcp endpoint change id 2 backup"),
-             run("ip mptcp endpoint change id 2 nobackup")),
+             run("mptcp_down eth1; mptcp_up eth1")),
     Breakage("shadowed", (("broken", "shadowed", "eth1"),),
              run("ip route add default via 10.1.1.1 table 99",
                  "ip rule add pref 100 from 10.1.2.0/24 lookup 99"),
