@@ -11,6 +11,7 @@ import os
 
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.connections import SS_ARGUMENTS
+from mptcp_hooks.errors import Problem
 from mptcp_hooks.process import Outcome, run_program
 from mptcp_hooks.stanzas import ask_events
 from mptcp_hooks.system import read_path_manager
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from mptcp_hooks.errors import Problem
     from mptcp_hooks.event import Event
     from mptcp_hooks.netlink import Limits
     from mptcp_hooks.settings import Configuration
@@ -51,9 +51,19 @@ class Machine:
         # `ip` prints an empty object for what it leaves out, and nothing for nothing.
         return Answer(tuple(row for row in json.loads(outcome.output or "[]") if row), "")
 
+    def insist_ip(self, *arguments: str) -> tuple[dict[str, Any], ...]:
+        """The rows of `ip -j ARGUMENTS`; Problem where it has none to show for a reason."""
+        answer = self.ask_ip(*arguments)
+        if answer.refusal:
+            raise Problem(f"'ip {' '.join(arguments)}' failed: {answer.refusal}")
+        return answer.rows
+
     def ask_ss(self) -> str:
         """All TCP and MPTCP sockets, as ss(8) prints them: it knows no JSON."""
-        return self.run("ss", *SS_ARGUMENTS).output
+        outcome = self.run("ss", *SS_ARGUMENTS)
+        if outcome.status != 0:
+            raise Problem(f"ss failed: {outcome.errors.strip() or f'status {outcome.status}'}")
+        return outcome.output
 
     def read_file(self, path: str) -> str:
         """The text of a small file, '' where there is none that we may read."""

@@ -197,13 +197,14 @@ def _look(
 
 
 def _list_rows(machine: Machine, family: int, what: str) -> Iterable[dict[str, Any]]:
-    """All rules or routes of a family; none where the kernel was started without it."""
+    """All rules or routes of a family; none of IPv6 where the kernel was started without it."""
     everything = ("show", "table", "all") if what == "route" else ()
-    return machine.ask_ip("-N", f"-{family}", what, *everything).rows
+    ask = ("-N", f"-{family}", what, *everything)
+    return machine.insist_ip(*ask) if family == 4 else machine.ask_ip(*ask).rows
 
 
 def _read_devices(machine: Machine) -> Iterator[Device]:
-    for row in machine.ask_ip("-s", "address").rows:
+    for row in machine.insist_ip("-s", "address"):
         name, flags = row["ifname"], row["flags"]
         yield Device(
             name=name,

@@ -78,6 +78,17 @@ def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
     assert json.loads(answer)["unseen"] == ["endpoints (only root may see them)"]
 
 
+@pytest.mark.parametrize("question", ["-s address", "-N -4 rule", "-N -4 route show table all"])
+def test_what_ip_does_not_show_is_not_taken_for_gone(
+    question: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, screen = run_status(FOLDER / "all-good", change=lambda text: re.sub(
+        rf"(?<=\$ ip -j {question}\n).*", "! 1 Dump terminated", text))
+    assert (code, screen) == (1, "")
+    assert capsys.readouterr().err == (
+        f"mptcp_status: 'ip {question}' failed: Dump terminated\n")
+
+
 def test_a_link_that_is_down_is_not_for_ifup() -> None:
     """To ifup it is 'already configured'."""
     (found,) = find({'"ifname":"eth1","flags":["BROADCAST","MULTICAST","UP",':
