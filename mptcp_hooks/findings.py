@@ -11,7 +11,13 @@ from mptcp_hooks.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.plan import owns_endpoint, raise_limits
 from mptcp_hooks.record import LEAVING
-from mptcp_hooks.routing import compare_routing, recall_routing, without_device_rules
+from mptcp_hooks.routing import (
+    compare_routing,
+    format_route,
+    is_inside,
+    recall_routing,
+    without_device_rules,
+)
 from mptcp_hooks.survey import DOWN, GONE, MPTCPD, NETWORK_MANAGER, NO_CARRIER, UP
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -104,7 +110,9 @@ def _compare(survey: Survey, installed: Installed) -> Difference | None:
         return None
     if not installed.path.primary:
         recorded, present = without_device_rules(recorded), without_device_rules(present)
-    return compare_routing(installed.path.table, recorded, present, survey.name_of)
+    return compare_routing(installed.path.table, recorded, present, survey.name_of,
+                           {seen.rule: seen.text for seen in survey.rules
+                            if seen.family == installed.path.family})
 
 
 def _describe_change(path: PathStatus, found: Difference) -> Finding:
@@ -152,9 +160,22 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
                           f"-{path.family} rule del pref {number}'",
                           tuple(f"+ {line}" for line in rules))
         elif found and not found.missing:
-            yield Finding(BROKEN, "strays", path.interface, text, "'ip route get fibmatch "
-                          f"{path.exit.destination} from {path.address}' shows the route that "
-                          "takes it, often a VPN's")
+            yield _describe_straying(survey, path, text)
+
+
+def _describe_straying(survey: Survey, path: PathStatus, text: str) -> Finding:
+    """Where no rule is to blame, a route of main may be: ours come after all but its default."""
+    routes = [seen.route for seen in survey.routes
+              if (seen.family, seen.table) == (path.family, MAIN_TABLE)
+              and is_inside(path.exit.destination, seen.route)
+              and survey.name_of(seen.route.device) != path.device]
+    if routes:
+        return Finding(BROKEN, "strays", path.interface, f"{text}: a route of main is narrower "
+                       "than the default", "make a default route of it, or remove it",
+                       tuple(f"+ {format_route(MAIN_TABLE, route, survey.name_of)}"
+                             for route in routes))
+    return Finding(BROKEN, "strays", path.interface, text, "see which route takes it: 'ip route "
+                   f"get fibmatch {path.exit.destination} from {path.address}'")
 
 
 def _list_shadows(survey: Survey, path: PathStatus) -> list[str]:

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-# All but these ask still more of a packet (a mark, a port, where it came in): ip-rule(8).
+# What a Rule has of a rule; the rest is told as text.
 _ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "oif", "table", "suppress_prefixlen",
              "protocol", "not"}
-# These say what becomes of a packet; a `nop` lets it go on to the next rule.
-_DEEDS = {"action", "goto", "suppress_ifgroup"}
+# What a rule does instead of a lookup, or besides. All else asks still more of a packet (a
+# mark, a port, where it came in): print_rule() of iproute2's ip/iprule.c, ip-rule(8).
+_ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
+# Where packets of this machine's own come in.
+_OF_OUR_OWN = ("iif", "lo")
 
 
 class SeenRule(NamedTuple):
@@ -68,10 +71,10 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         suppress=row.get("suppress_prefixlen"),
         protocol=int(row.get("protocol", 0)),
     )
-    others = [key for key in row if key not in _ORDINARY]
-    text = format_rule(rule, "not " * ("not" in row),
-                       " ".join(_format_word(key, row[key]) for key in others))
-    return SeenRule(family, rule, text, not _DEEDS.issuperset(others), "not" in row)
+    others = [(key, row[key]) for key in row if key not in _ORDINARY]
+    text = format_rule(rule, "not " * ("not" in row), " ".join(map(_format_other, others)))
+    narrow = any(key not in _ACTIONS and (key, value) != _OF_OUR_OWN for key, value in others)
+    return SeenRule(family, rule, text, narrow, "not" in row)
 
 
 def read_routes(
@@ -91,6 +94,11 @@ def read_routes(
         ))
 
 
+def is_inside(destination: str, route: Route) -> bool:
+    """Whether a route is for an address, and not for all."""
+    return route.destination != "default" and contains(route.destination, destination)
+
+
 def recall_routing(kernel: str) -> TableUse | None:
     """What is on record as plan.describe_routing has it; None of '', or of another version's."""
     try:
@@ -107,12 +115,17 @@ def without_device_rules(use: TableUse) -> TableUse:
 
 
 def compare_routing(
-    table: int, recorded: TableUse, present: TableUse, name_of: Callable[[int], str]
+    table: int, recorded: TableUse, present: TableUse, name_of: Callable[[int], str],
+    texts: Mapping[Rule, str],
 ) -> Difference:
-    """What of the routing on record is missing, and what is there that was not."""
+    """What of the routing on record is missing, and what is there that was not.
+
+    `texts` are those of the rules that are there, with what a Rule has no field for.
+    """
     def tell(these: TableUse, those: TableUse) -> tuple[str, ...]:
         rules, routes = set(those.rules), set(those.routes)
-        return (*(format_rule(rule) for rule in these.rules if rule not in rules),
+        return (*(texts.get(rule) or format_rule(rule) for rule in these.rules
+                  if rule not in rules),
                 *(format_route(table, route, name_of) for route in these.routes
                   if route not in routes))
 
@@ -147,11 +160,11 @@ def name_table(table: int) -> str:
     return TABLES_OF_THE_KERNEL.get(table, str(table))
 
 
-def _format_word(key: str, value: object) -> str:
-    """A word of a rule as `ip rule` prints it; an action has the number of a route's type."""
+def _format_other(other: tuple[str, Any]) -> str:
+    key, value = other
     if key == "action":
-        return ROUTE_TYPES.get(int(str(value)), str(value))
-    return f"{key} {value}"
+        return ROUTE_TYPES.get(int(value), str(value))
+    return key if value is None else f"{key} {value}"
 
 
 def _read_prefix(row: Mapping[str, Any], key: str, length: str) -> str:

@@ -10,7 +10,7 @@ from mptcp_hooks.event import recall_event
 from mptcp_hooks.netlink import Endpoint
 from mptcp_hooks.numbering import MAIN_TABLE
 from mptcp_hooks.plan import Path, owns_endpoint
-from mptcp_hooks.routing import SeenRoute, SeenRule, read_routes, read_rule
+from mptcp_hooks.routing import SeenRoute, SeenRule, is_inside, read_routes, read_rule
 from mptcp_hooks.settings import read_settings
 from mptcp_hooks.system import TableUse
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from mptcp_hooks.settings import Configuration
 
 UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
-# Addresses that nobody has (RFC 5737, RFC 3849): the way to them is the way to the internet.
-ELSEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
+# Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): the way to them is the way to the
+# internet, but where somebody has a route for them, as to block them.
+_ELSEWHERE = {4: ("192.0.2.1", "198.51.100.1", "203.0.113.1"), 6: ("2001:db8::1", "3fff::1")}
 _FAMILY_WORDS = {"inet": 4, "inet6": 6}
 _ENDPOINT_FLAGS = ("signal", "subflow", "backup", "fullmesh", "implicit", "laminar")
 _MPTCP = "/proc/sys/net/mptcp"
@@ -353,7 +354,8 @@ def _look_at_foreign(
             address=held.address, length=held.length,
             gateway=gateways.get(held.family, ""), table=MAIN_TABLE,
             endpoint=endpoint, installed=None,
-            exit=_ask_exit(machine, held.family, held.address, ELSEWHERE[held.family]))
+            exit=_ask_exit(machine, held.family, held.address,
+                           _choose_elsewhere(survey, held.family)))
 
 
 def _look_at_path(
@@ -381,11 +383,21 @@ def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
 def _choose_destination(survey: Survey, path: Path) -> str:
     """Where traffic of a path is for: anywhere, or a neighbour where there is no way beyond."""
     if path.default or not path.subnet:
-        return ELSEWHERE[path.family]
+        return _choose_elsewhere(survey, path.family)
     ours = {path.address, *(held.address for device in survey.devices
                             for held in device.addresses)}
     neighbours = (str(host) for host in ip_network(path.subnet).hosts())
-    return next((one for one in neighbours if one not in ours), ELSEWHERE[path.family])
+    return next((one for one in neighbours if one not in ours),
+                _choose_elsewhere(survey, path.family))
+
+
+def _choose_elsewhere(survey: Survey, family: int) -> str:
+    """The first address elsewhere that main has no route of its own for; the first if all have."""
+    special = [seen.route for seen in survey.routes
+               if (seen.family, seen.table) == (family, MAIN_TABLE)]
+    places = _ELSEWHERE[family]
+    return next((place for place in places
+                 if not any(is_inside(place, route) for route in special)), places[0])
 
 
 def _ask_exit(machine: Machine, family: int, own: str, destination: str) -> Exit:

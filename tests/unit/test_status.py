@@ -20,8 +20,11 @@ from tests.unit.canned import CannedMachine, run_status
 FOLDER = Path(__file__).parents[1] / "cases/status"
 CASES = sorted(FOLDER.iterdir())
 NAMES = [case.name for case in CASES]
-ASTRAY = {'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
+# eth1's traffic leaves by eth0.
+STRAYS = {'"from":"10.1.2.2","gateway":"10.1.2.1","dev":"eth1"':
           '"from":"10.1.2.2","gateway":"10.1.1.1","dev":"eth0"'}
+LOCAL_RULE = '$ ip -j -N -4 rule\n[{"priority":0,"src":"all","table":"255"},'
+ROUTES = "$ ip -j -N -4 route show table all\n["
 ENABLED = "$ cat /proc/sys/net/mptcp/enabled\n1\n"
 
 
@@ -56,6 +59,11 @@ def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, Any]]
     _, answer = run_status(FOLDER / case, "--json", change=apply)
     found: list[dict[str, Any]] = json.loads(answer)["findings"]
     return found
+
+
+def add_rule(row: str) -> dict[str, str]:
+    """The change of a machine that has one more rule."""
+    return {LOCAL_RULE: f'{LOCAL_RULE}{{"priority":100,{row}}},'}
 
 
 def test_a_kernel_without_mptcp() -> None:
@@ -104,28 +112,48 @@ def test_an_implicit_endpoint_needs_no_limit() -> None:
 
 
 def test_what_leaves_by_another_link_for_no_reason_we_know() -> None:
-    (found,) = find(ASTRAY)
+    (found,) = find(STRAYS)
     assert "ip route get fibmatch 192.0.2.1 from 10.1.2.2" in found["remedy"]
-    assert (found["kind"], found["interface"]) == ("strays", "eth1")
+    assert (found["kind"], found["interface"], found["difference"]) == ("strays", "eth1", [])
 
 
-@pytest.mark.parametrize("words, line", [
-    ('"action":"8"', "+ 100: from 10.1.2.2 prohibit"),
-    ('"goto":25000', "+ 100: from 10.1.2.2 goto 25000"),
-    ('"table":"254","suppress_ifgroup":"3"',
-     "+ 100: from 10.1.2.2 suppress_ifgroup 3 lookup main"),
+@pytest.mark.parametrize("row, text", [
+    ('"src":"10.1.0.0","srclen":16,"action":"6"', "from 10.1.0.0/16 blackhole"),
+    ('"src":"all","goto":32766', "from all goto 32766"),
+    ('"src":"all","iif":"lo","action":"8"', "from all iif lo prohibit"),
+    ('"src":"all","flow_to":"6","suppress_ifgroup":"3","table":"254"',
+     "from all flow_to 6 suppress_ifgroup 3 lookup main"),
 ])
-def test_a_rule_that_shadows_ours_need_not_look_up_a_table(words: str, line: str) -> None:
-    found = find(ASTRAY | {
-        '-4 rule\n[': f'-4 rule\n[{{"priority":100,"src":"10.1.2.2",{words}}},'})
-    shadow = next(one for one in found if one["kind"] == "shadowed")
-    assert shadow["difference"] == [line]
+def test_a_rule_that_does_something_else_than_a_lookup_shadows_too(row: str, text: str) -> None:
+    (found,) = find(STRAYS | add_rule(row))
+    assert (found["kind"], found["difference"]) == ("shadowed", [f"+ 100: {text}"])
 
 
-@pytest.mark.parametrize("words", ['"nop":null', '"table":"52"'])
-def test_a_rule_that_leads_nowhere_shadows_nothing(words: str) -> None:
-    found = find(ASTRAY | {'-4 rule\n[': f'-4 rule\n[{{"priority":100,"src":"all",{words}}},'})
-    assert [one["kind"] for one in found] == ["strays"]
+@pytest.mark.parametrize("row", [
+    '"src":"all","iif":"eth0","action":"6"', '"src":"all","fwmark":"0x5","action":"6"',
+    '"src":"all","nop":null', '"src":"all","table":"52"',
+])
+def test_a_rule_for_other_packets_or_that_leads_nowhere_is_not_to_blame(row: str) -> None:
+    (found,) = find(STRAYS | add_rule(row))
+    assert (found["kind"], found["difference"]) == ("strays", [])
+
+
+def test_a_rule_that_somebody_added_is_told_of_with_all_it_says() -> None:
+    (found,) = find(add_rule('"not":null,"src":"10.1.2.2","fwmark":"0x5","table":"9"'))
+    assert found["difference"] == ["+ 100: not from 10.1.2.2 fwmark 0x5 lookup 9"]
+
+
+def test_a_route_of_main_that_takes_what_is_ours_is_told_of() -> None:
+    """As OpenVPN's redirect-gateway makes it: two halves that outdo every default route."""
+    (found,) = find(STRAYS | {ROUTES: f'{ROUTES}{{"dst":"128.0.0.0/1","gateway":"10.1.1.9",'
+                                      '"dev":"eth0","flags":[]},'})
+    assert (found["kind"], found["difference"]) == (
+        "strays", ["+ 128.0.0.0/1 via 10.1.1.9 dev eth0 table main"])
+
+
+def test_a_network_that_somebody_blocks_is_not_asked_for() -> None:
+    blocked = f'{ROUTES}{{"type":"7","dst":"192.0.2.0/24","flags":[]}},'
+    assert find({ROUTES: blocked, "route get 192.0.2.1": "route get 198.51.100.1"}) == []
 
 
 def test_strict_rp_filter_does_a_lan_no_harm() -> None:
