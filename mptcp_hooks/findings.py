@@ -127,7 +127,12 @@ def _describe_change(path: PathStatus, found: Difference) -> Finding:
 def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         wanted = installed.path
-        if survey.endpoints is None or not wanted.endpoint or path.length is None:
+        if survey.endpoints is None or path.length is None:
+            continue
+        if not wanted.endpoint:
+            if _lacks_endpoint(survey, path, wanted):
+                yield Finding(BROKEN, "endpoint-changed", path.interface,
+                              f"{path.address} has no endpoint", _bring_back(path))
             continue
         present = path.endpoint
         ours = present is not None and owns_endpoint(wanted, present)
@@ -141,6 +146,12 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
         remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
         yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
                       + ("is another one" if present else "is gone"), remedy, tuple(lines))
+
+
+def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
+    """Whether a path that had to do without may have one now: a carrier, a free place."""
+    return wanted.primary and path.endpoint is None and path.link == UP \
+        and survey.kernel.present and len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
 
 
 def _judge_exits(survey: Survey) -> Iterator[Finding]:
@@ -312,8 +323,12 @@ def _judge_managers(survey: Survey) -> Iterator[Finding]:
 
 def _judge_pathless(survey: Survey) -> Iterator[Finding]:
     leaving = _list_leaving(survey)
-    for path in _first_of_each([path for path in survey.paths if not path.table]):
-        if path.interface in survey.excluded:
+    for path in _first_of_each([path for path in survey.paths
+                                if not path.table or path.interface in leaving]):
+        if path.installed:
+            yield Finding(NOTE, "taken-down", path.interface, "its paths are being taken away",
+                          f"{_bring_back(path)}, if that came to no end")
+        elif path.interface in survey.excluded:
             yield Finding(NOTE, "excluded", path.interface, f"{_CONFIGURATION} leaves it alone",
                           "nothing, if that is meant")
         elif path.interface in leaving:
@@ -360,9 +375,10 @@ def _judge_traffic(survey: Survey) -> Iterator[Finding]:
 
 
 def _list_installed(survey: Survey) -> Iterator[tuple[PathStatus, Installed]]:
-    """The paths on record that were told of: not what is left of one that could not go."""
+    """The paths on record that shall stay: not what could not go, and not what is going."""
+    leaving = _list_leaving(survey)
     for path in survey.paths:
-        if path.installed and path.installed.up:
+        if path.installed and path.installed.up and path.interface not in leaving:
             yield path, path.installed
 
 

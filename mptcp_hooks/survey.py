@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from time import sleep
 
 from mptcp_hooks.address import BITS, family_of, is_link_local, is_loopback
 from mptcp_hooks.errors import Problem
@@ -36,7 +37,7 @@ NETSTAT = "/proc/net/netstat"
 # Programs that make endpoints or rules of their own for the same interfaces.
 MPTCPD, NETWORK_MANAGER = "mptcpd", "NetworkManager"
 RIVALS = (MPTCPD, NETWORK_MANAGER)
-_LOOKS_AT_MOST = 5
+_LOOKS_AT_MOST, _BETWEEN_LOOKS = 5, 0.1
 
 
 class Held(NamedTuple):
@@ -161,14 +162,20 @@ class Survey(NamedTuple):
 
 
 def take_survey(machine: Machine, store: Store) -> Survey:
-    """Look at the machine and at the record; again where a hook changed that meanwhile."""
+    """Look at the machine and at the record; again where a hook changes them meanwhile."""
     record = _read_record(store)
     for _ in range(_LOOKS_AT_MOST):
         survey = _look(machine, *record)
         before, record = record, _read_record(store)
-        if record == before:
+        if record == before and not _is_under_way(survey.stanzas):
             break
+        sleep(_BETWEEN_LOOKS)
     return survey
+
+
+def _is_under_way(stanzas: tuple[tuple[str, Stanza], ...]) -> bool:
+    """Whether a hook has not told yet what it made; or never will, as it was killed."""
+    return any(not installed.kernel for _, stanza in stanzas for installed in stanza.paths)
 
 
 def _look(

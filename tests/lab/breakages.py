@@ -177,6 +177,17 @@ BREAKAGES = (
                           for host in range(1, 8))),
              mend=run(*(f"ip mptcp endpoint delete id {identity}" for identity in range(1, 8)),
                       "mptcp_up eth1")),
+    # A place is free again, and nobody gave it to the path that had to do without.
+    Breakage("endpoint-lacking", (("broken", "endpoint-changed", "eth1"),),
+             run(*(f"ip mptcp endpoint delete id {identity}" for identity in range(1, 8))),
+             run("mptcp_up eth1"),
+             before=run(*(f"ip mptcp endpoint add 10.9.9.{host} subflow"
+                          for host in range(1, 8)))),
+    # What ifdown does between its two hooks; it may be cut off there.
+    Breakage("being-taken-down", (("note", "taken-down", "eth1"),),
+             run("IFACE=eth1 ADDRFAM=inet METHOD=static IF_ADDRESS=10.1.2.2 IF_NETMASK=24 "
+                 "/etc/network/if-down.d/mptcp_down", "ip addr flush dev eth1"),
+             run("ifdown eth1 2>&1; ifup eth1")),
     Breakage("one-subnet", (("note", "one-subnet", "eth1"),), stanzas=ONE_SUBNET,
              mend=run("sysctl -qw net.ipv4.conf.all.arp_ignore=1 "
                       "net.ipv4.conf.all.arp_announce=2")),
