@@ -146,10 +146,10 @@ def _list_events(iface: str) -> list[Event]:
 def main(run: Callable[[], int]) -> None:
     """Run one of the commands and end with its status; output that cannot be written is 1."""
     program = os.path.basename(sys.argv[0])
+    _replace_closed_streams()
     try:
         status = run()
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         # What is left of the output would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -161,3 +161,10 @@ def main(run: Callable[[], int]) -> None:
         say(program, describe_unexpected(error))
         status = FAILED
     sys.exit(status)
+
+
+def _replace_closed_streams() -> None:
+    """Have what is written to a stream that the caller closed, None to Python, read by nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))

@@ -48,8 +48,10 @@ class Machine:
         if outcome.status != 0:
             words = outcome.errors.strip().splitlines() or [f"status {outcome.status}"]
             return Answer((), words[-1].removeprefix(_KERNELS_WORDS).removeprefix("Error: "))
-        # `ip` prints an empty object for what it leaves out, and nothing for nothing.
-        return Answer(tuple(row for row in json.loads(outcome.output or "[]") if row), "")
+        # `ip` prints an empty object for what it leaves out, nothing for nothing, and names
+        # with the control characters that they have.
+        rows = json.loads(outcome.output or "[]", strict=False)
+        return Answer(tuple(row for row in rows if row), "")
 
     def insist_ip(self, *arguments: str) -> tuple[dict[str, Any], ...]:
         """The rows of `ip -j ARGUMENTS`; Problem where it has none to show for a reason."""

@@ -19,6 +19,9 @@ from tests.lab.paths import MEGABYTE
 from tests.lab.provider import wait_for
 from tests.lab.test_commands import NOBODY
 
+# Tests that were started in the background pass on that SIGINT is ignored.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
+
 
 @pytest.fixture
 def uplinks(lab: Lab) -> Lab:
@@ -122,8 +125,7 @@ def test_it_changes_nothing(uplinks: Lab) -> None:
 
 def test_watching_shows_the_rate_of_each_path(uplinks: Lab) -> None:
     transfer = uplinks.begin_transfer(25 * MEGABYTE)
-    # A test that was started in the background passes on that SIGINT is ignored.
-    watching = uplinks.client.start("env", "--default-signal=INT", "mptcp_status", "--watch")
+    watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch")
     assert watching.stdout is not None
     screens = 0
     rates: list[tuple[float, ...]] = []
@@ -142,7 +144,7 @@ def test_watching_shows_the_rate_of_each_path(uplinks: Lab) -> None:
 def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
     """A modem that is pulled out may come back."""
     uplinks.client.run("ip", "link", "add", "wwan0", "type", "veth")
-    watching = uplinks.client.start("mptcp_status", "--watch", "wwan0")
+    watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch", "wwan0")
     assert watching.stdout is not None
     watching.stdout.readline()
     uplinks.client.run("ip", "link", "del", "wwan0")
@@ -151,6 +153,21 @@ def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
     watching.send_signal(signal.SIGINT)
     assert watching.communicate()[1] == ""
     assert watching.returncode == 0
+
+
+@pytest.mark.parametrize("call", ["mptcp_status", "mptcp_status --json", "mptcp_status -c",
+                                  f"{' '.join(INTERRUPTIBLE)} timeout -s INT 1 mptcp_status --watch"])
+@pytest.mark.parametrize("streams", [">&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_closed(uplinks: Lab, call: str, streams: str) -> None:
+    done = uplinks.client.try_run("sh", "-c", f"TERM=xterm LC_ALL=C.UTF-8 {call} {streams}")
+    assert (done.returncode, done.stdout, done.stderr) == (124 if "timeout" in call else 0, "", "")
+
+
+def test_a_device_whose_name_has_a_control_character(uplinks: Lab) -> None:
+    """iproute2 prints it as it is, which JSON does not allow."""
+    uplinks.client.ip("link add name a\x01b type veth peer name peer0")
+    assert "a\x01b" in uplinks.client.run("ip", "-j", "link")
+    assert find(uplinks) == ()
 
 
 @pytest.mark.parametrize("environment, coloured", [
