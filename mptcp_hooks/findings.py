@@ -75,15 +75,16 @@ def _judge_records(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_links(survey: Survey) -> Iterator[Finding]:
-    remedies = {GONE: "plug it in, or 'ifdown {0}'", NO_CARRIER: "see to its cable or radio",
-                DOWN: "ip link set {1} up, and then 'mptcp_up {0}'"}
+    remedies = {GONE: "plug it in, or 'ifdown {0}'", DOWN: "ip link set {1} up && mptcp_up {0}",
+                NO_CARRIER: "see to its cable or radio"}
     texts = {GONE: "there is no such device", DOWN: "the link is down",
              NO_CARRIER: "the link has no carrier"}
     leaving = _list_leaving(survey)
     # An address without a path is a LAN's: its cable is not our concern.
     for path in _first_of_each([path for path in survey.paths if path.installed
                                 or not (path.table or path.address)]):
-        if path.link != UP and path.interface not in leaving:
+        meant = path.installed or path.interface not in survey.excluded
+        if path.link != UP and path.interface not in leaving and meant:
             yield Finding(BROKEN, path.link.replace(" ", "-"), path.interface, texts[path.link],
                           remedies[path.link].format(path.interface, path.device))
 

@@ -115,7 +115,7 @@ BREAKAGES = (
     Breakage("no-carrier", (("broken", "no-carrier", "eth1"),),
              lambda lab: pull(lab, 1), lambda lab: plug(lab, 1)),
     Breakage("link-down", (("broken", "down", "eth1"),),
-             run("ip link set eth1 down"), run("ip link set eth1 up", "mptcp_up eth1")),
+             run("ip link set eth1 down"), run("ip link set eth1 up && mptcp_up eth1")),
     Breakage("link-down-with-two-families", (("broken", "down", "eth1"),),
              run("ip link set eth1 down"),
              run("ip link set eth1 up", "ip addr add fd00:2::2/64 dev eth1 nodad",

@@ -82,6 +82,17 @@ def test_what_the_configuration_leaves_alone_by_now(uplinks: Lab) -> None:
     wait_for(lambda: find(uplinks) == ())
 
 
+def test_what_is_left_alone_may_be_pulled_out(uplinks: Lab) -> None:
+    monitor = Monitor(uplinks)
+    uplinks.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth*]\nexclude = yes\n")
+    monitor.signal(signal.SIGHUP)
+    left_alone = (("note", "one-uplink", None), ("note", "excluded", "eth0"))
+    wait_for(lambda: find(uplinks) == left_alone)
+    monitor.stop()
+    uplinks.client.ip("link set eth0 down")
+    assert find(uplinks) == left_alone
+
+
 def test_one_interface_alone(uplinks: Lab) -> None:
     uplinks.client.run("ip", "rule", "del", "pref", "20002", "from", "10.1.1.2")
     answer = ask(uplinks, "eth1")
@@ -156,7 +167,7 @@ def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
 
 
 @pytest.mark.parametrize("call", ["mptcp_status", "mptcp_status --json", "mptcp_status -c",
-                                  f"{' '.join(INTERRUPTIBLE)} timeout -s INT 1 mptcp_status --watch"])
+                                  "env --default-signal=INT timeout -s INT 1 mptcp_status -w"])
 @pytest.mark.parametrize("streams", [">&-", "<&- >&- 2>&-"])
 def test_streams_that_the_caller_closed(uplinks: Lab, call: str, streams: str) -> None:
     done = uplinks.client.try_run("sh", "-c", f"TERM=xterm LC_ALL=C.UTF-8 {call} {streams}")

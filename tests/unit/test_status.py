@@ -102,7 +102,7 @@ def test_a_link_that_is_down_is_not_for_ifup() -> None:
     (found,) = find({'"ifname":"eth1","flags":["BROADCAST","MULTICAST","UP",':
                      '"ifname":"eth1","flags":["BROADCAST","MULTICAST",'})
     assert (found["kind"], found["remedy"]) == (
-        "down", "ip link set eth1 up, and then 'mptcp_up eth1'")
+        "down", "ip link set eth1 up && mptcp_up eth1")
 
 
 def test_an_implicit_endpoint_needs_no_limit() -> None:
