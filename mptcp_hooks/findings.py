@@ -80,12 +80,15 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
     texts = {GONE: "there is no such device", DOWN: "the link is down",
              NO_CARRIER: "the link has no carrier"}
     leaving = _list_leaving(survey)
+    managed = {iface for iface, stanza in survey.stanzas if method_of(stanza.told) == MANAGED}
     # An address without a path is a LAN's: its cable is not our concern.
     for path in _first_of_each([path for path in survey.paths if path.installed
                                 or not (path.table or path.address)]):
         meant = path.installed or path.interface not in survey.excluded
         if path.link != UP and path.interface not in leaving and meant:
-            yield Finding(BROKEN, path.link.replace(" ", "-"), path.interface, texts[path.link],
+            # A pattern names what a machine may have, used or not.
+            severity = BROKEN if path.installed or path.interface not in managed else NOTE
+            yield Finding(severity, path.link.replace(" ", "-"), path.interface, texts[path.link],
                           remedies[path.link].format(path.interface, path.device))
 
 
@@ -340,8 +343,8 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
                           "is left alone as a LAN", "if it is an uplink, give its stanza "
                           "'mptcp-gateway ADDRESS'")
         elif path.link == UP:
-            yield Finding(NOTE, "no-address", path.interface, "it has no address yet",
-                          "see to its DHCP server or router")
+            yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
+                          "yet", "see to its DHCP server or router")
 
 
 def _judge_untold(survey: Survey) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from time import sleep
 
 from mptcp_hooks.address import BITS, family_of, is_link_local, is_loopback
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import recall_event
+from mptcp_hooks.event import MANAGED, method_of, recall_event
 from mptcp_hooks.netlink import Endpoint
 from mptcp_hooks.numbering import MAIN_TABLE
 from mptcp_hooks.plan import Path, owns_endpoint
@@ -321,7 +321,11 @@ def _list_paths(
         yield from (_look_at_path(machine, survey, iface, installed)
                     for installed in stanza.paths)
         if stanza.told and not stanza.paths:
-            yield from _list_pathless(survey, iface, recall_event(stanza.told))
+            found = list(_list_pathless(survey, iface, recall_event(stanza.told)))
+            # Who named a device in the configuration did not say that it has both families.
+            if method_of(stanza.told) != MANAGED or found[0].address or not _has_paths(
+                    survey, iface):
+                yield from found
     for device in survey.devices:
         gateways = _find_main_gateways(survey, device)
         if gateways and _is_left_alone(machine, device.name, configuration):
@@ -329,6 +333,10 @@ def _list_paths(
         for held in device.addresses:
             if held.address not in drawn:
                 yield from _look_at_foreign(machine, survey, device, held, gateways)
+
+
+def _has_paths(survey: Survey, iface: str) -> bool:
+    return any(stanza.paths for name, stanza in survey.stanzas if name == iface)
 
 
 def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathStatus]:

@@ -13,6 +13,7 @@ from tests.lab.managers import ConnMan, Networkd
 from tests.lab.monitor import Monitor
 from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
 from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.test_status import find
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 EVERY_ETH = "[default]\nmanage = eth*\n"
@@ -110,6 +111,18 @@ def test_what_is_up_already_is_taken_in_at_the_start(person: Lab) -> None:
         set_up(person, number)
     Monitor(person)
     wait_for_both(person)
+
+
+def test_the_status_of_what_the_file_names(person: Lab) -> None:
+    """A device that is not in use breaks nothing, and a network without IPv6 is no trouble."""
+    Monitor(person)
+    set_up(person, 1)
+    wait_for(lambda: find(person) == (("note", "one-uplink", None), ("note", "down", "eth1")))
+    set_up(person, 2)
+    wait_for_both(person)
+    assert find(person) == ()
+    pull(person, 1)
+    wait_for(lambda: find(person) == (("broken", "no-carrier", "eth1"),))
 
 
 def test_what_no_pattern_names_is_left_alone(person: Lab) -> None:
