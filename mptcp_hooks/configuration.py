@@ -44,7 +44,7 @@ def read_configuration() -> tuple[Configuration, list[Problem]]:
     except OSError as error:
         return _read_nothing(Problem(f"{PATH}: cannot be read: {error.strerror}", USAGE))
     except Problem as problem:
-        return _read_nothing(problem)
+        return _read_nothing(Problem(str(problem), USAGE))
     reader = _Reader()
     reader.read(text)
     return reader.make_configuration(), reader.list_problems()

@@ -8,7 +8,7 @@ import pytest
 
 from mptcp_hooks import configuration
 from mptcp_hooks.configuration import read_configuration
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import MANAGED, PPPD, Event, announce, read_event
 from mptcp_hooks.settings import NO_CONFIGURATION, Configuration, Settings, read_settings
 
@@ -206,6 +206,7 @@ def test_a_file_that_others_may_write_is_refused(file: Path, mode: int) -> None:
     file.chmod(mode)
     known, (problem,) = read_configuration()
     assert not known.names("eth0") and not known.whole and "is not root's own" in str(problem)
+    assert problem.status == USAGE
 
 
 def test_a_wrong_option_of_the_stanza_is_its_own_problem(file: Path) -> None:
