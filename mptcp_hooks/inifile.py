@@ -11,7 +11,7 @@ from mptcp_hooks.errors import quote
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 
 class Entry(NamedTuple):
@@ -45,17 +45,23 @@ def read_sections(text: str) -> tuple[list[Section], list[Complaint]]:
     sections: list[Section] = []
     complaints: list[Complaint] = []
     current: Section | None = None
+    # Where each name was met first: a file may have thousands.
+    names: dict[str, int] = {}
+    keys: dict[str, int] = {}
     for number, line in _join_lines(text):
         if line.startswith("["):
             current = Section(number, line[1:-1].strip(), [])
-            complaint = _judge_heading(line, current.name, sections)
+            complaint = _judge_heading(line, current.name, names)
             if not complaint:
                 sections.append(current)
+                names[current.name] = number
+            keys = {}
         else:
             key, value = _split(line)
-            complaint = _judge_key(line, key, current)
+            complaint = _judge_key(line, key, current, keys)
             if current and not complaint:
                 current.entries.append(Entry(number, key, value))
+                keys[key] = number
         if complaint:
             complaints.append(Complaint(number, f"{complaint}: ignored"))
     return sections, complaints
@@ -94,27 +100,28 @@ def _split(line: str) -> tuple[str, str]:
     return line[:end].strip().lower(), line[end + 1:].strip()
 
 
-def _judge_heading(line: str, name: str, sections: Iterable[Section]) -> str:
+def _judge_heading(line: str, name: str, names: Mapping[str, int]) -> str:
     if not _is_text(line):
         return "a byte that is no text (UTF-8) in a section's name"
     if not line.endswith("]") or not name:
         return f"{quote(line)} is no [section]"
-    return _judge_repetition(f"section [{name}]", [
-        section.line for section in sections if section.name == name])
+    return _judge_repetition(f"section [{name}]", names.get(name))
 
 
-def _judge_key(line: str, key: str, section: Section | None) -> str:
+def _judge_key(
+    line: str, key: str, section: Section | None, keys: Mapping[str, int]
+) -> str:
     if not _is_text(line):
         return "a byte that is no text (UTF-8)"
     if not key:
         return f"{quote(line)} is neither [section] nor key = value"
     if section is None:
         return f"{quote(line)} stands before any [section]"
-    return _judge_repetition(key, [entry.line for entry in section.entries if entry.key == key])
+    return _judge_repetition(key, keys.get(key))
 
 
-def _judge_repetition(what: str, lines: list[int]) -> str:
-    return f"{what} is there already, in line {lines[0]}" if lines else ""
+def _judge_repetition(what: str, first: int | None) -> str:
+    return f"{what} is there already, in line {first}" if first else ""
 
 
 def _is_text(line: str) -> bool:
