@@ -49,7 +49,7 @@ def check_all(ifaces: list[str]) -> Findings:
     places = list_places()
     names = ifaces or list(dict.fromkeys(place.iface for place in places))
     if system.has_ifupdown():
-        problems += _ask_ifquery()
+        problems += [*_ask_ifquery(), *_list_unknown(ifaces, places)]
         problems += [problem for name in names for problem in _check_stanzas(name, known, places)]
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
@@ -57,6 +57,13 @@ def check_all(ifaces: list[str]) -> Findings:
         f"checked {configuration.PATH}",
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {interfaces.PATH}",
         f"checked the templates in {' and '.join(commands.FOLDERS)}"))
+
+
+def _list_unknown(ifaces: list[str], places: list[Place]) -> Iterator[Problem]:
+    known = {place.iface for place in places}
+    for name in ifaces:
+        if name not in known:
+            yield Problem(f"{name}: there is no stanza of it in {interfaces.PATH}", USAGE)
 
 
 def _ask_ifquery() -> list[Problem]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mptcp_hooks.netlink import Endpoint
+    from mptcp_hooks.plan import Path
     from mptcp_hooks.record import Installed
     from mptcp_hooks.routing import Difference, SeenRule
     from mptcp_hooks.survey import PathStatus, Survey
@@ -129,33 +130,37 @@ def _describe_change(path: PathStatus, found: Difference) -> Finding:
 
 
 def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
+    if survey.endpoints is None:
+        return
     for path, installed in _list_installed(survey):
-        wanted = installed.path
-        if survey.endpoints is None or path.length is None:
-            continue
-        if not wanted.endpoint:
-            if _lacks_endpoint(survey, path, wanted):
-                yield Finding(BROKEN, "endpoint-changed", path.interface,
-                              f"{path.address} has no endpoint", _bring_back(path))
-            continue
-        present = path.endpoint
-        ours = present is not None and owns_endpoint(wanted, present)
-        if present and ours and set(present.flags) == set(wanted.flags):
-            continue
-        lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
-        if present:
-            name = survey.name_of(present.device) if present.device else ""
-            lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
-        # mptcp_up leaves one that is there as it is.
-        remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
-        yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
-                      + ("is another one" if present else "is gone"), remedy, tuple(lines))
+        if path.length is not None and installed.path.endpoint:
+            yield from _compare_endpoint(survey, path, installed.path)
+        elif path.length is not None and _lacks_endpoint(survey, path, installed.path):
+            yield Finding(BROKEN, "endpoint-changed", path.interface,
+                          f"{path.address} has no endpoint", _bring_back(path))
+
+
+def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
+    """What became of a path's endpoint of ours."""
+    present = path.endpoint
+    ours = present is not None and owns_endpoint(wanted, present)
+    if present and ours and set(present.flags) == set(wanted.flags):
+        return
+    lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
+    if present:
+        name = survey.name_of(present.device) if present.device else ""
+        lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
+    # mptcp_up leaves one that is there as it is.
+    remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
+    yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
+                  + ("is another one" if present else "is gone"), remedy, tuple(lines))
 
 
 def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
     """Whether a path that had to do without may have one now: a carrier, a free place."""
-    return wanted.primary and path.endpoint is None and path.link == UP \
-        and survey.kernel.present and len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
+    free = len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
+    return (wanted.primary and path.endpoint is None and path.link == UP and free
+            and survey.kernel.present)
 
 
 def _judge_exits(survey: Survey) -> Iterator[Finding]:
@@ -236,10 +241,11 @@ def _judge_limits(survey: Survey) -> Iterator[Finding]:
         return
     needed = raise_limits(survey.limits, flags)
     # The first subflow of a connection does not count.
-    joining = sum("signal" not in one for one in flags) - 1
-    if needed != survey.limits:
+    short = survey.limits.subflows < sum("signal" not in one for one in flags) - 1
+    ours = any(installed.path.endpoint for _, installed in _list_installed(survey))
+    if short or (ours and needed != survey.limits):
         yield Finding(
-            BROKEN if survey.limits.subflows < joining else NOTE, "limits-low", "",
+            BROKEN if short else NOTE, "limits-low", "",
             f"a connection may have {survey.limits.subflows} more subflows and take "
             f"{survey.limits.add_addr_accepted} addresses of its peer, for "
             f"{len(flags)} endpoints", "ip mptcp limits set subflows "
@@ -357,8 +363,8 @@ def _judge_untold(survey: Survey) -> Iterator[Finding]:
 
 def _judge_configuration(survey: Survey) -> Iterator[Finding]:
     for mistake in survey.mistakes:
-        yield Finding(NOTE, "configuration", "", mistake, "correct the line; 'mptcp_up --check' "
-                      "reads it again")
+        yield Finding(NOTE, "configuration", "", mistake, "correct it; 'mptcp_up --check' reads it "
+                      "again")
 
 
 def _judge_number(survey: Survey) -> Iterator[Finding]:

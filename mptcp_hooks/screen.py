@@ -70,7 +70,8 @@ def draw_findings(findings: Iterable[Finding], paint: Paint) -> list[str]:
 
 def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint: Paint) -> str:
     """Whether multipath works here, in one line, of all paths and findings that there are."""
-    broken = sum(finding.severity == BROKEN for finding in findings)
+    notes = list(findings)
+    broken = sum(finding.severity == BROKEN for finding in notes)
     ours = [path for path in paths if path.installed]
     uplinks = len({path.device for path in ours})
     count = f"{_count(uplinks, 'uplink')}, {_count(len(ours), 'path')}"
@@ -78,7 +79,7 @@ def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint
         return paint.bad(f"{_count(broken, 'thing')} to repair")
     if uplinks < 2:
         return paint.doubtful(f"{count}: one way for all connections")
-    return paint.good(f"{count}, all as they should be")
+    return paint.good(f"{count}, all {'work' if notes else 'as they should be'}")
 
 
 def _count(number: int, noun: str) -> str:

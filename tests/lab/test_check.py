@@ -43,7 +43,7 @@ def check(lab: Lab, *arguments: str) -> list[str]:
 
 def test_what_is_right_is_silent_and_changes_nothing(good: Lab) -> None:
     before = good.snapshot()
-    assert check(good) == [] and check(good, "eth0", "eth9") == []
+    assert check(good) == [] and check(good, "eth0", "eth7") == []
     done = good.client.try_run("mptcp_up", "--check", "-v")
     assert (done.returncode, done.stderr.splitlines()) == (0, [
         f"mptcp_up: checked {CONFIGURATION}",
@@ -51,6 +51,10 @@ def test_what_is_right_is_silent_and_changes_nothing(good: Lab) -> None:
         f"{INTERFACES}",
         f"mptcp_up: checked the templates in {TEMPLATES} and /usr/share/mptcp-hooks/templates"])
     assert good.snapshot() == before and good.client.run("ls", "/run") == "network\n"
+
+
+def test_an_interface_without_a_stanza_is_told(good: Lab) -> None:
+    assert check(good, "eth0", "eht1") == [f"eht1: there is no stanza of it in {INTERFACES}"]
 
 
 def test_a_machine_with_nothing_of_all_this_is_right(lab: Lab) -> None:

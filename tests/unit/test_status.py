@@ -105,6 +105,15 @@ def test_a_link_that_is_down_is_not_for_ifup() -> None:
         "down", "ip link set eth1 up && mptcp_up eth1")
 
 
+@pytest.mark.parametrize("count, severities", [(3, []), (4, ["broken"])])
+def test_limits_for_endpoints_of_others(count: int, severities: list[str]) -> None:
+    """NetworkManager leaves the kernel's, 2 and 0: enough for three of its own."""
+    rows = ",".join(f'{{"address":"10.9.9.{host}","id":{host},"subflow":true}}'
+                    for host in range(count))
+    found = find({"mptcp endpoint\n[]": f"mptcp endpoint\n[{rows}]"}, "no-path")
+    assert [one["severity"] for one in found if one["kind"] == "limits-low"] == severities
+
+
 def test_an_implicit_endpoint_needs_no_limit() -> None:
     """The kernel made it for a subflow that is open already."""
     assert find({"mptcp endpoint\n[": 'mptcp endpoint\n[{"address":"10.1.1.2","id":9,'
