@@ -15,7 +15,7 @@ from mptcp_hooks.errors import FAILED, USAGE, Problem
 from mptcp_hooks.event import Event, check_name
 from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import describe_unexpected, say, show_command
-from mptcp_hooks.stanzas import ask_events, list_up, read_events, recall_events
+from mptcp_hooks.stanzas import ask_or_recall, list_up, read_events, recall_events
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Work, prepare_dismissal
 
@@ -127,20 +127,21 @@ def _prepare_up(store: Store, options: Namespace) -> Work:
     for iface in dict.fromkeys(meant):
         try:
             # What is on record is brought back as it was told; ifquery asks the file.
-            events += recall_events(store, iface) if iface in recorded else _list_events(iface)
+            events += recall_events(store, iface) if iface in recorded else _list_events(
+                store, iface)
         except Problem as problem:
             problems.append(problem)
     work = prepare_up(store, events, configuration)
     return work._replace(problems=(*problems, *work.problems))
 
 
-def _list_events(iface: str) -> list[Event]:
-    """The events of one interface: IF_* of the environment if they are its, else its stanzas."""
+def _list_events(store: Store, iface: str) -> list[Event]:
+    """The events of one interface: IF_* of the environment if they are its, else its stanzas'."""
     environment = dict(os.environ)
     given = any(name.startswith("IF_") for name in environment)
     if given and environment.get("IFACE", "") == iface:
         return read_events([environment])
-    return ask_events(iface)
+    return ask_or_recall(store, iface)
 
 
 def main(run: Callable[[], int]) -> None:

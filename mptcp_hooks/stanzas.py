@@ -24,9 +24,17 @@ def recall_events(store: Store, iface: str) -> list[Event]:
 
 
 def ask_events(iface: str) -> list[Event]:
-    """The events of an interface's stanzas in ifupdown's file."""
-    return read_events(
-        system.read_stanzas(iface) if system.has_ifupdown() else [{"IFACE": iface}])
+    """The events of an interface's stanzas in ifupdown's file, or of one without options."""
+    return read_events(_ask_ifquery(iface) or [{"IFACE": iface}])
+
+
+def ask_or_recall(store: Store, iface: str) -> list[Event]:
+    """The events of an interface's stanzas; where nobody can tell them, what is on record."""
+    return read_events(_ask_ifquery(iface)) or recall_events(store, iface) or ask_events(iface)
+
+
+def _ask_ifquery(iface: str) -> list[dict[str, str]]:
+    return system.read_stanzas(iface) if system.has_ifupdown() else []
 
 
 def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:

@@ -198,10 +198,13 @@ def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
 
     ifquery prints the stanzas one after another without a line between them.
     `logical` is whose they are, if not those that the interface is up with. Empty
-    where ifupdown does not know the interface.
+    where ifupdown does not know the interface, or where ifquery is that of ifupdown2 or
+    ifupdown-ng, which print the file's own lines.
     """
     outcome = run_program("ifquery", (logical or _find_logical(iface),))
-    lines = outcome.output.splitlines() if outcome.status == 0 else []
+    lines = outcome.output.splitlines()
+    if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
+        return []
     return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza}
             for stanza in split_stanzas(lines)]
 

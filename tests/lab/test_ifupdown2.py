@@ -112,3 +112,13 @@ def test_leases_of_both_uplinks(lab: Lab) -> None:
     check_both_paths(lab)
     lab.ifdown("-a")
     assert lab.snapshot() == before
+
+
+def test_mptcp_up_repairs_what_the_hooks_were_told(lab: Lab) -> None:
+    """Its ifquery prints the file's lines: the options of mptcp_up are those on record."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    full = lab.snapshot()
+    lab.client.ip("rule del pref 20002 from 10.1.2.2")
+    assert lab.client.run("mptcp_up", "eth1") == ""
+    assert lab.snapshot() == full

@@ -332,6 +332,17 @@ def test_devices_that_are_gone_leave_no_record(person: Lab) -> None:
     assert monitor.read_log() == []
 
 
+def test_what_mptcp_up_repairs_is_managed_as_before(person: Lab) -> None:
+    before = person.snapshot()
+    monitor = Monitor(person)
+    for number in (1, 2):
+        set_up(person, number)
+    wait_for_both(person)
+    person.client.run("mptcp_up", "eth1")
+    configure(person, monitor, "[default]\nmanage = nothing\n")
+    wait_for(lambda: person.snapshot() == before)
+
+
 def test_what_a_person_took_down_stays_down_though_the_file_names_it(person: Lab) -> None:
     set_up(person, 1)
     monitor = Monitor(person)
