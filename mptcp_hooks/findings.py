@@ -76,7 +76,8 @@ def _judge_records(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_links(survey: Survey) -> Iterator[Finding]:
-    remedies = {GONE: "plug it in, or 'ifdown {0}'", DOWN: "ip link set {1} up && mptcp_up {0}",
+    remedies = {GONE: "plug it in, or 'ifdown {0}', or without a stanza 'mptcp_down {0}'",
+                DOWN: "ip link set {1} up && mptcp_up {0}",
                 NO_CARRIER: "see to its cable or radio"}
     texts = {GONE: "there is no such device", DOWN: "the link is down",
              NO_CARRIER: "the link has no carrier"}

@@ -12,6 +12,7 @@ from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Installation, Lab
 from tests.lab.monitor import Monitor
 from tests.lab.paths import MEGABYTE, check_both_paths
 from tests.lab.provider import wait_for
+from tests.lab.test_status import find
 
 OWN, PEER = "10.64.2.2", "10.64.2.1"
 # What pppd gives its scripts besides the addresses, pppd(8).
@@ -188,6 +189,15 @@ def test_a_link_that_is_lost_and_dialled_again_during_a_transfer(link: Link) -> 
     assert transfer.finish().whole
     monitor.rest()
     check_path(link, "10.64.2.3")
+
+
+def test_a_link_that_is_lost_without_a_word_is_taken_down_by_hand(link: Link) -> None:
+    """Nobody told ifupdown of it: its ifdown does nothing."""
+    link.dial()
+    link.lose()
+    assert find(link.lab)[0] == ("broken", "gone", "ppp0")
+    link.lab.client.run("mptcp_down", "ppp0")
+    assert find(link.lab) == (("note", "one-uplink", None), ("note", "taken-down", "ppp0"))
 
 
 def test_another_address_without_a_hangup(link: Link) -> None:
