@@ -71,8 +71,9 @@ def _judge_kernel(survey: Survey) -> Iterator[Finding]:
 
 def _judge_records(survey: Survey) -> Iterator[Finding]:
     for problem in survey.damaged:
-        text, _, remedy = problem.partition(": ")
-        yield Finding(BROKEN, "record-damaged", "", text, remedy)
+        yield Finding(BROKEN, "record-damaged", "", problem.partition(": remove it")[0],
+                      "remove it and bring the interface up again; its endpoint is 'not ours' "
+                      "then, and goes with 'ip mptcp endpoint delete id ID'")
 
 
 def _judge_links(survey: Survey) -> Iterator[Finding]:
@@ -377,7 +378,8 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
                       "ifup one that has a gateway, or name it in 'manage' of " + _CONFIGURATION)
     elif len({path.device for path in paths}) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", "bring another one up")
+                      "path", "bring another one up; 'mptcp_up --all' says what "
+                      "is against it")
 
 
 def _judge_traffic(survey: Survey) -> Iterator[Finding]:

@@ -83,9 +83,15 @@ def wait_for_both(lab: Lab) -> None:
     assert sorted(lab.rules()) == sorted(expected)
 
 
+def save(lab: Lab, text: str) -> None:
+    """Replace the configuration at once: a round that is under way reads the old or the new."""
+    lab.write(f"{CONFIGURATION}.new", text)
+    lab.client.run("mv", f"{CONFIGURATION}.new", CONFIGURATION)
+
+
 def configure(lab: Lab, monitor: Monitor, text: str) -> None:
     """Change the configuration, and wait until the monitor has heeded it."""
-    lab.write(CONFIGURATION, text)
+    save(lab, text)
     monitor.signal(signal.SIGHUP)
     monitor.rest()
 
@@ -159,7 +165,7 @@ def test_a_wrong_configuration_is_one_line_and_loses_nothing(person: Lab) -> Non
     full = person.snapshot()
     for text, said in WRONG.items():
         lines = len(monitor.read_log())
-        person.write(CONFIGURATION, text)
+        save(person, text)
         monitor.signal(signal.SIGHUP)
         (line,) = wait_for(lambda: monitor.read_log()[lines:])
         assert line.startswith(f"mptcp_monitor: {CONFIGURATION}:{said}")
