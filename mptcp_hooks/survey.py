@@ -165,7 +165,7 @@ def take_survey(machine: Machine, store: Store) -> Survey:
     """Look at the machine and at the record; again where a hook changes them meanwhile."""
     record = _read_record(store)
     for _ in range(_LOOKS_AT_MOST):
-        survey = _look(machine, *record)
+        survey = _read_survey(machine, *record)
         before, record = record, _read_record(store)
         if record == before and not _is_under_way(survey.stanzas):
             break
@@ -178,7 +178,7 @@ def _is_under_way(stanzas: tuple[tuple[str, Stanza], ...]) -> bool:
     return any(not installed.kernel for _, stanza in stanzas for installed in stanza.paths)
 
 
-def _look(
+def _read_survey(
     machine: Machine, stanzas: tuple[tuple[str, Stanza], ...], damaged: tuple[str, ...]
 ) -> Survey:
     configuration, mistakes = machine.read_configuration()

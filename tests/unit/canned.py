@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import record, status
+from mptcp_hooks import looks, record, status
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import Event
 from mptcp_hooks.machine import Machine
@@ -103,7 +103,7 @@ def run_status(
             Path(folder, file.name).chmod(0o644)
         patch.setattr(record, "RECORD", folder)
         machine = CannedMachine(change((case / "machine.txt").read_text()))
-        patch.setattr(status, "Machine", lambda: machine)
+        patch.setattr(looks, "Machine", lambda: machine)
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setattr("sys.argv", ["mptcp_status", *arguments])
         with redirect_stdout(output):

@@ -1,0 +1,123 @@
+"""What mptcp_status sees at one moment, of paths or of connections, and how it answers."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from mptcp_hooks.connections import Connection, read_connections, sum_interfaces
+from mptcp_hooks.connections_view import describe_connections, draw_connections
+from mptcp_hooks.describe import describe_survey
+from mptcp_hooks.errors import FAILED
+from mptcp_hooks.findings import BROKEN, Finding, judge
+from mptcp_hooks.machine import Machine
+from mptcp_hooks.record import open_store
+from mptcp_hooks.screen import (
+    Rate,
+    describe_numbers,
+    draw_findings,
+    draw_paths,
+    draw_rates,
+    draw_summary,
+)
+from mptcp_hooks.survey import PathStatus, Survey, take_survey
+from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mptcp_hooks.paint import Paint
+
+    Rates = dict[str, Rate]
+
+
+class PathsLook(NamedTuple):
+    """The paths of `interfaces`, or of all where it is empty, and what is wrong.
+
+    `moment` is in seconds of a clock that never goes back.
+    """
+
+    moment: float
+    interfaces: frozenset[str]
+    survey: Survey
+    findings: tuple[Finding, ...]
+
+    @property
+    def status(self) -> int:
+        """The exit status: FAILED where a path is broken."""
+        return FAILED if any(one.severity == BROKEN for one in self.findings) else 0
+
+    def describe(self) -> dict[str, object]:
+        """The answer for programs."""
+        return describe_survey(self.survey, self._list_paths(), self.findings)
+
+    def draw(self, rates: Rates, paint: Paint) -> list[str]:
+        """The lines of the screen; the summary is of all interfaces, or is not."""
+        paths = self._list_paths()
+        summary = [] if self.interfaces else [draw_summary(paths, self.findings, paint)]
+        return [
+            *draw_paths(paths, rates, paint),
+            *draw_findings(self.findings, paint),
+            *(f"not seen: {text}" for text in self.survey.unseen),
+            *summary,
+            describe_numbers(),
+        ]
+
+    def _list_paths(self) -> list[PathStatus]:
+        return [path for path in self.survey.paths
+                if not self.interfaces or path.interface in self.interfaces]
+
+
+class ConnectionsLook(NamedTuple):
+    """The live connections that have a subflow on one of the interfaces asked for."""
+
+    moment: float
+    survey: Survey
+    connections: tuple[Connection, ...]
+
+    @property
+    def status(self) -> int:
+        """The exit status: nothing is judged."""
+        return 0
+
+    def describe(self) -> dict[str, object]:
+        """The answer for programs."""
+        return describe_connections(self.connections, sum_interfaces(self.connections))
+
+    def draw(self, rates: Rates, paint: Paint) -> list[str]:
+        """The lines of the screen."""
+        totals = sum_interfaces(self.connections)
+        return [*draw_connections(self.connections, totals, paint),
+                *draw_rates(rates, [total.interface for total in totals])]
+
+
+def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
+    """Look at the paths; findings of the whole machine are everybody's."""
+    survey = _take_survey(Machine())
+    findings = tuple(one for one in judge(survey)
+                     if not interfaces or one.interface in {*interfaces, ""})
+    return PathsLook(monotonic(), interfaces, survey, findings)
+
+
+def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
+    """Look at the connections."""
+    machine = Machine()
+    survey = _take_survey(machine)
+    devices = {held.address: device.name for device in survey.devices
+               for held in device.addresses}
+    found = read_connections(machine.ask_ss(), devices)
+    return ConnectionsLook(monotonic(), survey, tuple(
+        one for one in found if not interfaces or interfaces & {
+            subflow.interface for subflow in one.subflows}))
+
+
+def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | ConnectionsLook) -> Rates:
+    """What each device sent and received between two looks."""
+    passed = after.moment - before.moment
+    old = {device.name: device for device in before.survey.devices}
+    return {device.name: Rate(
+        max(0, device.sent - old[device.name].sent) * 8 / passed,
+        max(0, device.received - old[device.name].received) * 8 / passed,
+    ) for device in after.survey.devices if device.name in old}
+
+
+def _take_survey(machine: Machine) -> Survey:
+    with open_store(lock=False) as store:
+        return take_survey(machine, store)
