@@ -7,6 +7,7 @@ from typing import Any
 
 from mptcp_hooks.connections import Connection, Subflow, Total
 from mptcp_hooks.paint import Paint
+from mptcp_hooks.words import count
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _INDENT = "  "
@@ -79,7 +80,7 @@ def _draw_subflow(cells: list[str], subflow: Subflow, paint: Paint) -> str:
 def _warn(subflow: Subflow, paint: Paint) -> str:
     if not subflow.unanswered:
         return ""
-    return " " + paint.bad(f"no answer to {_count(subflow.unanswered, 'retransmission')}")
+    return " " + paint.bad(f"no answer to {count(subflow.unanswered, 'retransmission')}")
 
 
 def _draw_head(connection: Connection, paint: Paint) -> str:
@@ -102,15 +103,11 @@ def _name_lack(connection: Connection) -> str:
 
 
 def _draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
-    rows = [(total.interface or "-", _count(total.subflows, "subflow"), "sent",
+    rows = [(total.interface or "-", count(total.subflows, "subflow"), "sent",
              format_bytes(total.bytes_sent), "received", format_bytes(total.bytes_received))
             for total in totals]
     return [paint.bold("in all"),
             *(_INDENT + " ".join(cells) for cells in _align(rows, _TOTAL_NUMBERS))]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _describe_connection(connection: Connection) -> dict[str, Any]:

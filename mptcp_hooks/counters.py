@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mptcp_hooks.value import NamedTuple
+from mptcp_hooks.words import count
 
 _Counters = Mapping[str, int]
 
@@ -63,7 +64,7 @@ def _judge_blackhole(counters: _Counters) -> Evidence | None:
     disabled = counters.get("MPCapableSYNTXDisabled", 0)
     return Evidence(
         f"a box on the way drops what asks for MPTCP: {_times(times)} a server answered only "
-        f"without, and the kernel made {_connections(disabled)} plain TCP since",
+        f"without, and the kernel made {count(disabled, 'connection')} plain TCP since",
         "try another port or provider; when it is mended, 'sysctl net.mptcp.blackhole_timeout=3600'"
         " lets the kernel use MPTCP again at once")
 
@@ -112,7 +113,7 @@ def _judge_keys(counters: _Counters) -> Evidence | None:
     if not wrong:
         return None
     return Evidence(
-        f"the keys of {_subflows(wrong)} were wrong",
+        f"the keys of {count(wrong, 'subflow')} were wrong",
         "a proxy or load balancer answers in place of the server: have it pass MPTCP through to"
         " one server, or turn it off there")
 
@@ -214,11 +215,3 @@ def _is_rule(bad: int, good: int) -> bool:
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
-
-
-def _connections(number: int) -> str:
-    return "1 connection" if number == 1 else f"{number} connections"
-
-
-def _subflows(number: int) -> str:
-    return "1 subflow" if number == 1 else f"{number} subflows"

@@ -7,6 +7,7 @@ from mptcp_hooks.numbering import PREFERENCES, PROTOCOL, TABLE_BASE
 from mptcp_hooks.routing import name_table
 from mptcp_hooks.survey import UP
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,16 +75,12 @@ def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint
     broken = sum(finding.severity == BROKEN for finding in notes)
     ours = [path for path in paths if path.installed]
     uplinks = len({path.device for path in ours})
-    count = f"{_count(uplinks, 'uplink')}, {_count(len(ours), 'path')}"
+    counts = f"{count(uplinks, 'uplink')}, {count(len(ours), 'path')}"
     if broken:
-        return paint.bad(f"{_count(broken, 'thing')} to repair")
+        return paint.bad(f"{count(broken, 'thing')} to repair")
     if uplinks < 2:
-        return paint.doubtful(f"{count}: one way for all connections")
-    return paint.good(f"{count}, all {'work' if notes else 'as they should be'}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+        return paint.doubtful(f"{counts}: one way for all connections")
+    return paint.good(f"{counts}, all {'work' if notes else 'as they should be'}")
 
 
 def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str]:
