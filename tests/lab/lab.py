@@ -334,8 +334,8 @@ class Transfer:
                                         str(size))
 
     def finish(self) -> Sent:
-        """Wait for the end of it; 60 s at most."""
-        output, errors = self._sender.communicate(timeout=60)
+        """Wait for the end of it; 150 s at most, as the kernel may have to do without a subflow."""
+        output, errors = self._sender.communicate(timeout=150)
         assert self._sender.returncode == 0, errors
         answer = json.loads(output)
         after = self._lab.count_sent()

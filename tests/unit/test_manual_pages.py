@@ -37,8 +37,11 @@ def render(page: Path) -> dict[str, list[str]]:
 
 
 def read_documented_options(page: Path) -> set[str]:
-    """The options of a page's OPTIONS, whose names stand a tab before what is said of them."""
-    tags = [line for line in render(page)["OPTIONS"] if re.match(r" {7}-", line)]
+    """The options of a page's OPTIONS, whose names stand a tab before what is said of them.
+
+    The tab is 7 blanks, or 5 (groff 1.24).
+    """
+    tags = [line for line in render(page)["OPTIONS"] if re.match(r" {5,7}-", line)]
     return find_options(tags)
 
 
