@@ -185,6 +185,8 @@ def test_a_prefix_is_renumbered_during_a_transfer(hasty: Served) -> None:
     # Connections that have the old address still leave by its link.
     wait_for_default(lab, provider, old)
     assert table_of(lab, old) == table
+    # The next advertisement of the old prefix would bring its address back.
+    provider.stop_advertising(farewell=False)
     lab.client.ip(f"-6 addr del {old}/64 dev eth1")
     wait_for(lambda: old not in lab.snapshot())
     check_both_paths(lab, SERVER_6)
