@@ -5,6 +5,7 @@ Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
 
 from __future__ import annotations
 
+from mptcp_hooks import configuration
 from mptcp_hooks.address import contains
 from mptcp_hooks.counters import judge_counters, read_counters
 from mptcp_hooks.event import MANAGED, NETWORKMANAGER, method_of
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from mptcp_hooks.survey import PathStatus, Survey
 
 BROKEN, NOTE = "broken", "note"
-_CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 
 
 class Finding(NamedTuple):
@@ -329,8 +329,8 @@ def _judge_managers(survey: Survey) -> Iterator[Finding]:
         if device and device.network_manager and stanza.told and told_by not in (
                 NETWORKMANAGER, MANAGED):
             yield Finding(NOTE, "network-manager", iface, "ifupdown and NetworkManager both "
-                          "manage it", f"'nmcli device set {device.name} managed no', which takes "
-                          f"the paths away, and then 'mptcp_up {iface}'")
+                          "manage it", f"'nmcli device set {device.name} managed no', which may "
+                          f"take the paths away, and then 'mptcp_up {iface}'")
 
 
 def _judge_pathless(survey: Survey) -> Iterator[Finding]:
@@ -341,8 +341,8 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
             yield Finding(NOTE, "taken-down", path.interface, "its paths are being taken away",
                           f"{_bring_back(path)}, if that came to no end")
         elif path.interface in survey.excluded:
-            yield Finding(NOTE, "excluded", path.interface, f"{_CONFIGURATION} leaves it alone",
-                          "nothing, if that is meant")
+            yield Finding(NOTE, "excluded", path.interface, f"{configuration.PATH} leaves it "
+                          "alone", "nothing, if that is meant")
         elif path.interface in leaving:
             yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
                           f"mptcp_up {path.interface}")
@@ -375,7 +375,8 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
         return
     if not paths:
         yield Finding(BROKEN, "no-path", "", "no interface has a path",
-                      "ifup one that has a gateway, or name it in 'manage' of " + _CONFIGURATION)
+                      "ifup one that has a gateway, or name it in 'manage' of "
+                      f"{configuration.PATH}")
     elif len({path.device for path in paths}) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
                       "path", "bring another one up; 'mptcp_up --all' says what "
@@ -413,8 +414,8 @@ def _bring_back(path: PathStatus) -> str:
 
 
 def _say_how_to_tell(device: str) -> str:
-    return (f"a stanza for ifup, or 'manage = {device}' in {_CONFIGURATION} and 'systemctl reload "
-            "mptcp-hooks'")
+    return (f"a stanza for ifup, or 'manage = {device}' in {configuration.PATH} and 'systemctl "
+            "reload mptcp-hooks'")
 
 
 def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:

@@ -19,7 +19,8 @@ from mptcp_hooks.screen import (
     draw_rates,
     draw_summary,
 )
-from mptcp_hooks.survey import PathStatus, Survey, take_survey
+from mptcp_hooks.survey import PathStatus, Survey
+from mptcp_hooks.surveyor import take_survey
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

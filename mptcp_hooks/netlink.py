@@ -44,8 +44,8 @@ _HOP = Struct("=HBBi")
 _U32 = Struct("=I")
 
 ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
-_ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
-                   "laminar": 32}
+ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
+                  "laminar": 32}
 
 
 class Rule(NamedTuple):
@@ -321,7 +321,7 @@ def _parse_endpoint(message: bytes) -> Endpoint:
         identity=_number(said.get(2)),
         address=_address(said.get(3) or said.get(4)),
         device=_number(said.get(7)),
-        flags=tuple(name for name, bit in _ENDPOINT_FLAGS.items() if flags & bit),
+        flags=tuple(name for name, bit in ENDPOINT_FLAGS.items() if flags & bit),
         port=_number(said.get(5)),
     )
 

@@ -6,7 +6,7 @@ from ast import literal_eval
 
 from mptcp_hooks.address import BITS, contains, family_of
 from mptcp_hooks.netlink import ROUTE_TYPES, Route, Rule
-from mptcp_hooks.numbering import TABLES_OF_THE_KERNEL
+from mptcp_hooks.numbering import MAIN_TABLE, TABLES_OF_THE_KERNEL
 from mptcp_hooks.system import TableUse
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -82,7 +82,7 @@ def read_routes(
 ) -> Iterator[SeenRoute]:
     """The route of a row of `ip -j -N route show table all`, or one for each next hop."""
     for hop in row.get("nexthops", [row]):
-        yield SeenRoute(family, int(row.get("table", 254)), Route(
+        yield SeenRoute(family, int(row.get("table", MAIN_TABLE)), Route(
             destination=_read_destination(family, row["dst"]),
             kind=ROUTE_TYPES.get(int(row.get("type", 1)), str(row.get("type"))),
             gateway=hop.get("gateway", "") or hop.get("via", {}).get("host", ""),
@@ -122,14 +122,8 @@ def compare_routing(
 
     `texts` are those of the rules that are there, with what a Rule has no field for.
     """
-    def tell(these: TableUse, those: TableUse) -> tuple[str, ...]:
-        rules, routes = set(those.rules), set(those.routes)
-        return (*(texts.get(rule) or format_rule(rule) for rule in these.rules
-                  if rule not in rules),
-                *(format_route(table, route, name_of) for route in these.routes
-                  if route not in routes))
-
-    return Difference(missing=tell(recorded, present), added=tell(present, recorded))
+    return Difference(missing=_tell(table, recorded, present, name_of, texts),
+                      added=_tell(table, present, recorded, name_of, texts))
 
 
 def format_rule(rule: Rule, negation: str = "", others: str = "") -> str:
@@ -158,6 +152,17 @@ def format_route(table: int, route: Route, name_of: Callable[[int], str]) -> str
 def name_table(table: int) -> str:
     """A table's number, or the name that everybody has for it."""
     return TABLES_OF_THE_KERNEL.get(table, str(table))
+
+
+def _tell(
+    table: int, these: TableUse, those: TableUse, name_of: Callable[[int], str],
+    texts: Mapping[Rule, str],
+) -> tuple[str, ...]:
+    """The rules and routes of one that are not in the other."""
+    rules, routes = set(those.rules), set(those.routes)
+    return (*(texts.get(rule) or format_rule(rule) for rule in these.rules if rule not in rules),
+            *(format_route(table, route, name_of) for route in these.routes
+              if route not in routes))
 
 
 def _format_other(other: tuple[str, Any]) -> str:

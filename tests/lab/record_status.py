@@ -23,7 +23,7 @@ _ASK = """\
 import sys
 sys.path.insert(0, sys.argv[1])
 from mptcp_hooks.record import open_store
-from mptcp_hooks.survey import take_survey
+from mptcp_hooks.surveyor import take_survey
 from tests.unit.canned import RecordingMachine
 machine = RecordingMachine()
 with open_store(lock=False) as store:
