@@ -3,13 +3,14 @@
 PYTHON = /usr/bin/python3
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
-PACKED = Makefile setup.cfg README.md completions debian docs examples hooks man mptcp_hooks \
+PACKED = Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
 	templates tests
 # A colon in a name, as recorded environments of aliases have it, means something to make.
-SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*')
+SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*' \
+	-not -name '*.bpf.o')
 # What DHCP clients source, in their own shell; the other hooks are programs.
 SOURCED = hooks/dhcp
-COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_status
+COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_status mptcp_run
 PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
 # Where managers look for hooks, and which of ours is there.
 LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \
@@ -19,15 +20,18 @@ LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=even
 	etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks=dhcp \
 	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp \
 	usr/libexec/dhcpcd-hooks/90-mptcp-hooks=dhcp
+# BPF programs that the kernel is given, compiled for no machine in particular.
+OBJECTS = bpf/force.bpf.o
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 # bash-completion looks here for a file of the name of the command that is typed.
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them.
-PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 ifupdown iproute2 lintian man-db mypy \
-	python3 python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist procps util-linux
+PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
+	ifupdown iproute2 lintian man-db mypy procps python3 python3-hypothesis python3-jinja2 \
+	python3-netifaces python3-pytest python3-pytest-xdist util-linux
 
-.PHONY: help demo test bench unit lint deb install clean packages
+.PHONY: help demo test bench unit lint deb objects install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
@@ -65,14 +69,21 @@ deb: $(DEB)
 $(DEB): $(SOURCES) | packages
 	@echo 'building $(DEB)'
 	@rm -rf build/mptcp-hooks && mkdir -p build/mptcp-hooks dist
-	@cp -r $(PACKED) build/mptcp-hooks
+	@cp -r $(PACKED) build/mptcp-hooks && rm -f $(addprefix build/mptcp-hooks/,$(OBJECTS))
 	@cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
 		|| { cat ../build.log; exit 1; }
 	@mv build/*.deb dist/
 	@rm -rf build/mptcp-hooks build/mptcp-hooks_*
 
-install:
-	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates
+objects: $(OBJECTS)
+
+# -mcpu=v2: a kernel's verifier may know no newer instructions.
+%.bpf.o: %.bpf.c
+	bpf-gcc -O2 -gbtf -mcpu=v2 -Wall -Wextra -Werror -c $< -o $@
+
+install: objects
+	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates $(LIBRARY)/bpf
+	install -m 644 $(OBJECTS) $(LIBRARY)/bpf
 	install -m 644 mptcp_hooks/*.py $(LIBRARY)/mptcp_hooks
 	install -m 755 $(PROGRAMS) $(LIBRARY)/hooks
 	install -m 644 $(SOURCED) $(LIBRARY)/hooks
@@ -94,7 +105,7 @@ install:
 	install -m 644 debian/sysctl.conf $(DESTDIR)/usr/lib/sysctl.d/50-mptcp-hooks.conf
 
 clean:
-	rm -rf build dist
+	rm -rf build dist $(OBJECTS)
 
 # As root the missing packages are installed, from Debian; otherwise they are named.
 packages:

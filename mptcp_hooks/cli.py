@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 
 from mptcp_hooks import __version__
@@ -11,19 +10,16 @@ from mptcp_hooks.check import check_all
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.draft import prepare_up
 from mptcp_hooks.engine import carry_out
-from mptcp_hooks.errors import FAILED, USAGE, Problem
+from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import Event, check_name
 from mptcp_hooks.record import Store, open_store
-from mptcp_hooks.report import describe_unexpected, say, show_command
+from mptcp_hooks.report import say, show_command
 from mptcp_hooks.stanzas import ask_or_recall, list_up, read_events, recall_events
 from mptcp_hooks.value import TYPE_CHECKING
 from mptcp_hooks.work import Work, prepare_dismissal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# 128 + SIGINT, as a shell says it.
-_INTERRUPTED = 130
 
 
 def run_mptcp_up() -> int:
@@ -142,30 +138,3 @@ def _list_events(store: Store, iface: str) -> list[Event]:
     if given and environment.get("IFACE", "") == iface:
         return read_events([environment])
     return ask_or_recall(store, iface)
-
-
-def main(run: Callable[[], int]) -> None:
-    """Run one of the commands and end with its status; output that cannot be written is 1."""
-    program = os.path.basename(sys.argv[0])
-    _replace_closed_streams()
-    try:
-        status = run()
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left of the output would fail again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        say(program, f"cannot write: {error.strerror}")
-        status = FAILED
-    except KeyboardInterrupt:
-        status = _INTERRUPTED
-    except Exception as error:
-        say(program, describe_unexpected(error))
-        status = FAILED
-    sys.exit(status)
-
-
-def _replace_closed_streams() -> None:
-    """Have what is written to a stream that the caller closed, None to Python, read by nobody."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))

@@ -24,14 +24,14 @@ else:
 AF_NETLINK = 16
 NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
 _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
-_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_GETROUTE, _RTM_GETRULE = 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
 _PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
 
 # Of errno.h; the module would cost as much as one of ours.
-_EPERM, _ENOENT, _ENODEV = 1, 2, 19
+_EPERM, ENOENT, _ENODEV = 1, 2, 19
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
 MESSAGES_AT_MOST = 1 << 15
 
@@ -92,8 +92,8 @@ class Limits(NamedTuple):
 def dump_rules(family: int) -> list[bytes]:
     """All rules of a family, as the kernel's messages; find_rules reads them."""
     request = RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
-    with _Conversation(NETLINK_ROUTE) as kernel:
-        return kernel.ask(_RTM_GETRULE, request, _NLM_F_DUMP)
+    with Conversation(NETLINK_ROUTE) as kernel:
+        return kernel.ask(_RTM_GETRULE, request, NLM_F_DUMP)
 
 
 def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
@@ -111,14 +111,14 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
     request = ROUTE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
     if device:
         request += make_attribute(4, _U32.pack(device))
-    with _Conversation(NETLINK_ROUTE) as kernel:
+    with Conversation(NETLINK_ROUTE) as kernel:
         # Without it the kernel ignores the table and sends every route it has.
         kernel.check_strictly()
         try:
-            messages = kernel.ask(_RTM_GETROUTE, request, _NLM_F_DUMP)
-        except _Refused as refused:
+            messages = kernel.ask(_RTM_GETROUTE, request, NLM_F_DUMP)
+        except Refused as refused:
             # A table that was never used, a device that has just gone.
-            if refused.number not in (_ENOENT, _ENODEV):
+            if refused.number not in (ENOENT, _ENODEV):
                 raise refused.problem("the routing tables") from None
             return []
     return [route for message in messages for route in _parse_routes(message)
@@ -138,20 +138,20 @@ class PathManager(NamedTuple):
 
 def read_path_manager() -> PathManager:
     """What the path manager of this network namespace holds; Problem where it does not say."""
-    with _Conversation(_NETLINK_GENERIC) as kernel:
+    with Conversation(_NETLINK_GENERIC) as kernel:
         try:
             number = kernel.find_family(b"mptcp_pm")
-        except _Refused:
+        except Refused:
             return PathManager((), None)
         (limits,) = kernel.ask(number, bytes((_PM_GET_LIMITS, 1, 0, 0)), _NLM_F_ACK)
         return PathManager(_ask_endpoints(kernel, number), _parse_limits(limits))
 
 
-def _ask_endpoints(kernel: _Conversation, number: int) -> tuple[Endpoint, ...] | None:
+def _ask_endpoints(kernel: Conversation, number: int) -> tuple[Endpoint, ...] | None:
     try:
-        messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), _NLM_F_DUMP)
+        messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), NLM_F_DUMP)
         return tuple(map(_parse_endpoint, messages))
-    except _Refused as refused:
+    except Refused as refused:
         if refused.number != _EPERM:
             raise refused.problem("the MPTCP endpoints") from None
         return None
@@ -172,7 +172,7 @@ def device_attribute(device: str) -> bytes:
     return make_attribute(17, device.encode() + b"\0")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(strerror(number))
         self.number = number
@@ -182,7 +182,7 @@ class _Refused(Exception):
         return Problem(f"the kernel does not show {what}: {self}")
 
 
-class _Conversation:
+class Conversation:
     """One netlink socket; a question at a time."""
 
     def __init__(self, protocol: int) -> None:
@@ -192,7 +192,7 @@ class _Conversation:
         except OSError as error:
             raise Problem(f"cannot ask the kernel over netlink: {error.strerror}") from None
 
-    def __enter__(self) -> _Conversation:
+    def __enter__(self) -> Conversation:
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -203,14 +203,14 @@ class _Conversation:
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
 
     def find_family(self, name: bytes) -> int:
-        """The number of a generic netlink family; _Refused where the kernel has none."""
+        """The number of a generic netlink family; Refused where the kernel has none."""
         request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
         request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
         (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
         return int.from_bytes(read_attributes(answer, 4)[_CTRL_ATTR_FAMILY_ID], byteorder)
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
-        """The payloads of the answer; _Refused with the kernel's errno.
+        """The payloads of the answer; Refused with the kernel's errno.
 
         What changed while it was told is told again: half of it would be old.
         """
@@ -229,7 +229,7 @@ class _Conversation:
                 interrupted = interrupted or bool(marks & _NLM_F_DUMP_INTR)
                 if kind in (_NLMSG_ERROR, _NLMSG_DONE):
                     if payload[:4] != b"\0\0\0\0":
-                        raise _Refused(-int.from_bytes(payload[:4], byteorder, signed=True))
+                        raise Refused(-int.from_bytes(payload[:4], byteorder, signed=True))
                     return answer, interrupted
                 answer.append(payload)
 

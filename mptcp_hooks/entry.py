@@ -1,0 +1,43 @@
+"""What every command that people start begins and ends with."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mptcp_hooks.errors import FAILED
+from mptcp_hooks.report import describe_unexpected, say
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# 128 + SIGINT, as a shell says it.
+_INTERRUPTED = 130
+
+
+def main(run: Callable[[], int]) -> None:
+    """Run one of the commands and end with its status; output that cannot be written is 1."""
+    program = os.path.basename(sys.argv[0])
+    _replace_closed_streams()
+    try:
+        status = run()
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left of the output would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        say(program, f"cannot write: {error.strerror}")
+        status = FAILED
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    except Exception as error:
+        say(program, describe_unexpected(error))
+        status = FAILED
+    sys.exit(status)
+
+
+def _replace_closed_streams() -> None:
+    """Have what is written to a stream that the caller closed, None to Python, read by nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))

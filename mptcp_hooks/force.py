@@ -1,0 +1,116 @@
+"""mptcp_run(8): starts a program so that its TCP is Multipath TCP."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from functools import partial
+
+from mptcp_hooks import __version__
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.launch import guess_ignored, prepare, read_environment, replace_process
+from mptcp_hooks.means import Means, read_means
+from mptcp_hooks.methods import AUTO, BPF, METHODS, Choice, choose
+from mptcp_hooks.program import find_program
+from mptcp_hooks.report import say
+
+PROGRAM = "mptcp_run"
+# As env(1), timeout(1) and their like end when it was not the command that failed.
+NOT_STARTED = 125
+
+_VALUED = ("--method", "--enable", "--disable")
+
+
+def run_mptcp_run() -> int:
+    """Exit status of mptcp_run(8) where no command takes its place."""
+    own, command = split_arguments(sys.argv[1:])
+    options = _read_arguments(own, command)
+    try:
+        if options.list or options.enable or options.disable:
+            from mptcp_hooks.units import change_units
+
+            return change_units(PROGRAM, options)
+        return _run_command(options, command)
+    except Problem as problem:
+        say(PROGRAM, str(problem))
+        return problem.status
+
+
+def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Our own options, and the command with its words, which are never ours."""
+    number = 0
+    while number < len(arguments) and arguments[number].startswith("-"):
+        if arguments[number] == "--":
+            return arguments[:number], arguments[number + 1:]
+        number += 2 if arguments[number] in _VALUED else 1
+    return arguments[:number], arguments[number:]
+
+
+def _read_arguments(own: list[str], command: list[str]) -> Namespace:
+    parser = ArgumentParser(
+        PROGRAM, allow_abbrev=False, usage=f"{PROGRAM} [OPTION...] [--] COMMAND [ARG...]",
+        description="Run a command so that its TCP connections are Multipath TCP's, or have a "
+                    "systemd service run so.")
+    parser.add_argument("--method", choices=(AUTO, *METHODS), default=AUTO,
+                        help="how; without it, what fits the program and is there")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="say which method was chosen, and why")
+    parser.add_argument("--check", action="store_true",
+                        help="say in the end, and on SIGUSR1, how many TCP sockets were MPTCP; "
+                             "1 if it had connections and none was")
+    units = parser.add_mutually_exclusive_group()
+    units.add_argument("--enable", metavar="UNIT", help="have a service forced from its next start")
+    units.add_argument("--disable", metavar="UNIT", help="take that back")
+    units.add_argument("--list", action="store_true", help="the services that are forced, and how")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    options = parser.parse_args(own)
+    about_units = options.list or options.enable is not None or options.disable is not None
+    if about_units == bool(command):
+        parser.error("give a command, or one of --enable, --disable and --list")
+    if about_units and options.check:
+        parser.error("--check is for commands: see mptcp_status --connections")
+    return options
+
+
+def _run_command(options: Namespace, command: list[str]) -> int:
+    environment = read_environment()
+    program = find_program(command[0], environment)
+    means = read_means()
+    choice = choose(options.method, program, means)
+    choice, group = _make_ready(_heed_disabled(choice, means))
+    _tell(choice, command[0], options)
+    start = partial(replace_process, program, command, environment, choice, group,
+                    guess_ignored())
+    if options.check:
+        from mptcp_hooks.witness import watch_command
+
+        return watch_command(PROGRAM, start)
+    start()
+
+
+def _heed_disabled(choice: Choice, means: Means) -> Choice:
+    """No forcing where the kernel would refuse each socket that was forced."""
+    if not means.disabled or not choice.method:
+        return choice
+    return Choice("", means.disabled)
+
+
+def _make_ready(choice: Choice) -> tuple[Choice, str]:
+    """The choice that could be made ready, and the control group that it takes."""
+    try:
+        return choice, prepare(choice)
+    except Problem as problem:
+        return Choice("", f"{choice.reason}, and {BPF} cannot: {problem}"), ""
+
+
+def _tell(choice: Choice, name: str, options: Namespace) -> None:
+    """Say what becomes of the command; Problem where it shall not start like that."""
+    if not choice.method and options.method != AUTO:
+        raise Problem(f"{name} is not started: {choice.reason}", NOT_STARTED)
+    if not choice.method:
+        say(PROGRAM, f"{name} goes without Multipath TCP: {choice.reason}")
+    elif choice.doubt:
+        say(PROGRAM, f"{name} may go without Multipath TCP: {choice.method} does nothing where "
+                     f"{choice.doubt}")
+    elif options.verbose:
+        say(PROGRAM, f"{name}: {choice.method}, since {choice.reason}")

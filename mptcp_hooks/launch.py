@@ -1,0 +1,88 @@
+"""Starts a forced command: all that it gets is the caller's, but for one variable.
+
+Python changes two things of its process at its start: it may set LC_CTYPE (PEP 538),
+and it ignores two signals. Neither may reach the command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from mptcp_hooks import cgroup
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.methods import BPF, Choice, extend
+from mptcp_hooks.program import NOT_EXECUTABLE, Program
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+_PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def read_environment() -> dict[bytes, bytes]:
+    """The environment that this process was started with, see proc(5)."""
+    with open("/proc/self/environ", "rb") as file:
+        entries = [entry.partition(b"=") for entry in file.read().split(b"\0")]
+    return {name: value for name, equals, value in entries if equals}
+
+
+def prepare(choice: Choice) -> str:
+    """Load what bpf needs; the control group that the command must join, '' for none.
+
+    Problem where it cannot be loaded.
+    """
+    if choice.method != BPF:
+        return ""
+    # ctypes takes as long as all else here.
+    from mptcp_hooks.keeper import start_keeper
+
+    group = cgroup.make_group(cgroup.find_own(), os.getpid())
+    start_keeper(group)
+    return group
+
+
+def replace_process(
+    program: Program, words: list[str], environment: Mapping[bytes, bytes], choice: Choice,
+    group: str, ignored: frozenset[int],
+) -> NoReturn:
+    """Become the command, in its control group; Problem (NOT_EXECUTABLE) where the kernel refuses.
+
+    `words` are what was typed, the command's name first, and `ignored` the signals that it shall
+    not hear.
+    """
+    if group:
+        cgroup.join_group(group)
+    given = dict(environment)
+    if choice.variable:
+        given[choice.variable] = extend(choice, given.get(choice.variable, b""))
+    # The name stands for the file, unless a shell must be told which file to read.
+    arguments = [*program.start, *words[1:]] if len(program.start) > 1 else words
+    for number in _PYTHON_IGNORES:
+        if number not in ignored:
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execve(program.start[0], arguments, given)
+    except OSError as error:
+        raise Problem(f"{program.path}: {error.strerror}", NOT_EXECUTABLE) from None
+
+
+def guess_ignored() -> frozenset[int]:
+    """Which of the signals that Python ignores were ignored before it: those of our parent.
+
+    Nobody can tell any more; a shell, cron and systemd, which ignores SIGPIPE for its
+    services, leave to what they start what they have themselves.
+    """
+    return frozenset(number for number in _PYTHON_IGNORES
+                     if _read_ignored(os.getppid()) >> (number - 1) & 1)
+
+
+def _read_ignored(pid: int) -> int:
+    """The signals that a process ignores, a bit each, see proc(5)."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
+            return next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
+    except (OSError, StopIteration):
+        return 0

@@ -1,0 +1,69 @@
+"""What a service that bpf forces starts before and after itself: its control group's BPF program.
+
+systemd ends what a unit's ExecStartPre= leaves running, so nobody can stay to hold the
+program: it is pinned, from the service's start to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from mptcp_hooks import cgroup
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.report import say
+
+FORCE, RELEASE = "force", "release"
+
+_FOLDER = "/sys/fs/bpf/mptcp-hooks"
+
+
+def run_unit_hook() -> int:
+    """`force UNIT` or `release UNIT`, from within the unit's control group; 0 done, 1 not."""
+    verb, unit = sys.argv[1:]
+    try:
+        if verb == FORCE:
+            _force(unit)
+        elif verb == RELEASE:
+            release(unit)
+        else:
+            raise Problem(f"it is {FORCE} or {RELEASE}, not {verb}", USAGE)
+    except Problem as problem:
+        say(f"mptcp_run: {unit}", f"bpf: {problem}")
+        return problem.status
+    return 0
+
+
+def release(unit: str) -> None:
+    """Force what the unit opens from now on no more; no error where nothing forces it."""
+    with suppress(FileNotFoundError):
+        os.unlink(_name_pin(unit))
+    # Others may have theirs there.
+    with suppress(OSError):
+        os.rmdir(_FOLDER)
+
+
+def _force(unit: str) -> None:
+    from mptcp_hooks.bpf import Force
+
+    force = Force(cgroup.find_units())
+    # A control group that is made anew has another identity: what a crash left is of no use.
+    release(unit)
+    _make_folder()
+    force.pin(_name_pin(unit))
+
+
+def _make_folder() -> None:
+    try:
+        os.mkdir(_FOLDER, 0o700)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise Problem(f"cannot make {_FOLDER}: {error.strerror} (mount -t bpf bpf /sys/fs/bpf)"
+                      ) from None
+
+
+def _name_pin(unit: str) -> str:
+    """The BPF file system takes no dots in names (kernel/bpf/inode.c, bpf_lookup)."""
+    return f"{_FOLDER}/{unit.replace('.', chr(92) + 'x2e')}"

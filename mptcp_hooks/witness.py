@@ -1,0 +1,119 @@
+"""Runs a command as a child and watches which sockets it and what comes of it open.
+
+The kernel is asked every 10 ms, or less often where asking takes long, so that it takes
+a tenth of a core at most. What lives shorter than that may be missed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from ctypes import CDLL
+from time import monotonic
+
+from mptcp_hooks.errors import FAILED, Problem
+from mptcp_hooks.processes import list_descendants, list_sockets
+from mptcp_hooks.report import say
+from mptcp_hooks.sockets import read_sockets
+from mptcp_hooks.tally import Tally
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+_PERIOD = 0.01
+_LOOK_SHARE = 10
+_ASKS = signal.SIGUSR1
+_PASSED_ON = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM,
+              signal.SIGUSR2)
+_HEARD = frozenset((*_PASSED_ON, _ASKS, signal.SIGCHLD))
+# sigaction(2): sent by a process. What a terminal sends the command gets as well as we.
+_BY_PROCESS_AT_MOST = 0
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
+    """Run `start`, which becomes the command, in a child; what it was is said in the end.
+
+    The status of mptcp_run: FAILED where there were connections and none was MPTCP, else
+    the command's. What ended the command by a signal ends this process by the same one.
+    """
+    _adopt_orphans()
+    # Where the caller ignores it nobody could wait for a child.
+    old_action = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGCHLD, old_action)
+        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
+        _become(program, start)
+    tally = Tally()
+    status = _watch(program, child, tally)
+    count = tally.count()
+    say(program, count.describe())
+    if count.failed:
+        return FAILED
+    return status if status >= 0 else _end_by(-status)
+
+
+def _become(program: str, start: Callable[[], NoReturn]) -> NoReturn:
+    try:
+        start()
+    except Problem as problem:
+        say(program, str(problem))
+        os._exit(problem.status)
+
+
+def _adopt_orphans() -> None:
+    """Have what the command leaves behind in the background come to us, see prctl(2)."""
+    CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _watch(program: str, child: int, tally: Tally) -> int:
+    """Look until the child ends; its exit status, negative for a signal."""
+    while True:
+        began = monotonic()
+        _look(tally)
+        pause = max(_PERIOD, (monotonic() - began) * _LOOK_SHARE)
+        heard = signal.sigtimedwait(_HEARD, pause)
+        if heard is None:
+            continue
+        if heard.si_signo == signal.SIGCHLD:
+            status = _reap(child)
+            if status is not None:
+                return status
+        elif heard.si_signo == _ASKS:
+            say(program, tally.count().describe())
+        elif heard.si_code <= _BY_PROCESS_AT_MOST:
+            os.kill(child, heard.si_signo)
+
+
+def _look(tally: Tally) -> None:
+    held = {inode for pid in list_descendants(os.getpid()) for inode in list_sockets(pid)}
+    if held:
+        tally.note(read_sockets(), held)
+
+
+def _reap(child: int) -> int | None:
+    """The child's status once it has ended; others that came to us end here as well."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid == 0:
+            return None
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def _end_by(number: int) -> int:
+    """End as the command did; where that signal ends nobody, as a shell would say it."""
+    # Its core would be one of Python.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)
+    return 128 + number
