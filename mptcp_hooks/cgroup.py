@@ -21,12 +21,13 @@ def find_own() -> str:
     """The folder of the caller's control group; Problem where there is none of version 2."""
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         paths = [line[3:].rstrip("\n") for line in lines if line.startswith("0::")]
-    mount = _find_mount()
-    if not paths or mount is None:
+    folders = [os.path.normpath(f"{place}/{path.removeprefix(root)}")
+               for path in paths for root, place in _list_mounts()]
+    # A mount may lie below another one, where nobody can reach it.
+    found = next((folder for folder in folders if os.path.exists(f"{folder}/{_MEMBERS}")), None)
+    if found is None:
         raise Problem("it needs control groups of version 2, and none are mounted")
-    root, place = mount
-    inside = paths[0].removeprefix(root) if root != "/" else paths[0]
-    return os.path.normpath(f"{place}/{inside}")
+    return found
 
 
 def find_units() -> str:
@@ -85,12 +86,9 @@ def remove_group(group: str) -> None:
             return
 
 
-def _find_mount() -> tuple[str, str] | None:
-    """The root, as seen from the caller's namespace, and the place of the first cgroup2 mount."""
+def _list_mounts() -> list[tuple[str, str]]:
+    """What is mounted, as seen from the caller's namespace, and where, of each cgroup2 mount."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            mounted, _, kind = line.partition(" - ")
-            if kind.startswith("cgroup2 "):
-                root, place = mounted.split()[3:5]
-                return root, place
-    return None
+        parts = [line.partition(" - ") for line in lines]
+    mounts = [mounted.split()[3:5] for mounted, _, kind in parts if kind.startswith("cgroup2 ")]
+    return [(root.rstrip("/"), place) for root, place in mounts]

@@ -72,11 +72,13 @@ def replace_process(
 def guess_ignored() -> frozenset[int]:
     """Which of the signals that Python ignores were ignored before it: those of our parent.
 
-    Nobody can tell any more; a shell, cron and systemd, which ignores SIGPIPE for its
-    services, leave to what they start what they have themselves.
+    Nobody can tell any more. A shell, cron and systemd, which ignores SIGPIPE for its
+    services, leave to what they start what they have themselves. Who ignores all of
+    them is most likely a Python, which does it for itself alone.
     """
-    return frozenset(number for number in _PYTHON_IGNORES
-                     if _read_ignored(os.getppid()) >> (number - 1) & 1)
+    ignored = _read_ignored(os.getppid())
+    found = frozenset(number for number in _PYTHON_IGNORES if ignored >> (number - 1) & 1)
+    return frozenset() if found == {*_PYTHON_IGNORES} else found
 
 
 def _read_ignored(pid: int) -> int:

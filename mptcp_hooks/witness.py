@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
 from ctypes import CDLL
 from time import monotonic
 
@@ -113,7 +114,9 @@ def _end_by(number: int) -> int:
     """End as the command did; where that signal ends nobody, as a shell would say it."""
     # Its core would be one of Python.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(number, signal.SIG_DFL)
+    # SIGKILL is never anything else, and may not be named here.
+    with suppress(OSError):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
     return 128 + number

@@ -167,12 +167,13 @@ class Lab:
     """The four hosts, wired up; the client's uplinks have no address yet.
 
     `layers` lie over the client's machine: an Installation's, on top of that of Programs; or
-    none. `router_layers` lie over that of each router, which without them is the machine itself.
-    The client may be a host of another kind.
+    none. `router_layers` lie over that of each router, `server_layers` over the server's, which
+    without them is the machine itself. The client may be a host of another kind.
     """
 
     def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit",
                  router_layers: tuple[Path, ...] | None = None,
+                 server_layers: tuple[Path, ...] | None = None,
                  client: type[Host] = Host) -> None:
         self.uplinks = ("eth0", "eth1")
         self.scratch = make_scratch()
@@ -183,7 +184,7 @@ class Lab:
             raise
         self.routers = (Host(self.scratch / "router1", router_layers),
                         Host(self.scratch / "router2", router_layers))
-        self.server = Host(self.scratch / "server")
+        self.server = Host(self.scratch / "server", server_layers)
         # A host whose own fe80 address is still tentative cannot ask for a neighbour's, and a
         # packet to forward then waits a second; the client alone has to detect duplicates.
         for host in (*self.routers, self.server):
@@ -263,12 +264,26 @@ class Lab:
                  self.limits()]
         return "\n".join(parts)
 
+    def begin_receiving(self, server: str = SERVER_4) -> subprocess.Popen[str]:
+        """Have the server take one MPTCP connection on port 5001, and answer with size and hash."""
+        receiver = self.server.start(sys.executable, str(_TRANSFER), "serve", server, "5001")
+        assert receiver.stdout is not None
+        assert receiver.stdout.readline() == "listening\n", receiver.communicate()
+        return receiver
+
     def begin_transfer(self, size: int, server: str = SERVER_4) -> Transfer:
         """Start sending `size` bytes from the client to the server over MPTCP."""
         return Transfer(self, size, server)
 
     def transfer(self, size: int, server: str = SERVER_4) -> Sent:
         return self.begin_transfer(size, server).finish()
+
+    def count_carried(self) -> tuple[int, int]:
+        """The bytes that each uplink carried so far, either way."""
+        first, second = (sum(int(self.client.run(
+            "cat", f"/sys/class/net/{name}/statistics/{way}_bytes")) for way in ("tx", "rx"))
+            for name in self.uplinks)
+        return first, second
 
     def count_sent(self) -> tuple[int, int]:
         """The bytes that left the client so far by each uplink."""
@@ -326,9 +341,7 @@ class Transfer:
 
     def __init__(self, lab: Lab, size: int, server: str) -> None:
         self._lab = lab
-        receiver = lab.server.start(sys.executable, str(_TRANSFER), "serve", server, "5001")
-        assert receiver.stdout is not None
-        assert receiver.stdout.readline() == "listening\n", receiver.communicate()
+        lab.begin_receiving(server)
         self._before = lab.count_sent()
         self._sender = lab.client.start(sys.executable, str(_TRANSFER), "send", server, "5001",
                                         str(size))

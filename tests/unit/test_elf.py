@@ -153,7 +153,7 @@ def hostile_files(draw: some.DrawFn) -> bytes:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Watched]:
     watch = _Watched()
-    monkeypatch.setattr(elf.os, "pread", watch.pread)
+    monkeypatch.setattr(os, "pread", watch.pread)
     yield watch
 
 

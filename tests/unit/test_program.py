@@ -79,8 +79,8 @@ def test_what_may_not_be_started(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [
-    "#!{tool}", "#! {tool} -x", "#!\t{tool}\t--", "#!/usr/bin/env tool", "#!/usr/bin/env -S tool -u",
-    "#!/usr/bin/env -S A=1 tool",
+    "#!{tool}", "#! {tool} -x", "#!\t{tool}\t--", "#!/usr/bin/env tool",
+    "#!/usr/bin/env -S tool -u", "#!/usr/bin/env -S A=1 tool",
 ])
 def test_a_script_is_its_interpreter(folder: Path, line: str) -> None:
     script = make(folder / "script", line.format(tool=folder / "second/tool").encode() + b"\nrest")
@@ -124,8 +124,9 @@ def test_what_is_neither_is_left_to_the_kernel(folder: Path) -> None:
     found = find(strange)
     assert (found.elf, found.start) == (None, (str(strange),))
     assert found.flaw == f"{strange} is neither a script nor an ELF file"
-    broken = find(make(folder / "broken", b"\x7fELF"))
-    assert broken.elf is None and broken.flaw == f"{folder}/broken: its ELF header is not in the file"
+    broken = make(folder / "broken", b"\x7fELF")
+    assert find(broken).elf is None
+    assert find(broken).flaw == f"{broken}: its ELF header is not in the file"
 
 
 def test_rights_that_the_caller_has_not(folder: Path) -> None:

@@ -1,0 +1,165 @@
+"""mptcp_run and real programs, client and server both forced: MPTCP by ss, bytes by each uplink."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.lab.forced import SIZE, Traffic, bring_up, serve, watch
+from tests.lab.lab import SERVER_4, Installation, Lab
+from tests.lab.peers.build import build_c, build_go
+from tests.virtual.archive import Unavailable
+
+URL = f"http://{SERVER_4}:8080/file"
+LISTENING = "-MlnH sport = :8080"
+FETCH = f"import urllib.request; print(len(urllib.request.urlopen('{URL}').read()))"
+NGINX = f"""\
+daemon off; user root; pid /run/nginx.pid; error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    server {{ listen {SERVER_4}:8080; root /run/www; }}
+}}
+"""
+SSH = ("ssh", "-F", "none", "-p", "8080", "-o", "StrictHostKeyChecking=no", "-o",
+       "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
+
+
+@pytest.fixture(scope="module")
+def layers(installation: Installation, programs: Callable[..., Path]) -> tuple[Path, ...]:
+    return (installation.layer,
+            programs("curl", "iperf3", "mptcpize", "nginx", "openssh-client", "openssh-server"))
+
+
+@pytest.fixture
+def both(layers: tuple[Path, ...]) -> Iterator[Lab]:
+    """Two uplinks, and the same programs on the server, where the package does nothing else."""
+    with closing(Lab(layers, server_layers=layers)) as made:
+        yield bring_up(made)
+
+
+@pytest.fixture
+def web(both: Lab) -> Lab:
+    """nginx, forced, with a file."""
+    both.server.run("sh", "-c", f"mkdir /run/www && head -c {SIZE} /dev/urandom >/run/www/file")
+    both.server.run("sh", "-c", "cat >/run/nginx.conf", text=NGINX)
+    serve(both, "mptcp_run", "nginx", "-c", "/run/nginx.conf", ready=LISTENING)
+    return both
+
+
+@pytest.fixture(scope="module")
+def go() -> str:
+    """A Go program that heeds GODEBUG."""
+    try:
+        return str(build_go("go-new"))
+    except Unavailable as reason:
+        pytest.skip(f"no Go: {reason}")
+
+
+def run(lab: Lab, *command: str) -> Traffic:
+    return watch(lab, "mptcp_run", *command)
+
+
+def test_curl_and_nginx(web: Lab) -> None:
+    plain = watch(web, "curl", "-sSo", "/dev/null", URL)
+    assert plain.is_plain(), plain
+    forced = run(web, "curl", "-sSo", "/dev/null", URL)
+    assert forced.is_over_both() and forced.errors == "", forced
+
+
+def test_python(web: Lab) -> None:
+    forced = run(web, "python3", "-c", FETCH)
+    assert forced.is_over_both() and forced.output == f"{SIZE}\n", forced
+
+
+@pytest.mark.parametrize("first_line", ["#!/bin/sh\n", "#!/usr/bin/env bash\n", ""])
+def test_a_shell_script_that_is_found_by_path(web: Lab, first_line: str) -> None:
+    """The script's own program is the shell; what it starts inherits the method."""
+    web.write("/usr/local/bin/fetch", f"{first_line}cd / && curl -sSo /dev/null \"$1\"; exit 0\n")
+    web.client.run("chmod", "755", "/usr/local/bin/fetch")
+    forced = run(web, "fetch", URL)
+    assert forced.is_over_both(), forced
+
+
+def test_iperf3(both: Lab) -> None:
+    server = serve(both, "mptcp_run", "iperf3", "--server", "--one-off", "--port", "8080",
+                   ready=LISTENING)
+    forced = run(both, "iperf3", "--client", SERVER_4, "--port", "8080", "--bytes", str(SIZE))
+    assert forced.is_over_both(), forced
+    server.communicate(timeout=20)
+
+
+def test_openssh(both: Lab, tmp_path: Path) -> None:
+    key, host_key = tmp_path / "key", tmp_path / "host_key"
+    for path in (key, host_key):
+        both.client.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path))
+    both.server.run("mkdir", "-p", "/run/sshd")
+    # An account without a password, not one that is locked.
+    both.server.run("usermod", "--password", "*", "root")
+    serve(both, "mptcp_run", "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", "8080",
+          "-o", f"HostKey={host_key}", "-o", f"AuthorizedKeysFile={key}.pub",
+          "-o", "StrictModes=no", "-o", "UsePAM=no", ready=LISTENING)
+    forced = run(both, "sh", "-c", f"{' '.join(SSH)} -i {key} root@{SERVER_4} "
+                 f"head -c {SIZE} /dev/zero | wc -c")
+    assert forced.is_over_both() and forced.output.strip() == str(SIZE), forced
+
+
+def test_what_a_variable_had_stays(web: Lab) -> None:
+    """Another library that the caller has loaded, as well as ours."""
+    forced = watch(web, "env", "LD_PRELOAD=libm.so.6", "mptcp_run", "python3", "-c",
+                   f"{FETCH}; print(open('/proc/self/maps').read().count('libm.so.6') > 0)")
+    assert forced.is_over_both() and forced.output == f"{SIZE}\nTrue\n", forced
+
+
+def test_check_counts_them(web: Lab) -> None:
+    forced = run(web, "--check", "curl", "-sSo", "/dev/null", URL)
+    assert forced.is_over_both(), forced
+    assert forced.errors == "mptcp_run: 1 of 1 TCP connection was MPTCP, with 2 subflows\n"
+
+
+def test_check_of_what_is_not_forced(web: Lab) -> None:
+    plain = run(web, "--method", "godebug", "--check", "curl", "-sSo", "/dev/null", URL)
+    assert plain.status == 1 and not plain.sockets
+    assert plain.errors.splitlines() == [
+        "mptcp_run: curl may go without Multipath TCP: godebug does nothing where /usr/bin/curl is "
+        "dynamic and uses glibc",
+        "mptcp_run: 0 of 1 TCP connection were MPTCP, with 0 subflows"]
+
+
+def test_check_of_a_server_that_is_without(both: Lab) -> None:
+    both.server.run("mkdir", "-p", "/run/www")
+    both.server.run("sh", "-c", f"head -c {SIZE} /dev/zero >/run/www/file")
+    serve(both, sys.executable, "-m", "http.server", "--bind", SERVER_4, "--directory", "/run/www",
+          "8080", ready="-tlnH sport = :8080")
+    plain = run(both, "--check", "curl", "-sSo", "/dev/null", URL)
+    assert plain.status == 1 and min(plain.uplinks) < SIZE / 20
+    assert "1 of them fell back to plain TCP" in plain.errors
+
+
+@pytest.mark.parametrize("setting", [(), ("env", "GODEBUG=gctrace=0,multipathtcp=0")])
+def test_go(both: Lab, go: str, setting: tuple[str, ...]) -> None:
+    """Client and server; what the caller said of it comes first, and the last one counts."""
+    place = f"{SERVER_4}:8080"
+    for command, over_both in (((go,), False), (("mptcp_run", go), True)):
+        kind = LISTENING if over_both else LISTENING.replace("M", "t")
+        server = serve(both, *setting, *command, "serve", place, ready=kind)
+        client = watch(both, *setting, *command, "send", place, str(SIZE))
+        server.communicate(timeout=20)
+        assert client.output == f"{SIZE}\n"
+        assert client.is_over_both() if over_both else client.is_plain(), client
+
+
+def test_a_static_program_goes_without_where_nothing_can(both: Lab) -> None:
+    """As a person without root, whom bpf is closed to."""
+    program = str(build_c(static=True))
+    receiver = both.begin_receiving()
+    client = watch(both, "setpriv", "--reuid=65534", "--clear-groups", "mptcp_run", program,
+                   SERVER_4, "5001", str(SIZE))
+    receiver.communicate(timeout=20)
+    assert client.is_plain(), client
+    assert client.errors == (f"mptcp_run: {program} goes without Multipath TCP: {program} is "
+                             "static; bpf could, but it needs root\n")
