@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mptcp_hooks.connections import Connection, Subflow, Total
 from mptcp_hooks.paint import Paint
+from mptcp_hooks.processes import Process
 from mptcp_hooks.words import count
+
+Owners = Mapping[int, Sequence[Process]]
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _INDENT = "  "
 # The columns of a subflow and of a total in which numbers stand; that of a subflow's state.
 _SUBFLOW_NUMBERS, _TOTAL_NUMBERS = (7, 9, 11), (1, 3, 5)
 _STATE = 4
+_PROCESSES_SHOWN = 3
 
 
 def draw_connections(
-    connections: tuple[Connection, ...], totals: tuple[Total, ...], paint: Paint
+    connections: tuple[Connection, ...], totals: tuple[Total, ...], owners: Owners, paint: Paint
 ) -> list[str]:
-    """A block a connection, a line a subflow, then a line an interface; all lines aligned."""
+    """A block a connection, a line a subflow, then a line an interface; all lines aligned.
+
+    `owners` has the processes that hold a connection, by its inode.
+    """
     if not connections:
         return ["no MPTCP connections"]
     rows = iter(_align([_list_cells(subflow) for connection in connections
@@ -27,16 +34,16 @@ def draw_connections(
     screen = []
     for connection in connections:
         subflows = [_draw_subflow(next(rows), subflow, paint) for subflow in connection.subflows]
-        screen += [_draw_head(connection, paint), *subflows, ""]
+        screen += [_draw_head(connection, owners, paint), *subflows, ""]
     return [*screen, *_draw_totals(totals, paint)] if totals else screen[:-1]
 
 
 def describe_connections(
-    connections: tuple[Connection, ...], totals: tuple[Total, ...]
+    connections: tuple[Connection, ...], totals: tuple[Total, ...], owners: Owners
 ) -> dict[str, Any]:
     """What --json prints: bytes, milliseconds; null where something could not be seen."""
     return {
-        "connections": [_describe_connection(connection) for connection in connections],
+        "connections": [_describe_connection(connection, owners) for connection in connections],
         "totals": [{"interface": total.interface or None, "subflows": total.subflows,
                     "bytes_sent": total.bytes_sent, "bytes_received": total.bytes_received}
                    for total in totals],
@@ -83,8 +90,17 @@ def _warn(subflow: Subflow, paint: Paint) -> str:
     return " " + paint.bad(f"no answer to {count(subflow.unanswered, 'retransmission')}")
 
 
-def _draw_head(connection: Connection, paint: Paint) -> str:
-    head = paint.bold(f"{connection.local} -> {connection.remote}")
+def name_processes(processes: Sequence[Process]) -> str:
+    """`curl (4711)`, of many the first."""
+    names = [f"{process.name} ({process.pid})" for process in processes[:_PROCESSES_SHOWN]]
+    more = len(processes) - _PROCESSES_SHOWN
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _draw_head(connection: Connection, owners: Owners, paint: Paint) -> str:
+    processes = name_processes(owners.get(connection.inode, ()))
+    head = paint.bold(f"{connection.local} -> {connection.remote}") + (
+        f", {processes}" if processes else "")
     remarks = [text for text in (_name_state(connection), _name_lack(connection)) if text]
     return head + "".join(", " + paint.doubtful(text) for text in remarks)
 
@@ -110,7 +126,12 @@ def _draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
             *(_INDENT + " ".join(cells) for cells in _align(rows, _TOTAL_NUMBERS))]
 
 
-def _describe_connection(connection: Connection) -> dict[str, Any]:
+def describe_processes(processes: Sequence[Process]) -> list[dict[str, Any]]:
+    """Processes as programs get them."""
+    return [{"pid": process.pid, "name": process.name} for process in processes]
+
+
+def _describe_connection(connection: Connection, owners: Owners) -> dict[str, Any]:
     return {
         "local": connection.local,
         "remote": connection.remote,
@@ -118,6 +139,7 @@ def _describe_connection(connection: Connection) -> dict[str, Any]:
         "fallback": connection.fallback,
         "token": connection.token or None,
         "inode": connection.inode or None,
+        "processes": describe_processes(owners.get(connection.inode, ())),
         "subflows": [_describe_subflow(subflow) for subflow in connection.subflows],
     }
 

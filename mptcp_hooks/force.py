@@ -26,7 +26,7 @@ def run_mptcp_run() -> int:
     own, command = split_arguments(sys.argv[1:])
     options = _read_arguments(own, command)
     try:
-        if options.list or options.enable or options.disable:
+        if not command:
             from mptcp_hooks.units import change_units
 
             return change_units(PROGRAM, options)

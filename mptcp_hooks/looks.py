@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from time import monotonic
 
+from mptcp_hooks.candidates import Candidate, find_suspects, make_candidates
+from mptcp_hooks.candidates_view import describe_candidates, draw_candidates
 from mptcp_hooks.connections import Connection, read_connections, sum_interfaces
-from mptcp_hooks.connections_view import describe_connections, draw_connections
+from mptcp_hooks.connections_view import Owners, describe_connections, draw_connections
 from mptcp_hooks.describe import describe_survey
 from mptcp_hooks.errors import FAILED
 from mptcp_hooks.findings import BROKEN, Finding, judge
 from mptcp_hooks.machine import Machine
+from mptcp_hooks.means import read_means
+from mptcp_hooks.methods import AUTO, choose
+from mptcp_hooks.processes import find_owners, read_origin
+from mptcp_hooks.program import inspect_file
 from mptcp_hooks.record import open_store
 from mptcp_hooks.screen import (
     Rate,
@@ -19,6 +25,7 @@ from mptcp_hooks.screen import (
     draw_rates,
     draw_summary,
 )
+from mptcp_hooks.sockets import read_sockets
 from mptcp_hooks.survey import PathStatus, Survey
 from mptcp_hooks.surveyor import take_survey
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
@@ -67,11 +74,17 @@ class PathsLook(NamedTuple):
 
 
 class ConnectionsLook(NamedTuple):
-    """The live connections that have a subflow on one of the interfaces asked for."""
+    """The live connections that have a subflow on one of the interfaces asked for.
+
+    `owners` has the processes that hold a socket, by its inode; `candidates` the programs that
+    could be forced, None where nobody asked for them.
+    """
 
     moment: float
     survey: Survey
     connections: tuple[Connection, ...]
+    owners: Owners
+    candidates: tuple[Candidate, ...] | None = None
 
     @property
     def status(self) -> int:
@@ -80,13 +93,18 @@ class ConnectionsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        return describe_connections(self.connections, sum_interfaces(self.connections))
+        answer = describe_connections(self.connections, sum_interfaces(self.connections),
+                                      self.owners)
+        if self.candidates is not None:
+            answer["candidates"] = describe_candidates(self.candidates)
+        return answer
 
     def draw(self, rates: Rates, paint: Paint) -> list[str]:
         """The lines of the screen."""
         totals = sum_interfaces(self.connections)
-        return [*draw_connections(self.connections, totals, paint),
-                *draw_rates(rates, [total.interface for total in totals])]
+        found = [] if self.candidates is None else ["", *draw_candidates(self.candidates, paint)]
+        return [*draw_connections(self.connections, totals, self.owners, paint),
+                *draw_rates(rates, [total.interface for total in totals]), *found]
 
 
 def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
@@ -106,7 +124,18 @@ def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
     found = read_connections(machine.ask_ss(), devices)
     return ConnectionsLook(monotonic(), survey, tuple(
         one for one in found if not interfaces or interfaces & {
-            subflow.interface for subflow in one.subflows}))
+            subflow.interface for subflow in one.subflows}), find_owners())
+
+
+def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
+    """Look at the connections, and at the programs whose TCP over these interfaces is plain."""
+    look = look_at_connections(interfaces)
+    uplinks = {path.address: path.interface for path in look.survey.paths
+               if path.installed and (not interfaces or path.interface in interfaces)}
+    means = read_means()
+    return look._replace(candidates=make_candidates(
+        find_suspects(read_sockets(), look.owners, uplinks), read_origin,
+        lambda pid: choose(AUTO, inspect_file(f"/proc/{pid}/exe"), means)))
 
 
 def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | ConnectionsLook) -> Rates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from mptcp_hooks.report import make_printable
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,10 +15,26 @@ _SOCKET = "socket:["
 
 
 class Process(NamedTuple):
-    """One process: its number, and the name that the kernel knows it by, 15 characters at most."""
+    """One process: its number, and the name that the kernel knows it by, 15 characters at most.
+
+    A process may call itself anything: what no terminal should get is shown as an escape.
+    """
 
     pid: int
     name: str
+
+
+class Origin(NamedTuple):
+    """Where a process comes from.
+
+    `program` is the file that it runs, '' where we may not see it; `unit` the system's service
+    that it is of, '' for none; `words` what it was called with; `environment` as it was then.
+    """
+
+    program: str
+    unit: str
+    words: tuple[str, ...]
+    environment: str
 
 
 def find_owners() -> dict[int, tuple[Process, ...]]:
@@ -26,7 +43,7 @@ def find_owners() -> dict[int, tuple[Process, ...]]:
     for pid in _list_numbers("/proc"):
         inodes = set(list_sockets(pid))
         if inodes:
-            process = Process(pid, read_text(pid, "comm").rstrip("\n"))
+            process = Process(pid, make_printable(read_text(pid, "comm").rstrip("\n")))
             owners.update((inode, (*owners.get(inode, ()), process)) for inode in inodes)
     return owners
 
@@ -49,6 +66,28 @@ def list_descendants(pid: int) -> Iterator[int]:
         for child in map(int, read_text(pid, f"task/{thread}/children").split()):
             yield child
             yield from list_descendants(child)
+
+
+def read_origin(pid: int) -> Origin:
+    """Where a process comes from, as far as we may see it."""
+    try:
+        program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+    except OSError:
+        program = ""
+    words = tuple(read_text(pid, "cmdline").rstrip("\0").split("\0"))
+    return Origin(program, find_unit(read_text(pid, "cgroup")), words, read_text(pid, "environ"))
+
+
+def find_unit(groups: str) -> str:
+    """The system's service in the text of /proc/PID/cgroup, in systemd's own hierarchy."""
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        names = path.split("/")
+        services = [name for name in names if name.endswith(".service")]
+        # What a person's own systemd runs is not the system's to change.
+        if controllers in ("", "name=systemd") and services and "user.slice" not in names:
+            return services[-1]
+    return ""
 
 
 def read_text(pid: int, name: str) -> str:

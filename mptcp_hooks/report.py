@@ -8,13 +8,13 @@ import syslog
 
 def say(program: str, text: str) -> None:
     """One line on stderr, as the program."""
-    print(f"{program}: {_make_printable(text)}", file=sys.stderr, flush=True)
+    print(f"{program}: {make_printable(text)}", file=sys.stderr, flush=True)
 
 
 def say_and_log(program: str, text: str) -> None:
     """For the hooks, whose stderr may be nobody's, or gone."""
     syslog.openlog(program, 0, syslog.LOG_DAEMON)
-    syslog.syslog(syslog.LOG_WARNING, _make_printable(text))
+    syslog.syslog(syslog.LOG_WARNING, make_printable(text))
     try:
         say(program, text)
     except OSError:
@@ -39,7 +39,7 @@ def describe_unexpected(error: Exception) -> str:
     return f"unexpected {type(error).__name__} at {place}: {error} (please report it)"
 
 
-def _make_printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """One line of ASCII: an environment may hold bytes that no terminal or log should get."""
     escaped = text.encode("ascii", "backslashreplace").decode()
     return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)

@@ -10,7 +10,12 @@ from time import monotonic, sleep
 
 from mptcp_hooks import __version__
 from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.looks import look_at_connections, look_at_paths, measure_rates
+from mptcp_hooks.looks import (
+    look_at_candidates,
+    look_at_connections,
+    look_at_paths,
+    measure_rates,
+)
 from mptcp_hooks.paint import choose_paint
 from mptcp_hooks.report import say
 from mptcp_hooks.value import TYPE_CHECKING
@@ -33,7 +38,9 @@ def run_mptcp_status() -> int:
     """Exit status of mptcp_status(8): 0 all good, 1 a path is broken, 2 wrong usage."""
     options = _read_arguments()
     look_at: Callable[[frozenset[str]], Look] = look_at_paths
-    if options.connections:
+    if options.candidates:
+        look_at = look_at_candidates
+    elif options.connections:
         look_at = look_at_connections
     take_look = partial(look_at, frozenset(options.interfaces))
     try:
@@ -57,7 +64,10 @@ def _read_arguments() -> Namespace:
     parser.add_argument("interfaces", nargs="*", metavar="IFACE",
                         help="an interface; without any, all of them")
     parser.add_argument("-c", "--connections", action="store_true",
-                        help="show the live MPTCP connections and their subflows")
+                        help="show the live MPTCP connections, their processes and subflows")
+    parser.add_argument("--candidates", action="store_true",
+                        help="the same, and programs whose plain TCP could be MPTCP, with the "
+                             "command to do it")
     parser.add_argument("-j", "--json", action="store_true", help="answer in JSON")
     parser.add_argument("-w", "--watch", action="store_true",
                         help="draw again every second, with rates, until interrupted")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".service"
 # systemd.unit(5), "Description"; an escape such as \x2d has a backslash.
-_UNIT_NAME = re.compile(r"[\w:.\\-]+(@[\w:.\\-]*)?", re.ASCII)
+_UNIT_NAME = re.compile(r"[\w:\\-][\w:.\\-]*(@[\w:.\\-]*)?\.service", re.ASCII)
 # A template is asked about as one of its instances.
 _TEMPLATE, _INSTANCE = f"@{_SUFFIX}", f"@mptcp{_SUFFIX}"
 _PROPERTIES = ("Id", "LoadState", "ExecStart", "Environment", "EnvironmentFiles", "TriggeredBy",
@@ -140,7 +140,7 @@ def _refuse_overridden(unit: _Unit, name: str, value: str) -> None:
 
 def _ask_unit(text: str) -> _Unit:
     name = text if "." in text else text + _SUFFIX
-    if not name.endswith(_SUFFIX) or not _UNIT_NAME.fullmatch(name):
+    if not _UNIT_NAME.fullmatch(name):
         raise Problem(f"{text}: it must be the name of a service", USAGE)
     outcome = _ask_systemd("show", f"--property={','.join(_PROPERTIES)}", "--",
                            name.replace(_TEMPLATE, _INSTANCE))

@@ -26,11 +26,11 @@ def read_case(case: Path) -> tuple[Connection, ...]:
 
 def draw_case(case: Path) -> str:
     connections = read_case(case)
-    screen = draw_connections(connections, sum_interfaces(connections), Paint(False))
+    screen = draw_connections(connections, sum_interfaces(connections), {}, Paint(False))
     return "\n".join(screen) + "\n"
 
 
 def describe_case(case: Path) -> str:
     connections = read_case(case)
-    answer = describe_connections(connections, sum_interfaces(connections))
+    answer = describe_connections(connections, sum_interfaces(connections), {})
     return json.dumps(answer, indent=1) + "\n"

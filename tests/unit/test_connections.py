@@ -7,8 +7,10 @@ import time
 import pytest
 
 from mptcp_hooks.connections import Connection, Subflow, Total, read_connections, sum_interfaces
-from mptcp_hooks.connections_view import draw_connections, format_bytes
+from mptcp_hooks.connections_view import (
+    Owners, describe_connections, draw_connections, format_bytes)
 from mptcp_hooks.paint import Paint
+from mptcp_hooks.processes import Process
 from tests.unit.connection_cases import CASES, describe_case, draw_case, read_case
 
 NAMES = sorted(case.name for case in CASES.iterdir())
@@ -189,5 +191,22 @@ def test_colours_do_not_move_columns() -> None:
     assert bare == draw((pulled,))
 
 
-def draw(connections: tuple[Connection, ...], paint: Paint = Paint(False)) -> list[str]:
-    return draw_connections(connections, sum_interfaces(connections), paint)
+CURL, WORKER = Process(4711, "curl"), Process(4712, "worker")
+
+
+@pytest.mark.parametrize(("holders", "words"), [
+    ((), ""), ((CURL,), ", curl (4711)"), ((CURL, WORKER), ", curl (4711), worker (4712)"),
+    ((CURL,) * 3 + (WORKER,) * 2, ", curl (4711), curl (4711), curl (4711) and 2 more"),
+])
+def test_the_processes_of_a_connection(holders: tuple[Process, ...], words: str) -> None:
+    owners = {CONNECTION.inode: holders, 99: (WORKER,)}
+    assert draw((CONNECTION,), owners=owners)[0] == "10.1.1.2:40000 -> 10.99.0.1:443" + words
+    (described,) = describe_connections((CONNECTION,), (), owners)["connections"]
+    assert described["processes"] == [
+        {"pid": process.pid, "name": process.name} for process in holders]
+
+
+def draw(
+    connections: tuple[Connection, ...], paint: Paint = Paint(False), owners: Owners = {}
+) -> list[str]:
+    return draw_connections(connections, sum_interfaces(connections), owners, paint)

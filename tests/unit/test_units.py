@@ -1,0 +1,112 @@
+"""Services: what systemctl tells of them, and the drop-ins that come of it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks import dropins, units
+from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.methods import BPF, MPTCPIZE
+from mptcp_hooks.process import Outcome
+
+SHOWN = """\
+Id=ssh.service
+LoadState=loaded
+ExecStart={ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D $SSHD_OPTS ; ignore_errors=no ; pid=0 }
+ExecStart={ path=/bin/true ; argv[]=/bin/true ; path=x ; ignore_errors=no ; pid=0 }
+Environment=GODEBUG=gctrace=1 "A=b c" EMPTY=
+EnvironmentFiles=/etc/default/ssh (ignore_errors=yes)
+EnvironmentFiles=/etc/my (file) (ignore_errors=no)
+TriggeredBy=ssh.socket ssh.path
+RootDirectory=
+RootImage=
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What systemctl is asked, to which it answers the above."""
+    calls: list[tuple[str, ...]] = []
+
+    def run(program: str, arguments: tuple[str, ...]) -> Outcome:
+        calls.append((program, *arguments))
+        return Outcome(0, SHOWN, "")
+
+    monkeypatch.setattr(units, "run_program", run)
+    return calls
+
+
+def test_what_systemctl_tells(asked: list[tuple[str, ...]]) -> None:
+    unit = units._ask_unit("sshd")
+    assert unit == units._Unit(
+        "ssh.service", True, ("/usr/sbin/sshd", "/bin/true"),
+        {"GODEBUG": "gctrace=1", "A": "b c", "EMPTY": ""},
+        ("/etc/default/ssh", "/etc/my (file)"), ("ssh.socket",), "")
+    assert [call[-1] for call in asked] == ["sshd.service"]
+
+
+def test_a_template_is_asked_about_as_an_instance(asked: list[tuple[str, ...]]) -> None:
+    assert units._ask_unit("ssh@.service").name == "ssh@.service"
+    assert asked[0][-2:] == ("--", "ssh@mptcp.service")
+
+
+@pytest.mark.parametrize("name", [
+    "", "ssh.socket", "../ssh", "/etc/ssh.service", "a b", "a\nb", "-x.service/", "ssh.service.d",
+    "\N{LATIN SMALL LETTER U WITH DIAERESIS}",
+])
+def test_what_is_no_service(name: str, asked: list[tuple[str, ...]]) -> None:
+    with pytest.raises(Problem, match="it must be the name of a service") as raised:
+        units._ask_unit(name)
+    assert raised.value.status == USAGE and not asked
+
+
+@pytest.mark.parametrize("value", [
+    "/usr/lib/x.so", "a=b,c=d", 'quo"te', "back\\slash", "100%", "a b", "$HOME", "end\\",
+])
+def test_values_as_systemd_reads_them(value: str) -> None:
+    """Quoted, with specifiers taken apart; shlex quotes as systemd.syntax(7) does here."""
+    text = dropins.write_text([MPTCPIZE], {"LD_PRELOAD": value})
+    (line,) = [line for line in text.splitlines() if line.startswith("Environment=")]
+    (word,) = shlex.split(line.removeprefix("Environment="))
+    assert word.replace("%%", "%") == f"LD_PRELOAD={value}"
+    assert "%" not in word.replace("%%", "")
+
+
+def test_a_drop_in_of_bpf_has_no_variable() -> None:
+    text = dropins.write_text([BPF], {})
+    assert "Environment" not in text and "Method=bpf\n" in text
+    assert text.count("=-+") == 2 and text.count("/hooks/unit ") == 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(dropins, "FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def test_drop_ins_come_and_go(folder: Path) -> None:
+    (folder / "a.service.d").mkdir()
+    (folder / "a.service.d/override.conf").write_text("theirs")
+    (folder / "c.service.d").mkdir()
+    (folder / "c.service.d/mptcp-hooks.conf").write_text("?")
+    for unit in ("b.service", "a.service"):
+        dropins.save(unit, dropins.write_text([MPTCPIZE, BPF], {"LD_PRELOAD": "x"}))
+    assert dropins.list_all() == {"a.service": "mptcpize bpf", "b.service": "mptcpize bpf",
+                                  "c.service": "not of mptcp_run's making"}
+    assert [dropins.remove(unit) for unit in ("a.service", "b.service", "d.service")] == [
+        True, True, False]
+    assert sorted(path.name for path in folder.rglob("*")) == [
+        "a.service.d", "c.service.d", "mptcp-hooks.conf", "override.conf"]
+
+
+def test_what_cannot_be_written_is_a_problem(folder: Path) -> None:
+    (folder / "a.service.d").write_text("a file")
+    with pytest.raises(Problem, match="^cannot write .*: "):
+        dropins.save("a.service", "")
+    subprocess.run(["mkdir", "-p", folder / "b.service.d/mptcp-hooks.conf"], check=True)
+    with pytest.raises(Problem, match="^cannot remove .*: Is a directory"):
+        dropins.remove("b.service")
