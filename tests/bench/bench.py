@@ -1,15 +1,19 @@
-"""`make bench`: the installed hooks and the monitor against their peers, in the lab."""
+"""`make bench`: the installed hooks, mptcp_run and the monitor against their peers, in the lab."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from tests.lab.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
 from tests.lab.monitor import Monitor
 from tests.lab.paths import plug, pull
+from tests.lab.peers.build import build_go
+from tests.lab.programs import Programs
 from tests.lab.stream import measure_wait
+from tests.virtual.archive import Unavailable
 
 
 def main(deb: Path) -> int:
@@ -25,13 +29,20 @@ def main(deb: Path) -> int:
 
 def bench_hooks(installation: Installation) -> int:
     """Exit status of the measurements that run inside the client."""
-    lab = Lab((installation.layer,))
-    try:
+    with closing(Programs(("mptcpize",))) as programs, closing(
+            Lab((installation.layer, programs.layer))) as lab:
         measure = Path(__file__).with_name("measure.py")
         command = ["nsenter", "-t", str(lab.client.pid), "-n", "-m", "--", sys.executable, "-B"]
-        return subprocess.run([*command, str(measure)]).returncode
-    finally:
-        lab.close()
+        return subprocess.run([*command, str(measure), *find_go()]).returncode
+
+
+def find_go() -> list[str]:
+    """A Go program, none where it cannot be built, which is said."""
+    try:
+        return [str(build_go("go-new"))]
+    except Unavailable as reason:
+        print(f"mptcp_run is not measured by godebug: {reason}")
+        return []
 
 
 def bench_monitor(installation: Installation) -> int:

@@ -1,4 +1,6 @@
-"""Runs inside the lab's client: times the installed hooks against their peers.
+"""Runs inside the lab's client: times the installed hooks and mptcp_run against their peers.
+
+`measure.py [GO]`: a program built by Go.
 
 Prints a table and ends with 1 where a bound is exceeded. All times are wall
 clock, medians of runs that alternate between a hook and its peers.
@@ -52,7 +54,7 @@ class Row(NamedTuple):
 
 def main() -> None:
     rows = [*measure_static(), measure_configuration(), *measure_bystanders(), *measure_many(),
-            measure_memory()]
+            measure_memory(), *measure_run(sys.argv[1:])]
     print(f"\n{'case':<44}{'value':>12}{'bound':>9}  against")
     for row in rows:
         verdict = "within" if row.value <= row.bound else "OVER"
@@ -233,6 +235,18 @@ def measure_memory() -> Row:
     run(POST_DOWN, environment=environment)
     return Row("peak memory of if-up.d, kept commands", usage.ru_maxrss / 1024, "MB", 16,
                "the kernel's count")
+
+
+def measure_run(go: list[str]) -> list[Row]:
+    """What mptcp_run takes before a program starts; the Go program is wrong called, and ends."""
+    rows = []
+    for method, program in (("mptcpize", ["/usr/bin/true"]),
+                            *(("godebug", [path, "send", "nowhere", "0"]) for path in go)):
+        forced, bare = alternate(lambda: run("/usr/sbin/mptcp_run", *program),
+                                 lambda: run(*program))
+        show(**{f"{method}_forced": forced, f"{method}_bare": bare})
+        rows.append(Row(f"mptcp_run, by {method}", forced - bare, "ms", 30, "the program itself"))
+    return rows
 
 
 def make_uplink(device: str, address: str, gateway: str) -> Environment:
