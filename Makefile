@@ -67,7 +67,7 @@ unit: packages
 
 lint: packages
 	flake8 mptcp_hooks tests $(PROGRAMS)
-	dash -n $(SOURCED)
+	dash -n $(SOURCED) tests/virtual/init tests/virtual/run-command
 	bash -n completions/mptcp-hooks
 	mypy
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.lab.lab import Installation, Lab
 
 FILE = "/usr/share/bash-completion/completions/mptcp_up"
@@ -34,6 +36,18 @@ source /usr/share/bash-completion/bash_completion
 [[ $(complete -p -D) =~ -F\\ ([^ ]*) ]]
 "${BASH_REMATCH[1]}" "${1%% *}"
 complete -p "${1%% *}"
+"""
+
+
+# The same for mptcp_run, which looks at bash's words.
+ASK_RUN = """\
+set -f
+COMP_WORDS=($1) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+[[ $1 == *' ' ]] && COMP_CWORD=$((COMP_CWORD + 1)) COMP_WORDS+=('')
+COMP_LINE=$1 COMP_POINT=${#1}
+_command_offset() { COMPREPLY=("offset $1"); }
+_mptcp_run mptcp_run
+printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
@@ -72,6 +86,22 @@ def test_a_name_is_no_command(lab: Lab) -> None:
     lab.client.run("mkdir", "/run/mptcp-hooks")
     lab.client.run("touch", "/run/mptcp-hooks/$(echo eth7).paths")
     assert complete(lab, "mptcp_down ") == [r"\$\(echo\ eth7\)"]
+
+
+@pytest.mark.parametrize(("line", "offered"), [
+    ("--method ", ["auto", "bpf", "godebug", "mptcpize"]), ("-v --method m", ["mptcpize"]),
+    ("--ver", ["--verbose", "--version"]), ("mptcp_dow", ["mptcp_down"]),
+    ("-v -- mptcp_dow", ["mptcp_down"]), ("--method bpf mptcp_dow", ["mptcp_down"]),
+    ("curl --ver", ["offset 1"]), ("--method bpf -v -- curl ", ["offset 5"]),
+    ("--disable ", [r"a\\x2db.service"]), ("--disable b", [""]),
+])
+def test_mptcp_run_offers_its_own_words_up_to_the_command(
+    lab: Lab, line: str, offered: list[str]
+) -> None:
+    lab.write(r"/etc/systemd/system/a\x2db.service.d/mptcp-hooks.conf", "")
+    done = lab.client.run("bash", "--norc", "-c", f"source {FILE}\n{ASK_RUN}", "bash",
+                          f"mptcp_run {line}")
+    assert done.splitlines() == offered
 
 
 def test_bash_completion_finds_it_by_the_name_of_each_command(
