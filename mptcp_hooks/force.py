@@ -8,7 +8,7 @@ from functools import partial
 
 from mptcp_hooks import __version__
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.launch import guess_ignored, prepare, read_environment, replace_process
+from mptcp_hooks.launch import enter_group, guess_ignored, read_environment, replace_process
 from mptcp_hooks.means import Means, read_means
 from mptcp_hooks.methods import AUTO, BPF, METHODS, Choice, choose
 from mptcp_hooks.program import find_program
@@ -77,10 +77,9 @@ def _run_command(options: Namespace, command: list[str]) -> int:
     program = find_program(command[0], environment)
     means = read_means()
     choice = choose(options.method, program, means)
-    choice, group = _make_ready(_heed_disabled(choice, means))
+    choice = _make_ready(_heed_disabled(choice, means))
     _tell(choice, command[0], options)
-    start = partial(replace_process, program, command, environment, choice, group,
-                    guess_ignored())
+    start = partial(replace_process, program, command, environment, choice, guess_ignored())
     if options.check:
         from mptcp_hooks.witness import watch_command
 
@@ -95,12 +94,14 @@ def _heed_disabled(choice: Choice, means: Means) -> Choice:
     return Choice("", means.disabled)
 
 
-def _make_ready(choice: Choice) -> tuple[Choice, str]:
-    """The choice that could be made ready, and the control group that it takes."""
+def _make_ready(choice: Choice) -> Choice:
+    """The choice, or none where what it takes cannot be made ready."""
     try:
-        return choice, prepare(choice)
+        if choice.method == BPF:
+            enter_group()
+        return choice
     except Problem as problem:
-        return Choice("", f"{choice.reason}, and {BPF} cannot: {problem}"), ""
+        return Choice("", f"{choice.reason}, and {BPF} cannot: {problem}")
 
 
 def _tell(choice: Choice, name: str, options: Namespace) -> None:

@@ -23,7 +23,8 @@ def start_keeper(group: str) -> None:
     """Have the control group forced by a keeper, which removes it when nothing is in it any more.
 
     The caller joins the group next; its end, or its execve(2), tells the keeper to begin
-    to look. Problem where the program cannot be loaded: then the group is gone.
+    to look, by a pipe that is left open. Problem where the program cannot be loaded: then the
+    group is gone.
     """
     hearing, answering = os.pipe()
     leaving, staying = os.pipe()
@@ -36,7 +37,6 @@ def start_keeper(group: str) -> None:
     os.close(answering)
     os.close(leaving)
     os.waitpid(child, 0)
-    # `staying` is left open: execve(2) and the caller's end both close it.
     words = _read_all(hearing)
     os.close(hearing)
     if words != _READY:

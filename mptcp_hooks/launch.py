@@ -11,7 +11,7 @@ import signal
 
 from mptcp_hooks import cgroup
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.methods import BPF, Choice, extend
+from mptcp_hooks.methods import Choice, extend
 from mptcp_hooks.program import NOT_EXECUTABLE, Program
 from mptcp_hooks.value import TYPE_CHECKING
 
@@ -29,32 +29,28 @@ def read_environment() -> dict[bytes, bytes]:
     return {name: value for name, equals, value in entries if equals}
 
 
-def prepare(choice: Choice) -> str:
-    """Load what bpf needs; the control group that the command must join, '' for none.
+def enter_group() -> None:
+    """Be in a control group that bpf forces, with all that this process starts or becomes.
 
-    Problem where it cannot be loaded.
+    Problem where it cannot be.
     """
-    if choice.method != BPF:
-        return ""
     # ctypes takes as long as all else here.
     from mptcp_hooks.keeper import start_keeper
 
     group = cgroup.make_group(cgroup.find_own(), os.getpid())
     start_keeper(group)
-    return group
+    cgroup.join_group(group)
 
 
 def replace_process(
     program: Program, words: list[str], environment: Mapping[bytes, bytes], choice: Choice,
-    group: str, ignored: frozenset[int],
+    ignored: frozenset[int],
 ) -> NoReturn:
-    """Become the command, in its control group; Problem (NOT_EXECUTABLE) where the kernel refuses.
+    """Become the command; Problem (NOT_EXECUTABLE) where the kernel refuses.
 
     `words` are what was typed, the command's name first, and `ignored` the signals that it shall
     not hear.
     """
-    if group:
-        cgroup.join_group(group)
     given = dict(environment)
     if choice.variable:
         given[choice.variable] = extend(choice, given.get(choice.variable, b""))

@@ -1,6 +1,7 @@
 """`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both.
 
-The first act has fixed addresses, the second DHCP, and a cable that is pulled.
+The first act has fixed addresses, the second DHCP, and a cable that is pulled, the third a
+program that does not ask for Multipath TCP.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from tests.lab.paths import MEGABYTE, plug, pull
 from tests.lab.programs import NoSuchPackage, Programs
 from tests.lab.provider import Provider, wait_for
 
+UPLOAD = f"""\
+#!/usr/bin/python3
+import socket
+connection = socket.create_connection(("{SERVER_4}", 5001))
+connection.sendall(bytes({22 * MEGABYTE}))
+connection.shutdown(socket.SHUT_WR)
+connection.recv(200)
+"""
 TWO_DHCP = """\
 auto eth0 eth1
 iface eth0 inet dhcp
@@ -27,14 +36,16 @@ def main(deb: Path) -> None:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make demo: cannot build the lab: {obstacles}")
-    say("Fetching DHCP programs into build/packages; they are not installed here.")
+    say("Fetching DHCP programs and mptcpize into build/packages; they are not installed here.")
     with ExitStack() as stack:
         client = stack.enter_context(closing(fetch_dhcp_client()))
         router = stack.enter_context(closing(Programs(("dnsmasq-base", "radvd"))))
+        mptcpize = stack.enter_context(closing(Programs(("mptcpize",))))
         lab = stack.enter_context(closing(
-            Lab((client.layer,), router_layers=(router.layer,))))
+            Lab((mptcpize.layer, client.layer), router_layers=(router.layer,))))
         show_first_act(lab, deb)
         show_second_act(lab)
+        show_third_act(lab)
 
 
 def fetch_dhcp_client() -> Programs:
@@ -63,6 +74,34 @@ def show_second_act(lab: Lab) -> None:
     show_with(lab, 7)
     show_pulling_a_cable(lab, monitor)
     show_leaving(lab, 9)
+
+
+def show_third_act(lab: Lab) -> None:
+    title("10. Third act: a program that does not ask for Multipath TCP")
+    lab.write("/usr/local/bin/upload", UPLOAD)
+    lab.client.run("chmod", "755", "/usr/local/bin/upload")
+    lab.write("/etc/network/interfaces", TWO_UPLINKS)
+    lab.client.run("ifup", "-a")
+    say("upload is a few lines of Python; it opens a TCP connection, as most programs do.\n")
+    upload(lab, "upload")
+    say("\nmptcp_run looks at the program, and forces it by what fits:\n")
+    upload(lab, "mptcp_run", "-v", "--check", "upload")
+    show_leaving(lab, 11)
+
+
+def upload(lab: Lab, *command: str) -> None:
+    """Run a command that sends 22 MB, and show what it says and what each uplink carried."""
+    receiver = lab.begin_receiving()
+    before, began = lab.count_sent(), time.monotonic()
+    say(f"# {' '.join(command)}")
+    done = lab.client.try_run(*command)
+    seconds = time.monotonic() - began
+    first, second = ((now - then) / MEGABYTE for now, then in zip(lab.count_sent(), before))
+    receiver.communicate(timeout=20)
+    for line in done.stderr.splitlines():
+        say(line, indent=4)
+    say(f"{22 * 8 / seconds:.0f} Mbit/s: 22 MB in {seconds:.1f} s; eth0 {first:.1f} MB, "
+        f"eth1 {second:.1f} MB")
 
 
 def forget_package(lab: Lab) -> None:

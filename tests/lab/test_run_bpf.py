@@ -156,7 +156,7 @@ def test_a_program_with_rights_of_its_own(
 
 
 def test_a_script_and_all_that_it_starts(uplinks: Lab) -> None:
-    """With --check, which stays outside of the control group."""
+    """With --check, whose process stays beside them."""
     program = build_c(static=True)
     uplinks.write("/usr/local/bin/sends", f"#!/bin/sh\n(exec {program} \"$@\")\n")
     uplinks.client.run("chmod", "755", "/usr/local/bin/sends")

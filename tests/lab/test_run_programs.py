@@ -153,6 +153,16 @@ def test_go(both: Lab, go: str, setting: tuple[str, ...]) -> None:
         assert client.is_over_both() if over_both else client.is_plain(), client
 
 
+def test_a_setuid_go_by_a_person(both: Lab, go: str) -> None:
+    """Go heeds GODEBUG where a dynamic loader would forget LD_PRELOAD."""
+    both.client.run("install", "--mode=4755", go, "/usr/local/bin/peer")
+    receiver = both.begin_receiving()
+    client = watch(both, "setpriv", "--reuid=65534", "--clear-groups", "mptcp_run", "peer",
+                   "send", f"{SERVER_4}:5001", str(SIZE))
+    receiver.communicate(timeout=20)
+    assert client.is_over_both(), client
+
+
 def test_a_static_program_goes_without_where_nothing_can(both: Lab) -> None:
     """As a person without root, whom bpf is closed to."""
     program = str(build_c(static=True))
