@@ -29,8 +29,8 @@ COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 # All of Debian's packages that any target here needs, the lab's programs among them,
 # but for those of test-bpf, which does without it where they cannot be had.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
-	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis python3-jinja2 \
-	python3-netifaces python3-pytest python3-pytest-xdist util-linux
+	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
+	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist util-linux
 VM_PACKAGES = kmod qemu-system-x86
 
 .PHONY: help demo test test-bpf bench unit lint deb objects install clean packages

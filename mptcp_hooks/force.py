@@ -89,9 +89,7 @@ def _run_command(options: Namespace, command: list[str]) -> int:
 
 def _heed_disabled(choice: Choice, means: Means) -> Choice:
     """No forcing where the kernel would refuse each socket that was forced."""
-    if not means.disabled or not choice.method:
-        return choice
-    return Choice("", means.disabled)
+    return Choice("", means.disabled) if means.disabled else choice
 
 
 def _make_ready(choice: Choice) -> Choice:

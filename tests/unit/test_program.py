@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -146,5 +147,5 @@ def test_rights_that_the_caller_has_not(folder: Path) -> None:
                     reason="capabilities of files take root and setcap")
 def test_capabilities_of_a_file(folder: Path) -> None:
     path = folder / "second/tool"
-    assert os.spawnlp(os.P_WAIT, "setcap", "setcap", "cap_net_raw+ep", str(path)) == 0
+    subprocess.run(["setcap", "cap_net_raw+ep", path], check=True)
     assert find(path).raised == "given capabilities, see getcap(8),"
