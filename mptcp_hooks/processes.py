@@ -61,11 +61,14 @@ def list_sockets(pid: int) -> list[int]:
 
 
 def list_descendants(pid: int) -> Iterator[int]:
-    """The children of a process, their children, and so on."""
-    for thread in _list_numbers(f"/proc/{pid}/task"):
-        for child in map(int, read_text(pid, f"task/{thread}/children").split()):
-            yield child
-            yield from list_descendants(child)
+    """The children of a process, their children, and so on, however deep."""
+    parents = [pid]
+    while parents:
+        parent = parents.pop()
+        for thread in _list_numbers(f"/proc/{parent}/task"):
+            for child in map(int, read_text(parent, f"task/{thread}/children").split()):
+                yield child
+                parents.append(child)
 
 
 def read_origin(pid: int) -> Origin:

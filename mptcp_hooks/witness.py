@@ -40,7 +40,9 @@ def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
 
     The status of mptcp_run: FAILED where there were connections and none was MPTCP, else
     the command's. What ended the command by a signal ends this process by the same one.
+    Problem, before anything starts, where the kernel does not show sockets.
     """
+    read_sockets()
     _adopt_orphans()
     # Where the caller ignores it nobody could wait for a child.
     old_action = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
