@@ -9,7 +9,7 @@ import os
 import stat
 
 from mptcp_hooks.elf import MAGIC, Elf, read_elf
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.errors import Problem, quote
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def _check_executable(path: str, name: str) -> None:
         raise Problem(f"{path}: {error.strerror}", NOT_EXECUTABLE) from None
     if stat.S_ISDIR(mode):
         raise Problem(f"{path}: is a directory", NOT_EXECUTABLE)
+    if not stat.S_ISREG(mode):
+        raise Problem(f"{path}: is not a regular file", NOT_EXECUTABLE)
     if not os.access(path, os.X_OK):
         raise Problem(f"{path}: is not executable, see chmod(1)", NOT_EXECUTABLE)
 
@@ -118,13 +120,15 @@ def _read_start(path: str) -> bytes:
 
 
 def _find_interpreter(script: str, first: bytes, search: str) -> str:
-    words = os.fsdecode(first[2:].partition(b"\n")[0]).split(maxsplit=1)
-    if not words:
+    line = os.fsdecode(first[2:].partition(b"\n")[0])
+    # Blanks and tabs alone: a carriage return is a part of the name, and makes it wrong.
+    words = line.replace("\t", " ").strip(" ").split(" ", 1)
+    if not words[0]:
         raise Problem(f"{script}: its first line names no interpreter", NOT_EXECUTABLE)
     try:
         _check_executable(words[0], words[0])
     except Problem:
-        raise Problem(f"{script}: its interpreter {words[0]} cannot be started",
+        raise Problem(f"{script}: its interpreter {quote(words[0])} cannot be started",
                       NOT_EXECUTABLE) from None
     named = _find_word_of_env(words[1:]) if os.path.basename(words[0]) == "env" else ""
     if not named:
@@ -132,7 +136,7 @@ def _find_interpreter(script: str, first: bytes, search: str) -> str:
     try:
         return _find_path(named, search)
     except Problem:
-        raise Problem(f"{script}: its interpreter {named} cannot be started",
+        raise Problem(f"{script}: its interpreter {quote(named)} cannot be started",
                       NOT_FOUND) from None
 
 

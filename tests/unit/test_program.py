@@ -72,6 +72,11 @@ def test_what_is_not_there(folder: Path, name: str, status: int, words: str) -> 
     assert refusal(name, "second") == (status, words)
 
 
+def test_what_would_be_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "fifo", 0o755)
+    assert refusal("./fifo") == (NOT_EXECUTABLE, "./fifo: is not a regular file")
+
+
 def test_what_may_not_be_started(folder: Path) -> None:
     path = make(folder / "first/tool", make_elf(), 0o644)
     assert refusal("tool", "nowhere", "first") == (
@@ -104,9 +109,10 @@ def test_scripts_that_run_each_other(folder: Path) -> None:
 
 @pytest.mark.parametrize(("line", "status", "words"), [
     ("#!\n", NOT_EXECUTABLE, "its first line names no interpreter"),
-    ("#!/nowhere/sh\n", NOT_EXECUTABLE, "its interpreter /nowhere/sh cannot be started"),
-    ("#!/etc/passwd\n", NOT_EXECUTABLE, "its interpreter /etc/passwd cannot be started"),
-    ("#!/usr/bin/env none\n", NOT_FOUND, "its interpreter none cannot be started"),
+    ("#!/nowhere/sh\n", NOT_EXECUTABLE, "its interpreter '/nowhere/sh' cannot be started"),
+    ("#!/bin/sh\r\n", NOT_EXECUTABLE, r"its interpreter '/bin/sh\r' cannot be started"),
+    ("#!/etc/passwd\n", NOT_EXECUTABLE, "its interpreter '/etc/passwd' cannot be started"),
+    ("#!/usr/bin/env none\n", NOT_FOUND, "its interpreter 'none' cannot be started"),
 ])
 def test_scripts_without_interpreter(folder: Path, line: str, status: int, words: str) -> None:
     script = make(folder / "script", line.encode())
