@@ -90,7 +90,5 @@ def _merge(one: Candidate, other: Candidate) -> Candidate:
 def _write_command(origin: Origin) -> str:
     if origin.unit:
         return f"mptcp_run --enable {shlex.quote(origin.unit)}"
-    first, *rest = origin.words
-    # A login shell calls itself by a name that is not its file's.
-    name = origin.program if first.startswith("-") or not first else first
-    return shlex.join(["mptcp_run", name, *rest])
+    # A process may call itself what it likes, and somebody else may run the command.
+    return shlex.join(["mptcp_run", origin.program, *origin.words[1:]])

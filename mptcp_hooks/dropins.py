@@ -48,9 +48,13 @@ def save(unit: str, text: str) -> None:
     path = _locate(unit)
     beside = f"{path}.new"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if not os.path.isdir(os.path.dirname(path)):
+            os.makedirs(os.path.dirname(path))
+            os.chmod(os.path.dirname(path), 0o755)
         with open(beside, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
+        # Whatever the umask: --list needs no rights.
+        os.chmod(beside, 0o644)
         os.replace(beside, path)
     except OSError as error:
         raise Problem(f"cannot write {path}: {error.strerror}") from None

@@ -12,7 +12,7 @@ from mptcp_hooks.launch import enter_group, guess_ignored, read_environment, rep
 from mptcp_hooks.means import Means, read_means
 from mptcp_hooks.methods import AUTO, BPF, METHODS, Choice, choose
 from mptcp_hooks.program import find_program
-from mptcp_hooks.report import say
+from mptcp_hooks.report import say, say_if_heard
 
 PROGRAM = "mptcp_run"
 # As env(1), timeout(1) and their like end when it was not the command that failed.
@@ -107,9 +107,9 @@ def _tell(choice: Choice, name: str, options: Namespace) -> None:
     if not choice.method and options.method != AUTO:
         raise Problem(f"{name} is not started: {choice.reason}", NOT_STARTED)
     if not choice.method:
-        say(PROGRAM, f"{name} goes without Multipath TCP: {choice.reason}")
+        say_if_heard(PROGRAM, f"{name} goes without Multipath TCP: {choice.reason}")
     elif choice.doubt:
-        say(PROGRAM, f"{name} may go without Multipath TCP: {choice.method} does nothing where "
-                     f"{choice.doubt}")
+        say_if_heard(PROGRAM, f"{name} may go without Multipath TCP: {choice.method} does "
+                              f"nothing where {choice.doubt}")
     elif options.verbose:
-        say(PROGRAM, f"{name}: {choice.method}, since {choice.reason}")
+        say_if_heard(PROGRAM, f"{name}: {choice.method}, since {choice.reason}")

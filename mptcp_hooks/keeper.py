@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 from mptcp_hooks import cgroup
 from mptcp_hooks.bpf import Force
@@ -36,7 +37,9 @@ def start_keeper(group: str) -> None:
         os._exit(0)
     os.close(answering)
     os.close(leaving)
-    os.waitpid(child, 0)
+    # Where the caller ignores SIGCHLD the child is nobody's to wait for.
+    with suppress(ChildProcessError):
+        os.waitpid(child, 0)
     words = _read_all(hearing)
     os.close(hearing)
     if words != _READY:

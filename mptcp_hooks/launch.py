@@ -26,7 +26,7 @@ def read_environment() -> dict[bytes, bytes]:
     """The environment that this process was started with, see proc(5)."""
     with open("/proc/self/environ", "rb") as file:
         entries = [entry.partition(b"=") for entry in file.read().split(b"\0")]
-    return {name: value for name, equals, value in entries if equals}
+    return {name: value for name, equals, value in entries if name and equals}
 
 
 def enter_group() -> None:

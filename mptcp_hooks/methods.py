@@ -49,9 +49,14 @@ def choose(method: str, program: Program, means: Means) -> Choice:
             return Choice("", f"{method}: {lack}")
         return _make_choice(method, program, means, "it was asked for",
                             _find_misfit(method, program))
+    reason = describe(program)
     for each in METHODS:
-        if not _find_misfit(each, program) and not _find_lack(each, program, means):
-            return _make_choice(each, program, means, describe(program))
+        if _find_misfit(each, program):
+            continue
+        lack = _find_lack(each, program, means)
+        if not lack:
+            return _make_choice(each, program, means, reason)
+        reason += f"; {each} could, but {lack}"
     return Choice("", _explain(program, means))
 
 
@@ -72,9 +77,14 @@ def describe(program: Program) -> str:
 
 def extend(choice: Choice, old: bytes) -> bytes:
     """The value of the choice's variable where it has an old one, which stays as it is."""
-    # ld.so(8) takes blanks as well.
-    separator = b"," if choice.variable == _GO_VARIABLE else b":"
-    if choice.value in old.replace(b" ", separator).split(separator):
+    if choice.variable == _GO_VARIABLE:
+        separator, parts = b",", old.split(b",")
+        # The last one counts.
+        parts = [part for part in parts if part.startswith(_GO_SETTING[:-1])][-1:]
+    else:
+        # ld.so(8) takes blanks as well.
+        separator, parts = b":", old.replace(b" ", b":").split(b":")
+    if choice.value in parts:
         return old
     return old + separator + choice.value if old else choice.value
 

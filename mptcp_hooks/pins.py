@@ -7,6 +7,7 @@ program: it is pinned, from the service's start to its end.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from mptcp_hooks.report import say
 
 FORCE, RELEASE = "force", "release"
 
+_TEMPLATE = "@.service"
 _FOLDER = "/sys/fs/bpf/mptcp-hooks"
 
 
@@ -36,8 +38,15 @@ def run_unit_hook() -> int:
 
 
 def release(unit: str) -> None:
-    """Force what the unit opens from now on no more; no error where nothing forces it."""
+    """Force what the unit opens from now on no more; no error where nothing forces it.
+
+    Of a template, what all of its instances open.
+    """
+    template, instance, _ = unit.partition(_TEMPLATE)
     with suppress(FileNotFoundError):
+        for name in os.listdir(_FOLDER) if instance else ():
+            if name.startswith(f"{_escape(template)}@"):
+                os.unlink(f"{_FOLDER}/{name}")
         os.unlink(_name_pin(unit))
     # Others may have theirs there.
     with suppress(OSError):
@@ -58,12 +67,18 @@ def _make_folder() -> None:
     try:
         os.mkdir(_FOLDER, 0o700)
     except FileExistsError:
-        return
+        held = os.lstat(_FOLDER)
+        if held.st_uid or held.st_mode & 0o22 or not stat.S_ISDIR(held.st_mode):
+            raise Problem(f"{_FOLDER} is not a folder of root's own: remove it") from None
     except OSError as error:
         raise Problem(f"cannot make {_FOLDER}: {error.strerror} (mount -t bpf bpf /sys/fs/bpf)"
                       ) from None
 
 
 def _name_pin(unit: str) -> str:
+    return f"{_FOLDER}/{_escape(unit)}"
+
+
+def _escape(text: str) -> str:
     """The BPF file system takes no dots in names (kernel/bpf/inode.c, bpf_lookup)."""
-    return f"{_FOLDER}/{unit.replace('.', chr(92) + 'x2e')}"
+    return text.replace(".", r"\x2e")

@@ -87,9 +87,10 @@ def find_unit(groups: str) -> str:
         _, controllers, path = line.split(":", 2)
         names = path.split("/")
         services = [name for name in names if name.endswith(".service")]
-        # What a person's own systemd runs is not the system's to change.
-        if controllers in ("", "name=systemd") and services and "user.slice" not in names:
-            return services[-1]
+        # What a person's own systemd runs, or a container's, is not the system's to change; and
+        # below its own group a service may call others what it likes.
+        if controllers in ("", "name=systemd") and services and names[1:2] == ["system.slice"]:
+            return services[0]
     return ""
 
 

@@ -136,8 +136,8 @@ def _find_interpreter(script: str, first: bytes, search: str) -> str:
     try:
         return _find_path(named, search)
     except Problem:
-        raise Problem(f"{script}: its interpreter {quote(named)} cannot be started",
-                      NOT_FOUND) from None
+        # env(1) has more ways to name a command than are read here, and says what is wrong.
+        return words[0]
 
 
 def _find_word_of_env(rest: list[str]) -> str:

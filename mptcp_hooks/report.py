@@ -11,6 +11,14 @@ def say(program: str, text: str) -> None:
     print(f"{program}: {make_printable(text)}", file=sys.stderr, flush=True)
 
 
+def say_if_heard(program: str, text: str) -> None:
+    """As say, where what comes after it must come whether or not anybody can read it."""
+    try:
+        say(program, text)
+    except OSError:
+        return
+
+
 def say_and_log(program: str, text: str) -> None:
     """For the hooks, whose stderr may be nobody's, or gone."""
     syslog.openlog(program, 0, syslog.LOG_DAEMON)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from glob import glob
 
 from mptcp_hooks import dropins, pins
 from mptcp_hooks.errors import FAILED, USAGE, Problem
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SUFFIX = ".service"
+# Where systemd looks for programs (systemd.exec(5), "Environment variables").
+_SEARCHED = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # systemd.unit(5), "Description"; an escape such as \x2d has a backslash.
 _UNIT_NAME = re.compile(r"[\w:\\-][\w:.\\-]*(@[\w:.\\-]*)?\.service", re.ASCII)
 # A template is asked about as one of its instances.
@@ -66,7 +69,12 @@ def _enable(program: str, unit: _Unit, method: str) -> None:
     variables = _list_variables(unit, choices)
     methods = list(dict.fromkeys(choice.method for choice in choices))
     dropins.save(unit.name, dropins.write_text(methods, variables))
+    if BPF not in methods:
+        # With the other drop-in goes what would end it.
+        pins.release(unit.name)
     _reload()
+    for doubt in filter(None, [read_means().disabled, *(choice.doubt for choice in choices)]):
+        say(program, f"{unit.name}: it may not work: {doubt}")
     print(f"{unit.name}: {', '.join(methods)}, from its next start on "
           f"(systemctl restart {shlex.quote(unit.name)})")
     for socket in unit.sockets:
@@ -103,7 +111,7 @@ def _unknown(name: str) -> Problem:
 
 def _choose_for(unit: _Unit, path: str, method: str) -> Choice:
     try:
-        program = find_program(path, {})
+        program = find_program(path, {b"PATH": _SEARCHED})
     except Problem as problem:
         raise Problem(f"{unit.name}: {problem}", FAILED) from None
     choice = choose(method, program, read_means())
@@ -127,7 +135,7 @@ def _list_variables(unit: _Unit, choices: Iterable[Choice]) -> dict[str, str]:
 
 def _refuse_overridden(unit: _Unit, name: str, value: str) -> None:
     """What EnvironmentFile= sets comes after every Environment= (systemd.exec(5))."""
-    for path in unit.environment_files:
+    for path in (path for pattern in unit.environment_files for path in glob(pattern)):
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 lines = file.readlines()

@@ -15,7 +15,7 @@ from time import monotonic
 
 from mptcp_hooks.errors import FAILED, Problem
 from mptcp_hooks.processes import list_descendants, list_sockets
-from mptcp_hooks.report import say
+from mptcp_hooks.report import say_if_heard
 from mptcp_hooks.sockets import read_sockets
 from mptcp_hooks.tally import Tally
 from mptcp_hooks.value import TYPE_CHECKING
@@ -55,7 +55,7 @@ def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
     tally = Tally()
     status = _watch(program, child, tally)
     count = tally.count()
-    say(program, count.describe())
+    say_if_heard(program, count.describe())
     if count.failed:
         return FAILED
     return status if status >= 0 else _end_by(-status)
@@ -65,7 +65,7 @@ def _become(program: str, start: Callable[[], NoReturn]) -> NoReturn:
     try:
         start()
     except Problem as problem:
-        say(program, str(problem))
+        say_if_heard(program, str(problem))
         os._exit(problem.status)
 
 
@@ -88,7 +88,7 @@ def _watch(program: str, child: int, tally: Tally) -> int:
             if status is not None:
                 return status
         elif heard.si_signo == _ASKS:
-            say(program, tally.count().describe())
+            say_if_heard(program, tally.count().describe())
         elif heard.si_code <= _BY_PROCESS_AT_MOST:
             os.kill(child, heard.si_signo)
 

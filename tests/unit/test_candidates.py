@@ -52,10 +52,10 @@ def make(choice: Choice, *origins: Origin) -> tuple[Candidate, ...]:
 
 
 @pytest.mark.parametrize(("origin", "command"), [
-    (FETCH, "mptcp_run curl -O 'https://example.org/a b'"),
+    (FETCH, "mptcp_run /usr/bin/curl -O 'https://example.org/a b'"),
     (SERVICE, "mptcp_run --enable ssh.service"),
     (FETCH._replace(words=("-bash",)), "mptcp_run /usr/bin/curl"),
-    (FETCH._replace(words=("",)), "mptcp_run /usr/bin/curl"),
+    (FETCH._replace(words=("/usr/bin/apt", "-x")), "mptcp_run /usr/bin/curl -x"),
 ])
 def test_the_command_that_would_force_it(origin: Origin, command: str) -> None:
     assert make(LIBRARY, origin) == (Candidate(
@@ -87,7 +87,9 @@ def test_what_cannot_be_forced_is_not_named(choice: Choice, origin: Origin) -> N
     ("5:memory:/x.service\n1:name=systemd:/system.slice/ssh.service\n", "ssh.service"),
     ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
     ("0::/user.slice/user-1.slice/user@1.service/app.slice/x.service\n", ""),
-    ("5:memory:/x.service\n0::/\n", ""), ("0::/a:b.service\n", "a:b.service"), ("", ""),
+    ("5:memory:/x.service\n0::/\n", ""), ("0::/system.slice/a:b.service\n", "a:b.service"),
+    ("0::/system.slice/a.service/evil/b.service\n", "a.service"),
+    ("0::/machine.slice/box.service/payload/system.slice/b.service\n", ""), ("", ""),
 ])
 def test_the_unit_of_a_process(groups: str, unit: str) -> None:
     assert find_unit(groups) == unit
@@ -97,7 +99,7 @@ def test_lines_and_data() -> None:
     found = make(LIBRARY, FETCH._replace(words=("curl", "\x1b[2J")), SERVICE)
     assert draw_candidates(found, Paint(False)) == [
         "plain TCP over an uplink that could be Multipath TCP",
-        "  it (0): 2 connections over eth0, eth1 => mptcp_run curl '\\x1b[2J'",
+        "  it (0): 2 connections over eth0, eth1 => mptcp_run /usr/bin/curl '\\x1b[2J'",
         "  it (1): 2 connections over eth0, eth1 => mptcp_run --enable ssh.service"]
     assert describe_candidates(found)[1] == {
         "program": "/usr/sbin/sshd", "unit": "ssh.service",

@@ -47,6 +47,8 @@ def test_auto(program: Program, means: Means, method: str) -> None:
 @pytest.mark.parametrize(("program", "means", "words"), [
     (DYNAMIC, ALL, "/usr/bin/it is dynamic and uses glibc"),
     (SCRIPT, ALL, "/bin/sh is dynamic and uses glibc"),
+    (DYNAMIC, ONLY_BPF, "/usr/bin/it is dynamic and uses glibc; mptcpize could, but its library is "
+     "not installed (apt install mptcpize)"),
     (GO_1_21, ALL, "/usr/bin/it was built by Go (go1.21.0)"),
     (DYNAMIC, BARE,
      "/usr/bin/it is dynamic and uses glibc; mptcpize could, but its library is not installed (apt "
@@ -104,6 +106,7 @@ def test_what_each_method_adds_to_the_environment() -> None:
     (GO_1_21, b"", b"multipathtcp=1"), (GO_1_21, b"gctrace=1", b"gctrace=1,multipathtcp=1"),
     # The last one counts.
     (GO_1_21, b"multipathtcp=0", b"multipathtcp=0,multipathtcp=1"),
+    (GO_1_21, b"multipathtcp=1,multipathtcp=0", b"multipathtcp=1,multipathtcp=0,multipathtcp=1"),
     (GO_1_21, b"multipathtcp=1,gctrace=1", b"multipathtcp=1,gctrace=1"),
 ])
 def test_what_a_variable_had_stays(program: Program, old: bytes, new: bytes) -> None:
