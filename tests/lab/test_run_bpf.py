@@ -342,6 +342,10 @@ def test_a_service(booted: Lab) -> None:
     client.run("systemctl", "kill", "--signal=KILL", "opens")
     wait_for(lambda: list_pins(client) == [])
     assert start() == ALL_FORCED
+    client.run("mptcp_run", "--method", "godebug", "--enable", "opens")
+    assert list_pins(client) == []
+    client.run("mptcp_run", "--method", "bpf", "--enable", "opens")
+    assert start() == ALL_FORCED
     client.run("mptcp_run", "--disable", "opens")
     assert list_pins(client) == []
     assert start() == NONE_FORCED
