@@ -33,13 +33,14 @@ class Count(NamedTuple):
         """One line for a person."""
         if not self.connections:
             return "no TCP connection was seen"
-        text = (f"{self.mptcp} of {count(self.connections, 'TCP connection')} "
-                f"{'was' if self.mptcp == 1 else 'were'} MPTCP, with "
+        kept = self.mptcp - self.fallbacks
+        text = (f"{kept} of {count(self.connections, 'TCP connection')} "
+                f"{'was' if kept == 1 else 'were'} MPTCP, with "
                 f"{count(self.subflows, 'subflow')}")
         if not self.fallbacks:
             return text
-        return (f"{text}; {self.fallbacks} of them fell back to plain TCP: the other end, or a "
-                "box on the way, does without it")
+        return (f"{text}; {self.fallbacks} more fell back to plain TCP: the other end, or a box on "
+                "the way, does without it")
 
 
 class Tally:

@@ -11,7 +11,7 @@ import resource
 import signal
 from contextlib import suppress
 from ctypes import CDLL
-from time import monotonic
+from time import process_time
 
 from mptcp_hooks.errors import FAILED, Problem
 from mptcp_hooks.processes import list_descendants, list_sockets
@@ -39,7 +39,7 @@ def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
     """Run `start`, which becomes the command, in a child; what it was is said in the end.
 
     The status of mptcp_run: FAILED where there were connections and none was MPTCP, else
-    the command's. What ended the command by a signal ends this process by the same one.
+    the command's. A signal that ended the command ends this process in any case.
     Problem, before anything starts, where the kernel does not show sockets.
     """
     read_sockets()
@@ -56,9 +56,9 @@ def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
     status = _watch(program, child, tally)
     count = tally.count()
     say_if_heard(program, count.describe())
-    if count.failed:
-        return FAILED
-    return status if status >= 0 else _end_by(-status)
+    if status < 0:
+        return _end_by(-status)
+    return FAILED if count.failed else status
 
 
 def _become(program: str, start: Callable[[], NoReturn]) -> NoReturn:
@@ -77,10 +77,10 @@ def _adopt_orphans() -> None:
 def _watch(program: str, child: int, tally: Tally) -> int:
     """Look until the child ends; its exit status, negative for a signal."""
     while True:
-        began = monotonic()
+        # The processor's time: a look during which we were stopped took no longer than others.
+        began = process_time()
         _look(tally)
-        pause = max(_PERIOD, (monotonic() - began) * _LOOK_SHARE)
-        heard = signal.sigtimedwait(_HEARD, pause)
+        heard = _listen(max(_PERIOD, (process_time() - began) * _LOOK_SHARE))
         if heard is None:
             continue
         if heard.si_signo == signal.SIGCHLD:
@@ -91,6 +91,15 @@ def _watch(program: str, child: int, tally: Tally) -> int:
             say_if_heard(program, tally.count().describe())
         elif heard.si_code <= _BY_PROCESS_AT_MOST:
             os.kill(child, heard.si_signo)
+
+
+def _listen(seconds: float) -> signal.struct_siginfo | None:
+    """The next signal; None where there is none in that time, or we were stopped beyond it."""
+    try:
+        return signal.sigtimedwait(_HEARD, seconds)
+    except OSError:
+        # What is left of the time after a stop is less than none, and Python asks for that.
+        return None
 
 
 def _look(tally: Tally) -> None:

@@ -90,6 +90,17 @@ def test_check_answers_on_a_signal(host: Host) -> None:
     assert process.returncode == 0
 
 
+def test_check_goes_on_after_a_stop(host: Host) -> None:
+    for _ in range(3):
+        process = host.start(RUN, "--check", "sh", "-c", "sleep 0.8; exit 6")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGCONT)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (6, "mptcp_run: no TCP connection was seen\n")
+
+
 def test_check_hears_nothing_that_its_caller_ignores(host: Host) -> None:
     done = shell(host, f"trap '' HUP; {RUN} --check sh -c 'kill -HUP $PPID; kill -HUP $$; exit 4'")
     assert done.returncode == 4

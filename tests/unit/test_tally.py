@@ -34,7 +34,7 @@ def tally(*looks: list[Socket], held: frozenset[int] = frozenset({7, 8})) -> Cou
     # It fell back in the course of time, and its subflow became like any TCP.
     ([[PARENT, FIRST], [PARENT._replace(fallback=True), FIRST._replace(subflow=False)]],
      Count(1, 1, 1, 1), True,
-     "1 of 1 TCP connection was MPTCP, with 1 subflow; 1 of them fell back to plain TCP: the other "
+     "0 of 1 TCP connection were MPTCP, with 1 subflow; 1 more fell back to plain TCP: the other "
      "end, or a box on the way, does without it"),
     # A kernel that does not show the socket itself.
     ([[FIRST, SECOND]], Count(1, 1, 0, 2), False,
