@@ -11,6 +11,7 @@ import resource
 import signal
 from contextlib import suppress
 from ctypes import CDLL
+from select import POLLIN, poll
 from time import process_time
 
 from mptcp_hooks.errors import FAILED, Problem
@@ -21,7 +22,7 @@ from mptcp_hooks.tally import Tally
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import NoReturn
 
 _PERIOD = 0.01
@@ -76,30 +77,31 @@ def _adopt_orphans() -> None:
 
 def _watch(program: str, child: int, tally: Tally) -> int:
     """Look until the child ends; its exit status, negative for a signal."""
+    end = poll()
+    end.register(os.pidfd_open(child), POLLIN)
     while True:
         # The processor's time: a look during which we were stopped took no longer than others.
         began = process_time()
         _look(tally)
-        heard = _listen(max(_PERIOD, (process_time() - began) * _LOOK_SHARE))
-        if heard is None:
-            continue
-        if heard.si_signo == signal.SIGCHLD:
-            status = _reap(child)
-            if status is not None:
-                return status
-        elif heard.si_signo == _ASKS:
-            say_if_heard(program, tally.count().describe())
-        elif heard.si_code <= _BY_PROCESS_AT_MOST:
-            os.kill(child, heard.si_signo)
+        end.poll(1000 * max(_PERIOD, (process_time() - began) * _LOOK_SHARE))
+        for heard in _hear():
+            if heard.si_signo == signal.SIGCHLD:
+                status = _reap(child)
+                if status is not None:
+                    return status
+            elif heard.si_signo == _ASKS:
+                say_if_heard(program, tally.count().describe())
+            elif heard.si_code <= _BY_PROCESS_AT_MOST:
+                os.kill(child, heard.si_signo)
 
 
-def _listen(seconds: float) -> signal.struct_siginfo | None:
-    """The next signal; None where there is none in that time, or we were stopped beyond it."""
-    try:
-        return signal.sigtimedwait(_HEARD, seconds)
-    except OSError:
-        # What is left of the time after a stop is less than none, and Python asks for that.
-        return None
+def _hear() -> Iterator[signal.struct_siginfo]:
+    """The signals that came meanwhile.
+
+    Without waiting for one: of a wait that a stop cut off Python returns what nobody sent.
+    """
+    while heard := signal.sigtimedwait(_HEARD, 0):
+        yield heard
 
 
 def _look(tally: Tally) -> None:
