@@ -60,6 +60,18 @@ def save(unit: str, text: str) -> None:
         raise Problem(f"cannot write {path}: {error.strerror}") from None
 
 
+def read(unit: str) -> str:
+    """What a unit's drop-in says, '' where it has none; Problem where it cannot be read."""
+    path = _locate(unit)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}") from None
+
+
 def remove(unit: str) -> bool:
     """Remove a unit's drop-in, and its folder where nothing else is in it; False for none."""
     path = _locate(unit)
@@ -78,9 +90,8 @@ def list_all() -> dict[str, str]:
     """The methods of all units that have a drop-in, by the units' names, in their order."""
     found = {}
     for path in sorted(glob(f"{FOLDER}/*.d/{_NAME}")):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            method = _METHOD.search(file.read())
         unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
+        method = _METHOD.search(read(unit))
         found[unit] = method[1] if method else "not of mptcp_run's making"
     return found
 

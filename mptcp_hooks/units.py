@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from glob import glob
 
 from mptcp_hooks import dropins, pins
 from mptcp_hooks.errors import FAILED, USAGE, Problem
 from mptcp_hooks.means import read_means
 from mptcp_hooks.methods import BPF, Choice, choose, extend
-from mptcp_hooks.process import Outcome, run_program
 from mptcp_hooks.program import find_program
 from mptcp_hooks.report import say
-from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.systemd import Unit, ask_unit, name_for_restart, reload_units
+from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-_SUFFIX = ".service"
 # Where systemd looks for programs (systemd.exec(5), "Environment variables").
 _SEARCHED = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# systemd.unit(5), "Description"; an escape such as \x2d has a backslash.
-_UNIT_NAME = re.compile(r"[\w:\\-][\w:.\\-]*(@[\w:.\\-]*)?\.service", re.ASCII)
-# A template is asked about as one of its instances.
-_TEMPLATE, _INSTANCE = f"@{_SUFFIX}", f"@mptcp{_SUFFIX}"
-_PROPERTIES = ("Id", "LoadState", "ExecStart", "Environment", "EnvironmentFiles", "TriggeredBy",
-               "RootDirectory", "RootImage")
-
-
-class _Unit(NamedTuple):
-    """What systemd knows of a service; `loaded` is false where it has none of that name."""
-
-    name: str
-    loaded: bool
-    programs: tuple[str, ...]
-    environment: dict[str, str]
-    environment_files: tuple[str, ...]
-    sockets: tuple[str, ...]
-    root: str
 
 
 def change_units(program: str, options: Namespace) -> int:
@@ -50,9 +30,9 @@ def change_units(program: str, options: Namespace) -> int:
     elif os.geteuid() != 0:
         raise Problem("must be root")
     elif options.enable is not None:
-        _enable(program, _ask_unit(options.enable), options.method)
+        _enable(program, ask_unit(options.enable), options.method)
     else:
-        _disable(program, _ask_unit(options.disable))
+        _disable(program, ask_unit(options.disable))
     return 0
 
 
@@ -63,41 +43,55 @@ def _print_list() -> None:
         print(f"{unit:<{width}}  {method}")
 
 
-def _enable(program: str, unit: _Unit, method: str) -> None:
-    _refuse_foreign(unit)
-    choices = [_choose_for(unit, path, method) for path in unit.programs]
-    variables = _list_variables(unit, choices)
-    methods = list(dict.fromkeys(choice.method for choice in choices))
-    dropins.save(unit.name, dropins.write_text(methods, variables))
-    if BPF not in methods:
+def _enable(program: str, unit: Unit, method: str) -> None:
+    old = dropins.read(unit.name)
+    try:
+        if dropins.remove(unit.name):
+            # The unit's own environment shows only without what we said of it before.
+            reload_units()
+        choices, variables = _plan(ask_unit(unit.name), method)
+        dropins.save(unit.name, dropins.write_text(_name_methods(choices), variables))
+    except Problem:
+        if old:
+            dropins.save(unit.name, old)
+            reload_units()
+        raise
+    if BPF not in _name_methods(choices):
         # With the other drop-in goes what would end it.
         pins.release(unit.name)
-    _reload()
-    for doubt in filter(None, [read_means().disabled, *(choice.doubt for choice in choices)]):
-        say(program, f"{unit.name}: it may not work: {doubt}")
-    print(f"{unit.name}: {', '.join(methods)}, from its next start on "
-          f"(systemctl restart {shlex.quote(unit.name)})")
-    for socket in unit.sockets:
-        say(program, f"{unit.name}: systemd listens for it by {socket}, and that stays TCP: "
-                     "see SocketProtocol= in systemd.socket(5), from systemd 257 on")
+    reload_units()
+    print(f"{unit.name}: {', '.join(_name_methods(choices))}, from its next start on "
+          f"(systemctl restart {name_for_restart(unit.name)})")
+    for doubt in _list_doubts(ask_unit(unit.name), choices, variables):
+        say(program, f"{unit.name}: {doubt}")
 
 
-def _disable(program: str, unit: _Unit) -> None:
+def _disable(program: str, unit: Unit) -> None:
     removed = dropins.remove(unit.name)
-    if not removed and not unit.loaded:
+    if not removed and unit.state == "not-found":
         raise _unknown(unit.name)
     pins.release(unit.name)
     if removed:
-        _reload()
+        reload_units()
         print(f"{unit.name}: as it was, from its next start on "
-              f"(systemctl restart {shlex.quote(unit.name)})")
+              f"(systemctl restart {name_for_restart(unit.name)})")
     else:
         say(program, f"{unit.name}: was not enabled")
 
 
-def _refuse_foreign(unit: _Unit) -> None:
-    if not unit.loaded:
+def _plan(unit: Unit, method: str) -> tuple[list[Choice], dict[str, str]]:
+    """The choice for each program of a unit, and the variables that they take."""
+    _refuse_foreign(unit)
+    choices = [_choose_for(unit, path, method) for path in unit.programs]
+    return choices, _list_variables(unit, choices)
+
+
+def _refuse_foreign(unit: Unit) -> None:
+    if unit.state == "not-found":
         raise _unknown(unit.name)
+    if unit.state != "loaded":
+        raise Problem(f"{unit.name}: systemd has not loaded it, it is {unit.state} (systemctl "
+                      f"status {name_for_restart(unit.name)})")
     if unit.root:
         raise Problem(f"{unit.name}: its programs are in {unit.root}, where "
                       "mptcp_run finds neither them nor a library for them")
@@ -109,7 +103,7 @@ def _unknown(name: str) -> Problem:
     return Problem(f"{name}: systemd knows no such unit", USAGE)
 
 
-def _choose_for(unit: _Unit, path: str, method: str) -> Choice:
+def _choose_for(unit: Unit, path: str, method: str) -> Choice:
     try:
         program = find_program(path, {b"PATH": _SEARCHED})
     except Problem as problem:
@@ -120,7 +114,11 @@ def _choose_for(unit: _Unit, path: str, method: str) -> Choice:
     return choice
 
 
-def _list_variables(unit: _Unit, choices: Iterable[Choice]) -> dict[str, str]:
+def _name_methods(choices: Iterable[Choice]) -> list[str]:
+    return list(dict.fromkeys(choice.method for choice in choices))
+
+
+def _list_variables(unit: Unit, choices: Iterable[Choice]) -> dict[str, str]:
     """The variables that the methods set, each with what the unit has in it already."""
     variables: dict[str, str] = {}
     for choice in choices:
@@ -133,57 +131,35 @@ def _list_variables(unit: _Unit, choices: Iterable[Choice]) -> dict[str, str]:
     return variables
 
 
-def _refuse_overridden(unit: _Unit, name: str, value: str) -> None:
+def _refuse_overridden(unit: Unit, name: str, value: str) -> None:
     """What EnvironmentFile= sets comes after every Environment= (systemd.exec(5))."""
+    setting = re.compile(rf"^[ \t]*{name}[ \t]*=", re.MULTILINE)
     for path in (path for pattern in unit.environment_files for path in glob(pattern)):
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
-                lines = file.readlines()
+                text = file.read()
         except OSError:
+            # systemd could not read it either.
             continue
-        if any(line.lstrip().startswith(f"{name}=") for line in lines):
+        if setting.search(text):
             raise Problem(f"{unit.name}: {path} sets {name}, which a drop-in cannot add to: add "
                           f"{value} there")
 
 
-def _ask_unit(text: str) -> _Unit:
-    name = text if "." in text else text + _SUFFIX
-    if not _UNIT_NAME.fullmatch(name):
-        raise Problem(f"{text}: it must be the name of a service", USAGE)
-    outcome = _ask_systemd("show", f"--property={','.join(_PROPERTIES)}", "--",
-                           name.replace(_TEMPLATE, _INSTANCE))
-    known: dict[str, list[str]] = {}
-    for line in outcome.output.splitlines():
-        key, _, value = line.partition("=")
-        known.setdefault(key, []).extend([value] if value else [])
-    return _read_unit(name, known)
-
-
-def _read_unit(name: str, known: dict[str, list[str]]) -> _Unit:
-    """What systemctl showed: a line a property, more for some that are lists."""
-    def join(key: str) -> str:
-        return " ".join(known.get(key, []))
-
-    return _Unit(
-        name=name if name.endswith(_TEMPLATE) else join("Id") or name,
-        loaded=join("LoadState") == "loaded",
-        programs=tuple(dict.fromkeys(
-            value.removeprefix("{ path=").partition(" ; argv[]=")[0]
-            for value in known.get("ExecStart", []))),
-        environment=dict(
-            word.partition("=")[::2] for word in shlex.split(join("Environment"))),
-        environment_files=tuple(value.rpartition(" (ignore_errors=")[0]
-                                for value in known.get("EnvironmentFiles", [])),
-        sockets=tuple(unit for unit in join("TriggeredBy").split() if unit.endswith(".socket")),
-        root=join("RootDirectory") or join("RootImage"))
-
-
-def _reload() -> None:
-    _ask_systemd("daemon-reload")
-
-
-def _ask_systemd(*arguments: str) -> Outcome:
-    outcome = run_program("systemctl", arguments)
-    if outcome.status != 0:
-        raise Problem(f"systemctl {arguments[0]} failed: {outcome.errors}")
-    return outcome
+def _list_doubts(
+    unit: Unit, choices: Iterable[Choice], variables: Mapping[str, str]
+) -> Iterable[str]:
+    """Why an enabled service may not use Multipath TCP all the same, or not all of its sockets."""
+    disabled = read_means().disabled
+    if disabled:
+        yield f"its sockets will fail: {disabled}"
+    for choice in choices:
+        if choice.doubt:
+            yield f"{choice.method} does nothing where {choice.doubt}"
+    for name, value in variables.items():
+        if unit.environment.get(name) != value or name in unit.unset:
+            yield (f"another drop-in, or UnsetEnvironment=, takes {name} away again (systemctl cat "
+                   f"{name_for_restart(unit.name)})")
+    for socket in unit.sockets:
+        yield (f"systemd listens for it by {socket}: if that is TCP, it stays so, see "
+               "SocketProtocol= in systemd.socket(5), from systemd 257 on")

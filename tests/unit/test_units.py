@@ -5,25 +5,33 @@ from __future__ import annotations
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mptcp_hooks import dropins, units
+from mptcp_hooks import dropins, systemd, units
 from mptcp_hooks.errors import USAGE, Problem
+from mptcp_hooks.means import Means
 from mptcp_hooks.methods import BPF, MPTCPIZE
 from mptcp_hooks.process import Outcome
+from mptcp_hooks.systemd import Unit, ask_unit, name_for_restart
 
 SHOWN = """\
 Id=ssh.service
 LoadState=loaded
-ExecStart={ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D $SSHD_OPTS ; ignore_errors=no ; pid=0 }
-ExecStart={ path=/bin/true ; argv[]=/bin/true ; path=x ; ignore_errors=no ; pid=0 }
 Environment=GODEBUG=gctrace=1 "A=b c" EMPTY=
 EnvironmentFiles=/etc/default/ssh (ignore_errors=yes)
 EnvironmentFiles=/etc/my (file) (ignore_errors=no)
 TriggeredBy=ssh.socket ssh.path
 RootDirectory=
 RootImage=
+UnsetEnvironment=LC_ALL "A=b c"
+"""
+# What a program is called with may be of several lines.
+COMMANDS = """\
+{ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D $SSHD_OPTS ; ignore_errors=no ; pid=0 }
+{ path=/bin/true ; argv[]=/bin/true ; path=x
+Environment=LD_PRELOAD=evil ; ignore_errors=no ; pid=0 }
 """
 
 
@@ -34,23 +42,48 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     def run(program: str, arguments: tuple[str, ...]) -> Outcome:
         calls.append((program, *arguments))
-        return Outcome(0, SHOWN, "")
+        return Outcome(0, COMMANDS if "--property=ExecStart" in arguments else SHOWN, "")
 
-    monkeypatch.setattr(units, "run_program", run)
+    monkeypatch.setattr(systemd, "run_program", run)
     return calls
 
 
 def test_what_systemctl_tells(asked: list[tuple[str, ...]]) -> None:
-    unit = units._ask_unit("sshd")
-    assert unit == units._Unit(
-        "ssh.service", True, ("/usr/sbin/sshd", "/bin/true"),
+    unit = ask_unit("sshd")
+    assert unit == Unit(
+        "ssh.service", "loaded", ("/usr/sbin/sshd", "/bin/true"),
         {"GODEBUG": "gctrace=1", "A": "b c", "EMPTY": ""},
-        ("/etc/default/ssh", "/etc/my (file)"), ("ssh.socket",), "")
-    assert [call[-1] for call in asked] == ["sshd.service"]
+        ("/etc/default/ssh", "/etc/my (file)"), ("LC_ALL", "A"), ("ssh.socket",), "")
+    assert {call[-1] for call in asked} == {"sshd.service"}
+
+
+def test_what_is_restarted() -> None:
+    assert name_for_restart("ssh.service") == "ssh.service"
+    assert name_for_restart("ssh@.service") == "ssh@INSTANCE.service"
+    assert name_for_restart(r"a\x2db.service") == r"'a\x2db.service'"
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"state": "masked"}, "a.service: systemd has not loaded it, it is masked"),
+    ({"root": "/srv"}, "a.service: its programs are in /srv"),
+    ({"programs": ()}, "a.service: it starts no program"),
+    ({"programs": ("/nowhere/it",)}, "a.service: /nowhere/it: command not found"),
+])
+def test_units_that_cannot_be_forced(change: dict[str, Any], words: str) -> None:
+    unit = Unit("a.service", "loaded", ("/bin/sh",), {}, (), (), (), "")._replace(**change)
+    with pytest.raises(Problem, match=f"^{words}"):
+        units._plan(unit, "auto")
+
+
+def test_a_unit_that_no_method_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "read_means", lambda: Means("", (), "it needs root"))
+    unit = Unit("a.service", "loaded", ("/bin/sh",), {}, (), (), (), "")
+    with pytest.raises(Problem, match="^a.service: nothing can force it: .*apt install mptcpize"):
+        units._plan(unit, "auto")
 
 
 def test_a_template_is_asked_about_as_an_instance(asked: list[tuple[str, ...]]) -> None:
-    assert units._ask_unit("ssh@.service").name == "ssh@.service"
+    assert ask_unit("ssh@.service").name == "ssh@.service"
     assert asked[0][-2:] == ("--", "ssh@mptcp.service")
 
 
@@ -60,7 +93,7 @@ def test_a_template_is_asked_about_as_an_instance(asked: list[tuple[str, ...]]) 
 ])
 def test_what_is_no_service(name: str, asked: list[tuple[str, ...]]) -> None:
     with pytest.raises(Problem, match="it must be the name of a service") as raised:
-        units._ask_unit(name)
+        ask_unit(name)
     assert raised.value.status == USAGE and not asked
 
 
