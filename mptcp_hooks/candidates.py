@@ -5,16 +5,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from mptcp_hooks.methods import Choice
+from mptcp_hooks.methods import BPF, Choice
 from mptcp_hooks.processes import Origin, Process
 from mptcp_hooks.sockets import Socket
 from mptcp_hooks.value import NamedTuple
 
 
+_ANY = ("0.0.0.0", "::")
+
+
 class Candidate(NamedTuple):
     """One program, or one service, that could be forced.
 
-    `connections` counts those of plain TCP over `interfaces`; `command` would force it.
+    `connections` counts those of plain TCP over `interfaces`; `command` would force it, and ends
+    with ... where its arguments are not known.
     """
 
     program: str
@@ -45,17 +49,24 @@ def find_suspects(
     sockets = list(sockets)
     asking = {process.pid for socket in sockets if socket.mptcp
               for process in owners.get(socket.inode, ())}
-    listeners = {socket.local[1]: socket.inode for socket in sockets if socket.listens}
+    listeners = {socket.local: socket.inode for socket in sockets if socket.listens}
     found: dict[Process, list[str]] = {}
     for socket in sockets:
         interface = uplinks.get(socket.local[0])
         if interface is None or socket.mptcp or socket.subflow or not socket.connected:
             continue
-        holders = owners.get(listeners.get(socket.local[1], socket.inode), ())
+        holders = owners.get(_find_listener(socket, listeners) or socket.inode, ())
         if holders and not asking & {process.pid for process in holders}:
             # Of many that share it the first one started the others, mostly.
             found.setdefault(min(holders), []).append(interface)
     return [Suspect(process, tuple(interfaces)) for process, interfaces in sorted(found.items())]
+
+
+def _find_listener(socket: Socket, listeners: Mapping[tuple[str, int], int]) -> int:
+    """The inode of who listens where a connection came in, 0 where nobody does."""
+    address, port = socket.local
+    return next((listeners[place, port] for place in (address, *_ANY)
+                 if (place, port) in listeners), 0)
 
 
 def make_candidates(
@@ -71,6 +82,9 @@ def make_candidates(
         origin = read_origin(suspect.process.pid)
         choice = choose_for(suspect.process.pid) if origin.program else Choice("", "")
         if not choice.method or (choice.value and choice.value.decode() in origin.environment):
+            continue
+        if choice.method == BPF and origin.user and not origin.unit:
+            # It takes root, who should not run what is somebody else's.
             continue
         command = _write_command(origin)
         known = found.get(command)
@@ -90,5 +104,7 @@ def _merge(one: Candidate, other: Candidate) -> Candidate:
 def _write_command(origin: Origin) -> str:
     if origin.unit:
         return f"mptcp_run --enable {shlex.quote(origin.unit)}"
-    # A process may call itself what it likes, and somebody else may run the command.
-    return shlex.join(["mptcp_run", origin.program, *origin.words[1:]])
+    # Root, who sees the processes of all, must not run what is somebody else's as root.
+    person = ["runuser", "-u", origin.user, "--"] if origin.user else []
+    words = shlex.join([*person, "mptcp_run", *(origin.words or (origin.program,))])
+    return words if origin.words else f"{words} ..."

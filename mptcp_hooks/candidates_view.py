@@ -11,8 +11,6 @@ from mptcp_hooks.paint import Paint
 from mptcp_hooks.report import make_printable
 from mptcp_hooks.words import count
 
-_LONGEST_COMMAND = 200
-
 
 def draw_candidates(candidates: Sequence[Candidate], paint: Paint) -> list[str]:
     """A line a candidate, with the command that would force it, under a heading."""
@@ -32,9 +30,6 @@ def describe_candidates(candidates: Sequence[Candidate]) -> list[dict[str, Any]]
 
 
 def _draw_candidate(candidate: Candidate, paint: Paint) -> str:
-    command = make_printable(candidate.command)
-    if len(command) > _LONGEST_COMMAND:
-        command = command[:_LONGEST_COMMAND] + "..."
     return (f"  {name_processes(candidate.processes)}: "
             f"{count(candidate.connections, 'connection')} over {', '.join(candidate.interfaces)}"
-            f"{paint.bold(' => ')}{command}")
+            f"{paint.bold(' => ')}{make_printable(candidate.command)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 from contextlib import suppress
 
 from mptcp_hooks.report import make_printable
@@ -28,23 +30,27 @@ class Origin(NamedTuple):
     """Where a process comes from.
 
     `program` is the file that it runs, '' where we may not see it; `unit` the system's service
-    that it is of, '' for none; `words` what it was called with; `environment` as it was then.
+    that it is of, '' for none; `user` whose it is, '' for our own. `words` are what it was
+    called with, none where it calls itself something that is not its file: then nobody
+    knows any more. `environment` is as it was then.
     """
 
     program: str
     unit: str
+    user: str
     words: tuple[str, ...]
     environment: str
 
 
-def find_owners() -> dict[int, tuple[Process, ...]]:
+def find_owners() -> dict[int, list[Process]]:
     """The processes that hold each socket, by its inode; only root sees those of others."""
-    owners: dict[int, tuple[Process, ...]] = {}
+    owners: dict[int, list[Process]] = {}
     for pid in _list_numbers("/proc"):
         inodes = set(list_sockets(pid))
         if inodes:
             process = Process(pid, make_printable(read_text(pid, "comm").rstrip("\n")))
-            owners.update((inode, (*owners.get(inode, ()), process)) for inode in inodes)
+            for inode in inodes:
+                owners.setdefault(inode, []).append(process)
     return owners
 
 
@@ -77,8 +83,30 @@ def read_origin(pid: int) -> Origin:
         program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
     except OSError:
         program = ""
-    words = tuple(read_text(pid, "cmdline").rstrip("\0").split("\0"))
-    return Origin(program, find_unit(read_text(pid, "cgroup")), words, read_text(pid, "environ"))
+    return Origin(program, find_unit(read_text(pid, "cgroup")), _find_user(pid), _read_words(pid),
+                  read_text(pid, "environ"))
+
+
+def _read_words(pid: int) -> tuple[str, ...]:
+    """What a process was called with, if its first word leads to the file that it runs."""
+    words = tuple(read_text(pid, "cmdline").removesuffix("\0").split("\0"))
+    name = words[0]
+    if "/" not in name:
+        name = shutil.which(name) or ""
+    try:
+        # A relative path is one from where the process is, most likely still.
+        same = os.path.samefile(os.path.join(f"/proc/{pid}/cwd", name), f"/proc/{pid}/exe")
+    except OSError:
+        return ()
+    return words if name and same else ()
+
+
+def _find_user(pid: int) -> str:
+    try:
+        owner = os.stat(f"/proc/{pid}").st_uid
+        return "" if owner == os.geteuid() else pwd.getpwuid(owner).pw_name
+    except (OSError, KeyError):
+        return "?"
 
 
 def find_unit(groups: str) -> str:

@@ -251,7 +251,7 @@ def test_a_command_is_a_candidate_unless_it_is_forced(booted: Lab) -> None:
 
     (candidate,), none = look()
     assert none == [] and candidate["method"] == "mptcpize" and candidate["unit"] is None
-    assert str(candidate["command"]).startswith("mptcp_run /usr/bin/python3")
+    assert str(candidate["command"]).startswith("mptcp_run /usr/bin/python3 -c 'import os")
     assert str(candidate["program"]).startswith("/usr/bin/python3")
     nobody, (connection,) = look("mptcp_run")
     assert nobody == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
+
 import pytest
 
 from mptcp_hooks.candidates import Candidate, Suspect, find_suspects, make_candidates
 from mptcp_hooks.candidates_view import describe_candidates, draw_candidates
 from mptcp_hooks.methods import BPF, GODEBUG, MPTCPIZE, Choice
 from mptcp_hooks.paint import Paint
-from mptcp_hooks.processes import Origin, Process, find_unit
+from mptcp_hooks.processes import Origin, Process, find_unit, read_origin
 from mptcp_hooks.sockets import Socket
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10
@@ -20,8 +24,8 @@ LISTENER = Socket(False, LISTEN, ("0.0.0.0", 22), NOWHERE, 2, False, False)
 CAME_IN = Socket(False, ESTABLISHED, ("10.1.1.2", 22), SERVER, 3, False, False)
 OWNERS = {1: (CURL,), 2: (SSHD,), 3: (SSHD, SESSION)}
 LIBRARY = Choice(MPTCPIZE, "", "", b"LD_PRELOAD", b"/libmptcpwrap.so.0")
-FETCH = Origin("/usr/bin/curl", "", ("curl", "-O", "https://example.org/a b"), "HOME=/root\0")
-SERVICE = Origin("/usr/sbin/sshd", "ssh.service", ("sshd: /usr/sbin/sshd -D",), "")
+FETCH = Origin("/usr/bin/curl", "", "", ("curl", "-O", "https://example.org/a b"), "HOME=/root\0")
+SERVICE = Origin("/usr/sbin/sshd", "ssh.service", "", (), "")
 
 
 @pytest.mark.parametrize(("sockets", "suspects"), [
@@ -30,6 +34,12 @@ SERVICE = Origin("/usr/sbin/sshd", "ssh.service", ("sshd: /usr/sbin/sshd -D",), 
     # What came in is the listener's, whoever holds it by now.
     ([LISTENER, CAME_IN], [Suspect(SSHD, ("eth0",))]),
     ([CAME_IN._replace(inode=9), LISTENER], [Suspect(SSHD, ("eth0",))]),
+    # Who listens at the same port of another address is another one.
+    ([LISTENER._replace(local=("127.0.0.1", 22)), CAME_IN._replace(inode=1)],
+     [Suspect(CURL, ("eth0",))]),
+    ([LISTENER._replace(local=("::", 22)), CAME_IN._replace(inode=1)], [Suspect(SSHD, ("eth0",))]),
+    ([LISTENER._replace(local=("10.1.1.2", 22)), LISTENER._replace(inode=1),
+      CAME_IN._replace(inode=9)], [Suspect(SSHD, ("eth0",))]),
     # Of two that hold it the one that was there first.
     ([CAME_IN], [Suspect(SSHD, ("eth0",))]),
     # Not over an uplink, not connected, not plain, nobody's.
@@ -52,10 +62,12 @@ def make(choice: Choice, *origins: Origin) -> tuple[Candidate, ...]:
 
 
 @pytest.mark.parametrize(("origin", "command"), [
-    (FETCH, "mptcp_run /usr/bin/curl -O 'https://example.org/a b'"),
+    (FETCH, "mptcp_run curl -O 'https://example.org/a b'"),
     (SERVICE, "mptcp_run --enable ssh.service"),
-    (FETCH._replace(words=("-bash",)), "mptcp_run /usr/bin/curl"),
-    (FETCH._replace(words=("/usr/bin/apt", "-x")), "mptcp_run /usr/bin/curl -x"),
+    # It calls itself something else.
+    (FETCH._replace(words=()), "mptcp_run /usr/bin/curl ..."),
+    (FETCH._replace(user="alice", words=("curl", "x")), "runuser -u alice -- mptcp_run curl x"),
+    (SERVICE._replace(user="www-data"), "mptcp_run --enable ssh.service"),
 ])
 def test_the_command_that_would_force_it(origin: Origin, command: str) -> None:
     assert make(LIBRARY, origin) == (Candidate(
@@ -70,6 +82,8 @@ def test_a_service_is_one_candidate() -> None:
 
 @pytest.mark.parametrize(("choice", "origin"), [
     (Choice("", "it is static"), FETCH),
+    # What takes root, and is somebody else's.
+    (Choice(BPF, ""), FETCH._replace(user="alice")),
     # Whose file we may not see.
     (LIBRARY, FETCH._replace(program="")),
     # Forced already, and its sockets are none that the method can change.
@@ -95,11 +109,29 @@ def test_the_unit_of_a_process(groups: str, unit: str) -> None:
     assert find_unit(groups) == unit
 
 
+@pytest.mark.parametrize(("name", "words"), [
+    ("sleep", ("sleep", "60")), ("/bin/sleep", ("/bin/sleep", "60")), ("other", ()),
+    ("/usr/bin/python3", ()), ("", ()),
+])
+def test_what_a_process_was_called_with(name: str, words: tuple[str, ...]) -> None:
+    process = subprocess.Popen(["bash", "-c", f"exec -a '{name}' sleep 60"])
+    try:
+        wait = time.monotonic() + 10
+        while "sleep" not in read_origin(process.pid).program and time.monotonic() < wait:
+            time.sleep(0.01)
+        origin = read_origin(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
+    assert origin.program == os.path.realpath("/bin/sleep")
+    assert (origin.words, origin.user) == (words, "")
+
+
 def test_lines_and_data() -> None:
     found = make(LIBRARY, FETCH._replace(words=("curl", "\x1b[2J")), SERVICE)
     assert draw_candidates(found, Paint(False)) == [
         "plain TCP over an uplink that could be Multipath TCP",
-        "  it (0): 2 connections over eth0, eth1 => mptcp_run /usr/bin/curl '\\x1b[2J'",
+        "  it (0): 2 connections over eth0, eth1 => mptcp_run curl '\\x1b[2J'",
         "  it (1): 2 connections over eth0, eth1 => mptcp_run --enable ssh.service"]
     assert describe_candidates(found)[1] == {
         "program": "/usr/sbin/sshd", "unit": "ssh.service",
@@ -108,5 +140,3 @@ def test_lines_and_data() -> None:
         "command": "mptcp_run --enable ssh.service"}
     assert draw_candidates((), Paint(False)) == [
         "no plain TCP over an uplink that could be forced"]
-    (long,) = make(LIBRARY, FETCH._replace(words=("curl", "x" * 300)))
-    assert draw_candidates((long,), Paint(False))[1].endswith("xxx...")
