@@ -16,9 +16,11 @@ _LIBRARY = "libbpf.so.1"
 _PROGRAM, _GROUP = b"force", b"group"
 # What the kernel's numbers mean here, more than strerror(3) says.
 _NO_FUNCTION = "it needs Linux 6.6 or later, whose update_socket_protocol() may be asked"
+_NOT_PERMITTED = ("the kernel does not permit it, which takes CAP_BPF and CAP_PERFMON, and no "
+                  "lockdown")
 _MEANINGS = {
-    EPERM: "the kernel permits it not: it takes CAP_BPF and CAP_PERFMON, and no lockdown",
-    EACCES: "the kernel permits it not: it takes CAP_BPF and CAP_PERFMON, and no lockdown",
+    EPERM: _NOT_PERMITTED,
+    EACCES: _NOT_PERMITTED,
     ESRCH: _NO_FUNCTION,
     ENOENT: _NO_FUNCTION,
     EINVAL: _NO_FUNCTION,

@@ -19,18 +19,18 @@ _MEMBERS, _EVENTS, _EMPTY = "cgroup.procs", "cgroup.events", "populated 0"
 
 def find_own() -> str:
     """The folder of the caller's control group; Problem where there is none of version 2."""
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
-        paths = [line[3:].rstrip("\n") for line in lines if line.startswith("0::")]
+    paths = [line[3:] for line in _read_lines("/proc/self/cgroup") if line.startswith("0::")]
     folders = [os.path.normpath(f"{place}/{path.removeprefix(root)}")
                for path in paths for root, place in _list_mounts()]
     # A mount may lie below another one, where nobody can reach it.
     found = next((folder for folder in folders if os.path.exists(f"{folder}/{_MEMBERS}")), None)
     if found is None:
-        raise Problem("it needs control groups of version 2, and none are mounted")
+        raise Problem("it needs control groups of version 2, and none are mounted where this "
+                      "process could see its own")
     return found
 
 
-def find_units() -> str:
+def find_unit_group() -> str:
     """The folder of the control group of the systemd unit that the caller is a part of."""
     return find_own().removesuffix(_CONTROL)
 
@@ -88,7 +88,15 @@ def remove_group(group: str) -> None:
 
 def _list_mounts() -> list[tuple[str, str]]:
     """What is mounted, as seen from the caller's namespace, and where, of each cgroup2 mount."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        parts = [line.partition(" - ") for line in lines]
+    parts = [line.partition(" - ") for line in _read_lines("/proc/self/mountinfo")]
     mounts = [mounted.split()[3:5] for mounted, _, kind in parts if kind.startswith("cgroup2 ")]
     return [(root.rstrip("/"), place) for root, place in mounts]
+
+
+def _read_lines(path: str) -> list[str]:
+    """The lines of a file of /proc; none where that is not mounted."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []

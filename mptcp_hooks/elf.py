@@ -84,7 +84,6 @@ class _Part(NamedTuple):
 class _Layout(NamedTuple):
     """The structures of one class and byte order."""
 
-    order: str
     header: Struct
     segment: Struct
     section: Struct
@@ -94,9 +93,9 @@ class _Layout(NamedTuple):
 
 def _make_layout(wide: bool, order: str) -> _Layout:
     if wide:
-        return _Layout(order, Struct(f"{order}16sHHIQQQIHHHHHH"), Struct(f"{order}IIQQQQQQ"),
+        return _Layout(Struct(f"{order}16sHHIQQQIHHHHHH"), Struct(f"{order}IIQQQQQQ"),
                        Struct(f"{order}IIQQQQIIQQ"), (0, 2, 5))
-    return _Layout(order, Struct(f"{order}16sHHIIIIIHHHHHH"), Struct(f"{order}IIIIIIII"),
+    return _Layout(Struct(f"{order}16sHHIIIIIHHHHHH"), Struct(f"{order}IIIIIIII"),
                    Struct(f"{order}IIIIIIIIII"), (0, 1, 4))
 
 
@@ -114,6 +113,7 @@ class _File:
         self._left = READ_AT_MOST
 
     def problem(self, text: str) -> Problem:
+        """The Problem of something that is wrong with this file."""
         return Problem(f"{self._name}: {text}")
 
     def read(self, offset: int, size: int, what: str) -> bytes:

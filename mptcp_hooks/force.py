@@ -66,7 +66,7 @@ def _read_arguments(own: list[str], command: list[str]) -> Namespace:
     options = parser.parse_args(own)
     about_units = options.list or options.enable is not None or options.disable is not None
     if about_units == bool(command):
-        parser.error("give a command, or one of --enable, --disable and --list")
+        parser.error("give a command, or one of --enable and --disable with one unit, or --list")
     if about_units and options.check:
         parser.error("--check is for commands: see mptcp_status --connections")
     return options
@@ -99,7 +99,7 @@ def _make_ready(choice: Choice) -> Choice:
             enter_group()
         return choice
     except Problem as problem:
-        return Choice("", f"{choice.reason}, and {BPF} cannot: {problem}")
+        return Choice("", f"{choice.reason}; {BPF}: {problem}")
 
 
 def _tell(choice: Choice, name: str, options: Namespace) -> None:

@@ -23,9 +23,15 @@ _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def read_environment() -> dict[bytes, bytes]:
-    """The environment that this process was started with, see proc(5)."""
-    with open("/proc/self/environ", "rb") as file:
-        entries = [entry.partition(b"=") for entry in file.read().split(b"\0")]
+    """The environment that this process was started with, see proc(5).
+
+    Where /proc is not there, it is the one that Python has made of it.
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            entries = [entry.partition(b"=") for entry in file.read().split(b"\0")]
+    except OSError:
+        return dict(os.environb)
     return {name: value for name, equals, value in entries if name and equals}
 
 

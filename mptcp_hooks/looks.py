@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import monotonic
 
 from mptcp_hooks.candidates import Candidate, find_suspects, make_candidates
@@ -77,7 +78,7 @@ class ConnectionsLook(NamedTuple):
     """The live connections that have a subflow on one of the interfaces asked for.
 
     `owners` has the processes that hold a socket, by its inode; `candidates` the programs that
-    could be forced, None where nobody asked for them.
+    could be forced, None where nobody asked for them, and `unseen` whose are not among them.
     """
 
     moment: float
@@ -85,6 +86,7 @@ class ConnectionsLook(NamedTuple):
     connections: tuple[Connection, ...]
     owners: Owners
     candidates: tuple[Candidate, ...] | None = None
+    unseen: str = ""
 
     @property
     def status(self) -> int:
@@ -104,7 +106,8 @@ class ConnectionsLook(NamedTuple):
         totals = sum_interfaces(self.connections)
         found = [] if self.candidates is None else ["", *draw_candidates(self.candidates, paint)]
         return [*draw_connections(self.connections, totals, self.owners, paint),
-                *draw_rates(rates, [total.interface for total in totals]), *found]
+                *draw_rates(rates, [total.interface for total in totals]), *found,
+                *[f"not seen: {self.unseen}"] * bool(self.unseen)]
 
 
 def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
@@ -135,7 +138,8 @@ def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
     means = read_means()
     return look._replace(candidates=make_candidates(
         find_suspects(read_sockets(), look.owners, uplinks), read_origin,
-        lambda pid: choose(AUTO, inspect_file(f"/proc/{pid}/exe"), means)))
+        lambda pid: choose(AUTO, inspect_file(f"/proc/{pid}/exe"), means)),
+        unseen="" if os.geteuid() == 0 else "the programs of others, which root sees")
 
 
 def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | ConnectionsLook) -> Rates:

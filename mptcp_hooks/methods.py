@@ -47,7 +47,7 @@ def choose(method: str, program: Program, means: Means) -> Choice:
         lack = _find_lack(method, program, means)
         if lack:
             return Choice("", f"{method}: {lack}")
-        return _make_choice(method, program, means, "it was asked for",
+        return _make_choice(method, program, means, f"{method} was asked for",
                             _find_misfit(method, program))
     reason = describe(program)
     for each in METHODS:

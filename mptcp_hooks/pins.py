@@ -56,7 +56,7 @@ def release(unit: str) -> None:
 def _force(unit: str) -> None:
     from mptcp_hooks.bpf import Force
 
-    force = Force(cgroup.find_units())
+    force = Force(cgroup.find_unit_group())
     # A control group that is made anew has another identity: what a crash left is of no use.
     release(unit)
     _make_folder()

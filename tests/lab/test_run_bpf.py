@@ -79,13 +79,6 @@ def list_pins(host: Host) -> list[str]:
     return host.run("find", "/sys/fs/bpf", "-mindepth", "1").split()
 
 
-def count_programs(host: Host) -> int:
-    """How many of our BPF programs there are on the machine, by the links that hold them."""
-    lines = host.run("sh", "-c", "cat /proc/[0-9]*/fdinfo/* 2>/dev/null; true").splitlines()
-    return len({line for before, line in zip(lines, lines[1:])
-                if before == "link_type:\ttracing"})
-
-
 def find_keepers(host: Host) -> list[int]:
     """The processes that hold a link of a BPF program."""
     found = host.run("sh", "-c", "grep -l '^link_type:.tracing' /proc/[0-9]*/fdinfo/* "
@@ -271,7 +264,7 @@ def test_statuses_and_place(host: Host) -> None:
 @pytest.mark.parametrize(("before", "words"), [
     (("setpriv", "--reuid=65534", "--clear-groups"), "it needs root"),
     (("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps=-all"),
-     "the kernel permits it not"),
+     "the kernel does not permit it"),
     (("unshare", "--mount", "sh", "-c", "umount /sys/fs/cgroup; exec \"$@\"", "sh"),
      "it needs control groups of version 2"),
     (("unshare", "--mount", "sh", "-c", "mount -o remount,bind,ro /sys/fs/cgroup; exec \"$@\"",

@@ -230,6 +230,9 @@ def test_a_service_is_a_candidate_until_it_is_enabled(web: Lab) -> None:
     restart(web, "web")
     assert ask() == []
     client.kill()
+    person = ("setpriv", "--reuid=65534", "--clear-groups")
+    seen = web.client.run(*person, "mptcp_status", "--candidates").splitlines()
+    assert seen[-1] == "not seen: the programs of others, which root sees"
 
 
 def test_a_command_is_a_candidate_unless_it_is_forced(booted: Lab) -> None:
