@@ -263,6 +263,7 @@ def test_a_command_is_a_candidate_unless_it_is_forced(booted: Lab) -> None:
 
 
 def test_nothing_is_left_when_the_package_goes(web: Lab) -> None:
+    """Stands last: the host, from which the package is gone then, is that of all tests here."""
     web.client.run("mptcp_run", "--enable", "web")
     web.client.run("dpkg", "--remove", "mptcp-hooks")
     assert web.client.try_run("ls", DROP_IN.format(name="web")).returncode != 0
