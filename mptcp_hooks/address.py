@@ -9,10 +9,27 @@ from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
+from mptcp_hooks.value import NamedTuple
+
 BITS = {4: 32, 6: 128}
 # What an IPv6 address is that another machine has, and one that is still checked for that.
 DUPLICATE, TENTATIVE = "a duplicate", "tentative"
 _SOCKET_FAMILY = {4: AF_INET, 6: AF_INET6}
+
+
+class InterfaceAddress(NamedTuple):
+    """One address of an interface: as its manager states it, or as the device has it.
+
+    All texts are normalised, and '' where nothing is known. `routes` are those that
+    came with a lease: destination, and gateway or ''.
+    """
+
+    family: int
+    address: str
+    length: int
+    peer: str
+    gateway: str
+    routes: tuple[tuple[str, str], ...] = ()
 
 
 def family_of(text: str) -> int:

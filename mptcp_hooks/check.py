@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from mptcp_hooks import commands, configuration, interfaces, system
+from mptcp_hooks import commands, configuration, ifupdown, interfaces
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import NAME_LONGEST, read_event
 from mptcp_hooks.interfaces import Place, list_places
-from mptcp_hooks.netlink import Limits
-from mptcp_hooks.plan import Path
+from mptcp_hooks.model import Limits, Path
 from mptcp_hooks.settings import judge_options, read_settings
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -48,7 +47,7 @@ def check_all(ifaces: list[str]) -> Findings:
     known, problems = read_configuration()
     places = list_places()
     names = ifaces or list(dict.fromkeys(place.iface for place in places))
-    if system.has_ifupdown():
+    if ifupdown.has_ifupdown():
         problems += [*_ask_ifquery(), *_list_unknown(ifaces, places)]
         problems += [problem for name in names for problem in _check_stanzas(name, known, places)]
     problems += _check_templates()
@@ -68,7 +67,7 @@ def _list_unknown(ifaces: list[str], places: list[Place]) -> Iterator[Problem]:
 
 def _ask_ifquery() -> list[Problem]:
     """What ifquery itself has to say of its files, with their lines."""
-    said = system.read_complaints().splitlines()
+    said = ifupdown.read_complaints().splitlines()
     # That a file could not be read is the echo of what is wrong in it.
     lines = [line for line in said if "couldn't read" not in line] or said
     return [Problem(line, USAGE) for line in lines]
@@ -77,7 +76,7 @@ def _ask_ifquery() -> list[Problem]:
 def _check_stanzas(
     name: str, known: Configuration, places: list[Place]
 ) -> Iterator[Problem]:
-    for environment in system.read_stanzas(name, name):
+    for environment in ifupdown.read_stanzas(name, name):
         for option, text in _judge_stanza(name, environment, known):
             yield Problem(f"{_locate(places, name, *option)}{text}", USAGE)
 

@@ -6,20 +6,26 @@ import os
 from argparse import ArgumentParser, Namespace
 
 from mptcp_hooks import __version__
+from mptcp_hooks.bring_up import prepare_up
+from mptcp_hooks.carry_out import do_work
 from mptcp_hooks.check import check_all
 from mptcp_hooks.configuration import read_configuration
-from mptcp_hooks.draft import prepare_up
-from mptcp_hooks.engine import carry_out
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import Event, check_name
+from mptcp_hooks.follow import recall_events
+from mptcp_hooks.ifupdown import ask_events, ask_ifquery, list_up, read_events
 from mptcp_hooks.record import Store, open_store
 from mptcp_hooks.report import say, show_command
-from mptcp_hooks.stanzas import ask_or_recall, list_up, read_events, recall_events
+from mptcp_hooks.system import Machine
+from mptcp_hooks.take_down import prepare_dismissal
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import Work, prepare_dismissal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mptcp_hooks.work import Work
+
+    Prepare = Callable[[Store, Machine], Work]
 
 
 def run_mptcp_up() -> int:
@@ -33,7 +39,7 @@ def run_mptcp_up() -> int:
     if options.check:
         return _check("mptcp_up", options)
     _settle_interfaces(parser, options)
-    return _run("mptcp_up", options, lambda store: _prepare_up(store, options))
+    return _run("mptcp_up", options, lambda store, machine: _prepare_up(store, machine, options))
 
 
 def run_mptcp_down() -> int:
@@ -42,8 +48,8 @@ def run_mptcp_down() -> int:
                           "every interface on record")
     options = parser.parse_args()
     _settle_interfaces(parser, options)
-    return _run("mptcp_down", options, lambda store: prepare_dismissal(
-        store, store.list_interfaces() if options.all else options.interfaces))
+    return _run("mptcp_down", options, lambda store, machine: prepare_dismissal(
+        store, machine, store.list_interfaces() if options.all else options.interfaces))
 
 
 def _make_parser(program: str, purpose: str, everything: str) -> ArgumentParser:
@@ -78,43 +84,35 @@ def _check(program: str, options: Namespace) -> int:
     return USAGE if findings.problems else 0
 
 
-def _run(program: str, options: Namespace, prepare: Callable[[Store], Work]) -> int:
-    try:
-        for iface in options.interfaces:
-            check_name(iface)
-        if options.dry_run:
-            with open_store(lock=False) as store:
-                problems = _print_work(program, prepare(store))
-        else:
-            if os.geteuid() != 0:
-                raise Problem("must be root (try --dry-run)")
-            with open_store(lock=True) as store:
-                problems = _do_work(program, store, prepare(store), options.verbose)
-    except Problem as refusal:
-        problems = [refusal]
-    for problem in problems:
-        say(program, str(problem))
+def _run(program: str, options: Namespace, prepare: Prepare) -> int:
+    for iface in options.interfaces:
+        check_name(iface)
+    act = _print_work if options.dry_run else _do_work
+    problems = act(program, prepare, options.verbose)
     return max((problem.status for problem in problems), default=0)
 
 
-def _print_work(program: str, work: Work) -> list[Problem]:
-    """The dry run: what `sh` can read, and on stderr what a person should know of it."""
+def _print_work(program: str, prepare: Prepare, verbose: bool) -> list[Problem]:
+    """The dry run: what `sh` can read, and on stderr all that a person may want to know."""
+    with open_store(lock=False) as store:
+        work = prepare(store, Machine())
     for line in work.list_lines():
         print(line)
-    for text in (*work.warnings, *work.remarks):
+    for text in (*work.warnings, *work.remarks, *map(str, work.problems)):
         say(program, text)
     return list(work.problems)
 
 
-def _do_work(program: str, store: Store, work: Work, verbose: bool) -> list[Problem]:
-    for line in work.list_lines() if verbose else ():
-        show_command(line)
-    for text in (*work.warnings, *(work.remarks if verbose else ())):
-        say(program, text)
-    return carry_out(store, work)
+def _do_work(program: str, prepare: Prepare, verbose: bool) -> list[Problem]:
+    if os.geteuid() != 0:
+        raise Problem("must be root (try --dry-run)")
+    machine = Machine(show_command if verbose else None)
+    _, problems = do_work(machine, lambda store: prepare(store, machine),
+                          lambda text: say(program, text), verbose)
+    return problems
 
 
-def _prepare_up(store: Store, options: Namespace) -> Work:
+def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
     """The work for all interfaces meant; one whose stanza is wrong does not cost the others."""
     events: list[Event] = []
     configuration, problems = read_configuration()
@@ -127,7 +125,7 @@ def _prepare_up(store: Store, options: Namespace) -> Work:
                 store, iface)
         except Problem as problem:
             problems.append(problem)
-    work = prepare_up(store, events, configuration)
+    work = prepare_up(store, machine, events, configuration)
     return work._replace(problems=(*problems, *work.problems))
 
 
@@ -137,4 +135,9 @@ def _list_events(store: Store, iface: str) -> list[Event]:
     given = any(name.startswith("IF_") for name in environment)
     if given and environment.get("IFACE", "") == iface:
         return read_events([environment])
-    return ask_or_recall(store, iface)
+    return _ask_or_recall(store, iface)
+
+
+def _ask_or_recall(store: Store, iface: str) -> list[Event]:
+    """The events of an interface's stanzas; where nobody can tell them, what is on record."""
+    return read_events(ask_ifquery(iface)) or recall_events(store, iface) or ask_events(iface)

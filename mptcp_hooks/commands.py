@@ -1,30 +1,24 @@
-"""Command sets: the lines of `ip` that set a path up and take it away, each checked.
-
-A line is text such as `ip -4 rule add pref 20002 from 10.1.1.2 lookup 20003
-protocol 77`: what --dry-run prints, what the record keeps and what the runner
-runs is the same.
-"""
+"""Command sets: the lines of `ip` that set a path up and take it away, cached or rendered."""
 
 from __future__ import annotations
 
 from posix import listdir, stat
 
 from mptcp_hooks import __version__
+from mptcp_hooks.command_cache import note_commands, recall_commands
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.folder import OWN, refuse_foreign
-from mptcp_hooks.kept import note_commands, recall_commands
-from mptcp_hooks.netlink import Endpoint, Limits
 from mptcp_hooks.numbering import PREFERENCES, PROTOCOL
-from mptcp_hooks.plan import Path, owns_endpoint
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from mptcp_hooks.model import Endpoint, Limits, Path
+
 OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, __file__.rsplit("/", 2)[0] + "/templates")
-FAMILY_OPTIONS = ("-4", "-6")
 _LIMITS_LABEL = ".limits"
 _identities: list[tuple[str, int, int, int, int]] = []
 
@@ -58,7 +52,7 @@ def bind_ids(
     deletes it was rendered.
     """
     stand_in = _stand_in(path)
-    ids = [str(endpoint.identity) for endpoint in endpoints if owns_endpoint(path, endpoint)]
+    ids = [str(endpoint.identity) for endpoint in endpoints if path.owns(endpoint)]
     bound = []
     for line in lines:
         words = line.split(" ")
@@ -67,31 +61,6 @@ def bind_ids(
         elif ids:
             bound.append(" ".join(ids[0] if word == stand_in else word for word in words))
     return tuple(bound)
-
-
-def is_mptcp(line: str) -> bool:
-    """Whether a line is about the path manager, not about routing."""
-    return line.startswith("ip mptcp ")
-
-
-def is_endpoint_add(line: str, path: Path) -> bool:
-    """Whether a line makes the path's endpoint."""
-    return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
-
-
-def list_kinds(lines: Iterable[str], path: Path) -> set[str]:
-    """What the lines make that names the path's address or table: "rule", "route" or both."""
-    table = str(path.table)
-    naming = {("from", path.address), ("lookup", table), ("table", table)}
-    found = (words for words in (line.split(" ") for line in lines)
-             if not naming.isdisjoint(zip(words, words[1:])))
-    return {words[2] if words[1] in FAMILY_OPTIONS else words[1] for words in found}
-
-
-def family_option(line: str) -> str:
-    """`-4` or `-6` where a line begins with it, else ''."""
-    word = line.split(" ", 2)[1]
-    return word if word in FAMILY_OPTIONS else ""
 
 
 class _Shown:
@@ -143,15 +112,15 @@ def _read_identities() -> list[tuple[str, int, int, int, int]]:
 
 def _identify(path: str) -> list[tuple[str, int, int, int, int]]:
     try:
-        held = stat(path)
+        info = stat(path)
     except FileNotFoundError:
         # A link to nothing, such as an editor's lock.
         return []
     except OSError as error:
         raise Problem(f"cannot read {path}: {error.strerror}", USAGE) from None
     if path.startswith(OWN_TEMPLATES):
-        refuse_foreign(path, held)
-    return [(path, held.st_ino, held.st_size, held.st_mtime_ns, held.st_ctime_ns)]
+        refuse_foreign(path, info)
+    return [(path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)]
 
 
 def _list_files(folder: str) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.findings import Finding
-    from mptcp_hooks.netlink import Endpoint, Limits
+    from mptcp_hooks.model import Endpoint, Limits
     from mptcp_hooks.survey import PathStatus, Survey
 
 

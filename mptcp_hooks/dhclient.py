@@ -5,22 +5,31 @@ from __future__ import annotations
 from calendar import timegm
 from time import strptime, time
 
-from mptcp_hooks import system
 from mptcp_hooks.lease import read_lease
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mptcp_hooks.record import Store
+    from mptcp_hooks.model import Lease
+
+_FOLDER = "/var/lib/dhcp"
 
 
-def note_kept_lease(store: Store, iface: str) -> None:
-    """Note the lease that dhclient keeps of an interface, where none was noted when it came.
+def read_kept_lease(iface: str) -> Lease | None:
+    """The lease that dhclient keeps of an interface, None where it keeps none that runs.
 
     Problem where a value of it is not what it must be.
     """
-    environment = _read_kept(system.read_dhclient_leases(iface))
-    if environment and store.load_lease(iface) is None:
-        store.save_lease(iface, read_lease(iface, environment))
+    environment = _read_kept(_read_lines(iface))
+    return read_lease(iface, environment) if environment else None
+
+
+def _read_lines(iface: str) -> list[str]:
+    try:
+        with open(f"{_FOLDER}/dhclient.{iface}.leases", encoding="utf-8",
+                  errors="replace") as lines:
+            return lines.readlines()
+    except FileNotFoundError:
+        return []
 
 
 def _read_kept(lines: list[str]) -> dict[str, str]:

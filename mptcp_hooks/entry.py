@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mptcp_hooks.errors import FAILED
+from mptcp_hooks.errors import FAILED, Problem
 from mptcp_hooks.report import describe_unexpected, say
 from mptcp_hooks.value import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ def main(run: Callable[[], int]) -> None:
     try:
         status = run()
         sys.stdout.flush()
+    except Problem as problem:
+        say(program, str(problem))
+        status = problem.status
     except OSError as error:
         # What is left of the output would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -20,9 +20,9 @@ class Problem(Exception):
         self.status = status
 
 
-def wrong_value(place: str, option: str, text: str, allowed: str) -> Problem:
+def wrong_value(where: str, option: str, text: str, allowed: str) -> Problem:
     """The Problem of a value that was told: where (an interface, FILE:LINE), and what may be."""
-    return Problem(f"{place}: {option} {quote(text)} is wrong: it must be {allowed}", USAGE)
+    return Problem(f"{where}: {option} {quote(text)} is wrong: it must be {allowed}", USAGE)
 
 
 def quote(text: str) -> str:

@@ -8,6 +8,7 @@ behind this module reads one. docs/managers.md shows them.
 from __future__ import annotations
 
 from mptcp_hooks import address
+from mptcp_hooks.address import InterfaceAddress
 from mptcp_hooks.errors import Problem, wrong_value
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -23,24 +24,10 @@ PPPD, MANAGED = "pppd", "manage"
 # Its addresses are stated, and change without another word.
 NETWORKMANAGER = "NetworkManager"
 _OPTIONS = "IF_MPTCP_"
-_FAMILIES = {"inet": 4, "inet6": 6}
+_ADDRFAMS = {"inet": 4, "inet6": 6}
 _TOLD = ("IFACE", "ADDRFAM", "METHOD", "IF_ADDRESS", "IF_ADDRESSES", "IF_NETMASK",
          "IF_GATEWAY", "IF_GATEWAYS", "IF_POINTOPOINT")
 _TOLD_BY_NETWORKMANAGER = ("IP4_ADDRESS_", "IP6_ADDRESS_", "IP4_GATEWAY", "IP6_GATEWAY")
-
-
-class Stated(NamedTuple):
-    """One address that the manager states: the texts normalised, '' where it says nothing.
-
-    `routes` are those that came with a lease: destination, and gateway or ''.
-    """
-
-    family: int
-    address: str
-    length: int
-    peer: str
-    gateway: str
-    routes: tuple[tuple[str, str], ...] = ()
 
 
 class Event(NamedTuple):
@@ -49,7 +36,7 @@ class Event(NamedTuple):
     iface: str
     device: str
     families: tuple[int, ...]
-    addresses: tuple[Stated, ...]
+    addresses: tuple[InterfaceAddress, ...]
     options: tuple[tuple[str, str], ...]
     told: tuple[str, ...]
 
@@ -79,7 +66,7 @@ def read_event(environment: Mapping[str, str]) -> Event | None:
 
 def announce(iface: str, family: int, method: str) -> Event:
     """The event of an interface that no stanza describes; `method` is PPPD or MANAGED."""
-    (word,) = (word for word, known in _FAMILIES.items() if known == family)
+    (word,) = (word for word, known in _ADDRFAMS.items() if known == family)
     return recall_event((f"IFACE={iface}", f"ADDRFAM={word}", f"METHOD={method}", "IF_MPTCP=yes"))
 
 
@@ -107,12 +94,12 @@ def check_name(iface: str) -> None:
 def _read_families(text: str) -> tuple[int, ...]:
     if not text:
         return (4, 6)
-    return tuple(_FAMILIES[word] for word in text.split(",") if word in _FAMILIES)
+    return tuple(_ADDRFAMS[word] for word in text.split(",") if word in _ADDRFAMS)
 
 
 def _read_addresses(
     iface: str, families: tuple[int, ...], environment: Mapping[str, str]
-) -> Iterator[Stated]:
+) -> Iterator[InterfaceAddress]:
     if environment.get("METHOD") == NETWORKMANAGER:
         yield from _read_networkmanager(iface, families, environment)
         return
@@ -128,7 +115,7 @@ def _read_addresses(
 
 def _read_networkmanager(
     iface: str, families: tuple[int, ...], environment: Mapping[str, str]
-) -> Iterator[Stated]:
+) -> Iterator[InterfaceAddress]:
     for family in families:
         gateway = environment.get(f"IP{family}_GATEWAY", "")
         for number in range(_read_count(iface, family, environment)):
@@ -147,7 +134,7 @@ def _read_count(iface: str, family: int, environment: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _read_one(iface: str, text: str, environment: Mapping[str, str]) -> Stated:
+def _read_one(iface: str, text: str, environment: Mapping[str, str]) -> InterfaceAddress:
     host, _, length = text.partition("/")
     own = _read_address(iface, "address", host)
     family = address.family_of(own)
@@ -157,7 +144,7 @@ def _read_one(iface: str, text: str, environment: Mapping[str, str]) -> Stated:
         peer = _read_address(iface, "pointopoint", peer)
         if address.family_of(peer) != family or peer == own:
             raise wrong_value(iface, "pointopoint", peer, f"the other end's IPv{family} address")
-    return Stated(
+    return InterfaceAddress(
         family=family,
         address=own,
         length=_read_length(iface, own, mask, "32" if peer and family == 4 else ""),
@@ -184,7 +171,9 @@ def _read_gateways(iface: str, environment: Mapping[str, str]) -> list[str]:
     return [read_gateway(iface, "gateway", text) for text in texts]
 
 
-def _with_gateway(iface: str, stated: Stated, gateways: list[str], strict: bool) -> Stated:
+def _with_gateway(
+    iface: str, stated: InterfaceAddress, gateways: list[str], strict: bool
+) -> InterfaceAddress:
     ours = [gateway for gateway in gateways if address.family_of(gateway) == stated.family]
     if gateways and not ours and strict and len(gateways) == 1:
         raise wrong_value(iface, "gateway", gateways[0], f"an IPv{stated.family} address")

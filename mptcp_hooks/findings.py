@@ -9,9 +9,9 @@ from mptcp_hooks import configuration
 from mptcp_hooks.address import contains
 from mptcp_hooks.counters import judge_counters, read_counters
 from mptcp_hooks.event import MANAGED, NETWORKMANAGER, method_of
+from mptcp_hooks.limits import raise_limits
+from mptcp_hooks.model import LEAVING
 from mptcp_hooks.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
-from mptcp_hooks.plan import owns_endpoint, raise_limits
-from mptcp_hooks.record import LEAVING
 from mptcp_hooks.routing import (
     compare_routing,
     format_route,
@@ -25,9 +25,7 @@ from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mptcp_hooks.netlink import Endpoint
-    from mptcp_hooks.plan import Path
-    from mptcp_hooks.record import Installed
+    from mptcp_hooks.model import Endpoint, Installed, Path
     from mptcp_hooks.routing import Difference, SeenRule
     from mptcp_hooks.survey import PathStatus, Survey
 
@@ -145,7 +143,7 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
 def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
     """What became of a path's endpoint of ours."""
     present = path.endpoint
-    ours = present is not None and owns_endpoint(wanted, present)
+    ours = present is not None and wanted.owns(present)
     if present and ours and set(present.flags) == set(wanted.flags):
         return
     lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
@@ -269,7 +267,7 @@ def _judge_slots(survey: Survey) -> Iterator[Finding]:
 
 
 def _is_ours(survey: Survey, endpoint: Endpoint) -> bool:
-    return any(owns_endpoint(installed.path, endpoint)
+    return any(installed.path.owns(endpoint)
                for _, installed in _list_installed(survey))
 
 

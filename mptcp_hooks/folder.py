@@ -63,10 +63,10 @@ class Folder:
         except OSError as error:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         try:
-            held = posix.fstat(file)
-            if not is_regular(held) or not _is_roots_own(held):
+            info = posix.fstat(file)
+            if not is_regular(info) or not _is_roots_own(info):
                 raise Problem(f"{self.path}/{name} is not a file of root's own: remove it")
-            text = posix.read(file, held.st_size).decode("utf-8", "surrogateescape")
+            text = posix.read(file, info.st_size).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         finally:
@@ -136,16 +136,16 @@ def open_folder(path: str, lock: bool) -> Folder:
     return Folder(path, directory, _take_lock(path, directory) if lock else None)
 
 
-def refuse_foreign(path: str, held: posix.stat_result) -> None:
+def refuse_foreign(path: str, info: posix.stat_result) -> None:
     """Raise Problem unless a file or folder is root's, and nobody else may write there."""
-    if not _is_roots_own(held):
+    if not _is_roots_own(info):
         raise Problem(f"{path} is not root's own: it must belong to root, "
                       "and nobody else may write there")
 
 
-def is_regular(held: posix.stat_result) -> bool:
+def is_regular(info: posix.stat_result) -> bool:
     """Whether it is a file, and not a folder, a FIFO or a device."""
-    return held.st_mode & _KIND == _REGULAR
+    return info.st_mode & _KIND == _REGULAR
 
 
 def write_all(descriptor: int, text: str) -> None:
@@ -179,9 +179,9 @@ def _make(path: str) -> None:
         raise Problem(f"cannot make {path}: {error.strerror}") from None
 
 
-def _is_roots_own(held: posix.stat_result) -> bool:
+def _is_roots_own(info: posix.stat_result) -> bool:
     """Root's, and nobody else may write; for a process without rights, its own will do."""
-    return held.st_uid in (0, posix.geteuid()) and not held.st_mode & _WRITABLE_BY_OTHERS
+    return info.st_uid in (0, posix.geteuid()) and not info.st_mode & _WRITABLE_BY_OTHERS
 
 
 def _take_lock(path: str, directory: int) -> int:

@@ -6,131 +6,150 @@ change it later; what was told stays, and its paths come and go with the address
 
 from __future__ import annotations
 
-from mptcp_hooks import system
-from mptcp_hooks.draft import Draft, prepare_up
+from mptcp_hooks.bring_up import WorkBuilder, prepare_up
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import NETWORKMANAGER, Event, method_of, recall_event
-from mptcp_hooks.record import LEAVING
+from mptcp_hooks.model import LEAVING
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mptcp_hooks.event import Stated
-    from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.address import InterfaceAddress
+    from mptcp_hooks.bring_up import Leases
+    from mptcp_hooks.model import Stanza
+    from mptcp_hooks.record import Store
     from mptcp_hooks.settings import Configuration
+    from mptcp_hooks.system import Machine
     from mptcp_hooks.work import Work
 
 
-def prepare_again(store: Store, ifaces: Iterable[str], configuration: Configuration) -> Work:
+def prepare_again(
+    store: Store, machine: Machine, ifaces: Iterable[str], configuration: Configuration,
+    leases: Leases | None = None,
+) -> Work:
     """The work of following what changed on `ifaces`; what cannot be does not cost the others.
 
-    What goes is drafted before what comes: an address may move between interfaces.
+    What goes is prepared before what comes: an address may move between interfaces.
+    `leases` are those that the work is to note.
     """
-    draft = Draft(store, configuration)
-    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(draft, iface)]
+    builder = WorkBuilder(store, machine, configuration, leases)
+    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(builder, iface)]
     for act in (_take_leave, _renew):
         for iface, stanza in recorded:
             try:
-                # What stands twice on record is one already.
-                if stanza in draft.list_stanzas(iface):
-                    act(draft, iface, stanza)
+                # A stanza that stands on record twice was made one with the first of the two.
+                if stanza in builder.list_stanzas(iface):
+                    act(builder, machine, iface, stanza)
             except Problem as problem:
-                draft.problems.append(problem)
-    return draft.finish()
+                builder.problems.append(problem)
+    return builder.finish()
 
 
-def prepare_announced(store: Store, event: Event, configuration: Configuration) -> Work:
+def prepare_announced(
+    store: Store, machine: Machine, event: Event, configuration: Configuration
+) -> Work:
     """The work of following an interface, with `event` where no stanza on record tells of it."""
     if is_covered(event, store.load(event.iface)):
-        return prepare_again(store, [event.iface], configuration)
-    return prepare_up(store, [event], configuration)
+        return prepare_again(store, machine, [event.iface], configuration)
+    return prepare_up(store, machine, [event], configuration)
 
 
 def prepare_adoption(
-    store: Store, events: Iterable[Event], configuration: Configuration
+    store: Store, machine: Machine, events: Iterable[Event], configuration: Configuration,
+    leases: Leases,
 ) -> Work:
     """The work of taking in interfaces that came up before anybody told us.
 
-    One that is just coming up has no addresses yet, and will be told of.
+    One that is just coming up has no addresses yet, and will be told of. Of `leases` the
+    work notes those of devices of which no lease is on record.
     """
-    draft = Draft(store, configuration)
+    unnoted = {device: lease for device, lease in leases.items()
+               if store.load_lease(device) is None}
+    builder = WorkBuilder(store, machine, configuration, unnoted)
     recorded = store.list_interfaces()
     for event in events:
         try:
-            seen = _see(event)
-            if seen and event.iface not in recorded and _is_up(event.device):
-                draft.add(seen)
+            seen = _see(machine, event)
+            if seen and event.iface not in recorded and _is_up(machine, event.device):
+                builder.add(seen)
         except Problem as problem:
-            draft.problems.append(problem)
-    return draft.finish()
+            builder.problems.append(problem)
+    return builder.finish()
 
 
-def _list_stanzas(draft: Draft, iface: str) -> tuple[Stanza, ...]:
+def recall_events(store: Store, iface: str) -> list[Event]:
+    """What was told of an interface on record."""
+    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
+
+
+def _list_stanzas(builder: WorkBuilder, iface: str) -> tuple[Stanza, ...]:
     try:
-        return draft.list_stanzas(iface)
+        return builder.list_stanzas(iface)
     except Problem as problem:
-        draft.problems.append(problem)
+        builder.problems.append(problem)
         return ()
 
 
-def _take_leave(draft: Draft, iface: str, stanza: Stanza) -> None:
-    """Draft the end of what could not be undone before, and of paths without an address."""
+def _take_leave(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+    """Prepare the end of what could not be undone before, and of paths without an address."""
     if not stanza.told:
-        draft.drop(iface, stanza)
+        builder.drop(iface, stanza)
     elif stanza.state == LEAVING:
         # Only coming back is not for us: ifdown may have been cut off in the middle.
-        if stanza.paths and not _holds_any(stanza):
-            draft.empty(iface, stanza)
-    elif _see(recall_event(stanza.told)) is None:
-        draft.empty(iface, stanza)
+        if stanza.paths and not _holds_any(machine, stanza):
+            builder.empty(iface, stanza)
+    elif _see(machine, recall_event(stanza.told)) is None:
+        builder.empty(iface, stanza)
 
 
-def _renew(draft: Draft, iface: str, stanza: Stanza) -> None:
+def _renew(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
     if not stanza.told or stanza.state == LEAVING:
         return
-    seen = _see(recall_event(stanza.told))
+    seen = _see(machine, recall_event(stanza.told))
     # A link that is down has lost its routes and takes no new ones; the unreachable
     # default stands until it is up again.
-    if seen and _is_up(seen.device):
-        draft.renew(stanza, seen)
+    if seen and _is_up(machine, seen.device):
+        builder.renew(stanza, seen)
 
 
-def _holds_any(stanza: Stanza) -> bool:
+def _holds_any(machine: Machine, stanza: Stanza) -> bool:
     """Whether the device has any of the addresses that the stanza's paths are for."""
-    held = {one.address for installed in stanza.paths
-            for one in system.list_addresses(installed.path.device, (4, 6))}
-    return any(installed.path.address in held for installed in stanza.paths)
+    present = {one.address for installed in stanza.paths
+               for one in machine.list_addresses(installed.path.device, (4, 6))}
+    return any(installed.path.address in present for installed in stanza.paths)
 
 
-def _see(event: Event) -> Event | None:
+def _see(machine: Machine, event: Event) -> Event | None:
     """The event as the machine is now; None without its device, or all addresses it stated."""
-    if system.read_link(event.device) is None:
+    if machine.read_link(event.device) is None:
         return None
-    present = _find_present(event)
+    present = _find_present(machine, event)
     return event._replace(addresses=present) if present or not event.addresses else None
 
 
-def _is_up(device: str) -> bool:
-    link = system.read_link(device)
+def _is_up(machine: Machine, device: str) -> bool:
+    link = machine.read_link(device)
     return link is not None and link.up
 
 
-def _find_present(event: Event) -> tuple[Stated, ...]:
+def _find_present(machine: Machine, event: Event) -> tuple[InterfaceAddress, ...]:
     """The addresses stated that the device has; NetworkManager's as they are by now."""
-    held = (*system.list_addresses(event.iface, event.families),
-            *system.list_addresses(event.device, event.families))
+    present = (*machine.list_addresses(event.iface, event.families),
+               *machine.list_addresses(event.device, event.families))
     if method_of(event.told) == NETWORKMANAGER:
-        fresh = tuple(_forget_old_gateway(event.device, one) for one in event.addresses)
-        stated = {one.address: one for one in fresh}
-        return tuple({one.address: stated.get(one.address, one) for one in held}.values())
-    there = {one.address for one in held}
+        stated = {one.address: _forget_old_gateway(machine, event.device, one)
+                  for one in event.addresses}
+        return tuple({one.address: stated.get(one.address, one) for one in present}.values())
+    there = {one.address for one in present}
     return tuple(one for one in event.addresses if one.address in there)
 
 
-def _forget_old_gateway(device: str, stated: Stated) -> Stated:
+def _forget_old_gateway(
+    machine: Machine, device: str, stated: InterfaceAddress
+) -> InterfaceAddress:
     """The address without a gateway that main has given up for another: a lease was renewed."""
-    gateways = tuple(system.read_main_gateways(system.find_ifindex(device), (stated.family,)))
+    gateways = machine.read_main_gateways(machine.find_ifindex(device), (stated.family,))
     outdated = gateways and stated.gateway not in gateways
     return stated._replace(gateway="") if outdated else stated
 

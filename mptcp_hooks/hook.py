@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from mptcp_hooks.event import Event
     from mptcp_hooks.record import Store
     from mptcp_hooks.settings import Configuration
+    from mptcp_hooks.system import Machine
     from mptcp_hooks.work import Work
 
     Environment = dict[str, str]
+    Prepare = Callable[[Store, Machine], Work]
 
 
 def run_hook(path: str) -> None:
@@ -49,22 +51,24 @@ def _bring_up(program: str, environment: Environment) -> None:
     _tell(program, problems)
     events = [event]
     _start_ahead(event)
-    from mptcp_hooks.draft import prepare_up
+    from mptcp_hooks.bring_up import prepare_up
     from mptcp_hooks.system import wait_for_duplicate_check
 
     for own in wait_for_duplicate_check(event.device, event.addresses):
         _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor, "
                       f"or 'mptcp_up {event.iface}', goes on when that is over")
-    _work(program, environment, lambda store: prepare_up(store, events, configuration))
+    _work(program, environment,
+          lambda store, machine: prepare_up(store, machine, events, configuration))
 
 
 def _say_farewell(program: str, environment: Environment) -> None:
     """The addresses are about to go: a transfer moves on while the link still carries."""
     iface = environment.get("IFACE", "")
     if _is_on_record(iface):
-        from mptcp_hooks.work import prepare_farewell
+        from mptcp_hooks.take_down import prepare_farewell
 
-        _work(program, environment, lambda store: prepare_farewell(store, [iface]))
+        _work(program, environment,
+              lambda store, machine: prepare_farewell(store, machine, [iface]))
 
 
 def _bring_down(program: str, environment: Environment) -> None:
@@ -75,36 +79,42 @@ def _bring_down(program: str, environment: Environment) -> None:
 
         # Few interfaces have nothing of IPv4; for those it ends with nothing done.
         start_batch_ahead("-4", force=True)
-        from mptcp_hooks.work import prepare_down
+        from mptcp_hooks.take_down import prepare_down
 
-        _work(program, environment, lambda store: prepare_down(store, [iface]))
+        _work(program, environment, lambda store, machine: prepare_down(store, machine, [iface]))
 
 
 def _note_lease(program: str, environment: Environment) -> None:
     """A lease came, changed or ended: noted at once, and applied to what is on record."""
-    from mptcp_hooks.lease import is_news, take_lease
+    from mptcp_hooks.lease import is_news
 
     if is_news(environment):
+        from mptcp_hooks.announced import prepare_lease
+
         # What is wrong with the file was said when the interface came up.
         configuration, _ = _read_configuration()
-        _work(program, environment, lambda store: take_lease(store, environment, configuration))
+        _work(program, environment, lambda store, machine: prepare_lease(
+            store, machine, environment, configuration))
 
 
 def _connect(program: str, environment: Environment, family: int) -> None:
-    from mptcp_hooks.pppd import prepare_link, read_interface
+    from mptcp_hooks.announced import prepare_link
+    from mptcp_hooks.pppd import read_interface
 
     iface = read_interface(environment)
     configuration, problems = _read_configuration()
     _tell(program, problems)
-    _work(program, environment, lambda store: prepare_link(store, iface, family, configuration))
+    _work(program, environment, lambda store, machine: prepare_link(
+        store, machine, iface, family, configuration))
 
 
 def _hang_up(program: str, environment: Environment, family: int) -> None:
     iface = environment.get("PPP_IFACE", "")
     if _is_on_record(iface):
-        from mptcp_hooks.pppd import prepare_hangup
+        from mptcp_hooks.announced import prepare_hangup
 
-        _work(program, environment, lambda store: prepare_hangup(store, iface, family))
+        _work(program, environment,
+              lambda store, machine: prepare_hangup(store, machine, iface, family))
 
 
 def _read_configuration() -> tuple[Configuration, list[Problem]]:
@@ -130,7 +140,7 @@ def _is_nobodys(
 
 def _start_ahead(event: Event) -> None:
     """Let `ip` load while we plan, where it will surely be needed: an interface that is new."""
-    families = {stated.family for stated in event.addresses if stated.gateway}
+    families = {own.family for own in event.addresses if own.gateway}
     if len(families) == 1 and not _is_on_record(event.iface):
         from mptcp_hooks.process import start_batch_ahead
 
@@ -146,30 +156,27 @@ def _is_verbose(environment: Environment) -> bool:
     return environment.get("VERBOSITY") == "1"
 
 
-def _work(program: str, environment: Environment, prepare: Callable[[Store], Work]) -> None:
-    from mptcp_hooks.engine import carry_out
+def _work(program: str, environment: Environment, prepare: Prepare) -> None:
+    from mptcp_hooks.carry_out import do_work
     from mptcp_hooks.process import dismiss_ahead
-    from mptcp_hooks.record import open_store
+    from mptcp_hooks.system import Machine
 
+    verbose = _is_verbose(environment)
+    machine = Machine(_find_show(verbose))
     try:
-        with open_store(lock=True) as store:
-            work = prepare(store)
-            _announce(program, environment, work)
-            problems = carry_out(store, work)
+        do_work(machine, lambda store: prepare(store, machine),
+                lambda text: _say(program, text), verbose)
     finally:
         dismiss_ahead()
-    _tell(program, problems)
 
 
-def _announce(program: str, environment: Environment, work: Work) -> None:
-    verbose = _is_verbose(environment)
-    if verbose:
-        from mptcp_hooks.report import show_command
+def _find_show(verbose: bool) -> Callable[[str], None] | None:
+    """What shows each command as it runs, where that is asked for."""
+    if not verbose:
+        return None
+    from mptcp_hooks.report import show_command
 
-        for line in work.list_lines():
-            show_command(line)
-    for text in (*work.warnings, *(work.remarks if verbose else ())):
-        _say(program, text)
+    return show_command
 
 
 def _tell(program: str, problems: list[Problem]) -> None:

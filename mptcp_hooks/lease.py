@@ -1,4 +1,4 @@
-"""What a DHCP client's environment says of a lease: checked, and noted in the record.
+"""What a DHCP client's environment says of a lease, checked.
 
 dhclient-script(8) and dhcpcd-run-hooks(8) tell their hooks the same in two
 dialects. A lease is another machine's word: it is taken whole, or refused whole
@@ -10,18 +10,13 @@ from __future__ import annotations
 from mptcp_hooks import address
 from mptcp_hooks.errors import Problem, wrong_value
 from mptcp_hooks.event import check_name
-from mptcp_hooks.follow import prepare_again
-from mptcp_hooks.record import Lease
+from mptcp_hooks.model import Lease
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mptcp_hooks.record import Store
-    from mptcp_hooks.settings import Configuration
-    from mptcp_hooks.work import Work
-
-_HELD = ("BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM", "STATIC")
+_CURRENT = ("BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM", "STATIC")
 _ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK")
 # What concerns IPv6, whose gateway and routes are in main, from router advertisements.
 _LOOK_AGAIN = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "EXPIRE6", "DEPREF6", "RELEASE6",
@@ -39,36 +34,15 @@ class LeaseEvent(NamedTuple):
 
 def is_news(environment: Mapping[str, str]) -> bool:
     """Whether a client speaks of more than its own beginnings (PREINIT, CARRIER, ...)."""
-    return environment.get("reason") in (*_HELD, *_ENDED, *_LOOK_AGAIN)
+    return environment.get("reason") in (*_CURRENT, *_ENDED, *_LOOK_AGAIN)
 
 
 def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
     """What happened to an interface's lease; Problem where a value is not what it must be."""
-    iface = _read_interface(environment)
+    iface = read_leased_interface(environment)
     reason = environment["reason"]
-    held = reason in _HELD
-    return LeaseEvent(iface, read_lease(iface, environment) if held else None,
+    return LeaseEvent(iface, read_lease(iface, environment) if reason in _CURRENT else None,
                       noted=reason not in _LOOK_AGAIN)
-
-
-def take_lease(
-    store: Store, environment: Mapping[str, str], configuration: Configuration
-) -> Work:
-    """Note a lease; the work of following it where its interface is on record.
-
-    if-up.d comes right after the first lease, and came long before a late one. A
-    lease that is refused may have taken the address before it away all the same.
-    """
-    iface = _read_interface(environment)
-    problems: tuple[Problem, ...] = ()
-    try:
-        event = read_lease_event(environment)
-        if event.noted:
-            store.save_lease(event.iface, event.lease)
-    except Problem as problem:
-        problems = (problem,)
-    work = prepare_again(store, store.list_labels(iface), configuration)
-    return work._replace(problems=(*problems, *work.problems))
 
 
 def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
@@ -88,7 +62,8 @@ def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
     return Lease(own, (routers or [""])[0], ())
 
 
-def _read_interface(environment: Mapping[str, str]) -> str:
+def read_leased_interface(environment: Mapping[str, str]) -> str:
+    """The interface that a client speaks of; Problem where its name is none."""
     iface = environment.get("interface", "")
     check_name(iface)
     return iface

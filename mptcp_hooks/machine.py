@@ -12,9 +12,9 @@ import os
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.connections import SS_ARGUMENTS
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.ifupdown import ask_events
 from mptcp_hooks.process import Outcome, run_program
-from mptcp_hooks.stanzas import ask_events
-from mptcp_hooks.system import read_path_manager
+from mptcp_hooks.netlink import read_path_manager
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.event import Event
-    from mptcp_hooks.netlink import Limits
+    from mptcp_hooks.model import Limits
     from mptcp_hooks.settings import Configuration
 
 _KERNELS_WORDS = "RTNETLINK answers: "

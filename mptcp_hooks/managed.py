@@ -2,59 +2,60 @@
 
 from __future__ import annotations
 
-from mptcp_hooks import system
-from mptcp_hooks.draft import Draft
+from mptcp_hooks.bring_up import WorkBuilder
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import MANAGED, announce, method_of, recall_event
 from mptcp_hooks.follow import is_covered
+from mptcp_hooks.ifupdown import ask_events
 from mptcp_hooks.settings import read_settings
-from mptcp_hooks.stanzas import ask_events
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mptcp_hooks.record import Stanza, Store
+    from mptcp_hooks.model import Stanza
+    from mptcp_hooks.record import Store
     from mptcp_hooks.settings import Configuration
+    from mptcp_hooks.system import Machine
     from mptcp_hooks.work import Work
 
 
 def prepare_managed(
-    store: Store, configuration: Configuration, resting: frozenset[str]
+    store: Store, machine: Machine, configuration: Configuration, resting: frozenset[str]
 ) -> Work:
     """The work of taking in the devices that the configuration names, and giving up the others.
 
     A family that a stanza on record tells of is that stanza's; `resting` are left
     as they are.
     """
-    draft = Draft(store, configuration)
+    builder = WorkBuilder(store, machine, configuration)
     for iface in store.list_interfaces():
         try:
-            for stanza in draft.list_stanzas(iface):
-                if method_of(stanza.told) == MANAGED and _has_ended(configuration, stanza):
-                    draft.drop(iface, stanza)
+            for stanza in builder.list_stanzas(iface):
+                if method_of(stanza.told) == MANAGED and _has_ended(machine, configuration, stanza):
+                    builder.drop(iface, stanza)
         except Problem as problem:
-            draft.problems.append(problem)
-    for device in system.list_devices():
+            builder.problems.append(problem)
+    for device in machine.list_devices():
         if configuration.names(device) and device not in resting:
             try:
-                _take_in(draft, configuration, device)
+                _take_in(builder, configuration, device)
             except Problem as problem:
-                draft.problems.append(problem)
-    return draft.finish()
+                builder.problems.append(problem)
+    return builder.finish()
 
 
-def _take_in(draft: Draft, configuration: Configuration, device: str) -> None:
+def _take_in(builder: WorkBuilder, configuration: Configuration, device: str) -> None:
     news = [event for event in (announce(device, family, MANAGED) for family in (4, 6))
-            if not is_covered(event, draft.list_stanzas(device))]
+            if not is_covered(event, builder.list_stanzas(device))]
     if news and not _is_refused(configuration, device):
         for event in news:
-            draft.add(event)
+            builder.add(event)
 
 
-def _has_ended(configuration: Configuration, stanza: Stanza) -> bool:
+def _has_ended(machine: Machine, configuration: Configuration, stanza: Stanza) -> bool:
     """Whether the device is gone, or named no more by a file that is whole."""
     device = recall_event(stanza.told).device
     unnamed = configuration.whole and not configuration.names(device)
-    return unnamed or system.read_link(device) is None
+    return unnamed or machine.read_link(device) is None
 
 
 def _is_refused(configuration: Configuration, device: str) -> bool:

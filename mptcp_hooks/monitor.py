@@ -49,7 +49,7 @@ def run_mptcp_monitor() -> int:
     try:
         if os.geteuid() != 0:
             raise Problem("must be root")
-        Monitor(show_command if options.verbose else _show_nothing).run()
+        Monitor(show_command if options.verbose else None).run()
     except Problem as problem:
         say(PROGRAM, str(problem))
         return problem.status
@@ -59,7 +59,7 @@ def run_mptcp_monitor() -> int:
 class Monitor:
     """Watches, and begins rounds; ends on SIGTERM or SIGINT, SIGHUP has it look again."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None] | None) -> None:
         self._show = show
         self._watch = Watch()
         self._agenda = Agenda()
@@ -171,7 +171,3 @@ def _notify_systemd() -> None:
 def _find_prefix() -> str:
     """What makes a line a warning in the journal (sd-daemon(3)), where that is what hears it."""
     return "<4>" if "JOURNAL_STREAM" in os.environ else ""
-
-
-def _show_nothing(line: str) -> None:
-    """Without --verbose."""

@@ -13,7 +13,8 @@ from sys import byteorder
 
 from mptcp_hooks.address import unpack
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.model import Endpoint, Limits, PathManager, Route, Rule
+from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +29,34 @@ _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_GETROUTE, _RTM_GETRULE = 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
-_PM_GET_ENDPOINTS, _PM_GET_LIMITS = 3, 6
+_GENL_HEADER_SIZE = 4
+
+# include/uapi/linux/fib_rules.h
+_FRA_DST, _FRA_SRC, _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 6, 14
+_FRA_TABLE, _FRA_OIFNAME, FRA_PROTOCOL = 15, 17, 21
+_NO_SUPPRESS = b"\xff\xff\xff\xff"
+
+# include/uapi/linux/rtnetlink.h
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
+_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+# struct rtvia: the family comes before the address.
+_RTVIA_ADDRESS_AT = 2
+_NLA_TYPE_MASK = 0x3FFF
+
+# include/uapi/linux/mptcp_pm.h
+_MPTCP_PM_CMD_GET_ADDR, _MPTCP_PM_CMD_GET_LIMITS = 3, 6
+_MPTCP_PM_ENDPOINT_ADDR = 1
+_MPTCP_PM_ATTR_RCV_ADD_ADDRS, _MPTCP_PM_ATTR_SUBFLOWS = 2, 3
+_MPTCP_PM_ADDR_ATTR_ID, _MPTCP_PM_ADDR_ATTR_ADDR4, _MPTCP_PM_ADDR_ATTR_ADDR6 = 2, 3, 4
+_MPTCP_PM_ADDR_ATTR_PORT, _MPTCP_PM_ADDR_ATTR_FLAGS, _MPTCP_PM_ADDR_ATTR_IF_IDX = 5, 6, 7
+_MPTCP_PM_VERSION = 1
 
 # Of errno.h; the module would cost as much as one of ours.
 _EPERM, ENOENT, _ENODEV = 1, 2, 19
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
 MESSAGES_AT_MOST = 1 << 15
 
-_FAMILY = {4: AF_INET, 6: AF_INET6}
+_ADDRESS_FAMILY = {4: AF_INET, 6: AF_INET6}
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
 ROUTE = Struct("=BBBBBBBBI")
@@ -43,55 +64,15 @@ RULE = Struct("=BBBBBBBBI")
 _HOP = Struct("=HBBi")
 _U32 = Struct("=I")
 
+# RTN_* of rtnetlink.h, and MPTCP_PM_ADDR_FLAG_* of mptcp_pm.h, as `ip` names them.
 ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
                   "laminar": 32}
 
 
-class Rule(NamedTuple):
-    """One policy routing rule; an empty text or None where it does not say."""
-
-    preference: int
-    source: str
-    destination: str
-    device: str
-    table: int
-    suppress: int | None
-    protocol: int
-
-
-class Route(NamedTuple):
-    """One route; `device` is an ifindex, 0 for none, `metric` 0 for none."""
-
-    destination: str
-    kind: str
-    gateway: str
-    device: int
-    source: str
-    metric: int
-    protocol: int
-
-
-class Endpoint(NamedTuple):
-    """One address of the kernel's MPTCP path manager; `port` 0 where it has none of its own."""
-
-    identity: int
-    address: str
-    device: int
-    flags: tuple[str, ...]
-    port: int = 0
-
-
-class Limits(NamedTuple):
-    """The path manager's limits, in subflows and addresses a connection."""
-
-    subflows: int
-    add_addr_accepted: int
-
-
 def dump_rules(family: int) -> list[bytes]:
     """All rules of a family, as the kernel's messages; find_rules reads them."""
-    request = RULE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    request = RULE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
     with Conversation(NETLINK_ROUTE) as kernel:
         return kernel.ask(_RTM_GETRULE, request, NLM_F_DUMP)
 
@@ -108,9 +89,9 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
     """The routes of one table, of one device where `device` (an ifindex) is given."""
-    request = ROUTE.pack(_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
+    request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
     if device:
-        request += make_attribute(4, _U32.pack(device))
+        request += make_attribute(_RTA_OIF, _U32.pack(device))
     with Conversation(NETLINK_ROUTE) as kernel:
         # Without it the kernel ignores the table and sends every route it has.
         kernel.check_strictly()
@@ -125,31 +106,25 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
             if device in (0, route.device)]
 
 
-class PathManager(NamedTuple):
-    """What the kernel's MPTCP path manager holds.
-
-    `endpoints` is None where only root may see them, `limits` where the kernel
-    has no MPTCP at all.
-    """
-
-    endpoints: tuple[Endpoint, ...] | None
-    limits: Limits | None
-
-
 def read_path_manager() -> PathManager:
     """What the path manager of this network namespace holds; Problem where it does not say."""
     with Conversation(_NETLINK_GENERIC) as kernel:
         try:
-            number = kernel.find_family(b"mptcp_pm")
+            number = kernel.find_generic_family(b"mptcp_pm")
         except Refused:
             return PathManager((), None)
-        (limits,) = kernel.ask(number, bytes((_PM_GET_LIMITS, 1, 0, 0)), _NLM_F_ACK)
+        (limits,) = kernel.ask(number, _ask_path_manager(_MPTCP_PM_CMD_GET_LIMITS), _NLM_F_ACK)
         return PathManager(_ask_endpoints(kernel, number), _parse_limits(limits))
+
+
+def _ask_path_manager(command: int) -> bytes:
+    """struct genlmsghdr: the command, the version, and two bytes that mean nothing."""
+    return bytes((command, _MPTCP_PM_VERSION, 0, 0))
 
 
 def _ask_endpoints(kernel: Conversation, number: int) -> tuple[Endpoint, ...] | None:
     try:
-        messages = kernel.ask(number, bytes((_PM_GET_ENDPOINTS, 1, 0, 0)), NLM_F_DUMP)
+        messages = kernel.ask(number, _ask_path_manager(_MPTCP_PM_CMD_GET_ADDR), NLM_F_DUMP)
         return tuple(map(_parse_endpoint, messages))
     except Refused as refused:
         if refused.number != _EPERM:
@@ -158,18 +133,18 @@ def _ask_endpoints(kernel: Conversation, number: int) -> tuple[Endpoint, ...] | 
 
 
 def table_attribute(table: int) -> bytes:
-    """How a rule's or route's message says its table (FRA_TABLE and RTA_TABLE are both 15)."""
-    return make_attribute(15, _U32.pack(table))
+    """How a rule's or route's message says its table (FRA_TABLE and RTA_TABLE are equal)."""
+    return make_attribute(_RTA_TABLE, _U32.pack(table))
 
 
 def source_attribute(packed: bytes) -> bytes:
     """How a rule's message says its source address (FRA_SRC)."""
-    return make_attribute(2, packed)
+    return make_attribute(_FRA_SRC, packed)
 
 
 def device_attribute(device: str) -> bytes:
     """How a rule's message says its outgoing device (FRA_OIFNAME)."""
-    return make_attribute(17, device.encode() + b"\0")
+    return make_attribute(_FRA_OIFNAME, device.encode() + b"\0")
 
 
 class Refused(Exception):
@@ -202,12 +177,13 @@ class Conversation:
         """Make the kernel heed all of a request (NETLINK_GET_STRICT_CHK, netlink(7))."""
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
 
-    def find_family(self, name: bytes) -> int:
+    def find_generic_family(self, name: bytes) -> int:
         """The number of a generic netlink family; Refused where the kernel has none."""
         request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
         request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
         (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
-        return int.from_bytes(read_attributes(answer, 4)[_CTRL_ATTR_FAMILY_ID], byteorder)
+        said = read_attributes(answer, _GENL_HEADER_SIZE)
+        return int.from_bytes(said[_CTRL_ATTR_FAMILY_ID], byteorder)
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
         """The payloads of the answer; Refused with the kernel's errno.
@@ -253,7 +229,7 @@ def read_attributes(message: bytes, offset: int) -> dict[int, bytes]:
     found = {}
     while offset < len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
-        found[kind & 0x3FFF] = message[offset + 4:offset + length]
+        found[kind & _NLA_TYPE_MASK] = message[offset + 4:offset + length]
         offset += (length + 3) & ~3
     return found
 
@@ -273,15 +249,15 @@ def _prefix(value: bytes | None, length: int) -> str:
 def _parse_rule(message: bytes) -> Rule:
     _, to_length, from_length, _, table, _, _, _, _ = RULE.unpack_from(message)
     said = read_attributes(message, RULE.size)
-    suppress = said.get(14)
+    suppress = said.get(_FRA_SUPPRESS_PREFIXLEN)
     return Rule(
-        preference=_number(said.get(6)),
-        source=_prefix(said.get(2), from_length),
-        destination=_prefix(said.get(1), to_length),
-        device=said.get(17, b"").rstrip(b"\0").decode(),
-        table=_number(said.get(15), table),
-        suppress=None if suppress in (None, b"\xff\xff\xff\xff") else _number(suppress),
-        protocol=_number(said.get(21)),
+        preference=_number(said.get(_FRA_PRIORITY)),
+        source=_prefix(said.get(_FRA_SRC), from_length),
+        destination=_prefix(said.get(_FRA_DST), to_length),
+        device=said.get(_FRA_OIFNAME, b"").rstrip(b"\0").decode(),
+        table=_number(said.get(_FRA_TABLE), table),
+        suppress=None if suppress in (None, _NO_SUPPRESS) else _number(suppress),
+        protocol=_number(said.get(FRA_PROTOCOL)),
     )
 
 
@@ -291,21 +267,22 @@ def _parse_routes(message: bytes) -> Iterator[Route]:
     said = read_attributes(message, ROUTE.size)
     for device, hop in _list_hops(said):
         yield Route(
-            destination=_prefix(said.get(1), length) or "default",
+            destination=_prefix(said.get(_RTA_DST), length) or "default",
             kind=ROUTE_TYPES.get(kind, str(kind)),
-            gateway=_address(hop.get(5)) or _address(hop.get(18, b"")[2:]),
+            gateway=_address(hop.get(_RTA_GATEWAY))
+            or _address(hop.get(_RTA_VIA, b"")[_RTVIA_ADDRESS_AT:]),
             device=device,
-            source=_address(said.get(7)),
-            metric=_number(said.get(6)),
+            source=_address(said.get(_RTA_PREFSRC)),
+            metric=_number(said.get(_RTA_PRIORITY)),
             protocol=protocol,
         )
 
 
 def _list_hops(said: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """Each next hop's device and attributes; RTA_MULTIPATH (9) holds struct rtnexthop."""
-    hops = said.get(9)
+    """Each next hop's device and attributes; RTA_MULTIPATH holds struct rtnexthop."""
+    hops = said.get(_RTA_MULTIPATH)
     if hops is None:
-        yield _number(said.get(4)), said
+        yield _number(said.get(_RTA_OIF)), said
         return
     offset = 0
     while offset < len(hops):
@@ -315,17 +292,20 @@ def _list_hops(said: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]
 
 
 def _parse_endpoint(message: bytes) -> Endpoint:
-    said = read_attributes(read_attributes(message, 4)[1], 0)
-    flags = _number(said.get(6))
+    said = read_attributes(
+        read_attributes(message, _GENL_HEADER_SIZE)[_MPTCP_PM_ENDPOINT_ADDR], 0)
+    flags = _number(said.get(_MPTCP_PM_ADDR_ATTR_FLAGS))
     return Endpoint(
-        identity=_number(said.get(2)),
-        address=_address(said.get(3) or said.get(4)),
-        device=_number(said.get(7)),
+        identity=_number(said.get(_MPTCP_PM_ADDR_ATTR_ID)),
+        address=_address(said.get(_MPTCP_PM_ADDR_ATTR_ADDR4)
+                         or said.get(_MPTCP_PM_ADDR_ATTR_ADDR6)),
+        device=_number(said.get(_MPTCP_PM_ADDR_ATTR_IF_IDX)),
         flags=tuple(name for name, bit in ENDPOINT_FLAGS.items() if flags & bit),
-        port=_number(said.get(5)),
+        port=_number(said.get(_MPTCP_PM_ADDR_ATTR_PORT)),
     )
 
 
 def _parse_limits(message: bytes) -> Limits:
-    said = read_attributes(message, 4)
-    return Limits(subflows=_number(said.get(3)), add_addr_accepted=_number(said.get(2)))
+    said = read_attributes(message, _GENL_HEADER_SIZE)
+    return Limits(subflows=_number(said.get(_MPTCP_PM_ATTR_SUBFLOWS)),
+                  add_addr_accepted=_number(said.get(_MPTCP_PM_ATTR_RCV_ADD_ADDRS)))

@@ -1,4 +1,4 @@
-"""Every number that mptcp-hooks puts into the kernel, in one place.
+"""Every number that mptcp-hooks puts into the kernel, in one position.
 
     rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks;
                        19998 and 19999 as well where a lease has routes
@@ -30,6 +30,6 @@ TABLES_OF_THE_KERNEL = {253: "default", MAIN_TABLE: "main", 255: "local"}
 ENDPOINTS_AT_MOST = 8
 
 
-def table_number(ifindex: int, place: int) -> int:
-    """The table of the address that is number `place` (from 0) of its family on a device."""
-    return TABLE_BASE + ifindex + place * TABLE_STEP
+def table_number(ifindex: int, position: int) -> int:
+    """The table of the address that is number `position` (from 0) of its family on a device."""
+    return TABLE_BASE + ifindex + position * TABLE_STEP

@@ -7,70 +7,17 @@ interface, and `limits` for the path manager's; lines of text, each a key and a 
 from __future__ import annotations
 
 from mptcp_hooks.folder import PATHS_SUFFIX, RECORD, Folder, open_folder
-from mptcp_hooks.netlink import Limits
-from mptcp_hooks.plan import Path
-from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.model import LEAVING, SILENT, Installed, Lease, Limits, LimitsRecord, Path, Stanza
+from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-LEAVING, SILENT = "leaving", "silent"
-
 _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint")
-
-
-class Installed(NamedTuple):
-    """A path with the lines that made it and that undo it.
-
-    `kernel` is what the kernel held right after (plan.describe_routing), '' while
-    it is not known to be whole.
-    """
-
-    path: Path
-    up: tuple[str, ...]
-    down: tuple[str, ...]
-    kernel: str
-
-
-class Stanza(NamedTuple):
-    """One stanza: its environment as told, and the paths it has.
-
-    Where nothing was told, the paths are what could not be undone. `state` is
-    LEAVING from if-down.d to if-post-down.d, and from mptcp_down on: nothing may
-    come back by itself; SILENT while its endpoints are away because the carrier
-    is; '' otherwise.
-    """
-
-    told: tuple[str, ...]
-    paths: tuple[Installed, ...]
-    state: str = ""
-
-
-class Lease(NamedTuple):
-    """What a DHCP server said that the kernel does not know: whose gateway and routes these are.
-
-    `gateway` is '' where it named none; `routes` are destination, and gateway or ''.
-    """
-
-    address: str
-    gateway: str
-    routes: tuple[tuple[str, str], ...]
-
-
-class LimitsRecord(NamedTuple):
-    """The limits before our first endpoint, what we raised them to, whose endpoints are ours.
-
-    `restore` are the lines that go back to `before`.
-    """
-
-    before: Limits
-    raised: Limits
-    owners: tuple[str, ...]
-    restore: tuple[str, ...]
 
 
 class Store:

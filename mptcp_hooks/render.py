@@ -10,9 +10,9 @@ import os
 import sys
 from functools import cache
 
-from mptcp_hooks.commands import FAMILY_OPTIONS
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.libraries import reach_libraries
+from mptcp_hooks.line import find_fault, without_family
 from mptcp_hooks.value import TYPE_CHECKING
 
 reach_libraries()
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MARK = "\x1f"
-_CHARACTERS = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@%+=,-"
-)
-_VERBS = {
-    "rule": (("add",), ("del",), ("delete",)),
-    "route": (("add",), ("append",), ("replace",), ("change",), ("del",), ("delete",)),
-    "mptcp": (("endpoint", "add"), ("endpoint", "change"), ("endpoint", "delete"),
-              ("limits", "set")),
-}
 
 
 class _LineNumbers(Extension):
@@ -137,15 +128,9 @@ def _failing_place(folders: tuple[str, ...]) -> str:
     return place
 
 
-def _check(line: str, place: str) -> str:
+def _check(line: str, where: str) -> str:
     """Refuse by name whatever is not one `ip` rule, route or mptcp command."""
-    words = line.split(" ")
-    for word in words:
-        if not _CHARACTERS.issuperset(word):
-            raise Problem(f"{place}: {line!r}: {word!r} may not stand in a command", USAGE)
-    rest = words[2:] if words[1:2] and words[1] in FAMILY_OPTIONS else words[1:]
-    verbs = _VERBS.get(rest[0], ()) if words[0] == "ip" and rest else ()
-    if not any(tuple(rest[1:1 + len(verb)]) == verb for verb in verbs):
-        raise Problem(f"{place}: {line!r} is not an 'ip' rule, route or mptcp command "
-                      "that adds or deletes", USAGE)
-    return " ".join(word for word in words if rest[0] != "mptcp" or word not in FAMILY_OPTIONS)
+    fault = find_fault(line)
+    if fault:
+        raise Problem(f"{where}: {fault}", USAGE)
+    return without_family(line)

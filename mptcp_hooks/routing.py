@@ -5,9 +5,9 @@ from __future__ import annotations
 from ast import literal_eval
 
 from mptcp_hooks.address import BITS, contains, family_of
-from mptcp_hooks.netlink import ROUTE_TYPES, Route, Rule
+from mptcp_hooks.model import Route, Rule, TableUse
+from mptcp_hooks.netlink import ROUTE_TYPES
 from mptcp_hooks.numbering import MAIN_TABLE, TABLES_OF_THE_KERNEL
-from mptcp_hooks.system import TableUse
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def is_inside(destination: str, route: Route) -> bool:
 
 
 def recall_routing(kernel: str) -> TableUse | None:
-    """What is on record as plan.describe_routing has it; None of '', or of another version's."""
+    """What is on record as TableUse.describe has it; None of '', or of another version's."""
     try:
         rules, routes = literal_eval(kernel)
         return TableUse(tuple(Rule(*rule) for rule in rules),

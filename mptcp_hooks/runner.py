@@ -1,6 +1,7 @@
-"""Runs command sets through `ip -batch` and says which line failed, and why.
+"""Runs command sets through `ip -batch`, and says which line failed, and why.
 
-The only module that changes the machine.
+The one door: all that the engine changes goes through it. Each line is checked here,
+wherever it comes from (a template, the cache, the record), and shown when it runs.
 
 `ip -batch` has no options of a line, so neighbours of one family share a
 process. Without -force it stops at the first error; with it, it goes on and
@@ -10,13 +11,15 @@ still ends it without a number (iproute2, lib/utils.c and ip/ip.c).
 
 from __future__ import annotations
 
-from mptcp_hooks.commands import family_option, is_mptcp
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.line import family_option, find_fault, is_mptcp
 from mptcp_hooks.process import Outcome, run_batch
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Batch = Callable[[str, bool, str], Outcome]
 
 _FAILED = "Command failed -:"
 # EEXIST of a rule or route with our mark, and of an endpoint that came meanwhile.
@@ -24,6 +27,7 @@ _DONE_ALREADY = ("File exists", "too many addresses or duplicate one: -17")
 # A rule, a route, a table, an endpoint and a device that went before us.
 _GONE_ALREADY = ("No such file or directory", "No such process", "FIB table does not exist",
                  "address not found", "Cannot find device")
+_REFUSED = "not run, since "
 
 
 # What the kernel or ip says, and what a person can do about it.
@@ -39,36 +43,77 @@ _HINTS = {
 
 
 class Failure(NamedTuple):
-    """One line that failed: which set (by its place), the line, the kernel's words."""
+    """One line that failed: the number of its set (from 0), the line, the kernel's words."""
 
-    place: int
+    number: int
     line: str
     reason: str
 
 
 class _Line(NamedTuple):
-    place: int
+    number: int
     text: str
 
 
-def apply_sets(sets: list[tuple[str, ...]]) -> list[Failure]:
-    """Run sets of lines that make things; what is there already counts as made.
+class Runner:
+    """Runs command sets; `show` hears each line before it runs, `batch` is what runs them."""
 
-    Sets are independent of each other. In a set whose routing failed, the
-    lines about the path manager do not run.
-    """
-    lines = _flatten(sets)
-    if _run_all_or_stop(lines):
-        return []
-    failures = _run_each([line for line in lines if not is_mptcp(line.text)], _DONE_ALREADY)
-    broken = {failure.place for failure in failures}
-    later = [line for line in lines if is_mptcp(line.text) and line.place not in broken]
-    return failures + _run_each(later, _DONE_ALREADY)
+    def __init__(
+        self, show: Callable[[str], None] | None = None, batch: Batch = run_batch
+    ) -> None:
+        self._show = show
+        self._batch = batch
 
+    def apply_sets(self, sets: list[tuple[str, ...]]) -> list[Failure]:
+        """Run sets of lines that make things; what is there already counts as made.
 
-def undo_sets(sets: list[tuple[str, ...]]) -> list[Failure]:
-    """Run sets of lines that take things away; what is gone already counts as taken."""
-    return _run_each(_flatten(sets), _GONE_ALREADY)
+        Sets are independent of each other. In a set whose routing failed, the
+        lines about the path manager do not run.
+        """
+        lines = _flatten(sets)
+        if not _refuse(lines) and self._run_all_or_stop(lines):
+            return []
+        failures = self._run_each(
+            [line for line in lines if not is_mptcp(line.text)], _DONE_ALREADY)
+        broken = {failure.number for failure in failures}
+        later = [line for line in lines if is_mptcp(line.text) and line.number not in broken]
+        return failures + self._run_each(later, _DONE_ALREADY)
+
+    def undo_sets(self, sets: list[tuple[str, ...]]) -> list[Failure]:
+        """Run sets of lines that take things away; what is gone already counts as taken."""
+        return self._run_each(_flatten(sets), _GONE_ALREADY)
+
+    def _run_all_or_stop(self, lines: list[_Line]) -> bool:
+        return all(self._run_batch(option, group, force=False).status == 0
+                   for option, group in _group(lines))
+
+    def _run_each(self, lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
+        failures = _refuse(lines)
+        refused = {failure.line for failure in failures}
+        for option, group in _group([line for line in lines if line.text not in refused]):
+            outcome = self._run_batch(option, group, force=True)
+            found, rest = _read_failures(group, outcome.errors)
+            # Unless each failure has its number, nobody knows what ran: an ip that was killed.
+            if outcome.status and (rest or not found):
+                found = self._run_singly(option, group)
+            failures += [failure for failure in found
+                         if not any(words in failure.reason for words in forgiven)]
+        return failures
+
+    def _run_singly(self, option: str, group: list[_Line]) -> list[Failure]:
+        failures = []
+        for line in group:
+            outcome = self._run_batch(option, [line], force=False)
+            if outcome.status:
+                failures.append(Failure(line.number, line.text, _clean(outcome.errors)))
+        return failures
+
+    def _run_batch(self, option: str, group: list[_Line], force: bool) -> Outcome:
+        if self._show:
+            for line in group:
+                self._show(line.text)
+        text = "".join(_without_options(line.text) + "\n" for line in group)
+        return self._batch(option, force, text)
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:
@@ -79,39 +124,13 @@ def tell_failure(failure: Failure, iface: str = "") -> Problem:
 
 
 def _flatten(sets: list[tuple[str, ...]]) -> list[_Line]:
-    return [_Line(place, text) for place, lines in enumerate(sets) for text in lines]
+    return [_Line(number, text) for number, lines in enumerate(sets) for text in lines]
 
 
-def _run_all_or_stop(lines: list[_Line]) -> bool:
-    return all(_run_batch(option, group, force=False).status == 0
-               for option, group in _group(lines))
-
-
-def _run_each(lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
-    failures: list[Failure] = []
-    for option, group in _group(lines):
-        outcome = _run_batch(option, group, force=True)
-        found, rest = _read_failures(group, outcome.errors)
-        # Unless each failure has its number, nobody knows what ran: an ip that was killed.
-        if outcome.status and (rest or not found):
-            found = _run_singly(option, group)
-        failures += [failure for failure in found
-                     if not any(words in failure.reason for words in forgiven)]
-    return failures
-
-
-def _run_singly(option: str, group: list[_Line]) -> list[Failure]:
-    failures = []
-    for line in group:
-        outcome = _run_batch(option, [line], force=False)
-        if outcome.status:
-            failures.append(Failure(line.place, line.text, _clean(outcome.errors)))
-    return failures
-
-
-def _run_batch(option: str, group: list[_Line], force: bool) -> Outcome:
-    text = "".join(_without_options(line.text) + "\n" for line in group)
-    return run_batch(option, force, text)
+def _refuse(lines: list[_Line]) -> list[Failure]:
+    """The lines that are no command of ours: a record or a cache may have been written into."""
+    faults = [(line, find_fault(line.text)) for line in lines]
+    return [Failure(line.number, line.text, _REFUSED + fault) for line, fault in faults if fault]
 
 
 def _group(lines: list[_Line]) -> Iterator[tuple[str, list[_Line]]]:
@@ -141,7 +160,7 @@ def _read_failures(group: list[_Line], errors: str) -> tuple[list[Failure], str]
     for text in errors.splitlines():
         if text.startswith(_FAILED):
             line = group[int(text[len(_FAILED):]) - 1]
-            failures.append(Failure(line.place, line.text, _clean("\n".join(said))))
+            failures.append(Failure(line.number, line.text, _clean("\n".join(said))))
             said = []
         elif text:
             said.append(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mptcp_hooks import address
 from mptcp_hooks.errors import wrong_value
 from mptcp_hooks.event import MANAGED, PPPD, Event, method_of, read_gateway
-from mptcp_hooks.numbering import TABLE_LARGEST, TABLES_OF_THE_KERNEL
+from mptcp_hooks.numbering import TABLES_OF_THE_KERNEL, TABLE_LARGEST
 from mptcp_hooks.value import NamedTuple
 
 OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags")

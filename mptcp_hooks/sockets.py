@@ -11,8 +11,14 @@ from socket import AF_INET, AF_INET6, inet_ntop
 from struct import Struct
 from sys import byteorder
 
-from mptcp_hooks.netlink import ENOENT, NLM_F_DUMP, Conversation, Refused, make_attribute
-from mptcp_hooks.netlink import read_attributes
+from mptcp_hooks.netlink import (
+    ENOENT,
+    NLM_F_DUMP,
+    Conversation,
+    Refused,
+    make_attribute,
+    read_attributes,
+)
 from mptcp_hooks.value import NamedTuple
 
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20

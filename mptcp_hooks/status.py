@@ -10,12 +10,7 @@ from time import monotonic, sleep
 
 from mptcp_hooks import __version__
 from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.looks import (
-    look_at_candidates,
-    look_at_connections,
-    look_at_paths,
-    measure_rates,
-)
+from mptcp_hooks.looks import look_at_candidates, look_at_connections, look_at_paths, measure_rates
 from mptcp_hooks.paint import choose_paint
 from mptcp_hooks.report import say
 from mptcp_hooks.value import TYPE_CHECKING

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from mptcp_hooks.address import BITS
-from mptcp_hooks.system import TableUse
+from mptcp_hooks.model import TableUse
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from mptcp_hooks.netlink import Endpoint, Limits
-    from mptcp_hooks.plan import Path
-    from mptcp_hooks.record import Installed, Stanza
+    from mptcp_hooks.model import Endpoint, Installed, Limits, Path, Stanza
     from mptcp_hooks.routing import SeenRoute, SeenRule
 
 UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"

@@ -8,9 +8,9 @@ from time import sleep
 from mptcp_hooks.address import is_link_local, is_loopback
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import MANAGED, method_of, recall_event
-from mptcp_hooks.netlink import ENDPOINT_FLAGS, Endpoint
+from mptcp_hooks.model import Endpoint, Path
+from mptcp_hooks.netlink import ENDPOINT_FLAGS
 from mptcp_hooks.numbering import MAIN_TABLE
-from mptcp_hooks.plan import Path, owns_endpoint
 from mptcp_hooks.routing import is_inside, read_routes, read_rule
 from mptcp_hooks.settings import read_settings
 from mptcp_hooks.survey import (
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.event import Event
     from mptcp_hooks.machine import Machine
-    from mptcp_hooks.record import Installed, Stanza, Store
+    from mptcp_hooks.model import Installed, Stanza
+    from mptcp_hooks.record import Store
     from mptcp_hooks.settings import Configuration
 
 # Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): the way to them is the way to the
@@ -277,7 +278,7 @@ def _look_at_path(
 def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
     """The endpoint of the path's address: ours, or else somebody's."""
     there = [one for one in survey.endpoints or () if one.address == path.address]
-    ours = [one for one in there if owns_endpoint(path, one)]
+    ours = [one for one in there if path.owns(one)]
     return next(iter((*ours, *there)), None)
 
 

@@ -1,4 +1,8 @@
-"""Reads the machine, never changes it."""
+"""This machine as the engine sees it: questions about it, and the runner that changes it.
+
+The engine takes it as a value, so that its tests can give it another one. Nothing
+here changes the machine but `Machine.runner`.
+"""
 
 from __future__ import annotations
 
@@ -10,96 +14,114 @@ from sys import byteorder
 from time import monotonic, sleep
 
 from mptcp_hooks import address, netlink
-from mptcp_hooks.event import Stated
-from mptcp_hooks.netlink import PathManager, Route, Rule
+from mptcp_hooks.address import InterfaceAddress
+from mptcp_hooks.model import Host, Link, TableUse
 from mptcp_hooks.numbering import MAIN_TABLE
-from mptcp_hooks.process import run_program
-from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.runner import Runner
+from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-# SIOCGIFFLAGS and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
-_GET_FLAGS, _REQUEST_SIZE, _NAME_SIZE = 0x8913, 40, 16
-_UP, _POINT_TO_POINT, _RUNNING = 0x01, 0x10, 0x40
-# IFA_F_* of include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
-_TEMPORARY, _FAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40
+    from mptcp_hooks.model import PathManager
+
+# ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
+_SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
+_IFF_UP, _IFF_POINTOPOINT, _IFF_RUNNING = 0x01, 0x10, 0x40
+# include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
+_IFA_F_TEMPORARY, _IFA_F_DADFAILED, _IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x01, 0x08, 0x20, 0x40
 # The first that fits is the one that counts: a duplicate stays tentative as well.
-_ADJECTIVES = {_FAILED: address.DUPLICATE, _TENTATIVE: address.TENTATIVE, _DEPRECATED: "deprecated",
-               _TEMPORARY: "temporary"}
+_ADJECTIVES = {_IFA_F_DADFAILED: address.DUPLICATE, _IFA_F_TENTATIVE: address.TENTATIVE,
+               _IFA_F_DEPRECATED: "deprecated", _IFA_F_TEMPORARY: "temporary"}
 # ifupdown itself waits 6 s at the most (dad-attempts 60, dad-interval 0.1).
 _DUPLICATE_CHECK_AT_MOST = 6.0
 
 
-# What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
-_ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
-_ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATTEMPTS",
-          "IF_PREFERRED_LIFETIME"}
+class TableReader:
+    """Reads what the kernel holds of paths; the rules are those of the first question."""
+
+    def __init__(self) -> None:
+        self._rules: dict[int, list[bytes]] = {}
+
+    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+        """The routes of a table, and the rules that name it, the address or the device."""
+        if family not in self._rules:
+            self._rules[family] = netlink.dump_rules(family)
+        packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
+        about = (netlink.table_attribute(table), netlink.source_attribute(packed),
+                 netlink.device_attribute(device))
+        return TableUse(tuple(netlink.find_rules(self._rules[family], about)),
+                        tuple(netlink.read_routes(family, table)))
 
 
-class Link(NamedTuple):
-    """A device's state: switched on, with a carrier, with one peer at most (PPP, tun)."""
+class Machine:
+    """This machine. `show` hears each command that the runner runs, before it runs."""
 
-    up: bool
-    running: bool
-    point_to_point: bool
+    def __init__(self, show: Callable[[str], None] | None = None) -> None:
+        self.runner = Runner(show)
 
+    def read_host(
+        self, iface: str, families: tuple[int, ...], stated: tuple[InterfaceAddress, ...],
+        gateway: bool,
+    ) -> Host:
+        """The device of `iface` with the addresses stated, and of families without those it has.
 
-class Host(NamedTuple):
-    """What a plan must know of one device.
+        `gateway` is whether main's default routes are asked for.
+        """
+        device = iface.partition(":")[0]
+        ifindex = self.find_ifindex(device)
+        unstated = tuple(family for family in families
+                         if family not in {one.family for one in stated})
+        return Host(
+            device=device,
+            ifindex=ifindex,
+            link=self.read_link(device),
+            addresses=(*stated, *(self.list_addresses(iface, unstated) if unstated else ())),
+            adjectives=_read_adjectives(ifindex) if 6 in families else (),
+            main_gateways=self.read_main_gateways(ifindex, families) if gateway else (),
+            mptcp_enabled=_is_mptcp_enabled(),
+        )
 
-    `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
-    says of an IPv6 address why no endpoint may have it ("temporary").
-    `main_gateways` are the gateways of the device's default routes in main, the
-    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` is what the
-    record knows: the endpoints went with the carrier, which is not back.
-    """
+    def find_ifindex(self, device: str) -> int:
+        """The device's number, 0 where there is no such device."""
+        return _find_ifindex(device)
 
-    device: str
-    ifindex: int
-    link: Link | None
-    addresses: tuple[Stated, ...]
-    adjectives: tuple[tuple[str, str], ...]
-    main_gateways: tuple[str, ...]
-    mptcp_enabled: bool
-    silent: bool = False
+    def read_link(self, device: str) -> Link | None:
+        """The state of a device, None where there is no such device."""
+        request = device.encode()[:_IFNAMSIZ - 1].ljust(_IFREQ_SIZE, b"\0")
+        asking = socket(AF_INET, SOCK_DGRAM)
+        try:
+            answer = ioctl(asking, _SIOCGIFFLAGS, request)
+        except OSError:
+            return None
+        finally:
+            asking.close()
+        flags = int.from_bytes(answer[_IFNAMSIZ:_IFNAMSIZ + 2], byteorder)
+        return Link(bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING),
+                    bool(flags & _IFF_POINTOPOINT))
 
+    def list_addresses(
+        self, label: str, families: tuple[int, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        """The addresses of an interface or alias."""
+        return tuple(_ask_netifaces(label, families))
 
-class TableUse(NamedTuple):
-    """What the kernel holds in and around one path's table."""
+    def list_devices(self) -> list[str]:
+        """The names of all devices but the loopback."""
+        return sorted(name for _, name in if_nameindex() if name != "lo")
 
-    rules: tuple[Rule, ...]
-    routes: tuple[Route, ...]
+    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+        """The gateways of a device's default routes in main, each family's preferred first."""
+        return tuple(gateway for family in families
+                     for gateway in _list_main_gateways(ifindex, family))
 
+    def read_path_manager(self) -> PathManager:
+        """The endpoints and limits of the kernel's MPTCP path manager."""
+        return netlink.read_path_manager()
 
-def read_host(
-    iface: str, families: tuple[int, ...], stated: tuple[Stated, ...], gateway: bool
-) -> Host:
-    """The device of `iface` with the addresses stated, and of families without those it has.
-
-    `gateway` is whether main's default routes are asked for.
-    """
-    device = iface.partition(":")[0]
-    ifindex = find_ifindex(device)
-    unstated = tuple(family for family in families
-                     if family not in {one.family for one in stated})
-    return Host(
-        device=device,
-        ifindex=ifindex,
-        link=read_link(device),
-        addresses=(*stated, *(list_addresses(iface, unstated) if unstated else ())),
-        adjectives=_read_adjectives(ifindex) if 6 in families else (),
-        main_gateways=tuple(read_main_gateways(ifindex, families)) if gateway else (),
-        mptcp_enabled=_is_mptcp_enabled(),
-    )
-
-
-def find_ifindex(device: str) -> int:
-    """The device's number, 0 where there is no such device."""
-    try:
-        return if_nametoindex(device)
-    except OSError:
-        return 0
+    def read_tables(self) -> TableReader:
+        """What answers, for one work, what the kernel holds in paths' tables."""
+        return TableReader()
 
 
 def find_device(ifindex: int) -> str:
@@ -110,22 +132,35 @@ def find_device(ifindex: int) -> str:
         return ""
 
 
-def read_link(device: str) -> Link | None:
-    """The state of a device, None where there is no such device."""
-    request = device.encode()[:_NAME_SIZE - 1].ljust(_REQUEST_SIZE, b"\0")
-    asking = socket(AF_INET, SOCK_DGRAM)
+def wait_for_duplicate_check(
+    device: str, addresses: tuple[InterfaceAddress, ...]
+) -> set[str]:
+    """Return when no address is tentative any more: the kernel refuses it as a source until then.
+
+    ifupdown 0.8.42 to 0.8.44 and every manager of inet6 auto run the hooks earlier.
+    What is tentative even then, as on a link without a carrier, is returned.
+    """
+    ours = {one.address for one in addresses if one.family == 6}
+    end = monotonic() + _DUPLICATE_CHECK_AT_MOST
+    while ours:
+        ours &= {own for own, adjective in _read_adjectives(_find_ifindex(device))
+                 if adjective == address.TENTATIVE}
+        if monotonic() > end:
+            break
+        if ours:
+            sleep(0.05)
+    return ours
+
+
+def _find_ifindex(device: str) -> int:
     try:
-        answer = ioctl(asking, _GET_FLAGS, request)
+        return if_nametoindex(device)
     except OSError:
-        return None
-    finally:
-        asking.close()
-    flags = int.from_bytes(answer[_NAME_SIZE:_NAME_SIZE + 2], byteorder)
-    return Link(bool(flags & _UP), bool(flags & _RUNNING), bool(flags & _POINT_TO_POINT))
+        return 0
 
 
-def list_addresses(label: str, families: tuple[int, ...]) -> Iterator[Stated]:
-    """The addresses of an interface or alias, from netifaces or netifaces2.
+def _ask_netifaces(label: str, families: tuple[int, ...]) -> Iterator[InterfaceAddress]:
+    """What netifaces or netifaces2 says of an interface.
 
     They differ in the mask's key and in what they say of an unknown interface.
     """
@@ -144,149 +179,7 @@ def list_addresses(label: str, families: tuple[int, ...]) -> Iterator[Stated]:
             mask = entry.get("netmask") or entry["mask"]
             length = address.prefix_length(mask, family)
             peer = entry.get("peer", "") if length == address.BITS[family] else ""
-            yield Stated(family, own, length, peer if peer != own else "", "")
-
-
-def wait_for_duplicate_check(device: str, addresses: tuple[Stated, ...]) -> set[str]:
-    """Return when no address is tentative any more: the kernel refuses it as a source until then.
-
-    ifupdown 0.8.42 to 0.8.44 and every manager of inet6 auto run the hooks earlier.
-    What is tentative even then, as on a link without a carrier, is returned.
-    """
-    ours = {stated.address for stated in addresses if stated.family == 6}
-    end = monotonic() + _DUPLICATE_CHECK_AT_MOST
-    while ours:
-        ours &= {own for own, adjective in _read_adjectives(find_ifindex(device))
-                 if adjective == address.TENTATIVE}
-        if monotonic() > end:
-            break
-        if ours:
-            sleep(0.05)
-    return ours
-
-
-class RuleReader:
-    """All rules of the machine as they were at the first question, one read a family."""
-
-    def __init__(self) -> None:
-        self._dumps: dict[int, list[bytes]] = {}
-
-    def find(self, family: int, about: tuple[bytes, ...]) -> tuple[Rule, ...]:
-        """The rules of a family that hold one of these attributes (netlink.find_rules)."""
-        if family not in self._dumps:
-            self._dumps[family] = netlink.dump_rules(family)
-        return tuple(netlink.find_rules(self._dumps[family], about))
-
-
-def read_table_use(
-    family: int, own: str, device: str, table: int, rules: RuleReader
-) -> TableUse:
-    """The routes of a table, and the rules that name it, the address or the device."""
-    packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
-    about = (netlink.table_attribute(table), netlink.source_attribute(packed),
-             netlink.device_attribute(device))
-    return TableUse(rules.find(family, about), tuple(netlink.read_routes(family, table)))
-
-
-def read_path_manager() -> PathManager:
-    """The endpoints and limits of the kernel's MPTCP path manager."""
-    return netlink.read_path_manager()
-
-
-def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
-    """What ifquery says of an interface, as the environments its hooks would have.
-
-    ifquery prints the stanzas one after another without a line between them.
-    `logical` is whose they are, if not those that the interface is up with. Empty
-    where ifupdown does not know the interface, or where ifquery is that of ifupdown2 or
-    ifupdown-ng, which print the file's own lines.
-    """
-    outcome = run_program("ifquery", (logical or _find_logical(iface),))
-    lines = outcome.output.splitlines()
-    if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
-        return []
-    return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza}
-            for stanza in split_stanzas(lines)]
-
-
-def split_stanzas(lines: list[str]) -> list[dict[str, str]]:
-    """ifquery's lines as the IF_* of each stanza; what comes first may be no stanza at all.
-
-    What comes after the options that ifupdown itself adds at the end of a static
-    stanza begins the next one, and so does an option that the stanza has
-    already. If it had it before its address, that address began a stanza.
-    """
-    stanzas: list[dict[str, str]] = [{}]
-    name = ""
-    for line in lines:
-        option, colon, value = line.partition(":")
-        if not colon:
-            # A repeated option continues on a line of its own.
-            stanzas[-1][name] = f"{stanzas[-1].get(name, '')}\n{line}"
-            continue
-        name = "IF_" + option.upper().replace("-", "_")
-        current = stanzas[-1]
-        if _ADDED_LAST & current.keys() and name not in _ADDED:
-            stanzas.append({})
-        elif name in current:
-            stanzas.append(_cut_at_address(current) if name in _before_address(current) else {})
-        stanzas[-1][name] = value.strip()
-    return stanzas
-
-
-def _before_address(stanza: dict[str, str]) -> list[str]:
-    names = list(stanza)
-    return names[:names.index("IF_ADDRESS")] if "IF_ADDRESS" in stanza else []
-
-
-def _cut_at_address(stanza: dict[str, str]) -> dict[str, str]:
-    first = _before_address(stanza)
-    return {name: stanza.pop(name) for name in list(stanza) if name not in first}
-
-
-def read_complaints() -> str:
-    """What is wrong with ifupdown's files, in ifquery's words; '' where they can be read."""
-    return run_program("ifquery", ("--list",)).errors
-
-
-def list_up_interfaces() -> list[str]:
-    """The interfaces that ifupdown has up, in the order they came up, aliases after devices."""
-    outcome = run_program("ifquery", ("--state",))
-    newest_first = [line.partition("=")[0] for line in outcome.output.splitlines()]
-    return sorted(reversed(newest_first), key=lambda iface: ":" in iface)
-
-
-def read_dhclient_leases(iface: str) -> list[str]:
-    """The lines of the leases that ifupdown's dhclient keeps of an interface; none without."""
-    try:
-        with open(f"/var/lib/dhcp/dhclient.{iface}.leases", encoding="utf-8",
-                  errors="replace") as lines:
-            return lines.readlines()
-    except FileNotFoundError:
-        return []
-
-
-def list_devices() -> list[str]:
-    """The names of all devices but the loopback."""
-    return sorted(name for _, name in if_nameindex() if name != "lo")
-
-
-def has_ifupdown() -> bool:
-    """Whether ifquery can be asked."""
-    return any(posix.access(f"{directory}/ifquery", posix.X_OK)
-               for directory in ("/usr/sbin", "/sbin"))
-
-
-def _find_logical(iface: str) -> str:
-    outcome = run_program("ifquery", ("--state", iface))
-    return outcome.output.strip().partition("=")[2] or iface
-
-
-def _family_of_stanza(stanza: dict[str, str]) -> dict[str, str]:
-    text = stanza.get("IF_ADDRESS", "")
-    if not text:
-        return {}
-    return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"}
+            yield InterfaceAddress(family, own, length, peer if peer != own else "", "")
 
 
 def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:
@@ -316,12 +209,9 @@ def _is_mptcp_enabled() -> bool:
         posix.close(file)
 
 
-def read_main_gateways(ifindex: int, families: tuple[int, ...]) -> Iterator[str]:
-    """The gateways of a device's default routes in main, each family's preferred first."""
-    for family in families:
-        routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
-        defaults = [route for route in routes
-                    if route.destination == "default" and route.gateway]
-        for route in sorted(defaults, key=lambda route: route.metric):
-            if address.family_of(route.gateway) == family:
-                yield route.gateway
+def _list_main_gateways(ifindex: int, family: int) -> Iterator[str]:
+    routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
+    defaults = [route for route in routes if route.destination == "default" and route.gateway]
+    for route in sorted(defaults, key=lambda route: route.metric):
+        if address.family_of(route.gateway) == family:
+            yield route.gateway

@@ -6,114 +6,127 @@ configuration names. Most rounds find nothing to do, and run nothing.
 
 from __future__ import annotations
 
-from mptcp_hooks import system
+from mptcp_hooks.carry_out import do_work
 from mptcp_hooks.configuration import read_configuration
-from mptcp_hooks.dhclient import note_kept_lease
-from mptcp_hooks.engine import carry_out
+from mptcp_hooks.dhclient import read_kept_lease
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.follow import prepare_adoption, prepare_again
+from mptcp_hooks.ifupdown import ask_events, list_up
 from mptcp_hooks.managed import prepare_managed
 from mptcp_hooks.record import open_store
 from mptcp_hooks.round import Report
-from mptcp_hooks.stanzas import ask_events, list_up
+from mptcp_hooks.system import Machine
+from mptcp_hooks.take_down import prepare_silence
 from mptcp_hooks.value import TYPE_CHECKING
-from mptcp_hooks.work import prepare_silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mptcp_hooks.event import Event
+    from mptcp_hooks.model import Lease
     from mptcp_hooks.record import Store
+    from mptcp_hooks.settings import Configuration
     from mptcp_hooks.work import Work
 
+    Prepare = Callable[[Store, Machine], Work]
 
-def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]) -> Report:
+
+def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None] | None) -> Report:
     """Make true again what is on record; `show` hears each command before it runs.
 
     `adopting` takes in what ifupdown has up and nobody told us of. `resting`
     are interfaces that are left as they are.
     """
-    configuration, problems = read_configuration()
-    carrier = _Carrier(problems, show)
+    configuration, mistakes = read_configuration()
+    upkeep = _Upkeep(Machine(show), [str(mistake) for mistake in mistakes])
     # First, and before other programs are asked: a transfer may be waiting.
-    _silence(carrier, problems)
-    events = _ask_ifupdown(problems) if adopting else []
-    with open_store(lock=True) as store:
-        recorded = store.list_interfaces()
-        news = [event for event in events if event.iface not in recorded]
-        if news:
-            _note_leases(store, news, problems)
-            carrier.carry(store, prepare_adoption(store, news, configuration))
-        carrier.carry(store, prepare_managed(store, configuration, resting))
-        carrier.carry(store, prepare_again(store, [
-            iface for iface in store.list_interfaces() if iface not in resting], configuration))
-    return Report((*carrier.warnings, *map(str, problems)), tuple(carrier.repaired),
-                  carrier.failed)
+    if upkeep.has_silent():
+        upkeep.do(lambda store, machine: prepare_silence(
+            store, machine, list(_list_silent(store, machine))))
+    if adopting:
+        _adopt(upkeep, configuration)
+    upkeep.do(lambda store, machine: prepare_managed(store, machine, configuration, resting))
+    upkeep.do(lambda store, machine: prepare_again(store, machine, [
+        iface for iface in store.list_interfaces() if iface not in resting], configuration))
+    return upkeep.report()
 
 
-def _silence(carrier: _Carrier, problems: list[Problem]) -> None:
-    """Take the endpoints of links without a carrier away."""
-    with open_store(lock=False) as store:
-        if not list(_list_silent(store, [])):
-            return
-    with open_store(lock=True) as store:
-        carrier.carry(store, prepare_silence(store, list(_list_silent(store, problems))))
+class _Upkeep:
+    """One round's works, done one after another, and what is to be said of them."""
 
+    def __init__(self, machine: Machine, said: list[str]) -> None:
+        self.machine = machine
+        self.said = said
+        self._repaired: list[str] = []
+        self._failed = False
 
-class _Carrier:
-    """Carries works out one after another, and gathers what is to be said of them."""
-
-    def __init__(self, problems: list[Problem], show: Callable[[str], None]) -> None:
-        self._problems = problems
-        self._show = show
-        self.warnings: list[str] = []
-        self.repaired: list[str] = []
-        self.failed = False
-
-    def carry(self, store: Store, work: Work) -> None:
+    def do(self, prepare: Prepare) -> None:
         """Do one work, and heed how it went."""
-        for line in work.list_lines():
-            self._show(line)
-        self.warnings += work.warnings
-        self.repaired += _list_repaired(work)
-        problems = carry_out(store, work)
-        self._problems += problems
-        self.failed |= len(problems) > len(work.problems)
+        work, problems = do_work(self.machine, lambda store: prepare(store, self.machine),
+                                 self.said.append, verbose=False)
+        self._repaired += _list_repaired(work)
+        self._failed |= len(problems) > len(work.problems)
+
+    def has_silent(self) -> bool:
+        """Whether an endpoint is of no use, seen without the lock."""
+        with open_store(lock=False) as store:
+            return any(_list_silent(store, self.machine))
+
+    def report(self) -> Report:
+        """How the round went."""
+        return Report(tuple(self.said), tuple(self._repaired), self._failed)
 
 
-def _list_silent(store: Store, problems: list[Problem]) -> Iterator[str]:
+def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
+    """Take in what ifupdown has up and is not on record."""
+    events = _ask_ifupdown(upkeep.said)
+    with open_store(lock=False) as store:
+        recorded = store.list_interfaces()
+    news = [event for event in events if event.iface not in recorded]
+    if news:
+        leases = _read_kept_leases(news, upkeep.said)
+        upkeep.do(lambda store, machine: prepare_adoption(
+            store, machine, news, configuration, leases))
+
+
+def _list_silent(store: Store, machine: Machine) -> Iterator[str]:
     """The interfaces whose endpoints are of no use: without a carrier, or without a device."""
     for iface in store.list_interfaces():
-        link = system.read_link(iface.partition(":")[0])
+        link = machine.read_link(iface.partition(":")[0])
         if link is not None and link.running:
             continue
         try:
             stanzas = store.load(iface)
-        except Problem as problem:
-            problems.append(problem)
+        except Problem:
+            # The work that follows all that is on record says it.
             continue
         if any(one.path.endpoint for stanza in stanzas for one in stanza.paths):
             yield iface
 
 
-def _ask_ifupdown(problems: list[Problem]) -> list[Event]:
+def _ask_ifupdown(said: list[str]) -> list[Event]:
     """What ifupdown has up, as its stanzas say."""
     events: list[Event] = []
     for iface in list_up():
         try:
             events += ask_events(iface)
         except Problem as problem:
-            problems.append(problem)
+            said.append(str(problem))
     return events
 
 
-def _note_leases(store: Store, events: list[Event], problems: list[Problem]) -> None:
-    """Note what DHCP clients were told before anybody told us."""
+def _read_kept_leases(events: list[Event], said: list[str]) -> dict[str, Lease]:
+    """What DHCP clients were told, by device, before anybody told us."""
+    leases: dict[str, Lease] = {}
     for device in {event.device for event in events if not event.addresses}:
         try:
-            note_kept_lease(store, device)
+            lease = read_kept_lease(device)
         except Problem as problem:
-            problems.append(problem)
+            said.append(str(problem))
+            continue
+        if lease is not None:
+            leases[device] = lease
+    return leases
 
 
 def _list_repaired(work: Work) -> Iterator[str]:

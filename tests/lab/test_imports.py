@@ -14,11 +14,11 @@ BUILT_IN = {"_collections", "_socket", "_struct", "fcntl", "gc", "marshal", "pos
             "time", "zlib"}
 BYSTANDER = {"address", "errors", "event", "folder", "hook", "loader", "numbering", "settings",
              "value"}
-KNOWN = BYSTANDER | {"commands", "draft", "engine", "kept", "netlink", "plan", "process", "record",
-                     "runner", "system", "work"}
+GOING = {"address", "carry_out", "command_cache", "commands", "errors", "folder", "hook", "limits",
+         "line", "loader", "model", "netlink", "numbering", "process", "record", "runner", "system",
+         "take_down", "value", "work"}
+KNOWN = BYSTANDER | GOING - {"take_down"} | {"bring_up", "compare", "plan"}
 CONFIGURED = {"configuration", "inifile", "pattern"}
-GOING = {"address", "commands", "engine", "errors", "folder", "hook", "kept", "loader", "netlink",
-         "numbering", "plan", "process", "record", "runner", "value", "work"}
 
 
 def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]:
@@ -38,7 +38,7 @@ def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]
 def test_the_way_up_with_kept_commands(link: Lab) -> None:
     link.run_hook("if-up.d", ETH1)
     link.run_hook("if-post-down.d", ETH1)
-    assert list_imports(link, "if-up.d", ETH1) == KNOWN | {"changes"}
+    assert list_imports(link, "if-up.d", ETH1) == KNOWN | {"make_changes"}
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 

@@ -132,7 +132,7 @@ def test_a_dry_run_keeps_nothing(link: Lab) -> None:
 def test_an_edited_module_is_not_taken_from_its_compiled_file(link: Lab) -> None:
     up(link)
     down(link)
-    module = "/usr/share/mptcp-hooks/mptcp_hooks/engine.py"
+    module = "/usr/share/mptcp-hooks/mptcp_hooks/carry_out.py"
     link.write(module, link.read(module).replace(
         "def carry_out(", "raise ValueError('edited')\n\n\ndef carry_out("))
     assert "ValueError" in up(link)

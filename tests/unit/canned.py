@@ -18,11 +18,11 @@ import pytest
 from mptcp_hooks import looks, record, status
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import Event
+from mptcp_hooks.ifupdown import read_events
 from mptcp_hooks.machine import Machine
-from mptcp_hooks.netlink import Limits
+from mptcp_hooks.model import Limits
 from mptcp_hooks.process import Outcome
 from mptcp_hooks.settings import NO_CONFIGURATION, Configuration
-from mptcp_hooks.stanzas import read_events
 
 _LIMITS, _RUNNING = "ip mptcp limits", "pgrep"
 

@@ -13,11 +13,9 @@ import pytest
 
 from mptcp_hooks import commands
 from mptcp_hooks.event import read_event
-from mptcp_hooks.netlink import Limits, PathManager
-from mptcp_hooks.plan import Path as UplinkPath
+from mptcp_hooks.model import Host, Limits, Link, Path as UplinkPath, PathManager
 from mptcp_hooks.plan import plan_paths
 from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
-from mptcp_hooks.system import Host, Link
 from tests.unit.recorded import read_environment
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -8,7 +8,11 @@ import pytest
 
 from mptcp_hooks.connections import Connection, Subflow, Total, read_connections, sum_interfaces
 from mptcp_hooks.connections_view import (
-    Owners, describe_connections, draw_connections, format_bytes)
+    Owners,
+    describe_connections,
+    draw_connections,
+    format_bytes,
+)
 from mptcp_hooks.paint import Paint
 from mptcp_hooks.processes import Process
 from tests.unit.connection_cases import CASES, describe_case, draw_case, read_case

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import system
+from mptcp_hooks import dhclient
+from mptcp_hooks.dhclient import read_kept_lease
 from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.folder import open_folder
-from mptcp_hooks.dhclient import note_kept_lease
-from mptcp_hooks.lease import (
-    LeaseEvent,
-    is_news,
-    read_lease,
-    read_lease_event,
-)
-from mptcp_hooks.record import Lease, Store
+from mptcp_hooks.lease import LeaseEvent, is_news, read_lease, read_lease_event
+from mptcp_hooks.model import Lease
 from tests.unit.recorded import ENVIRONMENTS, read_environment
 
 DHCLIENT = "ifupdown/dhcp-dhclient/dhclient-hooks"
@@ -218,12 +212,10 @@ SECOND = Lease("10.1.2.60", "10.1.2.1", (("10.77.0.0/16", "10.1.2.8"),))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(open_folder(str(tmp_path), lock=True))
-
-
-def keep(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "read_dhclient_leases", lambda iface: text.splitlines(True))
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file in which dhclient keeps the leases of eth1."""
+    monkeypatch.setattr(dhclient, "_FOLDER", str(tmp_path))
+    return tmp_path / "dhclient.eth1.leases"
 
 
 @pytest.mark.parametrize("text, lease", [
@@ -233,49 +225,31 @@ def keep(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (LEASES + WITH_ROUTES, SECOND),
     (WITH_ROUTES + LEASES, FIRST),
 ])
-def test_the_last_lease_that_dhclient_keeps(
-    text: str, lease: Lease | None, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(text, monkeypatch)
-    note_kept_lease(store, "eth1")
-    assert store.load_lease("eth1") == lease
+def test_the_last_lease_that_dhclient_keeps(text: str, lease: Lease | None, kept: Path) -> None:
+    kept.write_text(text)
+    assert read_kept_lease("eth1") == lease
+
+
+def test_without_a_file_dhclient_keeps_no_lease(kept: Path) -> None:
+    assert read_kept_lease("eth1") is None
 
 
 @pytest.mark.parametrize("expiry, counts", [
     ("never", True), ("epoch 4000000000", True), ("epoch 1700000000", False),
     ("4 2096/01/05 12:00:00", True), ("3 2019/01/02 12:00:00", False), ("nonsense", False),
 ])
-def test_a_lease_that_has_ended_does_not_count(
-    store: Store, monkeypatch: pytest.MonkeyPatch, expiry: str, counts: bool
-) -> None:
-    keep(LEASES.replace("expire never;", f"expire {expiry};"), monkeypatch)
-    note_kept_lease(store, "eth1")
-    assert store.load_lease("eth1") == (FIRST if counts else None)
+def test_a_lease_that_has_ended_does_not_count(kept: Path, expiry: str, counts: bool) -> None:
+    kept.write_text(LEASES.replace("expire never;", f"expire {expiry};"))
+    assert read_kept_lease("eth1") == (FIRST if counts else None)
 
 
-def test_a_lease_that_is_half_written_does_not_count(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_that_is_half_written_does_not_count(kept: Path) -> None:
     for end in range(len(WITH_ROUTES) - 2):
-        keep(LEASES + WITH_ROUTES[:end], monkeypatch)
-        note_kept_lease(store, "eth1")
-        assert store.load_lease("eth1") == FIRST
-        store.save_lease("eth1", None)
+        kept.write_text(LEASES + WITH_ROUTES[:end])
+        assert read_kept_lease("eth1") == FIRST
 
 
-def test_what_was_noted_counts_for_more_than_the_file(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.save_lease("eth1", SECOND)
-    keep(LEASES, monkeypatch)
-    note_kept_lease(store, "eth1")
-    assert store.load_lease("eth1") == SECOND
-
-
-def test_a_kept_lease_that_is_wrong_is_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(LEASES.replace("routers 10.1.2.1,", "routers 10.1.2.50,"), monkeypatch)
+def test_a_kept_lease_that_is_wrong_is_refused(kept: Path) -> None:
+    kept.write_text(LEASES.replace("routers 10.1.2.1,", "routers 10.1.2.50,"))
     with pytest.raises(Problem, match="new_routers '10.1.2.50' is wrong"):
-        note_kept_lease(store, "eth1")
-    assert store.load_lease("eth1") is None
+        read_kept_lease("eth1")

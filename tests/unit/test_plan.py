@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from mptcp_hooks.address import InterfaceAddress
 from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import Stated
-from mptcp_hooks.netlink import Endpoint, Limits, PathManager, Route, Rule
-from mptcp_hooks.plan import (
-    Path,
-    Plan,
-    find_intruder,
-    plan_paths,
-    raise_limits,
-    restore_limits,
-    settle_order,
-)
+from mptcp_hooks.limits import raise_limits, restore_limits
+from mptcp_hooks.model import Endpoint, Host, Limits, Link, Path, PathManager, Route, Rule, TableUse
+from mptcp_hooks.plan import Plan, find_intruder, plan_paths, settle_order
 from mptcp_hooks.settings import Settings
-from mptcp_hooks.system import Host, Link, TableUse
 
 PLAIN = Settings(True)
 EMPTY = PathManager((), Limits(2, 0))
-OURS = Stated(4, "10.1.1.2", 24, "", "10.1.1.1")
+OURS = InterfaceAddress(4, "10.1.1.2", 24, "", "10.1.1.1")
 
 
 def make_plan(
-    *addresses: Stated,
+    *addresses: InterfaceAddress,
     settings: Settings = PLAIN,
     previous: tuple[Path, ...] = (),
     others: tuple[Path, ...] = (),
@@ -56,7 +48,7 @@ def test_local_addresses_are_left_alone(address: str) -> None:
 
 @pytest.mark.parametrize("adjective", ["temporary", "deprecated"])
 def test_such_addresses_get_no_endpoint(adjective: str) -> None:
-    stated = Stated(6, "fd00::2", 64, "", "fd00::1")
+    stated = InterfaceAddress(6, "fd00::2", 64, "", "fd00::1")
     (path,) = make_plan(stated, adjectives=(("fd00::2", adjective),)).paths
     assert not path.endpoint and not path.primary
     good = stated._replace(address="fd00::3")
@@ -73,7 +65,7 @@ def test_an_address_of_another_interface_is_named() -> None:
 
 @pytest.mark.parametrize("adjective", ["a duplicate", "tentative"])
 def test_an_address_that_may_be_anothers_is_left_alone(adjective: str) -> None:
-    stated = Stated(6, "fd00::2", 64, "", "fd00::1")
+    stated = InterfaceAddress(6, "fd00::2", 64, "", "fd00::1")
     plan = make_plan(stated, adjectives=(("fd00::2", adjective),))
     assert plan.paths == () and len(plan.remarks) == 1
 
@@ -85,7 +77,7 @@ def test_without_a_carrier_an_endpoint_that_went_stays_away() -> None:
 
 
 def test_a_link_with_one_peer_needs_no_gateway() -> None:
-    stated = Stated(6, "fd00::2", 64, "", "")
+    stated = InterfaceAddress(6, "fd00::2", 64, "", "")
     assert make_plan(stated).paths == ()
     (path,) = make_plan(stated, link=Link(True, True, True)).paths
     assert path.default and not path.gateway
@@ -99,7 +91,7 @@ def test_the_routes_of_a_lease_but_that_of_the_subnet() -> None:
 
 def test_the_first_address_of_each_family_gets_the_endpoint() -> None:
     plan = make_plan(OURS, OURS._replace(address="10.1.1.3"),
-                     Stated(6, "fd00::2", 64, "", "fd00::1"))
+                     InterfaceAddress(6, "fd00::2", 64, "", "fd00::1"))
     assert [(path.table, path.primary, path.endpoint) for path in plan.paths] == [
         (20002, True, True), (10020002, False, False), (20002, True, True)]
 
@@ -127,7 +119,8 @@ def test_a_path_keeps_its_table_when_those_before_it_go() -> None:
 
 
 def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> None:
-    new, first, private = (Stated(6, f"fd00::{number}", 64, "", "") for number in (1, 2, 3))
+    new, first, private = (InterfaceAddress(6, f"fd00::{number}", 64, "", "")
+                           for number in (1, 2, 3))
     host = Host("eth0", 2, None, (private, first), (("fd00::3", "temporary"),), ("fe80::9",), True)
     assert settle_order(host, ()).addresses == (first, private)
     before = plan_paths("eth0", PLAIN, settle_order(host, ()), (), (), EMPTY).paths

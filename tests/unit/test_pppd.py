@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import work
+from mptcp_hooks.announced import prepare_hangup
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import PPPD, announce
 from mptcp_hooks.folder import open_folder
-from mptcp_hooks.netlink import Limits, PathManager
-from mptcp_hooks.plan import Path as UplinkPath
-from mptcp_hooks.pppd import prepare_hangup, read_interface
-from mptcp_hooks.record import Installed, Stanza, Store
+from mptcp_hooks.model import Installed, Path as UplinkPath, Stanza
+from mptcp_hooks.pppd import read_interface
+from mptcp_hooks.record import Store
+from tests.unit.memory import MemoryMachine
 
 PATH_4 = UplinkPath("ppp0", "ppp0", 9, 4, "10.64.2.2", "", "", False, True, 20009, True, False,
                     ("subflow",))
@@ -24,8 +24,7 @@ STANZA = ("IFACE=ppp0", "IF_MPTCP_FLAGS=backup", "METHOD=ppp")
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(work, "read_path_manager", lambda: PathManager((), Limits(2, 0)))
+def store(tmp_path: Path) -> Store:
     return Store(open_folder(str(tmp_path), lock=True))
 
 
@@ -44,18 +43,18 @@ def test_a_name_is_the_one_that_the_scripts_export() -> None:
 def test_a_hangup_takes_one_family_and_what_pppd_told_of_it(store: Store) -> None:
     told_4, told_6 = (announce("ppp0", family, PPPD).told for family in (4, 6))
     store.save("ppp0", (Stanza(told_4, (FOUR,)), Stanza(told_6, (SIX,))))
-    hangup = prepare_hangup(store, "ppp0", 4)
+    hangup = prepare_hangup(store, MemoryMachine(), "ppp0", 4)
     assert hangup.list_lines() == ["ip -4 rule del x"]
     assert hangup.records == (("ppp0", (Stanza(told_6, (SIX,)),)),)
 
 
 def test_a_hangup_leaves_the_stanza_to_the_next_call(store: Store) -> None:
     store.save("ppp0", (Stanza(STANZA, (FOUR, SIX)),))
-    hangup = prepare_hangup(store, "ppp0", 6)
+    hangup = prepare_hangup(store, MemoryMachine(), "ppp0", 6)
     assert hangup.list_lines() == ["ip -6 rule del x"]
     assert hangup.records == (("ppp0", (Stanza(STANZA, (FOUR,)),)),)
 
 
 def test_a_hangup_of_what_is_not_on_record_is_nothing(store: Store) -> None:
-    hangup = prepare_hangup(store, "ppp0", 4)
+    hangup = prepare_hangup(store, MemoryMachine(), "ppp0", 4)
     assert (hangup.list_lines(), hangup.records) == ([], ())

@@ -9,9 +9,8 @@ import pytest
 
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.folder import open_folder
-from mptcp_hooks.netlink import Limits
-from mptcp_hooks.plan import Path as UplinkPath
-from mptcp_hooks.record import LEAVING, Installed, LimitsRecord, Stanza, Store
+from mptcp_hooks.model import LEAVING, Installed, Limits, LimitsRecord, Path as UplinkPath, Stanza
+from mptcp_hooks.record import Store
 
 PATH = UplinkPath("eth0:1", "eth0", 2, 4, "10.1.1.2", "", "", False, True, 101, True, False,
                   ("subflow", "backup"), (("10.5.0.0/16", "10.1.1.9"), ("10.6.0.0/16", "")))

@@ -1,0 +1,290 @@
+"""A machine in memory: the engine's questions answered, and its `ip -batch` run, without a kernel.
+
+It knows as much of `ip` and of the kernel as the engine relies on: what makes a rule, a
+route and an endpoint, which of them are refused, and with which words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from mptcp_hooks.address import BITS, InterfaceAddress, family_of
+from mptcp_hooks.model import Endpoint, Host, Limits, Link, PathManager, Route, Rule, TableUse
+from mptcp_hooks.process import Outcome
+from mptcp_hooks.runner import Runner
+from mptcp_hooks.system import Machine, TableReader
+
+TABLES = {"main": 254}
+FLAGS = ("signal", "subflow", "backup", "fullmesh", "laminar")
+# As `ip` prints what the kernel refuses.
+EXISTS = "RTNETLINK answers: File exists"
+NO_RULE = "RTNETLINK answers: No such file or directory"
+NO_ROUTE = "RTNETLINK answers: No such process"
+NO_ENDPOINT = "address not found"
+TAKEN = "Error: too many addresses or duplicate one: -17."
+FULL = "Error: too many addresses or duplicate one: -34."
+FOREIGN_SOURCE = "Error: Invalid source address."
+
+Key = tuple[int, int]
+
+
+class Killed(BaseException):
+    """What a kill in the middle of a batch is here: nothing catches it."""
+
+
+class Device(NamedTuple):
+    """A device: its number, its link, and its addresses."""
+
+    ifindex: int
+    link: Link
+    addresses: tuple[InterfaceAddress, ...]
+    gateways: tuple[str, ...] = ()
+
+
+class State(NamedTuple):
+    """All that the engine may change."""
+
+    rules: tuple[tuple[int, Rule], ...]
+    routes: tuple[tuple[Key, Route], ...]
+    endpoints: tuple[tuple[str, int, tuple[str, ...]], ...]
+    limits: Limits | None
+
+
+class Refusal(Exception):
+    """What `ip` says of a line that the kernel does not take."""
+
+
+class MemoryMachine(Machine):
+    """`devices` by name; `obstacle` says of a line why it fails, '' where it does not.
+
+    `given` are the lines that `ip` was given; `ran` those of them that it came to, with
+    those that were refused.
+    """
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Device] = {}
+        self.rules: list[tuple[int, Rule]] = []
+        self.routes: dict[Key, list[Route]] = {}
+        self.endpoints: list[Endpoint] = []
+        self.limits: Limits | None = Limits(2, 0)
+        self.obstacle: Callable[[str], str] = lambda line: ""
+        self.given: list[str] = []
+        self.ran: list[str] = []
+        self.shown: list[str] = []
+        self.runner = Runner(self.shown.append, self.run_batch)
+
+    def plug(self, name: str, ifindex: int, *addresses: InterfaceAddress,
+             gateways: tuple[str, ...] = ()) -> None:
+        """Have a device, with a carrier and these addresses."""
+        self.devices[name] = Device(ifindex, Link(True, True, False), addresses, gateways)
+
+    def pull(self, name: str) -> None:
+        """Have a device no more; its routes go with it."""
+        gone = self.devices.pop(name)
+        for key, routes in self.routes.items():
+            self.routes[key] = [route for route in routes if route.device != gone.ifindex]
+
+    def take_address(self, name: str, address: str) -> None:
+        """Take an address from a device; the routes from it go as well."""
+        device = self.devices[name]
+        self.devices[name] = device._replace(addresses=tuple(
+            one for one in device.addresses if one.address != address))
+        for key, routes in self.routes.items():
+            self.routes[key] = [route for route in routes if route.source != address]
+
+    def snapshot(self) -> State:
+        """All that the engine may have changed, in one order; the kernel's ids are left out."""
+        return State(
+            tuple(sorted(self.rules, key=repr)),
+            tuple(sorted(((key, route) for key, routes in self.routes.items()
+                          for route in routes), key=repr)),
+            tuple(sorted((one.address, one.device, one.flags) for one in self.endpoints)),
+            self.limits)
+
+    def read_host(
+        self, iface: str, families: tuple[int, ...], stated: tuple[InterfaceAddress, ...],
+        gateway: bool,
+    ) -> Host:
+        device = iface.partition(":")[0]
+        known = {one.family for one in stated}
+        unstated = tuple(family for family in families if family not in known)
+        return Host(device, self.find_ifindex(device), self.read_link(device),
+                    (*stated, *self.list_addresses(iface, unstated)), (),
+                    self.read_main_gateways(self.find_ifindex(device), families), True)
+
+    def find_ifindex(self, device: str) -> int:
+        return self.devices[device].ifindex if device in self.devices else 0
+
+    def read_link(self, device: str) -> Link | None:
+        return self.devices[device].link if device in self.devices else None
+
+    def list_addresses(
+        self, label: str, families: tuple[int, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        found = self.devices[label].addresses if label in self.devices else ()
+        return tuple(one for one in found if one.family in families)
+
+    def list_devices(self) -> list[str]:
+        return sorted(self.devices)
+
+    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+        return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
+                     for gateway in device.gateways if family_of(gateway) in families)
+
+    def read_path_manager(self) -> PathManager:
+        return PathManager(tuple(self.endpoints), self.limits)
+
+    def read_tables(self) -> TableReader:
+        return _MemoryTables(self)
+
+    def run_batch(self, option: str, force: bool, text: str) -> Outcome:
+        """`ip OPTION [-force] -batch -` with these lines."""
+        status, errors = 0, ""
+        self.given += text.splitlines()
+        for number, line in enumerate(text.splitlines(), start=1):
+            self.ran.append(line)
+            try:
+                reason = self.obstacle(line)
+                if reason:
+                    raise Refusal(reason)
+                self._run(6 if option == "-6" else 4, line.split(" "))
+            except Refusal as refusal:
+                status = 2
+                errors += f"{refusal}\nCommand failed -:{number}\n"
+                if not force:
+                    break
+        return Outcome(status, "", errors)
+
+    def _run(self, family: int, words: list[str]) -> None:
+        kind, *rest = words
+        if kind == "rule":
+            self._change_rules(family, rest[0], _pair(rest[1:]))
+        elif kind == "route":
+            self._change_routes(family, rest[0], rest[1:])
+        elif rest[:2] == ["endpoint", "add"]:
+            self._add_endpoint(rest[2], _pair(rest[3:5]).get("dev", ""), tuple(rest[5:]))
+        elif rest[:2] == ["endpoint", "delete"]:
+            self._delete_endpoint(int(rest[3]))
+        else:
+            given = _pair(rest[2:])
+            self.limits = Limits(int(given["subflows"]), int(given["add_addr_accepted"]))
+
+    def _change_rules(self, family: int, verb: str, given: dict[str, str]) -> None:
+        rule = family, Rule(
+            preference=int(given["pref"]), source=_prefix(given.get("from", "")),
+            destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
+            table=_table(given["lookup"]), protocol=int(given["protocol"]),
+            suppress=int(given["suppress_prefixlength"])
+            if "suppress_prefixlength" in given else None)
+        if verb == "add":
+            if rule in self.rules:
+                raise Refusal(EXISTS)
+            self.rules.append(rule)
+        elif rule in self.rules:
+            self.rules.remove(rule)
+        else:
+            raise Refusal(NO_RULE)
+
+    def _change_routes(self, family: int, verb: str, words: list[str]) -> None:
+        kind = "unicast"
+        if words[0] == "unreachable":
+            kind, *words = words
+        destination, *words = words
+        given = _pair([word for word in words if word != "onlink"])
+        routes = self.routes.setdefault((family, _table(given["table"])), [])
+        same = [route for route in routes if route.kind == kind and route.metric == int(
+            given.get("metric", 0)) and route.destination == _prefix(destination)]
+        if verb == "del":
+            if not same:
+                raise Refusal(NO_ROUTE)
+            routes.remove(same[0])
+            return
+        device = given.get("dev", "")
+        if device and device not in self.devices:
+            raise Refusal(f'Cannot find device "{device}"')
+        held = {one.address for one in self.devices[device].addresses} if device else {""}
+        if given.get("src", "") not in held:
+            raise Refusal(FOREIGN_SOURCE)
+        for route in same:
+            routes.remove(route)
+        routes.append(Route(
+            _prefix(destination), kind, given.get("via", ""), self.find_ifindex(device),
+            given.get("src", ""), int(given.get("metric", 0)), int(given["protocol"])))
+
+    def _add_endpoint(self, address: str, device: str, flags: tuple[str, ...]) -> None:
+        if any(one.address == address for one in self.endpoints):
+            raise Refusal(TAKEN)
+        if len(self.endpoints) == 8:
+            raise Refusal(FULL)
+        if device not in self.devices:
+            raise Refusal(f'Cannot find device "{device}"')
+        identity = max((one.identity for one in self.endpoints), default=0) + 1
+        self.endpoints.append(Endpoint(
+            identity, address, self.find_ifindex(device),
+            tuple(flag for flag in FLAGS if flag in flags)))
+
+    def _delete_endpoint(self, identity: int) -> None:
+        found = [one for one in self.endpoints if one.identity == identity]
+        if not found:
+            raise Refusal(NO_ENDPOINT)
+        self.endpoints.remove(found[0])
+
+
+class _MemoryTables(TableReader):
+    """As the real one, it sees the rules as they were at the first question of their family."""
+
+    def __init__(self, machine: MemoryMachine) -> None:
+        self._machine = machine
+        self._seen: dict[int, list[Rule]] = {}
+
+    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+        rules = self._seen.setdefault(
+            family, [rule for known, rule in self._machine.rules if known == family])
+        return TableUse(
+            tuple(sorted((rule for rule in rules if table == rule.table or device == rule.device
+                          or rule.source == f"{own}/{BITS[family]}"), key=repr)),
+            tuple(self._machine.routes.get((family, table), ())))
+
+
+def kill_at(number: int) -> Callable[[str], str]:
+    """An obstacle that ends all before line `number` (from 0) of those that run."""
+    left = [number]
+
+    def obstruct(line: str) -> str:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        return ""
+
+    return obstruct
+
+
+def fail_at(number: int, reason: str = "Error: Invalid argument.") -> Callable[[str], str]:
+    """An obstacle by which line `number` (from 0) of those that run fails, each time it runs."""
+    seen: list[str] = []
+
+    def obstruct(line: str) -> str:
+        if line not in seen:
+            seen.append(line)
+        return reason if seen.index(line) == number else ""
+
+    return obstruct
+
+
+def _pair(words: list[str]) -> dict[str, str]:
+    return dict(zip(words[::2], words[1::2]))
+
+
+def _prefix(text: str) -> str:
+    """As the kernel's messages have it: hosts with their length, everything without a word."""
+    if not text or text == "default" or "/" in text:
+        return text
+    return f"{text}/{BITS[family_of(text)]}"
+
+
+def _table(text: str) -> int:
+    with suppress(ValueError):
+        return int(text)
+    return TABLES[text]
