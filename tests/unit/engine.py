@@ -1,0 +1,120 @@
+"""A machine in memory with a record in a folder, and the hooks' works done on it as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+from mptcp_hooks import command_cache, commands
+from mptcp_hooks.address import InterfaceAddress
+from mptcp_hooks.bring_up import prepare_up
+from mptcp_hooks.carry_out import carry_out
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.event import Event, read_event
+from mptcp_hooks.folder import open_folder
+from mptcp_hooks.follow import prepare_again
+from mptcp_hooks.model import Endpoint, Limits, Route, Rule
+from mptcp_hooks.record import Store
+from mptcp_hooks.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.take_down import prepare_down, prepare_farewell
+from mptcp_hooks.work import Work
+from tests.unit.memory import MemoryMachine
+
+ADDRESSES = {
+    "eth0": (InterfaceAddress(4, "10.1.1.2", 24, "", ""),
+             InterfaceAddress(6, "fd00:1::2", 64, "", "")),
+    "eth1": (InterfaceAddress(4, "10.1.2.2", 24, "", ""),
+             InterfaceAddress(6, "fd00:2::2", 64, "", "")),
+}
+
+
+class Bench:
+    """Two uplinks, what somebody else has in the kernel beside them, and an empty record."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.configuration = NO_CONFIGURATION
+        self.machine = MemoryMachine()
+        for number, (name, addresses) in enumerate(ADDRESSES.items()):
+            self.machine.plug(name, number + 2, *addresses)
+        self.machine.rules.append((4, Rule(19000, "", "", "", 999, None, 0)))
+        self.machine.routes[4, 254] = [Route("default", "unicast", "10.1.1.1", 2, "", 0, 3)]
+        self.machine.endpoints.append(Endpoint(7, "10.9.9.9", 0, ("signal",)))
+
+    def open_store(self) -> Store:
+        """The record, as a hook has it."""
+        return Store(open_folder(str(self._folder), lock=True))
+
+    def up(self, *events: Event) -> list[Problem]:
+        """What if-up.d does for each event, all in one work."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_up(
+                store, self.machine, events, self.configuration))
+
+    def again(self, *ifaces: str) -> list[Problem]:
+        """What a round of upkeep and a lease do."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_again(
+                store, self.machine, ifaces or store.list_interfaces(), self.configuration))
+
+    def farewell(self, *ifaces: str) -> list[Problem]:
+        """What if-down.d does."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_farewell(store, self.machine, ifaces))
+
+    def down(self, *ifaces: str) -> list[Problem]:
+        """What if-post-down.d does."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_down(store, self.machine, ifaces))
+
+    def list_recorded(self) -> list[str]:
+        """The interfaces on record."""
+        with self.open_store() as store:
+            return store.list_interfaces()
+
+    def _carry_out(self, store: Store, work: Work) -> list[Problem]:
+        self.machine.ran.clear()
+        return carry_out(store, self.machine, work)
+
+
+@contextmanager
+def open_bench(configuration: Configuration = NO_CONFIGURATION) -> Iterator[Bench]:
+    """A fresh one; the package's own templates render, and no command is cached."""
+    with TemporaryDirectory() as folder, \
+            mock.patch.object(commands, "FOLDERS", commands.FOLDERS[1:]), \
+            mock.patch.object(command_cache, "KEPT", f"{folder}/none"):
+        bench = Bench(Path(folder) / "record")
+        bench.configuration = configuration
+        yield bench
+
+
+def static(iface: str, family: int, *, gateway: str = "", **options: str) -> Event:
+    """The event of a static stanza of an uplink; options are named as `mptcp_flags` is."""
+    device = iface.partition(":")[0]
+    (own,) = (one for one in ADDRESSES[device] if one.family == family)
+    number = device[-1:]
+    usual = f"10.1.{int(number) + 1}.1" if family == 4 else f"fd00:{int(number) + 1}::1"
+    event = read_event({
+        "IFACE": iface, "ADDRFAM": "inet" if family == 4 else "inet6", "METHOD": "static",
+        "IF_ADDRESS": own.address, "IF_NETMASK": str(own.length), "IF_GATEWAY": gateway or usual,
+        **{f"IF_{name.upper()}": value for name, value in options.items()}})
+    assert event is not None
+    return event
+
+
+def list_lines(bench: Bench, events: Sequence[Event]) -> list[str]:
+    """The lines that bringing these up would run."""
+    with bench.open_store() as store:
+        return prepare_up(store, bench.machine, events, bench.configuration).list_lines()
+
+
+def names(events: Iterable[Event]) -> list[str]:
+    """The interfaces of events, each once."""
+    return list(dict.fromkeys(event.iface for event in events))
+
+
+def limits_of(bench: Bench) -> Limits | None:
+    return bench.machine.limits

@@ -1,0 +1,344 @@
+"""Promises 2, 3 and 4, and 1 after a kill, on a machine in memory.
+
+The lab shows them on real kernels; here every line of every work can fail or be the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mptcp_hooks.announced import prepare_lease
+from mptcp_hooks.carry_out import carry_out
+from mptcp_hooks.event import Event, read_event
+from mptcp_hooks.follow import prepare_adoption
+from mptcp_hooks.model import Endpoint, Lease, Limits, Rule
+from mptcp_hooks.settings import NO_CONFIGURATION
+from tests.unit.engine import ADDRESSES, Bench, list_lines, names, open_bench, static
+from tests.unit.memory import Killed, fail_at, kill_at
+
+ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
+ETH0_6, ETH1_6 = static("eth0", 6), static("eth1", 6)
+STANZAS = (ETH0, ETH0_6, ETH1, ETH1_6, static("eth1", 4, mptcp_flags="subflow backup"),
+           static("eth1", 4, mptcp_table="77"), static("eth1", 6, mptcp_flags="subflow fullmesh"),
+           static("eth0", 4, gateway="10.9.0.1"))
+# A family of an interface is told of once.
+some_stanzas = st.lists(st.sampled_from(STANZAS), min_size=1, max_size=4,
+                        unique_by=lambda event: (event.iface, event.families))
+DHCP = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "dhcp"}
+BOUND = {"interface": "eth1", "reason": "BOUND", "new_ip_address": "10.1.2.2",
+         "new_routers": "10.1.2.9"}
+
+
+def dhcp() -> Event:
+    event = read_event(DHCP)
+    assert event is not None
+    return event
+
+
+@given(some_stanzas)
+def test_down_removes_exactly_what_up_made(events: list[Event]) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        assert bench.up(*events) == []
+        assert bench.machine.snapshot() != before
+        assert bench.down(*names(events)) == []
+        assert bench.machine.snapshot() == before
+        assert bench.list_recorded() == []
+
+
+@given(some_stanzas, st.data())
+def test_down_removes_it_whatever_was_lost_before(events: list[Event], data: st.DataObject) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(*events)
+        lose_one(bench, data)
+        assert bench.down(*names(events)) == []
+        assert bench.machine.snapshot() == before
+
+
+@given(some_stanzas)
+def test_an_unplugged_device_leaves_nothing_behind(events: list[Event]) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(*events)
+        bench.machine.pull("eth1")
+        bench.down(*names(events))
+        assert bench.machine.snapshot() == before
+
+
+@given(some_stanzas)
+def test_up_twice_runs_nothing(events: list[Event]) -> None:
+    with open_bench() as bench:
+        bench.up(*events)
+        standing = bench.machine.snapshot()
+        assert bench.up(*events) == []
+        assert bench.machine.ran == []
+        assert bench.machine.snapshot() == standing
+
+
+@given(some_stanzas, st.data())
+def test_up_puts_back_what_is_missing(events: list[Event], data: st.DataObject) -> None:
+    with open_bench() as bench:
+        bench.up(*events)
+        standing = bench.machine.snapshot()
+        lose_one(bench, data)
+        assert bench.up(*events) == []
+        assert bench.machine.snapshot() == standing
+
+
+@given(some_stanzas)
+def test_a_round_finds_nothing_to_do(events: list[Event]) -> None:
+    with open_bench() as bench:
+        bench.up(*events)
+        assert bench.again() == []
+        assert bench.machine.ran == []
+
+
+@given(st.sampled_from(STANZAS), st.data())
+def test_a_line_that_fails_leaves_all_or_nothing(event: Event, data: st.DataObject) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        lines = list_lines(bench, [event])
+        number = data.draw(st.integers(0, len(lines) - 1))
+        bench.machine.obstacle = fail_at(number)
+        (problem,) = bench.up(event)
+        after = bench.machine.snapshot()
+        bench.machine.obstacle = lambda line: ""
+        assert lines[number] in str(problem)
+        if "mptcp" in lines[number]:
+            # Routing alone: the endpoint's own limits went with it, or were not raised.
+            assert after.rules != before.rules and after.routes != before.routes
+        else:
+            assert after == before
+            assert bench.list_recorded() == []
+        assert bench.up(event) == []
+        bench.down(event.iface)
+        assert bench.machine.snapshot() == before
+
+
+@given(st.sampled_from(STANZAS), st.data())
+def test_what_could_not_be_undone_stays_on_record(event: Event, data: st.DataObject) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(event)
+        bench.machine.obstacle = fail_at(data.draw(st.integers(0, 6)), "Error: Busy.")
+        problems = bench.down(event.iface)
+        bench.machine.obstacle = lambda line: ""
+        assert len(problems) == 1 and "Busy" in str(problems[0])
+        assert bench.list_recorded() == [event.iface]
+        assert bench.down(event.iface) == []
+        assert bench.machine.snapshot() == before
+
+
+@settings(max_examples=200)
+@given(some_stanzas, st.integers(0, 40))
+def test_after_a_kill_on_the_way_up_the_next_hook_makes_it_right(
+    events: list[Event], number: int
+) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(*events)
+        standing = bench.machine.snapshot()
+        bench.down(*names(events))
+        kill(bench, number, lambda: bench.up(*events))
+        assert bench.up(*events) == []
+        assert bench.machine.snapshot() == standing
+        bench.down(*names(events))
+        assert bench.machine.snapshot() == before
+
+
+@settings(max_examples=200)
+@given(some_stanzas, st.integers(0, 40))
+def test_after_a_kill_the_way_down_takes_all_away(events: list[Event], number: int) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        kill(bench, number, lambda: bench.up(*events))
+        bench.down(*names(events))
+        assert bench.machine.snapshot() == before
+        bench.up(*events)
+        kill(bench, number, lambda: bench.down(*names(events)))
+        bench.down(*names(events))
+        assert bench.machine.snapshot() == before
+
+
+def test_the_farewell_takes_the_endpoints_alone() -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(ETH0, ETH0_6)
+        routed = bench.machine.snapshot()
+        assert bench.farewell("eth0") == []
+        assert bench.machine.snapshot() == routed._replace(
+            endpoints=before.endpoints, limits=before.limits)
+        assert bench.down("eth0") == []
+        assert bench.machine.snapshot() == before
+
+
+def test_what_is_leaving_does_not_come_back_by_itself() -> None:
+    with open_bench() as bench:
+        bench.up(ETH0)
+        bench.farewell("eth0")
+        assert bench.again() == []
+        assert [one.address for one in bench.machine.endpoints] == ["10.9.9.9"]
+
+
+def test_other_flags_remake_the_endpoint_and_touch_no_rule() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        assert bench.up(static("eth1", 4, mptcp_flags="subflow backup")) == []
+        assert [line.split(" ")[:3] for line in bench.machine.ran] == [
+            ["mptcp", "endpoint", "delete"], ["mptcp", "endpoint", "add"]]
+        assert bench.machine.endpoints[-1].flags == ("subflow", "backup")
+
+
+def test_another_table_is_there_before_the_old_one_goes() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        assert bench.up(static("eth1", 4, mptcp_table="77")) == []
+        ran = bench.machine.ran
+        adding = [number for number, line in enumerate(ran) if " add " in line or "replace" in line]
+        assert adding and max(adding) < min(
+            number for number, line in enumerate(ran) if " del " in line)
+        assert not any("mptcp" == line.partition(" ")[0] for line in ran)
+        assert {rule.table for _, rule in bench.machine.rules if rule.protocol == 77} == {77, 254}
+
+
+def test_a_foreign_endpoint_of_the_address_is_left_alone_on_both_ways() -> None:
+    with open_bench() as bench:
+        bench.machine.endpoints.append(Endpoint(8, "10.1.1.2", 2, ("signal",)))
+        before = bench.machine.snapshot()
+        assert bench.up(ETH0) == []
+        assert bench.machine.snapshot().endpoints == before.endpoints
+        bench.down("eth0")
+        assert bench.machine.snapshot() == before
+
+
+def test_a_limit_that_somebody_else_set_meanwhile_stays() -> None:
+    with open_bench() as bench:
+        bench.up(ETH0, ETH1)
+        assert bench.machine.limits == Limits(3, 3)
+        bench.machine.limits = Limits(5, 3)
+        bench.down("eth0", "eth1")
+        assert bench.machine.limits == Limits(5, 0)
+
+
+def test_somebody_elses_table_is_refused_and_left() -> None:
+    with open_bench() as bench:
+        bench.machine.rules.append((4, Rule(5000, "10.7.7.7/32", "", "", 20002, None, 0)))
+        before = bench.machine.snapshot()
+        (problem,) = bench.up(ETH0)
+        assert "table 20002 is in use by somebody else (rule 5000" in str(problem)
+        assert bench.machine.snapshot() == before and bench.list_recorded() == []
+
+
+def test_a_bad_event_does_not_cost_the_others() -> None:
+    with open_bench() as bench:
+        wrong = static("eth0", 4, mptcp_table="77777777777")
+        problems = bench.up(wrong, ETH1)
+        assert ["mptcp-table" in str(problem) for problem in problems] == [True]
+        assert bench.list_recorded() == ["eth1"]
+
+
+def test_a_record_that_was_written_into_runs_nothing_but_our_commands() -> None:
+    with open_bench() as bench:
+        bench.up(ETH0)
+        with bench.open_store() as store:
+            (stanza,) = store.load("eth0")
+            (installed,) = stanza.paths
+            evil = installed._replace(down=("rm -rf /etc", *installed.down,
+                                            "ip -4 rule flush", "ip link set eth0 down"))
+            store.save("eth0", (stanza._replace(paths=(evil,)),))
+        problems = bench.down("eth0")
+        assert ["rm -rf /etc: not run, since" in str(problem) for problem in problems] == [True]
+        assert not any("flush" in line or "rm" in line or "link" in line
+                       for line in bench.machine.ran)
+        assert all(rule.protocol != 77 for _, rule in bench.machine.rules)
+
+
+def test_each_line_is_shown_when_it_runs_roll_backs_among_them() -> None:
+    with open_bench() as bench:
+        bench.machine.obstacle = fail_at(4)
+        bench.up(ETH0)
+        assert [line.split(" ", 2)[2] if line[3] == "-" else line.split(" ", 1)[1]
+                for line in bench.machine.shown] == bench.machine.given
+        # The roll back is among them, and what ran twice is shown twice.
+        assert any(" rule del " in line for line in bench.machine.shown)
+        assert len(bench.machine.shown) > len(set(bench.machine.shown))
+
+
+def test_a_lease_is_noted_and_its_gateway_used_in_one_work() -> None:
+    with open_bench() as bench:
+        assert bench.up(dhcp()) == [] and bench.machine.snapshot().endpoints == (
+            ("10.9.9.9", 0, ("signal",)),)
+        with bench.open_store() as store:
+            work = prepare_lease(store, bench.machine, BOUND, NO_CONFIGURATION)
+            assert work.leases == (("eth1", Lease("10.1.2.2", "10.1.2.9", ())),)
+            # What is prepared is not yet done.
+            assert store.load_lease("eth1") is None
+            assert carry_out(store, bench.machine, work) == []
+            assert store.load_lease("eth1") == Lease("10.1.2.2", "10.1.2.9", ())
+        assert [route.gateway for route in bench.machine.routes[4, 20003]
+                if route.destination == "default" and route.kind == "unicast"] == ["10.1.2.9"]
+
+
+def test_a_lease_that_is_refused_leaves_the_noted_one() -> None:
+    with open_bench() as bench, bench.open_store() as store:
+        store.save_lease("eth1", Lease("10.1.2.2", "10.1.2.9", ()))
+        work = prepare_lease(store, bench.machine, BOUND | {"new_routers": "224.0.0.1"},
+                             NO_CONFIGURATION)
+        assert work.leases == ()
+        assert [str(problem)[:17] for problem in work.problems] == ["eth1: new_routers"]
+
+
+def test_what_was_noted_counts_for_more_than_what_a_client_keeps() -> None:
+    kept = {"eth0": Lease("10.1.1.2", "10.1.1.7", ()), "eth1": Lease("10.1.2.2", "10.1.2.7", ())}
+    noted = Lease("10.1.2.2", "10.1.2.9", ())
+    with open_bench() as bench, bench.open_store() as store:
+        store.save_lease("eth1", noted)
+        work = prepare_adoption(store, bench.machine, [dhcp()], NO_CONFIGURATION, kept)
+        assert carry_out(store, bench.machine, work) == []
+        assert (store.load_lease("eth0"), store.load_lease("eth1")) == (kept["eth0"], noted)
+        assert [route.gateway for route in bench.machine.routes[4, 20003]
+                if route.destination == "default" and route.kind == "unicast"] == ["10.1.2.9"]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_an_address_that_goes_takes_its_path_and_comes_back_with_it(family: int) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        event = static("eth1", family)
+        bench.up(event)
+        standing = bench.machine.snapshot()
+        bench.machine.take_address("eth1", event.addresses[0].address)
+        assert bench.again() == []
+        assert bench.machine.snapshot() == before
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.again() == []
+        assert bench.machine.snapshot() == standing
+
+
+def lose_one(bench: Bench, data: st.DataObject) -> None:
+    """Have somebody delete one thing of ours: a rule, a route, or an endpoint."""
+    machine = bench.machine
+    losses: list[Callable[[], object]] = [
+        *(partial(machine.rules.remove, rule) for rule in machine.rules if rule[1].protocol == 77),
+        *(partial(routes.remove, route) for routes in machine.routes.values()
+          for route in routes if route.protocol == 77),
+        *(partial(machine.endpoints.remove, endpoint) for endpoint in machine.endpoints
+          if endpoint.address != "10.9.9.9")]
+    data.draw(st.sampled_from(losses))()
+
+
+def kill(bench: Bench, number: int, act: Callable[[], object]) -> None:
+    """Have a hook killed before it runs line `number`, if it comes so far."""
+    bench.machine.obstacle = kill_at(number)
+    try:
+        act()
+    except Killed:
+        pass
+    finally:
+        bench.machine.obstacle = lambda line: ""
