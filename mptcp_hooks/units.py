@@ -122,7 +122,7 @@ def _list_variables(unit: Unit, choices: Iterable[Choice]) -> dict[str, str]:
     """The variables that the methods set, each with what the unit has in it already."""
     variables: dict[str, str] = {}
     for choice in choices:
-        if choice.method == BPF:
+        if not choice.variable:
             continue
         name = os.fsdecode(choice.variable)
         _refuse_overridden(unit, name, os.fsdecode(choice.value))
