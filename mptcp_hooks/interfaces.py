@@ -10,6 +10,7 @@ import os
 import re
 from glob import glob
 
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,14 +53,10 @@ def _walk(path: str, seen: set[str]) -> Iterator[Place]:
 
 
 def _list_lines(path: str, seen: set[str]) -> Iterator[tuple[int, list[str]]]:
-    """The words of each line that says something, once a file."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = "" if os.path.realpath(path) in seen else file.read()
-    except OSError:
-        # ifquery says it.
-        return
-    seen.add(os.path.realpath(path))
+    """The words of each line that says something, once a file; ifquery says what cannot be read."""
+    real = os.path.realpath(path)
+    text = "" if real in seen else read_text(real)
+    seen.add(real)
     begun = ""
     for number, line in enumerate(text.split("\n"), start=1):
         if not begun:
