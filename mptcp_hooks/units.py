@@ -13,6 +13,7 @@ from mptcp_hooks.methods import BPF, Choice, choose, extend
 from mptcp_hooks.program import find_program
 from mptcp_hooks.report import say
 from mptcp_hooks.systemd import Unit, ask_unit, name_for_restart, reload_units
+from mptcp_hooks.text import align
 from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING
 
@@ -38,10 +39,8 @@ def change_units(program: str, options: Namespace) -> int:
 
 
 def _print_list() -> None:
-    methods = dropins.list_all()
-    width = max(map(len, methods), default=0)
-    for unit, method in methods.items():
-        print(f"{unit:<{width}}  {method}")
+    for cells in align(dropins.list_all().items()):
+        print("  ".join(cells).rstrip())
 
 
 def _enable(program: str, unit: Unit, method: str) -> None:
