@@ -5,15 +5,30 @@ from __future__ import annotations
 import os
 import sys
 
+from mptcp_hooks import __version__
 from mptcp_hooks.errors import FAILED
 from mptcp_hooks.report import describe_unexpected, say
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Callable
 
 # 128 + SIGINT, as a shell says it.
 _INTERRUPTED = 130
+
+
+def make_parser(program: str, description: str, usage: str | None = None) -> ArgumentParser:
+    """What reads a command's arguments: options are written out, and --version is one of them.
+
+    `usage` is for a command whose line is more than its options and its positional arguments.
+    """
+    # What services start reads no arguments, and need not load it.
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(program, usage=usage, description=description, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    return parser
 
 
 def main(run: Callable[[], int]) -> None:
