@@ -6,8 +6,8 @@ import os
 import sys
 
 from mptcp_hooks import __version__
-from mptcp_hooks.errors import FAILED
-from mptcp_hooks.report import describe_unexpected, say
+from mptcp_hooks.errors import FAILED, Problem
+from mptcp_hooks.report import describe_unexpected, say, say_if_heard
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,13 +31,19 @@ def make_parser(program: str, description: str, usage: str | None = None) -> Arg
     return parser
 
 
-def main(run: Callable[[], int]) -> None:
-    """Run one of the commands and end with its status; output that cannot be written is 1."""
-    program = os.path.basename(sys.argv[0])
+def main(run: Callable[[], int], program: str = "") -> None:
+    """Run one of the commands and end with its status; output that cannot be written is 1.
+
+    What went wrong is said once, as `program`: without one, as what the caller started.
+    """
+    program = program or os.path.basename(sys.argv[0])
     _replace_closed_streams()
     try:
         status = run()
         sys.stdout.flush()
+    except Problem as problem:
+        say_if_heard(program, str(problem))
+        status = problem.status
     except OSError as error:
         # What is left of the output would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -11,7 +11,7 @@ from mptcp_hooks.launch import enter_group, guess_ignored, read_environment, rep
 from mptcp_hooks.means import Means, read_means
 from mptcp_hooks.methods import AUTO, BPF, METHODS, Choice, choose
 from mptcp_hooks.program import find_program
-from mptcp_hooks.report import say, say_if_heard
+from mptcp_hooks.report import say_if_heard
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,15 +28,11 @@ def run_mptcp_run() -> int:
     """Exit status of mptcp_run(8) where no command takes its place."""
     own, command = split_arguments(sys.argv[1:])
     options = _read_arguments(own, command)
-    try:
-        if not command:
-            from mptcp_hooks.units import change_units
+    if not command:
+        from mptcp_hooks.units import change_units
 
-            return change_units(PROGRAM, options)
-        return _run_command(options, command)
-    except Problem as problem:
-        say(PROGRAM, str(problem))
-        return problem.status
+        return change_units(PROGRAM, options)
+    return _run_command(options, command)
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -43,13 +43,9 @@ def run_mptcp_monitor() -> int:
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="show each command on stderr before it runs")
     options = parser.parse_args()
-    try:
-        if os.geteuid() != 0:
-            raise Problem("must be root")
-        Monitor(show_command if options.verbose else _show_nothing).run()
-    except Problem as problem:
-        say(PROGRAM, str(problem))
-        return problem.status
+    if os.geteuid() != 0:
+        raise Problem("must be root")
+    Monitor(show_command if options.verbose else _show_nothing).run()
     return 0
 
 

@@ -16,7 +16,6 @@ from mptcp_hooks.looks import (
     measure_rates,
 )
 from mptcp_hooks.paint import choose_paint
-from mptcp_hooks.report import say
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,19 +42,15 @@ def run_mptcp_status() -> int:
     elif options.connections:
         look_at = look_at_connections
     take_look = partial(look_at, frozenset(options.interfaces))
-    try:
-        look = take_look()
-        _refuse_unknown(look.survey, options.interfaces)
-        if options.watch:
-            return _watch(take_look, look)
-        if options.json:
-            print(json.dumps(look.describe(), indent=2))
-        else:
-            _draw(look, {})
-        return look.status
-    except Problem as problem:
-        say(PROGRAM, str(problem))
-        return problem.status
+    look = take_look()
+    _refuse_unknown(look.survey, options.interfaces)
+    if options.watch:
+        return _watch(take_look, look)
+    if options.json:
+        print(json.dumps(look.describe(), indent=2))
+    else:
+        _draw(look, {})
+    return look.status
 
 
 def _read_arguments() -> Namespace:
