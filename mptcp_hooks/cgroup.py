@@ -22,8 +22,8 @@ def find_own() -> str:
     """The folder of the caller's control group; Problem where there is none of version 2."""
     lines = read_text("/proc/self/cgroup").splitlines()
     paths = [line[3:] for line in lines if line.startswith("0::")]
-    folders = [os.path.normpath(f"{place}/{path.removeprefix(root)}")
-               for path in paths for root, place in _list_mounts()]
+    folders = [os.path.normpath(f"{mount_point}/{path.removeprefix(root)}")
+               for path in paths for root, mount_point in _list_mounts()]
     # A mount may lie below another one, where nobody can reach it.
     found = next((folder for folder in folders if os.path.exists(f"{folder}/{_MEMBERS}")), None)
     if found is None:
@@ -93,4 +93,4 @@ def _list_mounts() -> list[tuple[str, str]]:
     lines = read_text("/proc/self/mountinfo").splitlines()
     parts = [line.partition(" - ") for line in lines]
     mounts = [mounted.split()[3:5] for mounted, _, kind in parts if kind.startswith("cgroup2 ")]
-    return [(root.rstrip("/"), place) for root, place in mounts]
+    return [(root.rstrip("/"), mount_point) for root, mount_point in mounts]

@@ -189,10 +189,10 @@ def _read_go(file: _File, layout: _Layout, header: _Header) -> Go | None:
 def _read_text(file: _File, notes: bytes) -> str:
     """A text after its length, which is in groups of seven bits, the lowest first."""
     length = 0
-    for place, byte in enumerate(notes[:10]):
-        length |= (byte & 0x7F) << 7 * place
+    for number, byte in enumerate(notes[:10]):
+        length |= (byte & 0x7F) << 7 * number
         if byte < 0x80:
-            text = notes[place + 1:place + 1 + length]
+            text = notes[number + 1:number + 1 + length]
             if len(text) == length:
                 return text.decode("utf-8", "replace")
             break

@@ -21,22 +21,25 @@ _SOURCE, _SOURCE_DIRECTORY = ("source",), ("source-directory", "source-dir")
 _BEGINNINGS = ("auto", "mapping", "rename", "template", "no-auto-down", "no-scripts")
 
 
-class Place(NamedTuple):
-    """One option of a stanza, or its first line (`option` ''); `value` with single blanks."""
+class StanzaLine(NamedTuple):
+    """One option of a stanza, or its first line (`option` ''); `value` with single blanks.
+
+    `file` and `number` say where it stands.
+    """
 
     file: str
-    line: int
+    number: int
     iface: str
     option: str
     value: str
 
 
-def list_places(path: str = PATH) -> list[Place]:
+def list_stanza_lines(path: str = PATH) -> list[StanzaLine]:
     """The lines of all stanzas, as far as they can be read."""
     return list(_walk(path, set()))
 
 
-def _walk(path: str, seen: set[str]) -> Iterator[Place]:
+def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
     iface = ""
     for number, words in _list_lines(path, seen):
         if words[0] in _SOURCE + _SOURCE_DIRECTORY:
@@ -45,11 +48,11 @@ def _walk(path: str, seen: set[str]) -> Iterator[Place]:
                 yield from _walk(sourced, seen)
         elif words[0] == "iface":
             iface = words[1] if len(words) > 1 else ""
-            yield Place(path, number, iface, "", "")
+            yield StanzaLine(path, number, iface, "", "")
         elif words[0] in _BEGINNINGS or words[0].startswith("allow-"):
             iface = ""
         elif iface:
-            yield Place(path, number, iface, words[0].lower(), " ".join(words[1:]))
+            yield StanzaLine(path, number, iface, words[0].lower(), " ".join(words[1:]))
 
 
 def _list_lines(path: str, seen: set[str]) -> Iterator[tuple[int, list[str]]]:

@@ -73,8 +73,8 @@ def _make_folder() -> None:
     try:
         os.mkdir(_FOLDER, 0o700)
     except FileExistsError:
-        held = os.lstat(_FOLDER)
-        if held.st_uid or held.st_mode & 0o22 or not stat.S_ISDIR(held.st_mode):
+        info = os.lstat(_FOLDER)
+        if info.st_uid or info.st_mode & 0o22 or not stat.S_ISDIR(info.st_mode):
             raise Problem(f"{_FOLDER} is not a folder of root's own: remove it") from None
     except OSError as error:
         raise Problem(f"cannot make {_FOLDER}: {error.strerror} (mount -t bpf bpf /sys/fs/bpf)"
