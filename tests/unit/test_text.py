@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from mptcp_hooks.text import align, count
@@ -24,6 +24,7 @@ def test_no_rows_are_no_table() -> None:
     assert align([]) == []
 
 
+@settings(deadline=None)
 @given(some.integers(0, 4).flatmap(lambda width: some.lists(
     some.lists(some.text("ab", max_size=5), min_size=width, max_size=width))),
     some.sets(some.integers(0, 4)))
