@@ -65,8 +65,8 @@ def find_suspects(
 def _find_listener(socket: Socket, listeners: Mapping[tuple[str, int], int]) -> int:
     """The inode of who listens where a connection came in, 0 where nobody does."""
     address, port = socket.local
-    return next((listeners[place, port] for place in (address, *_ANY)
-                 if (place, port) in listeners), 0)
+    return next((listeners[host, port] for host in (address, *_ANY)
+                 if (host, port) in listeners), 0)
 
 
 def make_candidates(

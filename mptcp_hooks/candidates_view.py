@@ -9,7 +9,7 @@ from mptcp_hooks.candidates import Candidate
 from mptcp_hooks.connections_view import describe_processes, name_processes
 from mptcp_hooks.paint import Paint
 from mptcp_hooks.report import make_printable
-from mptcp_hooks.words import count
+from mptcp_hooks.text import count
 
 
 def draw_candidates(candidates: Sequence[Candidate], paint: Paint) -> list[str]:

@@ -10,6 +10,7 @@ import os
 from select import POLLPRI, poll
 
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.textfile import read_text
 
 _NAME = "mptcp_run-"
 # systemd runs ExecStartPre there where a unit has Delegate= (systemd's CGROUP_DELEGATION).
@@ -19,9 +20,10 @@ _MEMBERS, _EVENTS, _EMPTY = "cgroup.procs", "cgroup.events", "populated 0"
 
 def find_own() -> str:
     """The folder of the caller's control group; Problem where there is none of version 2."""
-    paths = [line[3:] for line in _read_lines("/proc/self/cgroup") if line.startswith("0::")]
-    folders = [os.path.normpath(f"{place}/{path.removeprefix(root)}")
-               for path in paths for root, place in _list_mounts()]
+    lines = read_text("/proc/self/cgroup").splitlines()
+    paths = [line[3:] for line in lines if line.startswith("0::")]
+    folders = [os.path.normpath(f"{mount_point}/{path.removeprefix(root)}")
+               for path in paths for root, mount_point in _list_mounts()]
     # A mount may lie below another one, where nobody can reach it.
     found = next((folder for folder in folders if os.path.exists(f"{folder}/{_MEMBERS}")), None)
     if found is None:
@@ -88,15 +90,7 @@ def remove_group(group: str) -> None:
 
 def _list_mounts() -> list[tuple[str, str]]:
     """What is mounted, as seen from the caller's namespace, and where, of each cgroup2 mount."""
-    parts = [line.partition(" - ") for line in _read_lines("/proc/self/mountinfo")]
+    lines = read_text("/proc/self/mountinfo").splitlines()
+    parts = [line.partition(" - ") for line in lines]
     mounts = [mounted.split()[3:5] for mounted, _, kind in parts if kind.startswith("cgroup2 ")]
-    return [(root.rstrip("/"), place) for root, place in mounts]
-
-
-def _read_lines(path: str) -> list[str]:
-    """The lines of a file of /proc; none where that is not mounted."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
+    return [(root.rstrip("/"), mount_point) for root, mount_point in mounts]

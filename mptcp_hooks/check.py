@@ -8,7 +8,7 @@ from mptcp_hooks import commands, configuration, ifupdown, interfaces
 from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import NAME_LONGEST, read_event
-from mptcp_hooks.interfaces import Place, list_places
+from mptcp_hooks.interfaces import StanzaLine, list_stanza_lines
 from mptcp_hooks.model import Limits, Path
 from mptcp_hooks.settings import judge_options, read_settings
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
@@ -45,11 +45,11 @@ class Findings(NamedTuple):
 def check_all(ifaces: list[str]) -> Findings:
     """What is wrong with the configuration, stanzas (of `ifaces`, or all) and templates."""
     known, problems = read_configuration()
-    places = list_places()
-    names = ifaces or list(dict.fromkeys(place.iface for place in places))
+    lines = list_stanza_lines()
+    names = ifaces or list(dict.fromkeys(line.iface for line in lines))
     if ifupdown.has_ifupdown():
-        problems += [*_ask_ifquery(), *_list_unknown(ifaces, places)]
-        problems += [problem for name in names for problem in _check_stanzas(name, known, places)]
+        problems += [*_ask_ifquery(), *_list_unknown(ifaces, lines)]
+        problems += [problem for name in names for problem in _check_stanzas(name, known, lines)]
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
     return Findings(tuple(told.values()), (
@@ -58,8 +58,8 @@ def check_all(ifaces: list[str]) -> Findings:
         f"checked the templates in {' and '.join(commands.FOLDERS)}"))
 
 
-def _list_unknown(ifaces: list[str], places: list[Place]) -> Iterator[Problem]:
-    known = {place.iface for place in places}
+def _list_unknown(ifaces: list[str], lines: list[StanzaLine]) -> Iterator[Problem]:
+    known = {line.iface for line in lines}
     for name in ifaces:
         if name not in known:
             yield Problem(f"{name}: there is no stanza of it in {interfaces.PATH}", USAGE)
@@ -74,11 +74,11 @@ def _ask_ifquery() -> list[Problem]:
 
 
 def _check_stanzas(
-    name: str, known: Configuration, places: list[Place]
+    name: str, known: Configuration, lines: list[StanzaLine]
 ) -> Iterator[Problem]:
     for environment in ifupdown.read_stanzas(name, name):
         for option, text in _judge_stanza(name, environment, known):
-            yield Problem(f"{_locate(places, name, *option)}{text}", USAGE)
+            yield Problem(f"{_locate(lines, name, *option)}{text}", USAGE)
 
 
 def _judge_stanza(
@@ -102,13 +102,13 @@ def _judge_stanza(
         yield from ((option, text) for text in texts)
 
 
-def _locate(places: list[Place], name: str, option: str, value: str) -> str:
+def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:
     """`FILE:LINE: ` of an option, or of its stanza; '' where nothing is known of it."""
-    ours = [place for place in places if place.iface == name]
-    fitting = [place for place in ours if place.option == option]
-    exact = [place for place in fitting if place.value == " ".join(value.split())]
-    for place in (*exact, *fitting, *ours):
-        return f"{place.file}:{place.line}: "
+    ours = [line for line in lines if line.iface == name]
+    fitting = [line for line in ours if line.option == option]
+    exact = [line for line in fitting if line.value == " ".join(value.split())]
+    for line in (*exact, *fitting, *ours):
+        return f"{line.file}:{line.number}: "
     return ""
 
 

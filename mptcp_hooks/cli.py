@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
 
-from mptcp_hooks import __version__
 from mptcp_hooks.bring_up import prepare_up
 from mptcp_hooks.carry_out import do_work
 from mptcp_hooks.check import check_all
 from mptcp_hooks.configuration import read_configuration
+from mptcp_hooks.entry import make_parser
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import Event, check_name
 from mptcp_hooks.follow import recall_events
@@ -21,6 +20,7 @@ from mptcp_hooks.take_down import prepare_dismissal
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
 
     from mptcp_hooks.work import Work
@@ -53,7 +53,7 @@ def run_mptcp_down() -> int:
 
 
 def _make_parser(program: str, purpose: str, everything: str) -> ArgumentParser:
-    parser = ArgumentParser(program, description=purpose, allow_abbrev=False)
+    parser = make_parser(program, purpose)
     parser.add_argument("interfaces", nargs="*", metavar="IFACE",
                         help="an interface; without any, IFACE of the environment")
     parser.add_argument("-a", "--all", action="store_true", help=everything)
@@ -61,7 +61,6 @@ def _make_parser(program: str, purpose: str, everything: str) -> ArgumentParser:
                         help="print the commands, change nothing; needs no root")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="show each command on stderr, and what is left alone and why")
-    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     return parser
 
 

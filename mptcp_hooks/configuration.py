@@ -58,12 +58,12 @@ def _read_text() -> str:
     # O_NONBLOCK: a FIFO that lies there is refused instead of waited for.
     file = posix.open(PATH, posix.O_RDONLY | posix.O_NONBLOCK)
     try:
-        held = posix.fstat(file)
-        refuse_foreign(PATH, held)
-        if not is_regular(held):
+        info = posix.fstat(file)
+        refuse_foreign(PATH, info)
+        if not is_regular(info):
             raise Problem(f"{PATH} is not a file: remove it", USAGE)
-        if held.st_size > _SIZE_AT_MOST:
-            raise Problem(f"{PATH}: {held.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
+        if info.st_size > _SIZE_AT_MOST:
+            raise Problem(f"{PATH}: {info.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
                           "nothing of it counts", USAGE)
         return posix.read(file, _SIZE_AT_MOST).decode("utf-8", "surrogateescape")
     finally:

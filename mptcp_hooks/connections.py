@@ -124,15 +124,15 @@ def read_connections(output: str, devices: Mapping[str, str]) -> tuple[Connectio
     """
     sockets = tuple(_read_sockets(output))
     parents = [socket for socket in sockets if socket.kind == "mptcp"]
-    families: dict[object, list[_Piece]] = {parent: [] for parent in parents}
+    pieces: dict[object, list[_Piece]] = {parent: [] for parent in parents}
     homes = _index(parents)
     for number, socket in enumerate(sockets):
         if socket.kind == "tcp" and "tcp-ulp-mptcp" in socket.words:
             piece = _read_piece(socket, devices)
-            families.setdefault(_find_home(piece, homes) or _mark(piece, number), []).append(piece)
-    found = [_join(parent, families.pop(parent)) for parent in parents]
-    orphans = [_join_orphans(pieces) for pieces in families.values()
-               if any(piece.subflow.state in _LIVE for piece in pieces)]
+            pieces.setdefault(_find_home(piece, homes) or _mark(piece, number), []).append(piece)
+    found = [_join(parent, pieces.pop(parent)) for parent in parents]
+    orphans = [_join_orphans(those) for those in pieces.values()
+               if any(piece.subflow.state in _LIVE for piece in those)]
     return tuple(sorted((*found, *orphans), key=lambda each: (each.local, each.remote)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mptcp_hooks.connections import Connection, Subflow, Total
 from mptcp_hooks.paint import Paint
 from mptcp_hooks.processes import Process
-from mptcp_hooks.words import count
+from mptcp_hooks.text import align, count
 
 Owners = Mapping[int, Sequence[Process]]
 
@@ -29,8 +29,8 @@ def draw_connections(
     """
     if not connections:
         return ["no MPTCP connections"]
-    rows = iter(_align([_list_cells(subflow) for connection in connections
-                        for subflow in connection.subflows], _SUBFLOW_NUMBERS))
+    rows = iter(align([_list_cells(subflow) for connection in connections
+                       for subflow in connection.subflows], _SUBFLOW_NUMBERS))
     screen = []
     for connection in connections:
         subflows = [_draw_subflow(next(rows), subflow, paint) for subflow in connection.subflows]
@@ -68,13 +68,6 @@ def _list_cells(subflow: Subflow) -> tuple[str, ...]:
     return (subflow.interface or "-", subflow.local, "->", subflow.remote, subflow.state,
             "backup" if subflow.backup else "", "sent", format_bytes(subflow.bytes_sent),
             "received", format_bytes(subflow.bytes_received), "rtt", rtt)
-
-
-def _align(rows: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> list[list[str]]:
-    """Cells as wide as their columns, those with numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return [[cell.rjust(width) if index in numbers else cell.ljust(width)
-             for index, (cell, width) in enumerate(zip(row, widths))] for row in rows]
 
 
 def _draw_subflow(cells: list[str], subflow: Subflow, paint: Paint) -> str:
@@ -123,7 +116,7 @@ def _draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
              format_bytes(total.bytes_sent), "received", format_bytes(total.bytes_received))
             for total in totals]
     return [paint.bold("in all"),
-            *(_INDENT + " ".join(cells) for cells in _align(rows, _TOTAL_NUMBERS))]
+            *(_INDENT + " ".join(cells) for cells in align(rows, _TOTAL_NUMBERS))]
 
 
 def describe_processes(processes: Sequence[Process]) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from mptcp_hooks.text import count
 from mptcp_hooks.value import NamedTuple
-from mptcp_hooks.words import count
 
 _Counters = Mapping[str, int]
 

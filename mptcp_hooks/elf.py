@@ -1,8 +1,8 @@
 """What an ELF file tells of how its program opens sockets: its loader, its machine, its Go.
 
-elf(5) for the file, the Go source's debug/buildinfo for the section .go.buildinfo. A
-file is another's word: every offset may point anywhere, and no more than 1 MB of it
-is ever read.
+elf(5) for the file, and its names; the Go source's debug/buildinfo for the section
+.go.buildinfo. A file is another's word: every offset may point anywhere, and no more
+than 1 MB of it is ever read.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from struct import Struct
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.value import NamedTuple
 
-MAGIC = b"\x7fELF"
-READ_AT_MOST = 1 << 20
+ELFMAG = b"\x7fELF"
+EI_CLASS, EI_DATA, EI_NIDENT = 4, 5, 16
+ELFCLASS32, ELFCLASS64 = 1, 2
+ELFDATA2LSB, ELFDATA2MSB = 1, 2
+ET_EXEC, ET_DYN = 2, 3
+PT_INTERP = 3
+SHN_UNDEF, SHN_XINDEX = 0, 0xFFFF
+# include/uapi/linux/limits.h.
+PATH_MAX = 4096
 
-_EXECUTABLES = (2, 3)  # ET_EXEC, ET_DYN
-_INTERPRETER = 3  # PT_INTERP
-_LONGEST_PATH = 4096
+READ_AT_MOST = 1 << 20
 # The kernel starts nothing with a larger program header table (fs/binfmt_elf.c).
 _LARGEST_TABLE = 1 << 16
 _LARGEST_NAMES = 1 << 18
-_FIRST_SECTIONS_SIZE, _NAMES_ELSEWHERE = 0, 0xFFFF  # SHN_UNDEF, SHN_XINDEX
 
 _GO_SECTION = b".go.buildinfo"
 _GO_MAGIC = b"\xff Go buildinf:"
@@ -56,6 +60,8 @@ class Elf(NamedTuple):
 
 
 class _Header(NamedTuple):
+    """Elf32_Ehdr or Elf64_Ehdr, field by field."""
+
     ident: bytes
     kind: int
     machine: int
@@ -100,8 +106,9 @@ def _make_layout(wide: bool, order: str) -> _Layout:
 
 
 # By EI_CLASS and EI_DATA.
-_LAYOUTS = {(bits, data): _make_layout(bits == 2, order)
-            for bits in (1, 2) for data, order in ((1, "<"), (2, ">"))}
+_LAYOUTS = {(bits, data): _make_layout(bits == ELFCLASS64, order)
+            for bits in (ELFCLASS32, ELFCLASS64)
+            for data, order in ((ELFDATA2LSB, "<"), (ELFDATA2MSB, ">"))}
 
 
 class _File:
@@ -138,21 +145,21 @@ class _File:
 def read_elf(descriptor: int, name: str) -> Elf:
     """The facts of an open ELF file; Problem, which begins with `name`, where it is damaged."""
     file = _File(descriptor, name)
-    ident = file.read(0, 16, "ELF header")
-    layout = _LAYOUTS.get((ident[4], ident[5]))
-    if layout is None or ident[:4] != MAGIC:
+    ident = file.read(0, EI_NIDENT, "ELF header")
+    layout = _LAYOUTS.get((ident[EI_CLASS], ident[EI_DATA]))
+    if layout is None or not ident.startswith(ELFMAG):
         raise file.problem("it is no ELF file that Linux knows")
     header = _Header(*layout.header.unpack(file.read(0, layout.header.size, "ELF header")))
-    if header.kind not in _EXECUTABLES:
+    if header.kind not in (ET_EXEC, ET_DYN):
         raise file.problem("it is an ELF file, but no program")
-    return Elf((ident[4], ident[5], header.machine), _read_interpreter(file, layout, header),
-               _read_go(file, layout, header))
+    platform = (ident[EI_CLASS], ident[EI_DATA], header.machine)
+    return Elf(platform, _read_interpreter(file, layout, header), _read_go(file, layout, header))
 
 
 def _read_interpreter(file: _File, layout: _Layout, header: _Header) -> str:
     for segment in _read_segments(file, layout, header):
-        if segment.kind == _INTERPRETER:
-            if not 0 < segment.size <= _LONGEST_PATH:
+        if segment.kind == PT_INTERP:
+            if not 0 < segment.size <= PATH_MAX:
                 raise file.problem("its interpreter's name is too long to be true")
             return os.fsdecode(file.read(segment.offset, segment.size, "interpreter's name")
                                .partition(b"\0")[0])
@@ -189,10 +196,10 @@ def _read_go(file: _File, layout: _Layout, header: _Header) -> Go | None:
 def _read_text(file: _File, notes: bytes) -> str:
     """A text after its length, which is in groups of seven bits, the lowest first."""
     length = 0
-    for place, byte in enumerate(notes[:10]):
-        length |= (byte & 0x7F) << 7 * place
+    for number, byte in enumerate(notes[:10]):
+        length |= (byte & 0x7F) << 7 * number
         if byte < 0x80:
-            text = notes[place + 1:place + 1 + length]
+            text = notes[number + 1:number + 1 + length]
             if len(text) == length:
                 return text.decode("utf-8", "replace")
             break
@@ -211,7 +218,7 @@ def _find_section(
     sections = _read_sections(file, layout, header)
     if not sections:
         return None
-    number = sections[0].link if header.names == _NAMES_ELSEWHERE else header.names
+    number = sections[0].link if header.names == SHN_XINDEX else header.names
     if number >= len(sections):
         raise file.problem("its sections have no names")
     names = sections[number]
@@ -226,7 +233,7 @@ def _read_sections(file: _File, layout: _Layout, header: _Header) -> list[_Part]
     if header.section_size != layout.section.size:
         raise file.problem("its sections have a size of their own")
     count = header.section_count
-    if count == _FIRST_SECTIONS_SIZE:
+    if count == SHN_UNDEF:
         # elf(5): more than a header can count are counted by the first one's size.
         count = layout.section.unpack(file.read(header.sections, layout.section.size,
                                                 "table of sections"))[5]

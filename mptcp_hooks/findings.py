@@ -157,7 +157,7 @@ def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterato
 
 
 def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
-    """Whether a path that had to do without may have one now: a carrier, a free place."""
+    """Whether a path that had to do without may have one now: a carrier, a free slot."""
     free = len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
     return (wanted.primary and path.endpoint is None and path.link == UP and free
             and survey.kernel.present)
@@ -275,8 +275,8 @@ def _judge_subnets(survey: Survey) -> Iterator[Finding]:
     """Two links in one subnet answer for each other's addresses, unless told not to (ARP)."""
     paths = [path for path in survey.paths if path.family == 4 and path.installed
              and not path.installed.path.subnet.endswith("/32")]
-    for place, path in enumerate(paths):
-        for other in paths[:place]:
+    for number, path in enumerate(paths):
+        for other in paths[:number]:
             if path.installed and other.installed and path.device != other.device \
                     and path.installed.path.subnet == other.installed.path.subnet != "" \
                     and not _are_apart(survey, path, other):
@@ -305,9 +305,9 @@ def _judge_addresses(survey: Survey) -> Iterator[Finding]:
 
 def _judge_vanished(survey: Survey) -> Iterator[Finding]:
     """Endpoints of addresses that nobody has; those of our paths are told of with the path."""
-    held = {one.address for device in survey.devices for one in device.addresses}
+    present = {one.address for device in survey.devices for one in device.addresses}
     for endpoint in survey.endpoints or ():
-        if endpoint.address not in held and "implicit" not in endpoint.flags \
+        if endpoint.address not in present and "implicit" not in endpoint.flags \
                 and not any(path.endpoint == endpoint for path in survey.paths):
             yield Finding(NOTE, "endpoint-vanished", "",
                           f"endpoint {endpoint.identity} is of {endpoint.address}, which no "

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 from functools import partial
 
-from mptcp_hooks import __version__
+from mptcp_hooks.entry import make_parser
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.launch import enter_group, guess_ignored, read_environment, replace_process
 from mptcp_hooks.means import Means, read_means
 from mptcp_hooks.methods import AUTO, BPF, METHODS, Choice, choose
 from mptcp_hooks.program import find_program
-from mptcp_hooks.report import say, say_if_heard
+from mptcp_hooks.report import say_if_heard
+from mptcp_hooks.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 PROGRAM = "mptcp_run"
 # As env(1), timeout(1) and their like end when it was not the command that failed.
@@ -25,15 +28,11 @@ def run_mptcp_run() -> int:
     """Exit status of mptcp_run(8) where no command takes its place."""
     own, command = split_arguments(sys.argv[1:])
     options = _read_arguments(own, command)
-    try:
-        if not command:
-            from mptcp_hooks.units import change_units
+    if not command:
+        from mptcp_hooks.units import change_units
 
-            return change_units(PROGRAM, options)
-        return _run_command(options, command)
-    except Problem as problem:
-        say(PROGRAM, str(problem))
-        return problem.status
+        return change_units(PROGRAM, options)
+    return _run_command(options, command)
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -47,10 +46,9 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _read_arguments(own: list[str], command: list[str]) -> Namespace:
-    parser = ArgumentParser(
-        PROGRAM, allow_abbrev=False, usage=f"{PROGRAM} [OPTION...] [--] COMMAND [ARG...]",
-        description="Run a command so that its TCP connections are Multipath TCP's, or have a "
-                    "systemd service run so.")
+    parser = make_parser(
+        PROGRAM, "Run a command so that its TCP connections are Multipath TCP's, or have a systemd "
+        "service run so.", usage=f"{PROGRAM} [OPTION...] [--] COMMAND [ARG...]")
     parser.add_argument("--method", choices=(AUTO, *METHODS), default=AUTO,
                         help="how; without it, what fits the program and is there")
     parser.add_argument("-v", "--verbose", action="store_true",
@@ -62,7 +60,6 @@ def _read_arguments(own: list[str], command: list[str]) -> Namespace:
     units.add_argument("--enable", metavar="UNIT", help="have a service forced from its next start")
     units.add_argument("--disable", metavar="UNIT", help="take that back")
     units.add_argument("--list", action="store_true", help="the services that are forced, and how")
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     options = parser.parse_args(own)
     about_units = options.list or options.enable is not None or options.disable is not None
     if about_units == bool(command):

@@ -87,16 +87,16 @@ def _join_lines(text: str) -> list[tuple[int, str]]:
 def _cut_comment(line: str) -> str:
     if line.lstrip()[:1] in ("#", ";"):
         return ""
-    place = line.find("#", 1)
-    while place > 0 and not line[place - 1].isspace():
-        place = line.find("#", place + 1)
-    return line[:place] if place > 0 else line
+    position = line.find("#", 1)
+    while position > 0 and not line[position - 1].isspace():
+        position = line.find("#", position + 1)
+    return line[:position] if position > 0 else line
 
 
 def _split(line: str) -> tuple[str, str]:
     """Key and value, at the first = or :, the key '' where there is neither."""
-    places = [place for place in (line.find("="), line.find(":")) if place >= 0]
-    end = min(places, default=0)
+    positions = [position for position in (line.find("="), line.find(":")) if position >= 0]
+    end = min(positions, default=0)
     return line[:end].strip().lower(), line[end + 1:].strip()
 
 

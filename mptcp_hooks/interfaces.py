@@ -10,6 +10,7 @@ import os
 import re
 from glob import glob
 
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,22 +21,25 @@ _SOURCE, _SOURCE_DIRECTORY = ("source",), ("source-directory", "source-dir")
 _BEGINNINGS = ("auto", "mapping", "rename", "template", "no-auto-down", "no-scripts")
 
 
-class Place(NamedTuple):
-    """One option of a stanza, or its first line (`option` ''); `value` with single blanks."""
+class StanzaLine(NamedTuple):
+    """One option of a stanza, or its first line (`option` ''); `value` with single blanks.
+
+    `file` and `number` say where it stands.
+    """
 
     file: str
-    line: int
+    number: int
     iface: str
     option: str
     value: str
 
 
-def list_places(path: str = PATH) -> list[Place]:
+def list_stanza_lines(path: str = PATH) -> list[StanzaLine]:
     """The lines of all stanzas, as far as they can be read."""
     return list(_walk(path, set()))
 
 
-def _walk(path: str, seen: set[str]) -> Iterator[Place]:
+def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
     iface = ""
     for number, words in _list_lines(path, seen):
         if words[0] in _SOURCE + _SOURCE_DIRECTORY:
@@ -44,22 +48,18 @@ def _walk(path: str, seen: set[str]) -> Iterator[Place]:
                 yield from _walk(sourced, seen)
         elif words[0] == "iface":
             iface = words[1] if len(words) > 1 else ""
-            yield Place(path, number, iface, "", "")
+            yield StanzaLine(path, number, iface, "", "")
         elif words[0] in _BEGINNINGS or words[0].startswith("allow-"):
             iface = ""
         elif iface:
-            yield Place(path, number, iface, words[0].lower(), " ".join(words[1:]))
+            yield StanzaLine(path, number, iface, words[0].lower(), " ".join(words[1:]))
 
 
 def _list_lines(path: str, seen: set[str]) -> Iterator[tuple[int, list[str]]]:
-    """The words of each line that says something, once a file."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = "" if os.path.realpath(path) in seen else file.read()
-    except OSError:
-        # ifquery says it.
-        return
-    seen.add(os.path.realpath(path))
+    """The words of each line that says something, once a file; ifquery says what cannot be read."""
+    real = os.path.realpath(path)
+    text = "" if real in seen else read_text(real)
+    seen.add(real)
     begun = ""
     for number, line in enumerate(text.split("\n"), start=1):
         if not begun:

@@ -13,6 +13,7 @@ from mptcp_hooks import cgroup
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.methods import Choice, extend
 from mptcp_hooks.program import NOT_EXECUTABLE, Program
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,8 +86,5 @@ def guess_ignored() -> frozenset[int]:
 
 def _read_ignored(pid: int) -> int:
     """The signals that a process ignores, a bit each, see proc(5)."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
-            return next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
-    except (OSError, StopIteration):
-        return 0
+    lines = read_text(f"/proc/{pid}/status").split("\n")
+    return next((int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:")), 0)

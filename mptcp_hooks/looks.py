@@ -122,8 +122,8 @@ def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
     """Look at the connections."""
     machine = Machine()
     survey = _take_survey(machine)
-    devices = {held.address: device.name for device in survey.devices
-               for held in device.addresses}
+    devices = {own.address: device.name for device in survey.devices
+               for own in device.addresses}
     found = read_connections(machine.ask_ss(), devices)
     return ConnectionsLook(monotonic(), survey, tuple(
         one for one in found if not interfaces or interfaces & {

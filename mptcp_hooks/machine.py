@@ -13,8 +13,9 @@ from mptcp_hooks.configuration import read_configuration
 from mptcp_hooks.connections import SS_ARGUMENTS
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.ifupdown import ask_events
-from mptcp_hooks.process import Outcome, run_program
 from mptcp_hooks.netlink import read_path_manager
+from mptcp_hooks.process import Outcome, run_program
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -69,11 +70,7 @@ class Machine:
 
     def read_file(self, path: str) -> str:
         """The text of a small file, '' where there is none that we may read."""
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                return file.read()
-        except OSError:
-            return ""
+        return read_text(path)
 
     def read_limits(self) -> Limits | None:
         """The path manager's limits, which `ip -j` does not print; None without MPTCP."""

@@ -9,6 +9,7 @@ from glob import glob
 from mptcp_hooks import cgroup
 from mptcp_hooks.elf import read_elf
 from mptcp_hooks.errors import Problem
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import NamedTuple
 
 OBJECT = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "bpf",
@@ -43,7 +44,7 @@ def read_means() -> Means:
 
 
 def _find_disabled() -> str:
-    enabled = _read_text(_ENABLED)
+    enabled = read_text(_ENABLED).strip()
     if not enabled:
         return "this kernel has no Multipath TCP"
     return "net.mptcp.enabled is 0 (sysctl -w net.mptcp.enabled=1)" if enabled == "0" else ""
@@ -77,7 +78,7 @@ def _find_bpf_lack() -> str:
         return f"it needs Linux 6.6 or later, and this is {release}"
     if not os.path.exists(TYPES):
         return f"it needs a kernel with BTF, and there is no {TYPES}"
-    if "[confidentiality]" in _read_text(_LOCKDOWN):
+    if "[confidentiality]" in read_text(_LOCKDOWN):
         return f"the kernel is locked down ({_LOCKDOWN} says confidentiality)"
     if sys.byteorder != "little":
         return "it is built for little-endian machines only"
@@ -94,12 +95,3 @@ def _parse_release(release: str) -> tuple[int, ...]:
     """`6.12.43+deb13-amd64` is (6, 12)."""
     first = release.split(".")[:2]
     return tuple(int("".join(filter(str.isdigit, part.partition("-")[0])) or 0) for part in first)
-
-
-def _read_text(path: str) -> str:
-    """'' where there is no such file, or we may not read it."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -12,13 +12,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.program import Program
 
 AUTO, MPTCPIZE, GODEBUG, BPF = "auto", "mptcpize", "godebug", "bpf"
-# From the one that asks least of the machine to the one that asks most.
-METHODS = (GODEBUG, MPTCPIZE, BPF)
-PACKAGE = "mptcpize"
 
-_FIRST_GO = (1, 21)
-_GO_SETTING = b"multipathtcp=1"
-_GO_VARIABLE, _LOADER_VARIABLE = b"GODEBUG", b"LD_PRELOAD"
 # ld.so(8): others, such as musl's, do not find what glibc's library needs.
 _GLIBC_LOADERS = ("ld-linux", "ld.so", "ld64.so")
 
@@ -38,25 +32,124 @@ class Choice(NamedTuple):
     value: bytes = b""
 
 
+class Method:
+    """One way to force programs: for which it is made, what it needs, and what it adds.
+
+    A method of its own has `name` and `fits`, and of the rest what is different from here.
+    """
+
+    name: str
+
+    def fits(self, program: Program) -> bool:
+        """Whether the method is made for a program: whether it would force its sockets."""
+        raise NotImplementedError
+
+    def lack(self, program: Program, means: Means) -> str:
+        """What the machine has not and the method needs, with the remedy; '' where nothing is."""
+        return ""
+
+    def environment(self, program: Program, means: Means) -> tuple[bytes, bytes]:
+        """The variable that the method adds to, and the value it adds; empty where it has none."""
+        return b"", b""
+
+    def extend(self, old: bytes, value: bytes) -> bytes:
+        """What its variable has with `value` in it, where `old` is what it had before."""
+        return value
+
+    def amend(self, program: Program) -> str:
+        """What a program that the method does not fit must be to be forced by it; '' mostly."""
+        return ""
+
+
+class _Godebug(Method):
+    """Go's own setting for its programs, see https://go.dev/doc/godebug."""
+
+    name = GODEBUG
+    _FIRST = (1, 21)
+    _VARIABLE, _KEY, _VALUE = b"GODEBUG", b"multipathtcp=", b"multipathtcp=1"
+
+    def fits(self, program: Program) -> bool:
+        go = program.elf.go if program.elf else None
+        return go is not None and go.number >= self._FIRST
+
+    def environment(self, program: Program, means: Means) -> tuple[bytes, bytes]:
+        return self._VARIABLE, self._VALUE
+
+    def extend(self, old: bytes, value: bytes) -> bytes:
+        # Of settings of the same name the last one counts.
+        told = [part for part in old.split(b",") if part.startswith(self._KEY)][-1:]
+        return old if value in told else _append(old, b",", value)
+
+    def amend(self, program: Program) -> str:
+        go = program.elf.go if program.elf else None
+        return f"built by Go 1.21 or later it could be forced by {self.name}" if go else ""
+
+
+class _Mptcpize(Method):
+    """The library of mptcpize(8), which stands before the C library's socket(2)."""
+
+    name = MPTCPIZE
+    _VARIABLE = b"LD_PRELOAD"
+
+    def fits(self, program: Program) -> bool:
+        elf = program.elf
+        return elf is not None and not elf.go and not program.raised and _is_glibc(program)
+
+    def lack(self, program: Program, means: Means) -> str:
+        if not means.libraries:
+            return "its library is not installed (apt install mptcpize)"
+        if not self._find_library(program, means):
+            return (f"its library is not installed for {program.binary}'s architecture "
+                    "(dpkg --add-architecture, apt install libmptcpwrap0:ARCHITECTURE)")
+        return ""
+
+    def environment(self, program: Program, means: Means) -> tuple[bytes, bytes]:
+        return self._VARIABLE, self._find_library(program, means)
+
+    def extend(self, old: bytes, value: bytes) -> bytes:
+        # ld.so(8) takes blanks as well.
+        return old if value in old.replace(b" ", b":").split(b":") else _append(old, b":", value)
+
+    @staticmethod
+    def _find_library(program: Program, means: Means) -> bytes:
+        """The library that the program's loader takes; for an unknown program the first."""
+        fitting = [library.path for library in means.libraries
+                   if program.elf is None or library.platform == program.elf.platform]
+        return fitting[0].encode() if fitting else b""
+
+
+class _Bpf(Method):
+    """A BPF program in the kernel, which knows no kinds of programs."""
+
+    name = BPF
+
+    def fits(self, program: Program) -> bool:
+        return True
+
+    def lack(self, program: Program, means: Means) -> str:
+        return means.bpf_lack
+
+
+# From the one that asks least of the machine to the one that asks most.
+METHODS: dict[str, Method] = {
+    method.name: method for method in (_Godebug(), _Mptcpize(), _Bpf())}
+
+
 def choose(method: str, program: Program, means: Means) -> Choice:
     """The method for a program: the first that is made for it and is there, or the one asked for.
 
     A method that is asked for and not there is no choice.
     """
     if method != AUTO:
-        lack = _find_lack(method, program, means)
-        if lack:
-            return Choice("", f"{method}: {lack}")
-        return _make_choice(method, program, means, f"{method} was asked for",
-                            _find_misfit(method, program))
+        return _take(METHODS[method], program, means)
     reason = describe(program)
-    for each in METHODS:
-        if _find_misfit(each, program):
+    for each in METHODS.values():
+        if not each.fits(program):
             continue
-        lack = _find_lack(each, program, means)
+        lack = each.lack(program, means)
         if not lack:
-            return _make_choice(each, program, means, reason)
-        reason += f"; {each} could, but {lack}"
+            return Choice(each.name, reason, "", *each.environment(program, means))
+        reason += f"; {each.name} could, but {lack}"
     return Choice("", _explain(program, means))
 
 
@@ -77,40 +170,24 @@ def describe(program: Program) -> str:
 
 def extend(choice: Choice, old: bytes) -> bytes:
     """The value of the choice's variable where it has an old one, which stays as it is."""
-    if choice.variable == _GO_VARIABLE:
-        separator, parts = b",", old.split(b",")
-        # The last one counts.
-        parts = [part for part in parts if part.startswith(_GO_SETTING[:-1])][-1:]
-    else:
-        # ld.so(8) takes blanks as well.
-        separator, parts = b":", old.replace(b" ", b":").split(b":")
-    if choice.value in parts:
-        return old
-    return old + separator + choice.value if old else choice.value
+    return METHODS[choice.method].extend(old, choice.value)
 
 
-def _make_choice(
-    method: str, program: Program, means: Means, reason: str, doubt: str = ""
-) -> Choice:
-    if method == GODEBUG:
-        return Choice(method, reason, doubt, _GO_VARIABLE, _GO_SETTING)
-    if method == MPTCPIZE:
-        return Choice(method, reason, doubt, _LOADER_VARIABLE, _find_library(program, means))
-    return Choice(method, reason, doubt)
+def _take(method: Method, program: Program, means: Means) -> Choice:
+    """The choice of a method that somebody asked for, or why it is none."""
+    lack = method.lack(program, means)
+    if lack:
+        return Choice("", f"{method.name}: {lack}")
+    doubt = "" if method.fits(program) else describe(program)
+    return Choice(method.name, f"{method.name} was asked for", doubt,
+                  *method.environment(program, means))
 
 
-def _find_misfit(method: str, program: Program) -> str:
-    """Why a method does nothing for this program, '' where it does; bpf does it for all."""
-    elf = program.elf
-    if method == BPF:
-        return ""
-    if elf is None:
-        return program.flaw
-    if method == GODEBUG:
-        fits = elf.go is not None and elf.go.number >= _FIRST_GO
-    else:
-        fits = not elf.go and not program.raised and _is_glibc(program)
-    return "" if fits else describe(program)
+def _explain(program: Program, means: Means) -> str:
+    """Why no method can, and what would."""
+    ways = (f"{each.name} could, but {each.lack(program, means)}" if each.fits(program)
+            else each.amend(program) for each in METHODS.values())
+    return "; ".join((describe(program), *filter(None, ways)))
 
 
 def _is_glibc(program: Program) -> bool:
@@ -118,32 +195,5 @@ def _is_glibc(program: Program) -> bool:
     return loader.startswith(_GLIBC_LOADERS)
 
 
-def _find_lack(method: str, program: Program, means: Means) -> str:
-    """What the machine has not and the method needs, with the remedy; '' where nothing is."""
-    if method == BPF:
-        return means.bpf_lack
-    if method == MPTCPIZE and not _find_library(program, means):
-        if not means.libraries:
-            return f"its library is not installed (apt install {PACKAGE})"
-        return (f"its library is not installed for {program.binary}'s architecture "
-                "(dpkg --add-architecture, apt install libmptcpwrap0:ARCHITECTURE)")
-    return ""
-
-
-def _find_library(program: Program, means: Means) -> bytes:
-    """The library that the program's loader takes; for an unknown program the first."""
-    fitting = [library.path for library in means.libraries
-               if program.elf is None or library.platform == program.elf.platform]
-    return fitting[0].encode() if fitting else b""
-
-
-def _explain(program: Program, means: Means) -> str:
-    """Why no method can, and what would."""
-    go = program.elf.go if program.elf else None
-    ways = []
-    if go:
-        ways.append("built by Go 1.21 or later it could be forced by godebug")
-    elif not _find_misfit(MPTCPIZE, program):
-        ways.append(f"{MPTCPIZE} could, but {_find_lack(MPTCPIZE, program, means)}")
-    ways.append(f"{BPF} could, but {means.bpf_lack}")
-    return f"{describe(program)}; {'; '.join(ways)}"
+def _append(old: bytes, separator: bytes, value: bytes) -> bytes:
+    return old + separator + value if old else value

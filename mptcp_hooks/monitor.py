@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import select
 import signal
-from argparse import ArgumentParser
 from socket import AF_UNIX, SOCK_DGRAM, socket
 from time import monotonic
 
-from mptcp_hooks import __version__
 from mptcp_hooks.agenda import Agenda
+from mptcp_hooks.entry import make_parser
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.patience import Patience
 from mptcp_hooks.report import say, show_command
@@ -39,20 +38,14 @@ _FAREWELL_AT_MOST = 2000
 
 def run_mptcp_monitor() -> int:
     """Exit status of mptcp_monitor(8): 0 when it was told to stop."""
-    parser = ArgumentParser(PROGRAM, allow_abbrev=False, description="Keep the tables, rules and "
-                            "endpoints of interfaces true while leases, router advertisements and "
-                            "cables come and go.")
+    parser = make_parser(PROGRAM, "Keep the tables, rules and endpoints of interfaces true while "
+                         "leases, router advertisements and cables come and go.")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="show each command on stderr before it runs")
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     options = parser.parse_args()
-    try:
-        if os.geteuid() != 0:
-            raise Problem("must be root")
-        Monitor(show_command if options.verbose else None).run()
-    except Problem as problem:
-        say(PROGRAM, str(problem))
-        return problem.status
+    if os.geteuid() != 0:
+        raise Problem("must be root")
+    Monitor(show_command if options.verbose else None).run()
     return 0
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from mptcp_hooks import cgroup
 from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.report import say
+from mptcp_hooks.methods import BPF
 
 FORCE, RELEASE = "force", "release"
 
@@ -22,18 +22,15 @@ _FOLDER = "/sys/fs/bpf/mptcp-hooks"
 
 
 def run_unit_hook() -> int:
-    """`force UNIT` or `release UNIT`, from within the unit's control group; 0 done, 1 not."""
+    """`force UNIT` or `release UNIT`, from within the unit's control group; 0 where it is done.
+
+    Problem, with the unit's name and the method's, where it is not.
+    """
     verb, unit = sys.argv[1:]
     try:
-        if verb == FORCE:
-            _force(unit)
-        elif verb == RELEASE:
-            release(unit)
-        else:
-            raise Problem(f"it is {FORCE} or {RELEASE}, not {verb}", USAGE)
+        _act(verb, unit)
     except Problem as problem:
-        say(f"mptcp_run: {unit}", f"bpf: {problem}")
-        return problem.status
+        raise Problem(f"{unit}: {BPF}: {problem}", problem.status) from None
     return 0
 
 
@@ -53,6 +50,15 @@ def release(unit: str) -> None:
         os.rmdir(_FOLDER)
 
 
+def _act(verb: str, unit: str) -> None:
+    if verb == FORCE:
+        _force(unit)
+    elif verb == RELEASE:
+        release(unit)
+    else:
+        raise Problem(f"it is {FORCE} or {RELEASE}, not {verb}", USAGE)
+
+
 def _force(unit: str) -> None:
     from mptcp_hooks.bpf import Force
 
@@ -67,8 +73,8 @@ def _make_folder() -> None:
     try:
         os.mkdir(_FOLDER, 0o700)
     except FileExistsError:
-        held = os.lstat(_FOLDER)
-        if held.st_uid or held.st_mode & 0o22 or not stat.S_ISDIR(held.st_mode):
+        info = os.lstat(_FOLDER)
+        if info.st_uid or info.st_mode & 0o22 or not stat.S_ISDIR(info.st_mode):
             raise Problem(f"{_FOLDER} is not a folder of root's own: remove it") from None
     except OSError as error:
         raise Problem(f"cannot make {_FOLDER}: {error.strerror} (mount -t bpf bpf /sys/fs/bpf)"

@@ -8,6 +8,7 @@ import shutil
 from contextlib import suppress
 
 from mptcp_hooks.report import make_printable
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def find_owners() -> dict[int, list[Process]]:
     for pid in _list_numbers("/proc"):
         inodes = set(list_sockets(pid))
         if inodes:
-            process = Process(pid, make_printable(read_text(pid, "comm").rstrip("\n")))
+            process = Process(pid, make_printable(read_text(f"/proc/{pid}/comm").rstrip("\n")))
             for inode in inodes:
                 owners.setdefault(inode, []).append(process)
     return owners
@@ -71,8 +72,9 @@ def list_descendants(pid: int) -> Iterator[int]:
     parents = [pid]
     while parents:
         parent = parents.pop()
-        for thread in _list_numbers(f"/proc/{parent}/task"):
-            for child in map(int, read_text(parent, f"task/{thread}/children").split()):
+        folder = f"/proc/{parent}/task"
+        for thread in _list_numbers(folder):
+            for child in map(int, read_text(f"{folder}/{thread}/children").split()):
                 yield child
                 parents.append(child)
 
@@ -83,13 +85,13 @@ def read_origin(pid: int) -> Origin:
         program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
     except OSError:
         program = ""
-    return Origin(program, find_unit(read_text(pid, "cgroup")), _find_user(pid), _read_words(pid),
-                  read_text(pid, "environ"))
+    return Origin(program, find_unit(read_text(f"/proc/{pid}/cgroup")), _find_user(pid),
+                  _read_words(pid), read_text(f"/proc/{pid}/environ"))
 
 
 def _read_words(pid: int) -> tuple[str, ...]:
     """What a process was called with, if its first word leads to the file that it runs."""
-    words = tuple(read_text(pid, "cmdline").removesuffix("\0").split("\0"))
+    words = tuple(read_text(f"/proc/{pid}/cmdline").removesuffix("\0").split("\0"))
     name = words[0]
     if "/" not in name:
         name = shutil.which(name) or ""
@@ -120,15 +122,6 @@ def find_unit(groups: str) -> str:
         if controllers in ("", "name=systemd") and services and names[1:2] == ["system.slice"]:
             return services[0]
     return ""
-
-
-def read_text(pid: int, name: str) -> str:
-    """A file of a process; '' of one that ended, or is not ours."""
-    try:
-        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _list_numbers(folder: str) -> list[int]:

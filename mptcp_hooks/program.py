@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from mptcp_hooks.elf import MAGIC, Elf, read_elf
+from mptcp_hooks.elf import ELFMAG, Elf, read_elf
 from mptcp_hooks.errors import Problem, quote
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
 
@@ -59,7 +59,7 @@ def find_program(name: str, environment: Mapping[bytes, bytes]) -> Program:
         if first.startswith(b"#!"):
             binary = _find_interpreter(binary, first, search)
             continue
-        if first.startswith(MAGIC):
+        if first.startswith(ELFMAG):
             break
         if b"\0" in first or binary != path:
             flaw = f"{binary} is neither a script nor an ELF file"
@@ -116,7 +116,7 @@ def _read_start(path: str) -> bytes:
         with open(path, "rb", buffering=0) as file:
             return file.read(_FIRST_LINE)
     except OSError:
-        return MAGIC
+        return ELFMAG
 
 
 def _find_interpreter(script: str, first: bytes, search: str) -> str:

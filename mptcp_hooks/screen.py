@@ -6,8 +6,8 @@ from mptcp_hooks.findings import BROKEN
 from mptcp_hooks.numbering import PREFERENCES, PROTOCOL, TABLE_BASE
 from mptcp_hooks.routing import name_table
 from mptcp_hooks.survey import UP
+from mptcp_hooks.text import align, count
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +21,8 @@ _RATES = ("SENDS", "RECEIVES")
 _NOTHING = "-"
 # First, middle, last and only branch, in characters that every terminal has, and nicer ones.
 _PLAIN, _DRAWN = ("+-", "+-", "+-", "--"), ("┬─", "├─", "└─", "──")
+# The columns of the table of rates in which numbers stand.
+_RATE_NUMBERS = (2, 4)
 _UNITS = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 
@@ -50,10 +52,10 @@ def draw_paths(
     rows = [[_Cell(text, paint.bold) for text in headings],
             *(_dress_path(path, paint) + _list_rates(path, rates) * bool(rates)
               for path in shown)]
-    widths = [max(len(row[column].text) for row in rows) for column in range(len(headings))]
+    table = align([cell.text for cell in row] for row in rows)
     branches = ["  ", *_draw_branches(len(shown), _DRAWN if paint.unicode else _PLAIN)]
-    lines = [f"{branch} {_align(row, widths)}".rstrip() for branch, row in zip(branches, rows)]
-    return [*lines, ""]
+    return [*(f"{branch} {_dress_row(row, padded)}".rstrip()
+              for branch, row, padded in zip(branches, rows, table)), ""]
 
 
 def draw_findings(findings: Iterable[Finding], paint: Paint) -> list[str]:
@@ -85,11 +87,11 @@ def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint
 
 def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str]:
     """What each of these interfaces carries now, all connections together; none while unknown."""
-    known = [(name, *map(format_rate, rates[name])) for name in interfaces if name in rates]
-    widths = [max(map(len, column)) for column in zip(*known)]
-    heading = ["", "now, with all else they carry"] * bool(known)
-    return [*heading, *("  {:{}} sends {:>{}} receives {:>{}}".format(
-        *(value for pair in zip(row, widths) for value in pair)) for row in known)]
+    rows = [(name, "sends", format_rate(rates[name].sent),
+             "receives", format_rate(rates[name].received))
+            for name in interfaces if name in rates]
+    heading = ["", "now, with all else they carry"] * bool(rows)
+    return [*heading, *("  " + " ".join(cells) for cells in align(rows, _RATE_NUMBERS))]
 
 
 def describe_numbers() -> str:
@@ -150,7 +152,7 @@ def _leave(text: str) -> str:
     return text
 
 
-def _align(row: list[_Cell], widths: list[int]) -> str:
-    # Colours have no width: what is dressed is padded outside.
-    return "  ".join(cell.dress(cell.text) + " " * (width - len(cell.text))
-                     for cell, width in zip(row, widths))
+def _dress_row(row: list[_Cell], padded: list[str]) -> str:
+    """A row in its colours; these have no width, so the padding stays as it is."""
+    return "  ".join(cell.dress(cell.text) + wide[len(cell.text):]
+                     for cell, wide in zip(row, padded))

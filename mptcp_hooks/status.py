@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
 from functools import partial
 from time import monotonic, sleep
 
-from mptcp_hooks import __version__
+from mptcp_hooks.entry import make_parser
 from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.looks import look_at_candidates, look_at_connections, look_at_paths, measure_rates
 from mptcp_hooks.paint import choose_paint
-from mptcp_hooks.report import say
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.looks import ConnectionsLook, PathsLook, Rates
@@ -38,24 +37,20 @@ def run_mptcp_status() -> int:
     elif options.connections:
         look_at = look_at_connections
     take_look = partial(look_at, frozenset(options.interfaces))
-    try:
-        look = take_look()
-        _refuse_unknown(look.survey, options.interfaces)
-        if options.watch:
-            return _watch(take_look, look)
-        if options.json:
-            print(json.dumps(look.describe(), indent=2))
-        else:
-            _draw(look, {})
-        return look.status
-    except Problem as problem:
-        say(PROGRAM, str(problem))
-        return problem.status
+    look = take_look()
+    _refuse_unknown(look.survey, options.interfaces)
+    if options.watch:
+        return _watch(take_look, look)
+    if options.json:
+        print(json.dumps(look.describe(), indent=2))
+    else:
+        _draw(look, {})
+    return look.status
 
 
 def _read_arguments() -> Namespace:
-    parser = ArgumentParser(PROGRAM, allow_abbrev=False, description="Draw the paths of Multipath "
-                            "TCP, and say what is wrong with them and what to do.")
+    parser = make_parser(PROGRAM, "Draw the paths of Multipath TCP, and say what is wrong with "
+                         "them and what to do.")
     parser.add_argument("interfaces", nargs="*", metavar="IFACE",
                         help="an interface; without any, all of them")
     parser.add_argument("-c", "--connections", action="store_true",
@@ -66,7 +61,6 @@ def _read_arguments() -> Namespace:
     parser.add_argument("-j", "--json", action="store_true", help="answer in JSON")
     parser.add_argument("-w", "--watch", action="store_true",
                         help="draw again every second, with rates, until interrupted")
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     options = parser.parse_args()
     if options.json and options.watch:
         parser.error("--watch draws for a person: give it without --json")

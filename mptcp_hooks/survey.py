@@ -15,7 +15,7 @@ UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
 MPTCPD, NETWORK_MANAGER = "mptcpd", "NetworkManager"
 
 
-class Held(NamedTuple):
+class DeviceAddress(NamedTuple):
     """An address that a device has; `usable` is whether it may be a source (RFC 4862)."""
 
     family: int
@@ -35,7 +35,7 @@ class Device(NamedTuple):
     name: str
     ifindex: int
     link: str
-    addresses: tuple[Held, ...]
+    addresses: tuple[DeviceAddress, ...]
     sent: int
     received: int
     strict: bool

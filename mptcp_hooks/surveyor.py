@@ -21,8 +21,8 @@ from mptcp_hooks.survey import (
     NO_CARRIER,
     UP,
     Device,
+    DeviceAddress,
     Exit,
-    Held,
     Kernel,
     PathStatus,
     Survey,
@@ -115,14 +115,14 @@ def _read_devices(machine: Machine) -> Iterator[Device]:
         )
 
 
-def _read_addresses(rows: Iterable[dict[str, Any]]) -> Iterator[Held]:
+def _read_addresses(rows: Iterable[dict[str, Any]]) -> Iterator[DeviceAddress]:
     for row in rows:
         # A peer's address is in `address`, and a temporary row may be empty.
         if row.get("family") in _FAMILY_WORDS and "local" in row:
             unusable = row.keys() & {"tentative", "dadfailed", "deprecated", "temporary"}
             outside = is_loopback(row["local"]) or is_link_local(row["local"])
-            yield Held(_FAMILY_WORDS[row["family"]], row["local"], row["prefixlen"],
-                       not (unusable or outside))
+            yield DeviceAddress(_FAMILY_WORDS[row["family"]], row["local"], row["prefixlen"],
+                                not (unusable or outside))
 
 
 def _read_setting(machine: Machine, device: str, name: str) -> int:
@@ -217,9 +217,9 @@ def _list_paths(
         gateways = _find_main_gateways(survey, device)
         if gateways and _is_left_alone(machine, device.name, configuration):
             gateways = {}
-        for held in device.addresses:
-            if held.address not in drawn:
-                yield from _look_at_foreign(machine, survey, device, held, gateways)
+        for own in device.addresses:
+            if own.address not in drawn:
+                yield from _look_at_foreign(machine, survey, device, own, gateways)
 
 
 def _has_paths(survey: Survey, iface: str) -> bool:
@@ -230,14 +230,15 @@ def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathSta
     """A stanza without a path: the addresses that might have one, or nothing but its link."""
     device = survey.find_device(event.device)
     link = device.link if device else GONE
-    held = [one for one in (device.addresses if device else ())
-            if one.usable and one.family in event.families]
+    usable = [one for one in (device.addresses if device else ())
+              if one.usable and one.family in event.families]
     owners = {stated.path.address: name for name, stanza in survey.stanzas
               for stated in stanza.paths}
-    free = [one for one in held if one.address not in owners]
+    free = [one for one in usable if one.address not in owners]
     # Two managers may tell of one interface, and one of them has the paths.
-    shared = any(owners.get(one.address) == iface for one in held)
-    for one in free or [Held(event.families[0], "", 0, False)] * (not shared):
+    shared = any(owners.get(one.address) == iface for one in usable)
+    nothing = DeviceAddress(event.families[0], "", 0, False)
+    for one in free or [nothing] * (not shared):
         yield PathStatus(
             interface=iface, device=event.device, link=link, family=one.family,
             address=one.address, length=one.length, gateway="", table=0,
@@ -245,19 +246,19 @@ def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathSta
 
 
 def _look_at_foreign(
-    machine: Machine, survey: Survey, device: Device, held: Held, gateways: dict[int, str]
+    machine: Machine, survey: Survey, device: Device, own: DeviceAddress, gateways: dict[int, str]
 ) -> Iterator[PathStatus]:
     """An address that is no path of ours: with an endpoint, or of an uplink nobody told of."""
-    endpoint = next((one for one in survey.endpoints or () if one.address == held.address), None)
-    uplink = held.usable and held.family in gateways and not _is_told(survey, device, held)
+    endpoint = next((one for one in survey.endpoints or () if one.address == own.address), None)
+    uplink = own.usable and own.family in gateways and not _is_told(survey, device, own)
     if endpoint or uplink:
         yield PathStatus(
-            interface=device.name, device=device.name, link=device.link, family=held.family,
-            address=held.address, length=held.length,
-            gateway=gateways.get(held.family, ""), table=MAIN_TABLE,
+            interface=device.name, device=device.name, link=device.link, family=own.family,
+            address=own.address, length=own.length,
+            gateway=gateways.get(own.family, ""), table=MAIN_TABLE,
             endpoint=endpoint, installed=None,
-            exit=_ask_exit(machine, held.family, held.address,
-                           _choose_elsewhere(survey, held.family)))
+            exit=_ask_exit(machine, own.family, own.address,
+                           _choose_elsewhere(survey, own.family)))
 
 
 def _look_at_path(
@@ -265,8 +266,8 @@ def _look_at_path(
 ) -> PathStatus:
     path = installed.path
     device = survey.find_device(path.device)
-    length = next((held.length for held in (device.addresses if device else ())
-                   if held.address == path.address), None)
+    length = next((one.length for one in (device.addresses if device else ())
+                   if one.address == path.address), None)
     return PathStatus(
         interface=iface, device=path.device, link=device.link if device else GONE,
         family=path.family, address=path.address, length=length,
@@ -286,8 +287,8 @@ def _choose_destination(survey: Survey, path: Path) -> str:
     """Where traffic of a path is for: anywhere, or a neighbour where there is no way beyond."""
     if path.default or not path.subnet:
         return _choose_elsewhere(survey, path.family)
-    ours = {path.address, *(held.address for device in survey.devices
-                            for held in device.addresses)}
+    ours = {path.address, *(one.address for device in survey.devices
+                            for one in device.addresses)}
     neighbours = (str(host) for host in ip_network(path.subnet).hosts())
     return next((one for one in neighbours if one not in ours),
                 _choose_elsewhere(survey, path.family))
@@ -297,13 +298,13 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
     """The first address elsewhere that main has no route of its own for; the first if all have."""
     special = [seen.route for seen in survey.routes
                if (seen.family, seen.table) == (family, MAIN_TABLE)]
-    places = _ELSEWHERE[family]
-    return next((place for place in places
-                 if not any(is_inside(place, route) for route in special)), places[0])
+    destinations = _ELSEWHERE[family]
+    return next((one for one in destinations
+                 if not any(is_inside(one, route) for route in special)), destinations[0])
 
 
-def _ask_exit(machine: Machine, family: int, own: str, destination: str) -> Exit:
-    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", own)
+def _ask_exit(machine: Machine, family: int, source: str, destination: str) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
     if answer.refusal:
         return Exit(destination, "", answer.refusal)
     return Exit(destination, answer.rows[0].get("dev", ""), "")
@@ -316,8 +317,8 @@ def _find_main_gateways(survey: Survey, device: Device) -> dict[int, str]:
     return {seen.family: seen.route.gateway for seen in reversed(defaults)}
 
 
-def _is_told(survey: Survey, device: Device, held: Held) -> bool:
+def _is_told(survey: Survey, device: Device, own: DeviceAddress) -> bool:
     """Whether a stanza on record is about addresses of that family on the device."""
     events = (recall_event(stanza.told) for _, stanza in survey.stanzas if stanza.told)
-    return any(event.device == device.name and held.family in event.families
+    return any(event.device == device.name and own.family in event.families
                for event in events)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mptcp_hooks.text import count
 from mptcp_hooks.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -13,6 +13,8 @@ from mptcp_hooks.methods import BPF, Choice, choose, extend
 from mptcp_hooks.program import find_program
 from mptcp_hooks.report import say
 from mptcp_hooks.systemd import Unit, ask_unit, name_for_restart, reload_units
+from mptcp_hooks.text import align
+from mptcp_hooks.textfile import read_text
 from mptcp_hooks.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,10 +39,8 @@ def change_units(program: str, options: Namespace) -> int:
 
 
 def _print_list() -> None:
-    methods = dropins.list_all()
-    width = max(map(len, methods), default=0)
-    for unit, method in methods.items():
-        print(f"{unit:<{width}}  {method}")
+    for cells in align(dropins.list_all().items()):
+        print("  ".join(cells).rstrip())
 
 
 def _enable(program: str, unit: Unit, method: str) -> None:
@@ -122,7 +122,7 @@ def _list_variables(unit: Unit, choices: Iterable[Choice]) -> dict[str, str]:
     """The variables that the methods set, each with what the unit has in it already."""
     variables: dict[str, str] = {}
     for choice in choices:
-        if choice.method == BPF:
+        if not choice.variable:
             continue
         name = os.fsdecode(choice.variable)
         _refuse_overridden(unit, name, os.fsdecode(choice.value))
@@ -135,13 +135,8 @@ def _refuse_overridden(unit: Unit, name: str, value: str) -> None:
     """What EnvironmentFile= sets comes after every Environment= (systemd.exec(5))."""
     setting = re.compile(rf"^[ \t]*{name}[ \t]*=", re.MULTILINE)
     for path in (path for pattern in unit.environment_files for path in glob(pattern)):
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                text = file.read()
-        except OSError:
-            # systemd could not read it either.
-            continue
-        if setting.search(text):
+        # What cannot be read systemd could not read either.
+        if setting.search(read_text(path)):
             raise Problem(f"{unit.name}: {path} sets {name}, which a drop-in cannot add to: add "
                           f"{value} there")
 

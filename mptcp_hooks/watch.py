@@ -1,6 +1,7 @@
 """What the kernel announces of links, addresses, routes and rules, sifted.
 
-rtnetlink(7) multicast groups. Most of what a machine announces changes nothing
+rtnetlink(7) multicast groups; names as in include/uapi/linux/rtnetlink.h, if_link.h,
+if_addr.h, if.h and fib_rules.h. Most of what a machine announces changes nothing
 for its uplinks: lifetimes that are renewed, other programs' routes, statistics
 of a wireless link. What matters is said here in a few words, and nothing of it
 is kept but the last state of each link and address.
@@ -26,17 +27,23 @@ from mptcp_hooks.netlink import (
 from mptcp_hooks.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.value import NamedTuple
 
-# RTNLGRP_* of include/uapi/linux/rtnetlink.h: links, and addresses, routes and rules of both.
-_GROUPS = (1, 5, 7, 8, 9, 11, 19)
-_NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
-_NEWROUTE, _DELROUTE, _NEWRULE, _DELRULE = 24, 25, 32, 33
+RTNLGRP_LINK = 1
+RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE = 5, 7, 8
+RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE = 9, 11, 19
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
+RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE = 24, 25, 32, 33
+IFF_UP, IFF_RUNNING = 0x01, 0x40
+IFLA_IFNAME = 3
+IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
+FRA_PROTOCOL = 21
+
+_GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+           RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE)
+# struct ifinfomsg and struct ifaddrmsg.
 _LINK = Struct("=BxHiII")
 _ADDRESS = Struct("=BBBBI")
-_UP, _RUNNING = 0x01, 0x40
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
-_IFLA_IFNAME = 3
-# FRA_PROTOCOL, as every rule of ours has it.
-_OUR_RULE = make_attribute(21, bytes((PROTOCOL,)))
+# As every rule of ours has it.
+_OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))
 # So that a flood does not keep signals and rounds waiting.
 _READ_AT_ONCE = 16
 # Of a machine with more addresses than that we remember none, and look once too often.
@@ -112,13 +119,14 @@ class Watch:
         return News(True, False, frozenset(), lost=True)
 
     def _sift(self, kind: int, message: bytes) -> News:
-        if kind in (_NEWLINK, _DELLINK):
+        if kind in (RTM_NEWLINK, RTM_DELLINK):
             return self._sift_link(kind, message)
-        if kind in (_NEWADDR, _DELADDR):
+        if kind in (RTM_NEWADDR, RTM_DELADDR):
             return self._sift_address(kind, message)
-        if kind in (_NEWROUTE, _DELROUTE):
+        if kind in (RTM_NEWROUTE, RTM_DELROUTE):
             return _NOTHING._replace(matters=_is_about_uplink(message))
-        return _NOTHING._replace(matters=kind in (_NEWRULE, _DELRULE) and _OUR_RULE in message)
+        is_rule = kind in (RTM_NEWRULE, RTM_DELRULE)
+        return _NOTHING._replace(matters=is_rule and _OUR_RULE in message)
 
     def _sift_link(self, kind: int, message: bytes) -> News:
         family, _, index, flags, _ = _LINK.unpack_from(message)
@@ -127,25 +135,25 @@ class Watch:
             return _NOTHING
         before = self._links.pop(index, None)
         now = None
-        if kind == _NEWLINK:
-            name = read_attributes(message, _LINK.size).get(_IFLA_IFNAME, b"")
-            now = self._links[index] = flags & (_UP | _RUNNING), name
-        carries = now is not None and bool(now[0] & _RUNNING)
-        urgent = not carries and (before is None or bool(before[0] & _RUNNING))
+        if kind == RTM_NEWLINK:
+            name = read_attributes(message, _LINK.size).get(IFLA_IFNAME, b"")
+            now = self._links[index] = flags & (IFF_UP | IFF_RUNNING), name
+        carries = now is not None and bool(now[0] & IFF_RUNNING)
+        urgent = not carries and (before is None or bool(before[0] & IFF_RUNNING))
         return News(now != before, urgent, frozenset((index,) if now != before else ()))
 
     def _sift_address(self, kind: int, message: bytes) -> News:
         _, length, flags, _, index = _ADDRESS.unpack_from(message)
         said = read_attributes(message, _ADDRESS.size)
-        key = (index, length, said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS) or b"")
-        now = int.from_bytes(said.get(_IFA_FLAGS, bytes((flags,))), byteorder)
+        key = (index, length, said.get(IFA_LOCAL) or said.get(IFA_ADDRESS) or b"")
+        now = int.from_bytes(said.get(IFA_FLAGS, bytes((flags,))), byteorder)
         before = self._addresses.pop(key, None)
-        if kind == _NEWADDR:
+        if kind == RTM_NEWADDR:
             if len(self._addresses) >= _REMEMBERED_AT_MOST:
                 self._addresses.clear()
             self._addresses[key] = now
-        changed = kind == _DELADDR or now != before
-        return News(changed, kind == _DELADDR, frozenset((index,) if changed else ()))
+        changed = kind == RTM_DELADDR or now != before
+        return News(changed, kind == RTM_DELADDR, frozenset((index,) if changed else ()))
 
 
 def _deaf(error: OSError) -> Problem:

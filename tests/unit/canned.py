@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mptcp_hooks import looks, record, status
+from mptcp_hooks.entry import main
 from mptcp_hooks.errors import Problem
 from mptcp_hooks.event import Event
 from mptcp_hooks.ifupdown import read_events
@@ -106,7 +107,8 @@ def run_status(
         patch.setattr(looks, "Machine", lambda: machine)
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setattr("sys.argv", ["mptcp_status", *arguments])
-        with redirect_stdout(output):
-            code = status.run_mptcp_status()
+        with redirect_stdout(output), pytest.raises(SystemExit) as end:
+            main(status.run_mptcp_status)
     output.seek(0)
-    return code, output.read().replace(folder, "/run/mptcp-hooks")
+    assert isinstance(end.value.code, int)
+    return end.value.code, output.read().replace(folder, "/run/mptcp-hooks")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,14 @@ def answer(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, whatever that is."""
     return subprocess.run(command, env=_SCREEN, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True)
+
+
+def wait_until(look: Callable[[], bool]) -> None:
+    """Look again until it is so, for 20 s at the most."""
+    end = time.monotonic() + 20
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def find_options(texts: Iterable[str]) -> set[str]:

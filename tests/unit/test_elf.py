@@ -108,7 +108,7 @@ def test_a_section_count_that_the_header_has_no_room_for(tmp_path: Path) -> None
 
 def test_programs_of_this_machine_as_readelf_sees_them() -> None:
     programs = [path for path in sorted(Path("/usr/bin").iterdir())
-                if path.is_file() and path.open("rb").read(4) == elf.MAGIC][:300]
+                if path.is_file() and path.open("rb").read(4) == elf.ELFMAG][:300]
     assert len(programs) > 100
     told = subprocess.run(["readelf", "-lW", *programs], capture_output=True, text=True,
                           check=True).stdout
@@ -157,7 +157,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Watched]:
     yield watch
 
 
-@given(content=hostile_files() | some.binary(max_size=300).map(lambda tail: elf.MAGIC + tail),
+@given(content=hostile_files() | some.binary(max_size=300).map(lambda tail: elf.ELFMAG + tail),
        length=some.sampled_from([0, 5 << 20, 1 << 40]))
 @settings(max_examples=500, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])

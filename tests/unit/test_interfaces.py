@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mptcp_hooks.interfaces import list_places
+from mptcp_hooks.interfaces import list_stanza_lines
 
 TEXT = """\
 # iface no inet static
@@ -28,7 +28,7 @@ source nowhere
 """
 
 
-def test_every_line_of_a_stanza_has_its_place(tmp_path: Path) -> None:
+def test_every_line_of_a_stanza_is_known_with_its_file_and_number(tmp_path: Path) -> None:
     main, more, folder = tmp_path / "interfaces", tmp_path / "more", tmp_path / "folder"
     more.mkdir()
     folder.mkdir()
@@ -38,8 +38,8 @@ def test_every_line_of_a_stanza_has_its_place(tmp_path: Path) -> None:
     (more / "b.no").write_text("iface no inet ppp\n")
     (folder / "usb0").write_text("iface usb0 inet manual\n\tmptcp yes")
     (folder / "usb0.no").write_text("iface no inet manual\n")
-    places = [(Path(one.file).name, *one[1:]) for one in list_places(str(main))]
-    assert places == [
+    lines = [(Path(one.file).name, *one[1:]) for one in list_stanza_lines(str(main))]
+    assert lines == [
         ("interfaces", 3, "eth0", "", ""),
         ("interfaces", 4, "eth0", "address", "10.1.1.2/24"),
         ("interfaces", 5, "eth0", "mptcp-flags", "subflow backup"),
@@ -53,4 +53,4 @@ def test_every_line_of_a_stanza_has_its_place(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_has_no_stanzas(tmp_path: Path) -> None:
-    assert list_places(str(tmp_path / "interfaces")) == []
+    assert list_stanza_lines(str(tmp_path / "interfaces")) == []

@@ -6,7 +6,7 @@ import pytest
 
 from mptcp_hooks.elf import Elf, Go
 from mptcp_hooks.means import Library, Means
-from mptcp_hooks.methods import AUTO, BPF, GODEBUG, MPTCPIZE, choose, extend
+from mptcp_hooks.methods import AUTO, BPF, GODEBUG, METHODS, MPTCPIZE, Method, choose, extend
 from mptcp_hooks.program import Program
 from tests.unit.elf_files import AMD64, GLIBC, MUSL, PC
 
@@ -112,3 +112,26 @@ def test_what_each_method_adds_to_the_environment() -> None:
 ])
 def test_what_a_variable_had_stays(program: Program, old: bytes, new: bytes) -> None:
     assert extend(choose(AUTO, program, ALL), old) == new
+
+
+class Emulator(Method):
+    """A method that this package has not: it is for static programs, and takes any variable."""
+
+    name = "emulator"
+
+    def fits(self, program: Program) -> bool:
+        return program.elf is not None and not program.elf.interpreter
+
+    def environment(self, program: Program, means: Means) -> tuple[bytes, bytes]:
+        return b"EMULATE", program.binary.encode()
+
+
+def test_a_method_more_is_one_object_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes last, so others that could are named with what they lack."""
+    monkeypatch.setitem(METHODS, Emulator.name, Emulator())
+    choice = choose(AUTO, STATIC, NO_BPF)
+    assert choice.reason == "/usr/bin/it is static; bpf could, but it needs root"
+    assert (choice.method, choice.variable, choice.value) == (
+        "emulator", b"EMULATE", b"/usr/bin/it")
+    assert extend(choice, b"/usr/bin/other") == b"/usr/bin/it"
+    assert choose("emulator", DYNAMIC, ALL).doubt == "/usr/bin/it is dynamic and uses glibc"

@@ -13,7 +13,7 @@ from mptcp_hooks.errors import USAGE, Problem
 from mptcp_hooks.event import Event
 from mptcp_hooks.numbering import MAIN_TABLE
 from mptcp_hooks.paint import Paint
-from mptcp_hooks.screen import draw_paths, format_rate
+from mptcp_hooks.screen import Rate, draw_paths, draw_rates, format_rate
 from mptcp_hooks.survey import Exit, PathStatus
 from tests.unit.canned import CannedMachine, run_status
 
@@ -195,3 +195,12 @@ def test_a_colour_has_no_width() -> None:
 ])
 def test_rates(rate: float, text: str) -> None:
     assert format_rate(rate) == text
+
+
+def test_what_interfaces_carry_is_a_table_of_those_that_are_known() -> None:
+    rates = {"eth0": Rate(8, 47.34e6), "wlan10": Rate(2e9, 0), "lo": Rate(1, 1)}
+    assert draw_rates(rates, ["eth0", "wlan10", "ppp0"]) == [
+        "", "now, with all else they carry",
+        "  eth0   sends    8 bit/s receives 47.3 Mbit/s",
+        "  wlan10 sends 2.0 Gbit/s receives     0 bit/s"]
+    assert draw_rates({}, ["eth0"]) == []

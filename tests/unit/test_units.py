@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -119,6 +120,28 @@ def test_a_drop_in_of_bpf_has_no_variable() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(dropins, "FOLDER", str(tmp_path))
     return tmp_path
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_everybody_may_read_a_drop_in(folder: Path, mask: int) -> None:
+    """--list needs no rights."""
+    old = os.umask(mask)
+    try:
+        dropins.save("a.service", "text")
+    finally:
+        os.umask(old)
+    path = folder / "a.service.d/mptcp-hooks.conf"
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o644, 0o755)
+    assert os.listdir(path.parent) == [path.name] and dropins.read("a.service") == "text"
+
+
+def test_a_drop_in_that_is_not_there_is_empty_and_one_that_is_no_file_is_a_problem(
+    folder: Path
+) -> None:
+    assert dropins.read("a.service") == ""
+    (folder / "b.service.d/mptcp-hooks.conf").mkdir(parents=True)
+    with pytest.raises(Problem, match="^cannot read .*: Is a directory$"):
+        dropins.read("b.service")
 
 
 def test_drop_ins_come_and_go(folder: Path) -> None:

@@ -1,0 +1,107 @@
+"""A round of upkeep in a process of its own: what it reports comes back, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from mptcp_hooks.errors import Problem
+from mptcp_hooks.round import Report, Round
+
+
+def wait_for(work: Callable[[], Report]) -> Report:
+    """Let a round do its work, and take its report."""
+    one = Round(work)
+    while not one.read():
+        pass
+    return one.finish()
+
+
+@pytest.mark.parametrize("report", [
+    Report((), (), False),
+    Report(("eth0: it is so", "eth1: caf\N{LATIN SMALL LETTER E WITH ACUTE} \udcff"),
+           ("eth0", "wwan0"), True),
+    Report(("said of something", "failed", "repaired eth9"), (), False),
+    # More than a pipe holds at once.
+    Report(tuple(f"line {number}" for number in range(20000)), (), False),
+])
+def test_what_it_reports_comes_back(report: Report) -> None:
+    assert wait_for(lambda: report) == report
+
+
+def test_what_it_does_stays_in_its_process() -> None:
+    done: list[int] = []
+
+    def work() -> Report:
+        done.append(1)
+        return Report((str(len(done)), str(os.getpid())), (), False)
+
+    length, number = wait_for(work).said
+    assert (length, done) == ("1", []) and int(number) != os.getpid()
+
+
+def test_a_problem_is_said_and_is_a_failure() -> None:
+    def work() -> Report:
+        raise Problem("eth0: the record is damaged")
+
+    assert wait_for(work) == Report(("eth0: the record is damaged",), (), True)
+
+
+def test_an_error_of_ours_costs_one_round() -> None:
+    def work() -> Report:
+        raise KeyError("eth0")
+
+    report = wait_for(work)
+    (text,) = report.said
+    assert text.startswith(f"unexpected KeyError at {__file__}:") and report.failed
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR2])
+def test_a_round_that_is_killed_is_a_failure(number: signal.Signals) -> None:
+    def work() -> Report:
+        os.kill(os.getpid(), number)
+        return Report(("never said",), (), False)
+
+    assert wait_for(work) == Report(("a round of upkeep was killed",), (), True)
+
+
+def test_what_stops_the_monitor_lets_a_round_finish() -> None:
+    def work() -> Report:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        return Report(("done",), (), False)
+
+    assert wait_for(work) == Report(("done",), (), False)
+
+
+def test_it_goes_on_while_its_reader_does_other_things() -> None:
+    reading, writing = os.pipe()
+
+    def work() -> Report:
+        return Report((os.read(reading, 1).decode(),), (), False)
+
+    began = time.monotonic()
+    one = Round(work)
+    assert time.monotonic() - began < 5
+    os.write(writing, b"x")
+    while not one.read():
+        pass
+    assert one.finish().said == ("x",)
+
+
+def test_a_machine_that_has_no_room_for_a_process_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.listdir("/proc/self/fd")
+
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(Problem, match="^cannot begin a round: Resource temporarily unavailable$"):
+        Round(lambda: Report((), (), False))
+    assert len(os.listdir("/proc/self/fd")) == len(before)

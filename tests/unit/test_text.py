@@ -1,0 +1,39 @@
+"""Numbers and tables as people read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from mptcp_hooks.text import align, count
+
+
+@pytest.mark.parametrize(("number", "text"), [
+    (0, "0 subflows"), (1, "1 subflow"), (2, "2 subflows"), (21, "21 subflows")])
+def test_numbers_with_what_they_count(number: int, text: str) -> None:
+    assert count(number, "subflow") == text
+
+
+def test_columns_stand_to_the_left_and_numbers_to_the_right() -> None:
+    assert align([("eth0", "5", "B"), ("wlan10", "1234", "")], right=(1,)) == [
+        ["eth0  ", "   5", "B"], ["wlan10", "1234", " "]]
+
+
+def test_no_rows_are_no_table() -> None:
+    assert align([]) == []
+
+
+@settings(deadline=None)
+@given(some.integers(0, 4).flatmap(lambda width: some.lists(
+    some.lists(some.text("ab", max_size=5), min_size=width, max_size=width))),
+    some.sets(some.integers(0, 4)))
+def test_every_column_is_as_wide_as_its_widest_cell(
+    rows: list[list[str]], right: set[int]
+) -> None:
+    aligned = align(rows, right)
+    assert [[cell.strip() for cell in row] for row in aligned] == rows
+    for number, column in enumerate(zip(*aligned)):
+        assert {len(cell) for cell in column} == {max(len(row[number]) for row in rows)}
+        away = str.startswith if number in right else str.endswith
+        assert all(cell == cell.strip() or away(cell, " ") for cell in column)
