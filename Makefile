@@ -93,9 +93,12 @@ objects: $(OBJECTS)
 	bpf-gcc -O2 -gbtf -mcpu=v2 -Wall -Wextra -Werror -c $< -o $@
 
 install: objects
-	install -d $(LIBRARY)/mptcp_hooks $(LIBRARY)/hooks $(LIBRARY)/templates $(LIBRARY)/bpf
+	install -d $(LIBRARY)/hooks $(LIBRARY)/templates $(LIBRARY)/bpf
 	install -m 644 $(OBJECTS) $(LIBRARY)/bpf
-	install -m 644 mptcp_hooks/*.py $(LIBRARY)/mptcp_hooks
+	for folder in mptcp_hooks $(wildcard mptcp_hooks/*/); do \
+		[ $$folder = mptcp_hooks/__pycache__/ ] && continue; \
+		install -d $(LIBRARY)/$$folder; \
+		install -m 644 $$folder/*.py $(LIBRARY)/$$folder; done
 	install -m 755 $(PROGRAMS) $(LIBRARY)/hooks
 	install -m 644 $(SOURCED) $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates

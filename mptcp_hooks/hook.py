@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import posix
 
-from mptcp_hooks import folder
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.base import folder
+from mptcp_hooks.base.errors import Problem
 
 TYPE_CHECKING = False
 _LEASE = "mptcp_lease"
@@ -19,11 +19,11 @@ _LEASE = "mptcp_lease"
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mptcp_hooks.event import Event
-    from mptcp_hooks.record import Store
-    from mptcp_hooks.settings import Configuration
-    from mptcp_hooks.system import Machine
-    from mptcp_hooks.work import Work
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import Work
+    from mptcp_hooks.intent.event import Event
+    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.system import Machine
 
     Environment = dict[str, str]
     Prepare = Callable[[Store, Machine], Work]
@@ -40,7 +40,7 @@ def run_hook(path: str) -> None:
 
 
 def _bring_up(program: str, environment: Environment) -> None:
-    from mptcp_hooks.event import read_event
+    from mptcp_hooks.intent.event import read_event
 
     event = read_event(environment)
     if event is None:
@@ -51,8 +51,8 @@ def _bring_up(program: str, environment: Environment) -> None:
     _tell(program, problems)
     events = [event]
     _start_ahead(event)
-    from mptcp_hooks.bring_up import prepare_up
-    from mptcp_hooks.system import wait_for_duplicate_check
+    from mptcp_hooks.engine.bring_up import prepare_up
+    from mptcp_hooks.machine.system import wait_for_duplicate_check
 
     for own in wait_for_duplicate_check(event.device, event.addresses):
         _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor, "
@@ -65,7 +65,7 @@ def _say_farewell(program: str, environment: Environment) -> None:
     """The addresses are about to go: a transfer moves on while the link still carries."""
     iface = environment.get("IFACE", "")
     if _is_on_record(iface):
-        from mptcp_hooks.take_down import prepare_farewell
+        from mptcp_hooks.engine.take_down import prepare_farewell
 
         _work(program, environment,
               lambda store, machine: prepare_farewell(store, machine, [iface]))
@@ -75,21 +75,21 @@ def _bring_down(program: str, environment: Environment) -> None:
     """The stanza may have been edited since the way up: the interface's name is all we take."""
     iface = environment.get("IFACE", "")
     if _is_on_record(iface):
-        from mptcp_hooks.process import start_batch_ahead
+        from mptcp_hooks.base.spawn import start_batch_ahead
 
         # Few interfaces have nothing of IPv4; for those it ends with nothing done.
         start_batch_ahead("-4", force=True)
-        from mptcp_hooks.take_down import prepare_down
+        from mptcp_hooks.engine.take_down import prepare_down
 
         _work(program, environment, lambda store, machine: prepare_down(store, machine, [iface]))
 
 
 def _note_lease(program: str, environment: Environment) -> None:
     """A lease came, changed or ended: noted at once, and applied to what is on record."""
-    from mptcp_hooks.lease import is_news
+    from mptcp_hooks.intent.lease import is_news
 
     if is_news(environment):
-        from mptcp_hooks.announced import prepare_lease
+        from mptcp_hooks.engine.announced import prepare_lease
 
         # What is wrong with the file was said when the interface came up.
         configuration, _ = _read_configuration()
@@ -98,8 +98,8 @@ def _note_lease(program: str, environment: Environment) -> None:
 
 
 def _connect(program: str, environment: Environment, family: int) -> None:
-    from mptcp_hooks.announced import prepare_link
-    from mptcp_hooks.pppd import read_interface
+    from mptcp_hooks.engine.announced import prepare_link
+    from mptcp_hooks.intent.pppd import read_interface
 
     iface = read_interface(environment)
     configuration, problems = _read_configuration()
@@ -111,7 +111,7 @@ def _connect(program: str, environment: Environment, family: int) -> None:
 def _hang_up(program: str, environment: Environment, family: int) -> None:
     iface = environment.get("PPP_IFACE", "")
     if _is_on_record(iface):
-        from mptcp_hooks.announced import prepare_hangup
+        from mptcp_hooks.engine.announced import prepare_hangup
 
         _work(program, environment,
               lambda store, machine: prepare_hangup(store, machine, iface, family))
@@ -120,10 +120,10 @@ def _hang_up(program: str, environment: Environment, family: int) -> None:
 def _read_configuration() -> tuple[Configuration, list[Problem]]:
     """What mptcp-hooks.conf says and what is wrong with it; few machines have the file."""
     if not folder.exists(folder.OWN, folder.CONFIGURATION):
-        from mptcp_hooks.settings import NO_CONFIGURATION
+        from mptcp_hooks.intent.settings import NO_CONFIGURATION
 
         return NO_CONFIGURATION, []
-    from mptcp_hooks.configuration import read_configuration
+    from mptcp_hooks.intent.configuration import read_configuration
 
     return read_configuration()
 
@@ -132,7 +132,7 @@ def _is_nobodys(
     event: Event, environment: Environment, configuration: Configuration
 ) -> bool:
     """Whether the interface is to be left alone, and nothing of it is on record or to be said."""
-    from mptcp_hooks.settings import read_settings
+    from mptcp_hooks.intent.settings import read_settings
 
     return not (_is_verbose(environment) or read_settings(event, configuration).wanted
                 or _is_on_record(event.iface))
@@ -142,7 +142,7 @@ def _start_ahead(event: Event) -> None:
     """Let `ip` load while we plan, where it will surely be needed: an interface that is new."""
     families = {own.family for own in event.addresses if own.gateway}
     if len(families) == 1 and not _is_on_record(event.iface):
-        from mptcp_hooks.process import start_batch_ahead
+        from mptcp_hooks.base.spawn import start_batch_ahead
 
         start_batch_ahead(f"-{families.pop()}", force=False)
 
@@ -157,9 +157,9 @@ def _is_verbose(environment: Environment) -> bool:
 
 
 def _work(program: str, environment: Environment, prepare: Prepare) -> None:
-    from mptcp_hooks.carry_out import do_work
-    from mptcp_hooks.process import dismiss_ahead
-    from mptcp_hooks.system import Machine
+    from mptcp_hooks.base.spawn import dismiss_ahead
+    from mptcp_hooks.engine.carry_out import do_work
+    from mptcp_hooks.machine.system import Machine
 
     verbose = _is_verbose(environment)
     machine = Machine(_find_show(verbose))
@@ -174,7 +174,7 @@ def _find_show(verbose: bool) -> Callable[[str], None] | None:
     """What shows each command as it runs, where that is asked for."""
     if not verbose:
         return None
-    from mptcp_hooks.report import show_command
+    from mptcp_hooks.base.report import show_command
 
     return show_command
 
@@ -185,7 +185,7 @@ def _tell(program: str, problems: list[Problem]) -> None:
 
 
 def _say(program: str, text: str) -> None:
-    from mptcp_hooks.report import say_and_log
+    from mptcp_hooks.base.report import say_and_log
 
     say_and_log(program, text)
 
@@ -200,7 +200,7 @@ def _guard(program: str, act: Callable[[str, Environment], None]) -> None:
         _say(program, str(problem))
     except Exception as error:
         # An error of ours must not cost anyone an ifup.
-        from mptcp_hooks.report import describe_unexpected
+        from mptcp_hooks.base.report import describe_unexpected
 
         named = [environment[name] for name in ("IFACE", "interface", "PPP_IFACE")
                  if name in environment]

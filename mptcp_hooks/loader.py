@@ -30,23 +30,26 @@ else:
 
 _PACKAGE = "mptcp_hooks."
 _FOLDER = __file__.rpartition("/")[0]
+# The floors from which the hook takes modules; their __init__.py hold a docstring alone.
+_FLOORS = ("base", "machine", "intent", "engine")
 _SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 # Four bytes each: magic number, flags (0: invalidated by time), time and size of the source.
 _HEADER = 16
 
 
 class _Loader(Loader):
-    def __init__(self, code: CodeType) -> None:
+    def __init__(self, code: CodeType | None) -> None:
         self._code = code
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave the making of the module to Python."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's code, as importlib asks of a loader."""
-        assert module.__spec__
-        module.__file__ = module.__spec__.origin
-        exec(self._code, module.__dict__)
+        """Run the module's code, as importlib asks of a loader; a floor has none."""
+        if self._code:
+            assert module.__spec__
+            module.__file__ = module.__spec__.origin
+            exec(self._code, module.__dict__)
 
 
 class _Finder:
@@ -55,9 +58,14 @@ class _Finder:
         """The module of this package by that name, None where the machinery must look."""
         if not name.startswith(_PACKAGE):
             return None
-        module = name[len(_PACKAGE):]
-        source = f"{_FOLDER}/{module}.py"
-        compiled = _read_compiled(source, f"{_FOLDER}/__pycache__/{module}{_SUFFIX}")
+        path = name[len(_PACKAGE):].replace(".", "/")
+        if path in _FLOORS:
+            spec = ModuleSpec(name, _Loader(None), is_package=True)
+            spec.submodule_search_locations = [f"{_FOLDER}/{path}"]
+            return spec
+        source = f"{_FOLDER}/{path}.py"
+        floor, _, module = path.rpartition("/")
+        compiled = _read_compiled(source, f"{_FOLDER}/{floor}/__pycache__/{module}{_SUFFIX}")
         return ModuleSpec(name, _Loader(loads(compiled)), origin=source) if compiled else None
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from mptcp_hooks.connections import SS_ARGUMENTS
+from mptcp_hooks.status.connections import SS_ARGUMENTS
 from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Host, Installation, Lab, end_process
 from tests.lab.paths import MEGABYTE, pull
 from tests.lab.provider import wait_for

@@ -279,8 +279,8 @@ def test_one_address_on_two_devices(lab: Lab) -> None:
 
 def test_half_a_package_does_not_cost_an_ifup(lab: Lab) -> None:
     lab.set_interfaces("iface eth1 inet static\n address 10.1.2.2/24\n gateway 10.1.2.1\n")
-    lab.client.run("rm", "/usr/share/mptcp-hooks/mptcp_hooks/plan.py")
-    lab.client.run("rm", "-rf", "/usr/share/mptcp-hooks/mptcp_hooks/__pycache__")
+    lab.client.run("rm", "/usr/share/mptcp-hooks/mptcp_hooks/engine/plan.py")
+    lab.client.run("rm", "-rf", "/usr/share/mptcp-hooks/mptcp_hooks/engine/__pycache__")
     assert "ModuleNotFoundError" in lab.ifup("eth1")
     lab.ifdown("eth1")
     lab.client.run("rm", "-r", "/usr/share/mptcp-hooks/mptcp_hooks")

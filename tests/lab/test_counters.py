@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.counters import judge_counters, read_counters
+from mptcp_hooks.status.counters import judge_counters, read_counters
 from tests.lab.boxes import play, read_netstat, remove_boxes
 from tests.lab.lab import Host, Installation, Lab
 from tests.lab.paths import check_both_paths

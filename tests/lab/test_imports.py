@@ -12,13 +12,17 @@ from tests.lab.uplink import ETH1
 # Part of the interpreter: no file is read for them.
 BUILT_IN = {"_collections", "_socket", "_struct", "fcntl", "gc", "marshal", "posix", "syslog",
             "time", "zlib"}
-BYSTANDER = {"address", "errors", "event", "folder", "hook", "loader", "numbering", "settings",
-             "value"}
-GOING = {"address", "carry_out", "command_cache", "commands", "errors", "folder", "hook", "limits",
-         "line", "loader", "model", "netlink", "numbering", "process", "record", "runner", "system",
-         "take_down", "value", "work"}
-KNOWN = BYSTANDER | GOING - {"take_down"} | {"bring_up", "compare", "plan"}
-CONFIGURED = {"configuration", "inifile", "pattern"}
+DOOR = {"hook", "loader", "base", "base.errors", "base.folder"}
+BYSTANDER = DOOR | {
+    "base.address", "base.numbering", "base.value", "intent", "intent.event", "intent.settings"}
+GOING = DOOR | {
+    "base.address", "base.line", "base.model", "base.numbering", "base.spawn", "base.value",
+    "machine", "machine.netlink", "machine.runner", "machine.system",
+    "engine", "engine.carry_out", "engine.command_cache", "engine.commands", "engine.limits",
+    "engine.record", "engine.take_down", "engine.work"}
+KNOWN = BYSTANDER | GOING - {"engine.take_down"} | {
+    "engine.bring_up", "engine.compare", "engine.plan"}
+CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
 
 
 def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]:
@@ -38,7 +42,7 @@ def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]
 def test_the_way_up_with_kept_commands(link: Lab) -> None:
     link.run_hook("if-up.d", ETH1)
     link.run_hook("if-post-down.d", ETH1)
-    assert list_imports(link, "if-up.d", ETH1) == KNOWN | {"make_changes"}
+    assert list_imports(link, "if-up.d", ETH1) == KNOWN | {"engine.make_changes"}
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 
@@ -68,5 +72,4 @@ def test_the_way_down(link: Lab, folder: str) -> None:
 def test_interfaces_that_are_not_ours(link: Lab, changes: dict[str, str]) -> None:
     loaded = list_imports(link, "if-up.d", ETH1 | changes)
     assert loaded <= BYSTANDER
-    assert list_imports(link, "if-post-down.d", ETH1 | changes) == {
-        "errors", "folder", "hook", "loader"}
+    assert list_imports(link, "if-post-down.d", ETH1 | changes) == DOOR

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import looks, record, status
-from mptcp_hooks.entry import main
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import Event
-from mptcp_hooks.ifupdown import read_events
-from mptcp_hooks.machine import Machine
-from mptcp_hooks.model import Limits
-from mptcp_hooks.process import Outcome
-from mptcp_hooks.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.base.entry import main
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Limits
+from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.engine import record
+from mptcp_hooks.intent.event import Event
+from mptcp_hooks.intent.ifupdown import read_events
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.status import command, looks
+from mptcp_hooks.status.questions import Machine
 
 _LIMITS, _RUNNING = "ip mptcp limits", "pgrep"
 
@@ -108,7 +109,7 @@ def run_status(
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setattr("sys.argv", ["mptcp_status", *arguments])
         with redirect_stdout(output), pytest.raises(SystemExit) as end:
-            main(status.run_mptcp_status)
+            main(command.run_mptcp_status)
     output.seek(0)
     assert isinstance(end.value.code, int)
     return end.value.code, output.read().replace(folder, "/run/mptcp-hooks")

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mptcp_hooks.connections import Connection, read_connections, sum_interfaces
-from mptcp_hooks.connections_view import describe_connections, draw_connections
-from mptcp_hooks.paint import Paint
+from mptcp_hooks.status.connections import Connection, read_connections, sum_interfaces
+from mptcp_hooks.status.connections_view import describe_connections, draw_connections
+from mptcp_hooks.status.paint import Paint
 
 CASES = Path(__file__).parents[1] / "cases" / "connections"
 

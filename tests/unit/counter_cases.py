@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mptcp_hooks.counters import judge_counters, read_counters
+from mptcp_hooks.status.counters import judge_counters, read_counters
 
 CASES = Path(__file__).parents[1] / "cases" / "counters"
 

@@ -8,19 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from mptcp_hooks import command_cache, commands
-from mptcp_hooks.address import InterfaceAddress
-from mptcp_hooks.bring_up import prepare_up
-from mptcp_hooks.carry_out import carry_out
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import Event, read_event
-from mptcp_hooks.folder import open_folder
-from mptcp_hooks.follow import prepare_again
-from mptcp_hooks.model import Endpoint, Limits, Route, Rule
-from mptcp_hooks.record import Store
-from mptcp_hooks.settings import NO_CONFIGURATION, Configuration
-from mptcp_hooks.take_down import prepare_down, prepare_farewell
-from mptcp_hooks.work import Work
+from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.folder import open_folder
+from mptcp_hooks.base.model import Endpoint, Limits, Route, Rule
+from mptcp_hooks.engine import command_cache, commands
+from mptcp_hooks.engine.bring_up import prepare_up
+from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.follow import prepare_again
+from mptcp_hooks.engine.record import Store
+from mptcp_hooks.engine.take_down import prepare_down, prepare_farewell
+from mptcp_hooks.engine.work import Work
+from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
 from tests.unit.memory import MemoryMachine
 
 ADDRESSES = {

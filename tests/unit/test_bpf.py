@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mptcp_hooks import bpf
-from mptcp_hooks.bpf import Force
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.run import bpf
+from mptcp_hooks.run.bpf import Force
 
 
 class Function:

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from mptcp_hooks.candidates import Candidate, Suspect, find_suspects, make_candidates
-from mptcp_hooks.candidates_view import describe_candidates, draw_candidates
-from mptcp_hooks.methods import BPF, GODEBUG, MPTCPIZE, Choice
-from mptcp_hooks.paint import Paint
-from mptcp_hooks.processes import Origin, Process, find_unit, read_origin
-from mptcp_hooks.sockets import Socket
+from mptcp_hooks.force.methods import BPF, GODEBUG, MPTCPIZE, Choice
+from mptcp_hooks.machine.procfs import Origin, Process, find_unit, read_origin
+from mptcp_hooks.machine.sockets import Socket
+from mptcp_hooks.status.candidates import Candidate, Suspect, find_suspects, make_candidates
+from mptcp_hooks.status.candidates_view import describe_candidates, draw_candidates
+from mptcp_hooks.status.paint import Paint
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10
 UPLINKS = {"10.1.1.2": "eth0", "fd00:2::2": "eth1"}

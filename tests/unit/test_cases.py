@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import commands
-from mptcp_hooks.event import read_event
-from mptcp_hooks.model import Host, Limits, Link, Path as UplinkPath, PathManager
-from mptcp_hooks.plan import plan_paths
-from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
+from mptcp_hooks.base.model import Host, Limits, Link, Path as UplinkPath, PathManager
+from mptcp_hooks.engine import commands
+from mptcp_hooks.engine.plan import plan_paths
+from mptcp_hooks.intent.event import read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, read_settings
 from tests.unit.recorded import read_environment
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import configuration
-from mptcp_hooks.configuration import read_configuration
-from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.event import MANAGED, PPPD, Event, announce, read_event
-from mptcp_hooks.settings import NO_CONFIGURATION, Configuration, Settings, read_settings
+from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.intent import configuration
+from mptcp_hooks.intent.configuration import read_configuration
+from mptcp_hooks.intent.event import MANAGED, PPPD, Event, announce, read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Settings, read_settings
 
 FLAGS_ALLOWED = "it must be of subflow signal backup fullmesh laminar"
 

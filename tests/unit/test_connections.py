@@ -6,15 +6,21 @@ import time
 
 import pytest
 
-from mptcp_hooks.connections import Connection, Subflow, Total, read_connections, sum_interfaces
-from mptcp_hooks.connections_view import (
+from mptcp_hooks.machine.procfs import Process
+from mptcp_hooks.status.connections import (
+    Connection,
+    Subflow,
+    Total,
+    read_connections,
+    sum_interfaces,
+)
+from mptcp_hooks.status.connections_view import (
     Owners,
     describe_connections,
     draw_connections,
     format_bytes,
 )
-from mptcp_hooks.paint import Paint
-from mptcp_hooks.processes import Process
+from mptcp_hooks.status.paint import Paint
 from tests.unit.connection_cases import CASES, describe_case, draw_case, read_case
 
 NAMES = sorted(case.name for case in CASES.iterdir())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.counters import judge_counters, read_counters
+from mptcp_hooks.status.counters import judge_counters, read_counters
 from tests.unit.counter_cases import CASES, find
 
 NAMES = sorted(case.name for case in CASES.iterdir())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import configuration
-from mptcp_hooks.configuration import DEFAULT, DEFAULT_KEYS, SECTION_KEYS, read_configuration
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.inifile import read_sections
-from mptcp_hooks.settings import FLAGS, NO_CONFIGURATION, Configuration
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.intent import configuration
+from mptcp_hooks.intent.configuration import DEFAULT, DEFAULT_KEYS, SECTION_KEYS, read_configuration
+from mptcp_hooks.intent.inifile import read_sections
+from mptcp_hooks.intent.settings import FLAGS, NO_CONFIGURATION, Configuration
 
 SOURCE = Path(__file__).parents[2]
 EXAMPLE = (SOURCE / "examples/mptcp-hooks.conf").read_text()

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from mptcp_hooks import elf
-from mptcp_hooks.elf import BEFORE_INLINE, READ_AT_MOST, Elf, Go, read_elf
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.force import elf
+from mptcp_hooks.force.elf import BEFORE_INLINE, READ_AT_MOST, Elf, Go, read_elf
 from tests.unit.elf_files import (
     AMD64, GLIBC, MAINFRAME, MUSL, PC, PROGRAM, RELOCATABLE, make_elf, make_go, make_old_go)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import dropins, pins, systemd, units
-from mptcp_hooks.errors import FAILED, USAGE, Problem
-from mptcp_hooks.means import Library, Means
-from mptcp_hooks.process import Outcome
-from mptcp_hooks.program import Program
-from mptcp_hooks.systemd import Unit
+from mptcp_hooks.base.errors import FAILED, USAGE, Problem
+from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.force.means import Library, Means
+from mptcp_hooks.force.program import Program
+from mptcp_hooks.run import dropins, pins, systemd, units
+from mptcp_hooks.run.systemd import Unit
 from tests.unit.test_methods import ALL, DYNAMIC, GO_1_21, LIBRARY, STATIC
 
 WEB = Unit("web.service", "loaded", ("/usr/bin/web",), {}, (), (), (), "")

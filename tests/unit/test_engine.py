@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mptcp_hooks.announced import prepare_lease
-from mptcp_hooks.carry_out import carry_out
-from mptcp_hooks.event import Event, read_event
-from mptcp_hooks.follow import prepare_adoption
-from mptcp_hooks.model import Endpoint, Lease, Limits, Rule
-from mptcp_hooks.settings import NO_CONFIGURATION
+from mptcp_hooks.base.model import Endpoint, Lease, Limits, Rule
+from mptcp_hooks.engine.announced import prepare_lease
+from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.follow import prepare_adoption
+from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION
 from tests.unit.engine import ADDRESSES, Bench, list_lines, names, open_bench, static
 from tests.unit.memory import Killed, fail_at, kill_at
 

@@ -11,16 +11,16 @@ from contextlib import contextmanager
 import pytest
 
 from mptcp_hooks import __version__
-from mptcp_hooks.entry import main, make_parser
-from mptcp_hooks.errors import FAILED, USAGE, Problem
+from mptcp_hooks.base.entry import main, make_parser
+from mptcp_hooks.base.errors import FAILED, USAGE, Problem
 from tests.unit.help import ROOT
 
 UNIT_HOOK = str(ROOT / "hooks/unit")
 SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from mptcp_hooks.entry import main, make_parser
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.base.entry import main, make_parser
+from mptcp_hooks.base.errors import Problem
 
 def run():
     {{body}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks import ifupdown
-from mptcp_hooks.process import Outcome
+from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.intent import ifupdown
 
 
 def test_ifquery_mixes_the_stanzas(monkeypatch: pytest.MonkeyPatch) -> None:

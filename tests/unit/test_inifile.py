@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from mptcp_hooks.inifile import read_sections
+from mptcp_hooks.intent.inifile import read_sections
 
 
 def read(text: str) -> tuple[dict[str, dict[str, str]], list[str]]:

@@ -14,8 +14,9 @@ from tests.unit.help import ROOT, wait_until
 CALLER = f"""
 import os, signal, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from mptcp_hooks import cgroup, keeper
-from mptcp_hooks.errors import Problem
+from mptcp_hooks.machine import cgroups
+from mptcp_hooks.run import keeper
+from mptcp_hooks.base.errors import Problem
 
 class Force:
     def __init__(self, group):
@@ -27,7 +28,7 @@ def wait_until_empty(group):
     os.unlink(group + "/empty")
 
 keeper.Force = Force
-cgroup.wait_until_empty = wait_until_empty
+cgroups.wait_until_empty = wait_until_empty
 {{before}}
 try:
     keeper.start_keeper(sys.argv[1])

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from mptcp_hooks import cgroup, keeper, launch
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.launch import enter_group, guess_ignored, read_environment, replace_process
-from mptcp_hooks.methods import BPF, GODEBUG, Choice
-from mptcp_hooks.program import NOT_EXECUTABLE, Program
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.force.methods import BPF, GODEBUG, Choice
+from mptcp_hooks.force.program import NOT_EXECUTABLE, Program
+from mptcp_hooks.machine import cgroups
+from mptcp_hooks.run import keeper, launch
+from mptcp_hooks.run.launch import enter_group, guess_ignored, read_environment, replace_process
 from tests.unit.help import ROOT
 
 READ = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from mptcp_hooks.launch import read_environment
+from mptcp_hooks.run.launch import read_environment
 sys.stdout.buffer.write(b"".join(b"%s=%s\\0" % pair for pair in read_environment().items()))
 """
 IT = Program("/usr/bin/it", ("/usr/bin/it",), "/usr/bin/it", None, "", "")
@@ -142,9 +143,9 @@ def test_without_proc_the_environment_is_pythons(monkeypatch: pytest.MonkeyPatch
 
 def test_a_command_joins_its_group_once_that_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[object] = []
-    monkeypatch.setattr(cgroup, "find_own", lambda: "/own")
-    monkeypatch.setattr(cgroup, "make_group", lambda parent, pid: f"{parent}/{pid}")
+    monkeypatch.setattr(cgroups, "find_own", lambda: "/own")
+    monkeypatch.setattr(cgroups, "make_group", lambda parent, pid: f"{parent}/{pid}")
     monkeypatch.setattr(keeper, "start_keeper", lambda group: did.append(("force", group)))
-    monkeypatch.setattr(cgroup, "join_group", lambda group: did.append(("join", group)))
+    monkeypatch.setattr(cgroups, "join_group", lambda group: did.append(("join", group)))
     enter_group()
     assert did == [("force", f"/own/{os.getpid()}"), ("join", f"/own/{os.getpid()}")]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import dhclient
-from mptcp_hooks.dhclient import read_kept_lease
-from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.lease import LeaseEvent, is_news, read_lease, read_lease_event
-from mptcp_hooks.model import Lease
+from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.model import Lease
+from mptcp_hooks.intent.lease import LeaseEvent, is_news, read_lease, read_lease_event
+from mptcp_hooks.monitor import dhclient
+from mptcp_hooks.monitor.dhclient import read_kept_lease
 from tests.unit.recorded import ENVIRONMENTS, read_environment
 
 DHCLIENT = "ifupdown/dhcp-dhclient/dhclient-hooks"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mptcp_hooks.survey import DOWN, GONE, NO_CARRIER
+from mptcp_hooks.status.survey import DOWN, GONE, NO_CARRIER
 from tests.unit.help import ROOT, answer, find_options, read_real_options
 
 PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
@@ -88,7 +88,7 @@ def test_status_page_has_all_keys_of_its_answers() -> None:
 def test_status_page_has_all_kinds_of_findings() -> None:
     told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.8")["FINDINGS"]))
     pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
-    kinds = set(re.findall(pattern, (ROOT / "mptcp_hooks/findings.py").read_text()))
+    kinds = set(re.findall(pattern, (ROOT / "mptcp_hooks/status/findings.py").read_text()))
     kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mptcp_hooks import cgroup, means
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.means import Library, read_means
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.force import means
+from mptcp_hooks.force.means import Library, read_means
+from mptcp_hooks.machine import cgroups
 from tests.unit.elf_files import AMD64, PC, make_elf
 
 
@@ -27,7 +28,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(means, "_LIBRARIES", str(tmp_path / "*.so.*"))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release="6.12.43+deb13-amd64"))
-    monkeypatch.setattr(cgroup, "find_own", lambda: "/sys/fs/cgroup")
+    monkeypatch.setattr(cgroups, "find_own", lambda: "/sys/fs/cgroup")
     return tmp_path
 
 
@@ -82,7 +83,7 @@ def test_control_groups(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def find_none() -> str:
         raise Problem("none are mounted")
 
-    monkeypatch.setattr(cgroup, "find_own", find_none)
+    monkeypatch.setattr(cgroups, "find_own", find_none)
     assert read_means().bpf_lack == "none are mounted"
 
 

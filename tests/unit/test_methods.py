@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.elf import Elf, Go
-from mptcp_hooks.means import Library, Means
-from mptcp_hooks.methods import AUTO, BPF, GODEBUG, METHODS, MPTCPIZE, Method, choose, extend
-from mptcp_hooks.program import Program
+from mptcp_hooks.force.elf import Elf, Go
+from mptcp_hooks.force.means import Library, Means
+from mptcp_hooks.force.methods import AUTO, BPF, GODEBUG, METHODS, MPTCPIZE, Method, choose, extend
+from mptcp_hooks.force.program import Program
 from tests.unit.elf_files import AMD64, GLIBC, MUSL, PC
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/mptcpize/libmptcpwrap.so.0"

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from mptcp_hooks.pattern import fits, is_pattern
+from mptcp_hooks.intent.pattern import fits, is_pattern
 
 
 def test_patterns_fit_what_fnmatch_says() -> None:

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mptcp_hooks import bpf, cgroup, pins
-from mptcp_hooks.errors import FAILED, USAGE, Problem
-from mptcp_hooks.pins import release, run_unit_hook
+from mptcp_hooks.base.errors import FAILED, USAGE, Problem
+from mptcp_hooks.machine import cgroups
+from mptcp_hooks.run import bpf, pins
+from mptcp_hooks.run.pins import release, run_unit_hook
 
 
 class FakeForce:
@@ -28,7 +29,7 @@ class FakeForce:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the pins are, on a machine whose kernel and control groups have all it takes."""
     monkeypatch.setattr(pins, "_FOLDER", str(tmp_path / "pins"))
-    monkeypatch.setattr(cgroup, "find_unit_group", lambda: "/sys/fs/cgroup/a.service")
+    monkeypatch.setattr(cgroups, "find_unit_group", lambda: "/sys/fs/cgroup/a.service")
     monkeypatch.setattr(bpf, "Force", FakeForce)
     return tmp_path / "pins"
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.address import InterfaceAddress
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.limits import raise_limits, restore_limits
-from mptcp_hooks.model import Endpoint, Host, Limits, Link, Path, PathManager, Route, Rule, TableUse
-from mptcp_hooks.plan import Plan, find_intruder, plan_paths, settle_order
-from mptcp_hooks.settings import Settings
+from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import (
+    Endpoint,
+    Host,
+    Limits,
+    Link,
+    Path,
+    PathManager,
+    Route,
+    Rule,
+    TableUse,
+)
+from mptcp_hooks.engine.limits import raise_limits, restore_limits
+from mptcp_hooks.engine.plan import Plan, find_intruder, plan_paths, settle_order
+from mptcp_hooks.intent.settings import Settings
 
 PLAIN = Settings(True)
 EMPTY = PathManager((), Limits(2, 0))

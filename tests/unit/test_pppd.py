@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.announced import prepare_hangup
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import PPPD, announce
-from mptcp_hooks.folder import open_folder
-from mptcp_hooks.model import Installed, Path as UplinkPath, Stanza
-from mptcp_hooks.pppd import read_interface
-from mptcp_hooks.record import Store
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.folder import open_folder
+from mptcp_hooks.base.model import Installed, Path as UplinkPath, Stanza
+from mptcp_hooks.engine.announced import prepare_hangup
+from mptcp_hooks.engine.record import Store
+from mptcp_hooks.intent.event import PPPD, announce
+from mptcp_hooks.intent.pppd import read_interface
 from tests.unit.memory import MemoryMachine
 
 PATH_4 = UplinkPath("ppp0", "ppp0", 9, 4, "10.64.2.2", "", "", False, True, 20009, True, False,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.program import NOT_EXECUTABLE, NOT_FOUND, Program, find_program
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.force.program import NOT_EXECUTABLE, NOT_FOUND, Program, find_program
 from tests.unit.elf_files import AMD64, GLIBC, make_elf
 
 

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.folder import open_folder
-from mptcp_hooks.model import LEAVING, Installed, Limits, LimitsRecord, Path as UplinkPath, Stanza
-from mptcp_hooks.record import Store
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.folder import open_folder
+from mptcp_hooks.base.model import (
+    LEAVING,
+    Installed,
+    Limits,
+    LimitsRecord,
+    Path as UplinkPath,
+    Stanza,
+)
+from mptcp_hooks.engine.record import Store
 
 PATH = UplinkPath("eth0:1", "eth0", 2, 4, "10.1.1.2", "", "", False, True, 101, True, False,
                   ("subflow", "backup"), (("10.5.0.0/16", "10.1.1.9"), ("10.6.0.0/16", "")))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import read_event, recall_event
-from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.intent.event import read_event, recall_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, read_settings
 from tests.unit.recorded import ENVIRONMENTS, list_environments, read_environment
 
 Saying = tuple[str, list[str], int, tuple[str, ...]]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.round import Report, Round
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.monitor.round import Report, Round
 
 
 def wait_for(work: Callable[[], Report]) -> Report:

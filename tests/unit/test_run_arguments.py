@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.force import split_arguments
+from mptcp_hooks.run.command import split_arguments
 from tests.unit.help import ROOT, answer
 
 RUN = str(ROOT / "hooks/mptcp_run")

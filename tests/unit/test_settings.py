@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.event import read_event
-from mptcp_hooks.settings import NO_CONFIGURATION, read_settings
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.intent.event import read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, read_settings
 
 STANZA = {"IFACE": "eth1", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64",
           "IF_MPTCP_GATEWAY": "10.1.2.1"}

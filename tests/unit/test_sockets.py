@@ -9,10 +9,10 @@ from socket import AF_INET, AF_INET6
 
 import pytest
 
-from mptcp_hooks import sockets
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.netlink import Refused
-from mptcp_hooks.sockets import (
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.machine import sockets
+from mptcp_hooks.machine.netlink import Refused
+from mptcp_hooks.machine.sockets import (
     INET_DIAG_INFO,
     INET_DIAG_REQ_PROTOCOL,
     INET_DIAG_ULP_INFO,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.event import Event
-from mptcp_hooks.numbering import MAIN_TABLE
-from mptcp_hooks.paint import Paint
-from mptcp_hooks.screen import Rate, draw_paths, draw_rates, format_rate
-from mptcp_hooks.survey import Exit, PathStatus
+from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.numbering import MAIN_TABLE
+from mptcp_hooks.intent.event import Event
+from mptcp_hooks.status.paint import Paint
+from mptcp_hooks.status.paths_screen import Rate, draw_paths, draw_rates, format_rate
+from mptcp_hooks.status.survey import Exit, PathStatus
 from tests.unit.canned import CannedMachine, run_status
 
 FOLDER = Path(__file__).parents[1] / "cases/status"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import looks, status
-from mptcp_hooks.errors import FAILED, USAGE
-from mptcp_hooks.looks import ConnectionsLook, PathsLook, measure_rates
-from mptcp_hooks.methods import BPF, Choice
-from mptcp_hooks.processes import Origin, Process
-from mptcp_hooks.screen import Rate
-from mptcp_hooks.sockets import Socket
-from mptcp_hooks.survey import UP, Device, Kernel, Survey
+from mptcp_hooks.base.errors import FAILED, USAGE
+from mptcp_hooks.force.methods import BPF, Choice
+from mptcp_hooks.machine.procfs import Origin, Process
+from mptcp_hooks.machine.sockets import Socket
+from mptcp_hooks.status import command, looks
+from mptcp_hooks.status.looks import ConnectionsLook, PathsLook, measure_rates
+from mptcp_hooks.status.paths_screen import Rate
+from mptcp_hooks.status.survey import UP, Device, Kernel, Survey
 from tests.unit.canned import run_status
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -85,7 +85,7 @@ def test_watch_draws_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) ->
         if len(slept) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(status, "sleep", sleep)
+    monkeypatch.setattr(command, "sleep", sleep)
     code, screen = run_status(CASES / "status/no-carrier", "--watch")
     first, second, third = screen.split("   INTERFACE")
     assert (code, first) == (FAILED, "")

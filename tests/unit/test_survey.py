@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from mptcp_hooks import surveyor
-from mptcp_hooks.errors import Problem
-from mptcp_hooks.model import Path, Stanza
-from mptcp_hooks.record import Store
-from mptcp_hooks.routing import read_rule
-from mptcp_hooks.settings import NO_CONFIGURATION, Configuration, Wishes
-from mptcp_hooks.survey import DOWN, NO_CARRIER, UP, DeviceAddress, Survey
-from mptcp_hooks.surveyor import take_survey
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Path, Stanza
+from mptcp_hooks.engine.record import Store
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
+from mptcp_hooks.status.seen_routing import read_rule
+from mptcp_hooks.status.survey import DOWN, NO_CARRIER, UP, DeviceAddress, Survey
+from mptcp_hooks.status.take_survey import take_survey
 from tests.unit.canned import CannedMachine
 from tests.unit.help import ROOT
 
@@ -63,7 +62,7 @@ def change_eth0(**changes: Any) -> str:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long it waited between its looks."""
     found: list[float] = []
-    monkeypatch.setattr(surveyor, "sleep", found.append)
+    monkeypatch.setattr("mptcp_hooks.status.take_survey.sleep", found.append)
     return found
 
 

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from mptcp_hooks.address import InterfaceAddress
-from mptcp_hooks.system import Machine
+from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.machine.system import Machine
 
 Addresses = dict[int, list[dict[str, str]]]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.sockets import Socket
-from mptcp_hooks.tally import Count, Tally
+from mptcp_hooks.machine.sockets import Socket
+from mptcp_hooks.run.tally import Count, Tally
 
 ESTABLISHED, SYN_SENT, FIN_WAIT, CLOSE, LISTEN = 1, 2, 4, 7, 10
 SERVER = ("10.99.0.1", 443)

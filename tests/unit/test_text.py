@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from mptcp_hooks.text import align, count
+from mptcp_hooks.base.text import align, count
 
 
 @pytest.mark.parametrize(("number", "text"), [

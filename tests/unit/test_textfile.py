@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.textfile import read_text
+from mptcp_hooks.base.textfile import read_text
 
 
 @pytest.mark.parametrize("content", [b"", b"1\n", b"a\0b", b"caf\xc3\xa9", b"\xff\xfe no text"])

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mptcp_hooks import dropins, systemd, units
-from mptcp_hooks.errors import USAGE, Problem
-from mptcp_hooks.means import Means
-from mptcp_hooks.methods import BPF, MPTCPIZE
-from mptcp_hooks.process import Outcome
-from mptcp_hooks.systemd import Unit, ask_unit, name_for_restart
+from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.force.means import Means
+from mptcp_hooks.force.methods import BPF, MPTCPIZE
+from mptcp_hooks.run import dropins, systemd, units
+from mptcp_hooks.run.systemd import Unit, ask_unit, name_for_restart
 
 SHOWN = """\
 Id=ssh.service

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks import __version__, address, value
-from mptcp_hooks.numbering import TABLES_OF_THE_KERNEL, table_number
+from mptcp_hooks import __version__
+from mptcp_hooks.base import address, value
+from mptcp_hooks.base.numbering import TABLES_OF_THE_KERNEL, table_number
 
 
 @pytest.mark.parametrize("text, normal", [

@@ -1,0 +1,1 @@
+"""What all floors stand on: values, addresses, files, text; without a machine behind them."""

@@ -1,0 +1,207 @@
+"""The nouns that the whole package shares: values without I/O, that know nothing of each other.
+
+What an uplink becomes (Path), what the kernel holds of it (Rule, Route, Endpoint,
+Limits, PathManager, TableUse), what a machine shows (Link, Host), and what goes on
+record (Installed, Stanza, Lease, LimitsRecord).
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.base.address import InterfaceAddress
+
+# The states of a stanza on record, see Stanza.
+LEAVING, SILENT = "leaving", "silent"
+
+
+class Rule(NamedTuple):
+    """One policy routing rule; an empty text or None where it does not say."""
+
+    preference: int
+    source: str
+    destination: str
+    device: str
+    table: int
+    suppress: int | None
+    protocol: int
+
+
+class Route(NamedTuple):
+    """One route; `device` is an ifindex, 0 for none, `metric` 0 for none."""
+
+    destination: str
+    kind: str
+    gateway: str
+    device: int
+    source: str
+    metric: int
+    protocol: int
+
+
+class TableUse(NamedTuple):
+    """What the kernel holds in and around one path's table."""
+
+    rules: tuple[Rule, ...]
+    routes: tuple[Route, ...]
+
+    def describe(self) -> str:
+        """The whole of it as one line: where two of them are equal, nothing has changed."""
+        return repr(([tuple(rule) for rule in self.rules],
+                     [tuple(route) for route in self.routes]))
+
+
+class Endpoint(NamedTuple):
+    """One address of the kernel's MPTCP path manager; `port` 0 where it has none of its own."""
+
+    identity: int
+    address: str
+    device: int
+    flags: tuple[str, ...]
+    port: int = 0
+
+    def stands_for(self, own: str) -> bool:
+        """Whether it stands where an endpoint of ours for the address `own` would.
+
+        One with a port of its own does not; nor does an implicit one, which the
+        kernel made for a peer's sake and gives up for a real one
+        (net/mptcp/pm_kernel.c, mptcp_pm_nl_append_new_local_addr).
+        """
+        return self.address == own and not self.port and "implicit" not in self.flags
+
+
+class Limits(NamedTuple):
+    """The path manager's limits, in subflows and addresses a connection."""
+
+    subflows: int
+    add_addr_accepted: int
+
+
+class PathManager(NamedTuple):
+    """What the kernel's MPTCP path manager holds.
+
+    `endpoints` is None where only root may see them, `limits` where the kernel
+    has no MPTCP at all.
+    """
+
+    endpoints: tuple[Endpoint, ...] | None
+    limits: Limits | None
+
+    def without(self, paths: Iterable[Path]) -> PathManager:
+        """The path manager as it is when the endpoints of these paths are gone."""
+        gone = tuple(paths)
+        return self._replace(endpoints=tuple(
+            one for one in self.endpoints or () if not any(path.owns(one) for path in gone)))
+
+
+class Link(NamedTuple):
+    """A device's state: switched on, with a carrier, with one peer at most (PPP, tun)."""
+
+    up: bool
+    running: bool
+    point_to_point: bool
+
+
+class Host(NamedTuple):
+    """What a plan must know of one device.
+
+    `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
+    says of an IPv6 address why no endpoint may have it ("temporary").
+    `main_gateways` are the gateways of the device's default routes in main, the
+    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` is what the
+    record knows: the endpoints went with the carrier, which is not back.
+    """
+
+    device: str
+    ifindex: int
+    link: Link | None
+    addresses: tuple[InterfaceAddress, ...]
+    adjectives: tuple[tuple[str, str], ...]
+    main_gateways: tuple[str, ...]
+    mptcp_enabled: bool
+    silent: bool = False
+
+
+class Path(NamedTuple):
+    """One source address and how it leaves.
+
+    `subnet` is '' for a /32 or /128 without a peer, `gateway` '' on a
+    point-to-point link; `onlink` where the gateway is outside the subnet.
+    `default` is whether the table gets a default route at all. `primary` is
+    the first path of its family on the device: sockets bound to the device use
+    it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
+    lease's: destination, and gateway or ''.
+    """
+
+    iface: str
+    device: str
+    ifindex: int
+    family: int
+    address: str
+    subnet: str
+    gateway: str
+    onlink: bool
+    default: bool
+    table: int
+    primary: bool
+    endpoint: bool
+    flags: tuple[str, ...]
+    routes: tuple[tuple[str, str], ...] = ()
+
+    def owns(self, endpoint: Endpoint) -> bool:
+        """Whether the kernel's endpoint is the one that was made for this path."""
+        return (self.endpoint and endpoint.device == self.ifindex
+                and endpoint.stands_for(self.address))
+
+
+class Installed(NamedTuple):
+    """A path with the lines that made it and that undo it.
+
+    `kernel` is what the kernel held right after (TableUse.describe), '' while
+    it is not known to be whole.
+    """
+
+    path: Path
+    up: tuple[str, ...]
+    down: tuple[str, ...]
+    kernel: str
+
+
+class Stanza(NamedTuple):
+    """One stanza: its environment as told, and the paths it has.
+
+    Where nothing was told, the paths are what could not be undone. `state` is
+    LEAVING from if-down.d to if-post-down.d, and from mptcp_down on: nothing may
+    come back by itself. It is SILENT while the endpoints are away because the
+    carrier is, and '' otherwise.
+    """
+
+    told: tuple[str, ...]
+    paths: tuple[Installed, ...]
+    state: str = ""
+
+
+class Lease(NamedTuple):
+    """What a DHCP server said that the kernel does not know: whose gateway and routes these are.
+
+    `gateway` is '' where it named none; `routes` are destination, and gateway or ''.
+    """
+
+    address: str
+    gateway: str
+    routes: tuple[tuple[str, str], ...]
+
+
+class LimitsRecord(NamedTuple):
+    """The limits before our first endpoint, what we raised them to, whose endpoints are ours.
+
+    `restore` are the lines that go back to `before`.
+    """
+
+    before: Limits
+    raised: Limits
+    owners: tuple[str, ...]
+    restore: tuple[str, ...]

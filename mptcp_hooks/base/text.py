@@ -1,0 +1,24 @@
+"""Numbers and tables as people read them."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+
+def count(number: int, noun: str) -> str:
+    """`1 subflow`, `2 subflows`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def align(rows: Iterable[Sequence[str]], right: Container[int] = ()) -> list[list[str]]:
+    """The cells of a table, each padded to the width of its column.
+
+    The cells of the columns `right` stand at the right, as numbers do; all others at the left.
+    """
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return [[cell.rjust(width) if column in right else cell.ljust(width)
+             for column, (cell, width) in enumerate(zip(row, widths))] for row in table]

@@ -1,0 +1,1 @@
+"""From what is wanted to what is done: plan, commands, record, and the work between them."""

@@ -1,0 +1,114 @@
+"""Carries prepared work out, keeps the record true, and says what is to be said of it."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.model import Stanza
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.command_cache import keep_commands
+from mptcp_hooks.engine.record import open_store
+from mptcp_hooks.engine.work import keep_remainder
+from mptcp_hooks.machine.runner import tell_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mptcp_hooks.base.errors import Problem
+    from mptcp_hooks.base.model import Installed
+    from mptcp_hooks.engine.make_changes import Outcomes
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import LimitsChange, Undo, Work
+    from mptcp_hooks.machine.runner import Runner
+    from mptcp_hooks.machine.system import Machine
+
+
+def do_work(
+    machine: Machine, prepare: Callable[[Store], Work], say: Callable[[str], None],
+    verbose: bool,
+) -> tuple[Work, list[Problem]]:
+    """Prepare a work, announce it, carry it out, and tell what failed.
+
+    The record is locked meanwhile. `say` hears one line at a time, and remarks only
+    where it is `verbose`. What was done, and the problems; Problem where the record
+    cannot be opened or nothing could be prepared.
+    """
+    with open_store(lock=True) as store:
+        work = prepare(store)
+        for text in (*work.warnings, *(work.remarks if verbose else ())):
+            say(text)
+        problems = carry_out(store, machine, work)
+        keep_commands()
+    for problem in problems:
+        say(str(problem))
+    return work, problems
+
+
+def carry_out(store: Store, machine: Machine, work: Work) -> list[Problem]:
+    """Do the work; the problems met on the way, each told with its command.
+
+    The record is written before the machine changes: what a killed hook leaves
+    behind is on record, and the next one completes it or takes it away. What
+    could not be undone stays on record until it is.
+    """
+    for iface, lease in work.leases:
+        store.save_lease(iface, lease)
+    for iface, stanzas in work.pending:
+        store.save(iface, stanzas)
+    remainders, problems = _undo(machine.runner, work.undo)
+    if work.limits.after is not None:
+        _save_limits(store, work.limits)
+    outcomes, failed = _set_up(store, machine, work)
+    problems += failed
+    if work.limits.after is None:
+        problems += _restore_limits(store, machine.runner, work.limits)
+    for iface, stanzas in work.records:
+        left = tuple(one for one in remainders if one.path.iface == iface)
+        standing = _list_standing(stanzas, outcomes)
+        store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
+    return [*work.problems, *problems]
+
+
+def _undo(runner: Runner, undo: tuple[Undo, ...]) -> tuple[list[Installed], list[Problem]]:
+    """Take away what must go; what could not be, and why."""
+    failures = runner.undo_sets([one.lines for one in undo])
+    # The first word of each path is enough: where `ip` fails once, it fails for all lines.
+    first = {failure.number: failure for failure in reversed(failures)}
+    problems = [tell_failure(failure, undo[number].installed.path.iface)
+                for number, failure in sorted(first.items())]
+    remainders = [keep_remainder(undo[number].installed) for number in sorted(first)]
+    return remainders, problems
+
+
+def _set_up(store: Store, machine: Machine, work: Work) -> tuple[Outcomes, list[Problem]]:
+    if not work.changes and not work.limits.raising:
+        return {}, []
+    # Only the way up needs it.
+    from mptcp_hooks.engine.make_changes import disown_lost, make_changes
+
+    outcomes, problems = make_changes(machine, work)
+    return outcomes, problems + disown_lost(store, machine, outcomes)
+
+
+def _restore_limits(store: Store, runner: Runner, limits: LimitsChange) -> list[Problem]:
+    """Take our raise back and forget it; where that fails, the next work tries again."""
+    failures = runner.apply_sets([limits.restoring])
+    if failures and limits.before is not None:
+        store.save_limits(limits.before._replace(owners=()))
+    else:
+        _save_limits(store, limits)
+    return [tell_failure(failure) for failure in failures]
+
+
+def _list_standing(stanzas: tuple[Stanza, ...], outcomes: Outcomes) -> tuple[Stanza, ...]:
+    """The record as it came true; a stanza whose every path failed is as if it had never come."""
+    corrected = [(stanza, _correct(stanza, outcomes)) for stanza in stanzas]
+    return tuple(now for planned, now in corrected if now.paths or not planned.paths)
+
+
+def _save_limits(store: Store, limits: LimitsChange) -> None:
+    if limits.after != limits.before:
+        store.save_limits(limits.after)
+
+
+def _correct(stanza: Stanza, outcomes: Outcomes) -> Stanza:
+    settled = [standing for one in stanza.paths for standing in outcomes.get(one.path, (one,))]
+    return stanza._replace(paths=tuple(settled))

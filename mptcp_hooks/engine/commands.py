@@ -1,0 +1,135 @@
+"""Command sets: the lines of `ip` that set a path up and take it away, cached or rendered."""
+
+from __future__ import annotations
+
+from posix import listdir, stat
+
+from mptcp_hooks import ROOT, __version__
+from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.folder import OWN, refuse_foreign
+from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.command_cache import note_commands, recall_commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from mptcp_hooks.base.model import Endpoint, Limits, Path
+
+OWN_TEMPLATES = f"{OWN}/templates"
+FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
+_LIMITS_LABEL = ".limits"
+_identities: list[tuple[str, int, int, int, int]] = []
+
+
+def build_up(path: Path) -> tuple[str, ...]:
+    """The lines that set a path up; Problem (USAGE) names a template's line that is wrong."""
+    return _build("up.j2", path, None)
+
+
+def build_down(path: Path) -> tuple[str, ...]:
+    """The lines that undo build_up, with a stand-in for the endpoint's id (see bind_ids)."""
+    return _build("down.j2", path, None)
+
+
+def build_raise(limits: Limits) -> tuple[str, ...]:
+    """The lines that raise the path manager's limits before an endpoint is made."""
+    return _build("up.j2", None, limits)
+
+
+def build_restore(limits: Limits) -> tuple[str, ...]:
+    """The lines that set the limits back after our last endpoint went."""
+    return _build("down.j2", None, limits)
+
+
+def bind_ids(
+    lines: Iterable[str], path: Path, endpoints: Iterable[Endpoint]
+) -> tuple[str, ...]:
+    """Put the kernel's id in the place of the stand-in; a line is dropped with its endpoint.
+
+    The kernel gives the id when the endpoint is made, long after the line that
+    deletes it was rendered.
+    """
+    stand_in = _stand_in(path)
+    ids = [str(endpoint.identity) for endpoint in endpoints if path.owns(endpoint)]
+    bound = []
+    for line in lines:
+        words = line.split(" ")
+        if stand_in not in words:
+            bound.append(line)
+        elif ids:
+            bound.append(" ".join(ids[0] if word == stand_in else word for word in words))
+    return tuple(bound)
+
+
+class _Shown:
+    """A path as a template sees it: its fields, and the stand-in of its endpoint's id."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        return _stand_in(self._path) if name == "endpoint_id" else getattr(self._path, name)
+
+
+def _stand_in(path: Path) -> str:
+    return f"@{path.address}"
+
+
+def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
+    """The set as it was kept, or rendered: equal keys mean equal sets."""
+    label = path.iface if path else _LIMITS_LABEL
+    key = repr((__version__, name, _read_identities(), path and tuple(path),
+                limits and tuple(limits), PREFERENCES, PROTOCOL))
+    kept = recall_commands(label, key)
+    if kept is not None:
+        return kept
+    lines = _render(name, path, limits)
+    note_commands(label, key, lines)
+    return lines
+
+
+def _render(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
+    from mptcp_hooks.engine.render import render_commands
+
+    return render_commands(name, FOLDERS, {
+        "paths": (_Shown(path),) if path else (),
+        "limits": limits,
+        "pref": PREFERENCES,
+        "protocol": PROTOCOL,
+    })
+
+
+def _read_identities() -> list[tuple[str, int, int, int, int]]:
+    """What tells a template from its next version, of all files a template may include."""
+    if not _identities:
+        for folder in FOLDERS:
+            for name in _list_files(folder):
+                _identities.extend(_identify(f"{folder}/{name}"))
+    return _identities
+
+
+def _identify(path: str) -> list[tuple[str, int, int, int, int]]:
+    try:
+        info = stat(path)
+    except FileNotFoundError:
+        # A link to nothing, such as an editor's lock.
+        return []
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}", USAGE) from None
+    if path.startswith(OWN_TEMPLATES):
+        refuse_foreign(path, info)
+    return [(path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)]
+
+
+def _list_files(folder: str) -> list[str]:
+    try:
+        names = listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Problem(f"cannot read {folder}: {error.strerror}", USAGE) from None
+    if folder == OWN_TEMPLATES:
+        refuse_foreign(folder, stat(folder))
+    return sorted(names)

@@ -1,0 +1,134 @@
+"""Compares what shall be of a path with what is on record and in the kernel. Pure.
+
+Each function takes values and gives values: which lines are left to run, which to
+undo, and what stands in the way. bring_up keeps the books of a whole work.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.line import is_endpoint_add, is_mptcp
+from mptcp_hooks.base.model import Installed, TableUse
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.commands import bind_ids
+from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
+from mptcp_hooks.engine.work import Change, Undo
+from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.base.model import Endpoint, Host, Lease, Path, Stanza
+    from mptcp_hooks.intent.event import Event
+
+
+def compare_path(
+    after: Installed, recorded: Iterable[Installed], endpoints: Iterable[Endpoint]
+) -> Change:
+    """The change that makes a path as it shall be (`after`) of what is on record of it.
+
+    `after.kernel` is what the kernel holds of it now, `endpoints` are the path manager's.
+    """
+    path = after.path
+    # Without `up` it is what could not be undone, no path.
+    same = [one for one in recorded if one.up and one.path.address == path.address]
+    before = same[-1] if same else None
+    routed = len(same) == 1 and _list_routing(same[0]) == _list_routing(after)
+    stays = (before is None or before.path.flags == path.flags) and any(
+        path.owns(endpoint) for endpoint in endpoints)
+    lines = tuple(line for line in after.up
+                  if not (stays and is_endpoint_add(line, path))
+                  and not (routed and not is_mptcp(line)))
+    return Change(before, after._replace(kernel="") if lines else after, lines,
+                  _list_late(before, after))
+
+
+def find_outdated(
+    installed: Installed, changes: Iterable[Change], endpoints: Iterable[Endpoint]
+) -> Undo | None:
+    """What of a path on record no change makes again; None where that is nothing."""
+    same = [one for one in changes if one.after.path.address == installed.path.address]
+    again = {line for change in same for line in change.after.down}
+    remade = any(is_endpoint_add(line, change.after.path)
+                 for change in same for line in change.lines)
+    late = {line for change in same for line in change.late}
+    outdated = tuple(line for line in installed.down if line not in late and (
+                     line not in again or (is_mptcp(line) and remade)))
+    bound = bind_ids(outdated, installed.path, endpoints)
+    return Undo(installed._replace(down=outdated), bound) if bound else None
+
+
+def find_obstacle(
+    path: Path, use: TableUse, ours: Iterable[Installed], drafted: Iterable[Path]
+) -> str:
+    """Who else uses the path's table or address, in words; '' where nobody does.
+
+    `use` is what the kernel holds there. `ours` are the paths on record that are renewed
+    or about to go, `drafted` those that our interfaces will have.
+    """
+    tables = {one.path.table for one in ours}
+    others = TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
+                      () if path.table in tables else use.routes)
+    return find_sharer(path, drafted) or find_intruder(path, others)
+
+
+def renews(event: Event, stanza: Stanza) -> bool | None:
+    """Whether an event renews a stanza on record.
+
+    None where it does if the device has none of the stanza's addresses any more.
+    """
+    if not stanza.told or stanza.told == event.told:
+        return True
+    before = recall_event(stanza.told)
+    covered = set(before.families) <= set(event.families)
+    if method_of(stanza.told) == MANAGED:
+        return covered
+    old = {own.address for own in before.addresses}
+    if not old:
+        return not event.addresses and covered
+    return True if old & {own.address for own in event.addresses} else None
+
+
+def judge_found(
+    host: Host, stated: int, others: Iterable[Path], lease: Lease | None,
+    previous: tuple[Path, ...],
+) -> Host:
+    """The host with what is to be said of addresses that it was found to have.
+
+    The first `stated` of its addresses are as the manager says. Of the others those go
+    that another stanza's paths (`others`) have, and the lease's address gets its
+    gateway and routes.
+    """
+    theirs = {path.address for path in others}
+    found = tuple(one for one in host.addresses[stated:] if one.address not in theirs)
+    if lease is not None:
+        found = tuple(one._replace(gateway=lease.gateway, routes=lease.routes)
+                      if one.address == lease.address else one for one in found)
+    judged = settle_order(host._replace(addresses=found), previous)
+    return host._replace(addresses=(*host.addresses[:stated], *judged.addresses))
+
+
+def replace_stanzas(
+    recorded: tuple[Stanza, ...], replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]
+) -> tuple[Stanza, ...]:
+    """The record with `new` where the first replaced stanza was, or at the end."""
+    position = recorded.index(replaced[0]) if replaced else len(recorded)
+    rest = [stanza for stanza in recorded if stanza not in replaced]
+    return (*rest[:position], *new, *rest[position:])
+
+
+def join_stanzas(old: tuple[Stanza, ...], new: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
+    """All of two versions of an interface's record, the new one last."""
+    return (*(stanza for stanza in old if stanza not in new), *new)
+
+
+def _list_routing(installed: Installed) -> list[str]:
+    """What is on record of a path's routing: the lines, and what they made of the kernel's."""
+    return [*(line for line in (*installed.up, *installed.down) if not is_mptcp(line)),
+            installed.kernel]
+
+
+def _list_late(before: Installed | None, after: Installed) -> tuple[str, ...]:
+    """The lines that take away what a path has in a table that it leaves."""
+    if before is None or before.path.table == after.path.table:
+        return ()
+    return tuple(line for line in before.down if not is_mptcp(line) and line not in after.down)

@@ -1,0 +1,161 @@
+"""The work of making what is on record true again: each stanza, as the machine is now.
+
+A manager says once what it did. Leases, router advertisements, cables and people
+change it later; what was told stays, and its paths come and go with the addresses.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import LEAVING
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
+from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.base.address import InterfaceAddress
+    from mptcp_hooks.base.model import Stanza
+    from mptcp_hooks.engine.bring_up import Leases
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import Work
+    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.system import Machine
+
+
+def prepare_again(
+    store: Store, machine: Machine, ifaces: Iterable[str], configuration: Configuration,
+    leases: Leases | None = None,
+) -> Work:
+    """The work of following what changed on `ifaces`; what cannot be does not cost the others.
+
+    What goes is prepared before what comes: an address may move between interfaces.
+    `leases` are those that the work is to note.
+    """
+    builder = WorkBuilder(store, machine, configuration, leases)
+    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(builder, iface)]
+    for act in (_take_leave, _renew):
+        for iface, stanza in recorded:
+            try:
+                # A stanza that stands on record twice was made one with the first of the two.
+                if stanza in builder.list_stanzas(iface):
+                    act(builder, machine, iface, stanza)
+            except Problem as problem:
+                builder.problems.append(problem)
+    return builder.finish()
+
+
+def prepare_announced(
+    store: Store, machine: Machine, event: Event, configuration: Configuration
+) -> Work:
+    """The work of following an interface, with `event` where no stanza on record tells of it."""
+    if is_covered(event, store.load(event.iface)):
+        return prepare_again(store, machine, [event.iface], configuration)
+    return prepare_up(store, machine, [event], configuration)
+
+
+def prepare_adoption(
+    store: Store, machine: Machine, events: Iterable[Event], configuration: Configuration,
+    leases: Leases,
+) -> Work:
+    """The work of taking in interfaces that came up before anybody told us.
+
+    One that is just coming up has no addresses yet, and will be told of. Of `leases` the
+    work notes those of devices of which no lease is on record.
+    """
+    unnoted = {device: lease for device, lease in leases.items()
+               if store.load_lease(device) is None}
+    builder = WorkBuilder(store, machine, configuration, unnoted)
+    recorded = store.list_interfaces()
+    for event in events:
+        try:
+            seen = _see(machine, event)
+            if seen and event.iface not in recorded and _is_up(machine, event.device):
+                builder.add(seen)
+        except Problem as problem:
+            builder.problems.append(problem)
+    return builder.finish()
+
+
+def recall_events(store: Store, iface: str) -> list[Event]:
+    """What was told of an interface on record."""
+    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
+
+
+def _list_stanzas(builder: WorkBuilder, iface: str) -> tuple[Stanza, ...]:
+    try:
+        return builder.list_stanzas(iface)
+    except Problem as problem:
+        builder.problems.append(problem)
+        return ()
+
+
+def _take_leave(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+    """Prepare the end of what could not be undone before, and of paths without an address."""
+    if not stanza.told:
+        builder.drop(iface, stanza)
+    elif stanza.state == LEAVING:
+        # Only coming back is not for us: ifdown may have been cut off in the middle.
+        if stanza.paths and not _holds_any(machine, stanza):
+            builder.empty(iface, stanza)
+    elif _see(machine, recall_event(stanza.told)) is None:
+        builder.empty(iface, stanza)
+
+
+def _renew(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+    if not stanza.told or stanza.state == LEAVING:
+        return
+    seen = _see(machine, recall_event(stanza.told))
+    # A link that is down has lost its routes and takes no new ones; the unreachable
+    # default stands until it is up again.
+    if seen and _is_up(machine, seen.device):
+        builder.renew(stanza, seen)
+
+
+def _holds_any(machine: Machine, stanza: Stanza) -> bool:
+    """Whether the device has any of the addresses that the stanza's paths are for."""
+    present = {one.address for installed in stanza.paths
+               for one in machine.list_addresses(installed.path.device, (4, 6))}
+    return any(installed.path.address in present for installed in stanza.paths)
+
+
+def _see(machine: Machine, event: Event) -> Event | None:
+    """The event as the machine is now; None without its device, or all addresses it stated."""
+    if machine.read_link(event.device) is None:
+        return None
+    present = _find_present(machine, event)
+    return event._replace(addresses=present) if present or not event.addresses else None
+
+
+def _is_up(machine: Machine, device: str) -> bool:
+    link = machine.read_link(device)
+    return link is not None and link.up
+
+
+def _find_present(machine: Machine, event: Event) -> tuple[InterfaceAddress, ...]:
+    """The addresses stated that the device has; NetworkManager's as they are by now."""
+    present = (*machine.list_addresses(event.iface, event.families),
+               *machine.list_addresses(event.device, event.families))
+    if method_of(event.told) == NETWORKMANAGER:
+        stated = {one.address: _forget_old_gateway(machine, event.device, one)
+                  for one in event.addresses}
+        return tuple({one.address: stated.get(one.address, one) for one in present}.values())
+    there = {one.address for one in present}
+    return tuple(one for one in event.addresses if one.address in there)
+
+
+def _forget_old_gateway(
+    machine: Machine, device: str, stated: InterfaceAddress
+) -> InterfaceAddress:
+    """The address without a gateway that main has given up for another: a lease was renewed."""
+    gateways = machine.read_main_gateways(machine.find_ifindex(device), (stated.family,))
+    outdated = gateways and stated.gateway not in gateways
+    return stated._replace(gateway="") if outdated else stated
+
+
+def is_covered(event: Event, stanzas: tuple[Stanza, ...]) -> bool:
+    """Whether stanzas on record tell of the event's families already."""
+    families = {family for stanza in stanzas if stanza.told
+                for family in recall_event(stanza.told).families}
+    return set(event.families) <= families

@@ -1,0 +1,86 @@
+"""The path manager's limits: what our endpoints need, and what was before them."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Limits, LimitsRecord
+from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.commands import build_raise, build_restore
+from mptcp_hooks.engine.work import UNCHANGED_LIMITS, LimitsChange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.base.model import PathManager
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import Records
+
+
+def settle_limits(
+    store: Store, manager: PathManager, records: Records
+) -> tuple[LimitsChange, list[Problem]]:
+    """The limits that our endpoints need once `records` stand, and what keeps them from it.
+
+    With the last endpoint of ours, they are those before the first. Where the record of
+    the limits is damaged they stay as they are: paths come and go all the same.
+    """
+    try:
+        return _compare_limits(store.load_limits(), manager, records), []
+    except Problem as problem:
+        return UNCHANGED_LIMITS, [problem]
+
+
+def raise_limits(current: Limits, endpoints: Iterable[tuple[str, ...]]) -> Limits:
+    """What the path manager's limits must be at least for endpoints with these flags.
+
+    Each endpoint is one more subflow of a connection, and lets it accept one
+    more address of the peer; a fullmesh endpoint multiplies with the peer's.
+    """
+    flags = list(endpoints)
+    need = ENDPOINTS_AT_MOST if any("fullmesh" in one for one in flags) else len(flags)
+    need = min(need, ENDPOINTS_AT_MOST)
+    return Limits(max(current.subflows, need), max(current.add_addr_accepted, need))
+
+
+def restore_limits(current: Limits, raised: Limits, before: Limits) -> Limits:
+    """The limits without our raise; one that somebody else set since then stays."""
+    return Limits(*(old if now == ours else now
+                    for now, ours, old in zip(current, raised, before)))
+
+
+def list_restoring(recorded: LimitsRecord | None, current: Limits) -> tuple[str, ...]:
+    """The lines that take our raise of the limits back, as far as nobody else set them since."""
+    if recorded is None:
+        return ()
+    restored = restore_limits(current, recorded.raised, recorded.before)
+    if restored == current:
+        return ()
+    return recorded.restore if restored == recorded.before else build_restore(restored)
+
+
+def _compare_limits(
+    recorded: LimitsRecord | None, manager: PathManager, records: Records
+) -> LimitsChange:
+    owners = _list_owners(recorded, records)
+    current = manager.limits
+    if current is None or (recorded is None and not owners):
+        return LimitsChange(recorded, recorded, (), ())
+    before = restore_limits(current, recorded.raised, recorded.before) if recorded else current
+    if not owners:
+        return LimitsChange(recorded, None, (), list_restoring(recorded, current))
+    needed = raise_limits(current, [one.flags for one in manager.endpoints or ()])
+    if needed == current and recorded:
+        return LimitsChange(recorded, recorded._replace(owners=owners), (), ())
+    raising = build_raise(needed) if needed != current else ()
+    restore = build_restore(before) if needed != before else ()
+    return LimitsChange(recorded, LimitsRecord(before, needed, owners, restore), raising, ())
+
+
+def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, ...]:
+    """Whose endpoints are ours, as `IFACE ADDRESS`, once `records` stand."""
+    others = [owner for owner in (recorded.owners if recorded else ())
+              if owner.partition(" ")[0] not in records]
+    ours = [f"{iface} {one.path.address}" for iface, stanzas in records.items()
+            for stanza in stanzas for one in stanza.paths if one.path.endpoint]
+    return tuple(sorted([*others, *ours]))

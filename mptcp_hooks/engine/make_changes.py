@@ -1,0 +1,122 @@
+"""Makes the changes of a work: runs them, rolls back what failed, says what stands."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, list_kinds
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.commands import bind_ids
+from mptcp_hooks.engine.limits import list_restoring
+from mptcp_hooks.engine.work import forget_endpoint, keep_remainder
+from mptcp_hooks.machine.runner import tell_failure
+
+if TYPE_CHECKING:
+    from mptcp_hooks.base.errors import Problem
+    from mptcp_hooks.base.model import Installed, Path, PathManager
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import Change, Work
+    from mptcp_hooks.machine.runner import Failure
+    from mptcp_hooks.machine.system import Machine, TableReader
+
+    # What stands of each path, as it goes on record: at most itself, what was before it,
+    # and what could not be rolled back.
+    Outcomes = dict[Path, tuple[Installed, ...]]
+
+
+def make_changes(machine: Machine, work: Work) -> tuple[Outcomes, list[Problem]]:
+    """Raise the limits and set the paths up; a path whose routing fails is rolled back."""
+    sets = [change.lines for change in work.changes]
+    failures = machine.runner.apply_sets([work.limits.raising, *sets])
+    problems = [tell_failure(failure) for failure in failures if failure.number == 0]
+    outcomes: Outcomes = {}
+    made: list[Change] = []
+    manager = machine.read_path_manager()
+    for number, change in enumerate(work.changes, start=1):
+        path = change.after.path
+        mine = [failure for failure in failures if failure.number == number]
+        # The first word is enough: a failed line often fails those after it.
+        problems += [tell_failure(failure, path.iface) for failure in mine[:1]]
+        if any(not is_mptcp(failure.line) for failure in mine):
+            outcomes[path], stuck = _roll_back(machine, change, manager)
+            problems += [tell_failure(failure, path.iface) for failure in stuck]
+        else:
+            made.append(change)
+            outcomes[path] = (forget_endpoint(change.after) if mine else change.after,)
+    problems += _leave_old_tables(machine, made, outcomes)
+    _note_routing(machine.read_tables(), made, outcomes)
+    return outcomes, problems
+
+
+def disown_lost(store: Store, machine: Machine, outcomes: Outcomes) -> list[Problem]:
+    """Give up endpoints that were not made, and the raised limits with the last of ours."""
+    lost = [f"{path.iface} {path.address}" for path, standing in outcomes.items()
+            if path.endpoint and not any(one.path.endpoint for one in standing)]
+    recorded = store.load_limits() if lost else None
+    if recorded is None:
+        return []
+    left = recorded._replace(
+        owners=tuple(owner for owner in recorded.owners if owner not in lost))
+    current = machine.read_path_manager().limits
+    if left.owners or current is None:
+        store.save_limits(left)
+        return []
+    failures = machine.runner.apply_sets([list_restoring(recorded, current)])
+    store.save_limits(left if failures else None)
+    return [tell_failure(failure) for failure in failures]
+
+
+def _leave_old_tables(
+    machine: Machine, made: list[Change], outcomes: Outcomes
+) -> list[Problem]:
+    """Take away what changes took the place of; what could not be stays, told with its reason."""
+    problems: list[Problem] = []
+    for failure in machine.runner.undo_sets([change.late for change in made]):
+        change = made[failure.number]
+        path = change.after.path
+        if change.before and len(outcomes[path]) == 1:
+            # The other lines that undo it are those of the path as it is now.
+            remainder = keep_remainder(change.before._replace(down=change.late))
+            outcomes[path] = (remainder, *outcomes[path])
+            problems.append(tell_failure(failure, path.iface))
+    return problems
+
+
+def _note_routing(tables: TableReader, made: list[Change], outcomes: Outcomes) -> None:
+    """Note with each path that was made what the kernel shows of its routing."""
+    for change in made:
+        *left, standing = outcomes[change.after.path]
+        outcomes[change.after.path] = (*left, _describe_routing(standing, tables))
+
+
+def _describe_routing(made: Installed, tables: TableReader) -> Installed:
+    """A path as it goes on record, with what the kernel shows of it.
+
+    Where nothing is shown of what was just made, somebody flushed it in the
+    meantime: that is not what is to stay.
+    """
+    path = made.path
+    use = tables.read_use(path.family, path.address, path.device, path.table)
+    kinds = list_kinds(made.up, path)
+    flushed = ("rule" in kinds and not use.rules) or ("route" in kinds and not use.routes)
+    return made._replace(kernel="" if flushed else use.describe())
+
+
+def _roll_back(
+    machine: Machine, change: Change, manager: PathManager
+) -> tuple[tuple[Installed, ...], list[Failure]]:
+    """Undo what was made of a path and restore what was before: what stands, what failed."""
+    before, after = change.before, change.after
+    stale = [line for line in after.down if before is None or line not in before.down]
+    failures = machine.runner.undo_sets([bind_ids(stale, after.path, manager.endpoints or ())])
+    remainder = (keep_remainder(after),) if failures else ()
+    if before is None:
+        return remainder, failures
+    stuck = machine.runner.apply_sets([_list_missing(before, manager)])
+    restored = before._replace(kernel="") if stuck else before
+    return (*remainder, restored), failures + stuck
+
+
+def _list_missing(installed: Installed, manager: PathManager) -> tuple[str, ...]:
+    """The lines that a path needs again: all but those of an endpoint that is there."""
+    present = any(installed.path.owns(endpoint) for endpoint in manager.endpoints or ())
+    return tuple(line for line in installed.up
+                 if not (present and is_endpoint_add(line, installed.path)))

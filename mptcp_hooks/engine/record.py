@@ -1,0 +1,195 @@
+"""/run/mptcp-hooks: what we were told of each interface, and what we made of it.
+
+The only module that writes there. `IFACE.paths` and `IFACE.lease` for each
+interface, and `limits` for the path manager's; lines of text, each a key and a value.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.folder import PATHS_SUFFIX, RECORD, Folder, open_folder
+from mptcp_hooks.base.model import (
+    LEAVING,
+    SILENT,
+    Installed,
+    Lease,
+    Limits,
+    LimitsRecord,
+    Path,
+    Stanza,
+)
+from mptcp_hooks.base.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_LEASE_SUFFIX = ".lease"
+_LIMITS = "limits"
+_NUMBERS = ("ifindex", "family", "table")
+_TRUTHS = ("onlink", "default", "primary", "endpoint")
+
+
+class Store:
+    """The record: `open_store(lock=False)` reads it, for a dry run without rights."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._folder.close()
+
+    def load(self, iface: str) -> tuple[Stanza, ...]:
+        """The stanzas on record of an interface; none where there is no record."""
+        lines = self._folder.read_lines(iface + PATHS_SUFFIX)
+        try:
+            return tuple(_decode_stanzas(lines))
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise self._folder.damaged(iface + PATHS_SUFFIX) from None
+
+    def save(self, iface: str, stanzas: tuple[Stanza, ...]) -> None:
+        """Replace an interface's record; an empty one leaves no file."""
+        self._folder.write_lines(iface + PATHS_SUFFIX, list(_encode_stanzas(stanzas)))
+
+    def list_interfaces(self) -> list[str]:
+        """All interfaces on record, sorted."""
+        return sorted(name.removesuffix(PATHS_SUFFIX) for name in self._folder.list_names()
+                      if name.endswith(PATHS_SUFFIX))
+
+    def list_labels(self, device: str) -> list[str]:
+        """The interfaces on record that are `device` or an alias of it."""
+        return [iface for iface in self.list_interfaces()
+                if iface.partition(":")[0] == device]
+
+    def load_lease(self, iface: str) -> Lease | None:
+        """The IPv4 lease that was noted of an interface."""
+        name = iface + _LEASE_SUFFIX
+        pairs = [line.partition(" ") for line in self._folder.read_lines(name)]
+        known = {key: value for key, _, value in pairs}
+        try:
+            routes = tuple(_decode_route(value) for key, _, value in pairs if key == "route")
+            return Lease(known["address"], known["gateway"], routes) if pairs else None
+        except (ValueError, KeyError):
+            raise self._folder.damaged(name) from None
+
+    def save_lease(self, iface: str, lease: Lease | None) -> None:
+        """Note an interface's lease; None leaves no file."""
+        lines = [] if lease is None else [
+            f"address {lease.address}",
+            f"gateway {lease.gateway}",
+            *(f"route {_encode_route(route)}" for route in lease.routes),
+        ]
+        self._folder.write_lines(iface + _LEASE_SUFFIX, lines)
+
+    def load_limits(self) -> LimitsRecord | None:
+        """The limits on record; None where none of the endpoints is ours."""
+        pairs = [line.split(" ", 1) for line in self._folder.read_lines(_LIMITS)]
+        try:
+            known = dict(pairs)
+            return LimitsRecord(
+                before=_decode_limits(known["before"]),
+                raised=_decode_limits(known["raised"]),
+                owners=tuple(value for key, value in pairs if key == "owner"),
+                restore=tuple(value for key, value in pairs if key == "down"),
+            ) if pairs else None
+        except (ValueError, KeyError, TypeError):
+            raise self._folder.damaged(_LIMITS) from None
+
+    def save_limits(self, limits: LimitsRecord | None) -> None:
+        """Replace the limits on record; None leaves no file."""
+        lines = [] if limits is None else [
+            "before {} {}".format(*limits.before),
+            "raised {} {}".format(*limits.raised),
+            *(f"owner {owner}" for owner in limits.owners),
+            *(f"down {line}" for line in limits.restore),
+        ]
+        self._folder.write_lines(_LIMITS, lines)
+
+
+def open_store(lock: bool) -> Store:
+    """The record; Problem where its folder is not root's own or somebody keeps the lock."""
+    return Store(open_folder(RECORD, lock))
+
+
+def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
+    for stanza in stanzas:
+        yield "stanza"
+        if stanza.state:
+            yield stanza.state
+        for line in stanza.told:
+            yield "told " + line.replace("\\", "\\\\").replace("\n", "\\n")
+        for installed in stanza.paths:
+            yield "path"
+            for field, value in zip(Path._fields, installed.path):
+                yield f"{field} {_encode_field(field, value)}"
+            yield from (f"up {line}" for line in installed.up)
+            yield from (f"down {line}" for line in installed.down)
+            yield f"kernel {installed.kernel}"
+
+
+def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
+    for block in _split(lines, "stanza"):
+        state = block[0] if block and block[0] in (LEAVING, SILENT) else ""
+        head, *paths = _split(["path", *block[bool(state):]], "path")
+        told = tuple(_decode_told(line.removeprefix("told ")) for line in head)
+        yield Stanza(told, tuple(_decode_path(path) for path in paths), state)
+
+
+def _decode_told(text: str) -> str:
+    if "=" not in text:
+        raise ValueError("not a variable")
+    return "\\".join(piece.replace("\\n", "\n") for piece in text.split("\\\\"))
+
+
+def _decode_path(lines: list[str]) -> Installed:
+    pairs = [line.split(" ", 1) for line in lines]
+    known = dict(pairs)
+    return Installed(
+        path=Path(*(_decode_field(field, known[field]) for field in Path._fields)),
+        up=tuple(value for key, value in pairs if key == "up"),
+        down=tuple(value for key, value in pairs if key == "down"),
+        kernel=known["kernel"],
+    )
+
+
+def _encode_field(field: str, value: Any) -> str:
+    if field == "routes":
+        return " ".join(map(_encode_route, value))
+    return " ".join(value) if field == "flags" else str(value)
+
+
+def _decode_field(field: str, text: str) -> Any:
+    if field in _NUMBERS:
+        return int(text)
+    if field in _TRUTHS:
+        return {"True": True, "False": False}[text]
+    if field == "routes":
+        return tuple(map(_decode_route, text.split()))
+    return tuple(text.split()) if field == "flags" else text
+
+
+def _encode_route(route: tuple[str, str]) -> str:
+    return ",".join(route)
+
+
+def _decode_route(text: str) -> tuple[str, str]:
+    destination, gateway = text.split(",")
+    return destination, gateway
+
+
+def _decode_limits(text: str) -> Limits:
+    subflows, add_addr_accepted = text.split()
+    return Limits(int(subflows), int(add_addr_accepted))
+
+
+def _split(lines: list[str], heading: str) -> list[list[str]]:
+    """The lines between headings; what stands before the first must be nothing."""
+    blocks: list[list[str]] = []
+    for line in lines:
+        if line == heading:
+            blocks.append([])
+        else:
+            blocks[-1].append(line)
+    return blocks

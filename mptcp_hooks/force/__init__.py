@@ -1,0 +1,1 @@
+"""Whether and how a program can be made to use Multipath TCP."""

@@ -1,0 +1,1 @@
+"""What is wanted: what managers, DHCP clients and people say, as checked values."""

@@ -1,0 +1,177 @@
+"""/etc/mptcp-hooks/mptcp-hooks.conf as a Configuration: what is valid counts, the rest is said.
+
+An INI file, optional, root's own; mptcp-hooks.conf(5) describes it for people.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from mptcp_hooks.base import address
+from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
+from mptcp_hooks.base.folder import CONFIGURATION, OWN, is_regular, refuse_foreign
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.event import read_gateway
+from mptcp_hooks.intent.inifile import Entry, Section, read_sections
+from mptcp_hooks.intent.pattern import is_pattern
+from mptcp_hooks.intent.settings import (
+    NO_CONFIGURATION,
+    Configuration,
+    Wishes,
+    read_flags,
+    read_table,
+    read_truth,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+PATH = f"{OWN}/{CONFIGURATION}"
+DEFAULT = "default"
+DEFAULT_KEYS = ("flags", "manage", "exclude")
+# A section for each of hundreds of interfaces takes a tenth of it.
+_SIZE_AT_MOST = 65536
+_TOLD_AT_MOST = 8
+
+
+def read_configuration() -> tuple[Configuration, list[Problem]]:
+    """The configuration as far as it is valid, and what is wrong with the rest, line by line."""
+    try:
+        text = _read_text()
+    except FileNotFoundError:
+        return NO_CONFIGURATION, []
+    except OSError as error:
+        return _read_nothing(Problem(f"{PATH}: cannot be read: {error.strerror}", USAGE))
+    except Problem as problem:
+        return _read_nothing(Problem(str(problem), USAGE))
+    reader = _Reader()
+    reader.read(text)
+    return reader.make_configuration(), reader.list_problems()
+
+
+def _read_nothing(problem: Problem) -> tuple[Configuration, list[Problem]]:
+    return NO_CONFIGURATION._replace(whole=False), [problem]
+
+
+def _read_text() -> str:
+    # O_NONBLOCK: a FIFO that lies there is refused instead of waited for.
+    file = posix.open(PATH, posix.O_RDONLY | posix.O_NONBLOCK)
+    try:
+        info = posix.fstat(file)
+        refuse_foreign(PATH, info)
+        if not is_regular(info):
+            raise Problem(f"{PATH} is not a file: remove it", USAGE)
+        if info.st_size > _SIZE_AT_MOST:
+            raise Problem(f"{PATH}: {info.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
+                          "nothing of it counts", USAGE)
+        return posix.read(file, _SIZE_AT_MOST).decode("utf-8", "surrogateescape")
+    finally:
+        posix.close(file)
+
+
+class _Reader:
+    """Makes wishes of sections: those of [default] first, whatever their order in the file."""
+
+    def __init__(self) -> None:
+        self._flags: tuple[str, ...] = ()
+        self._defaults: list[Wishes] = []
+        self._wishes: list[Wishes] = []
+        self._problems: list[tuple[int, Problem]] = []
+
+    def read(self, text: str) -> None:
+        """Take all that is valid of a file, and note what is not."""
+        sections, complaints = read_sections(text)
+        for complaint in complaints:
+            self._complain(complaint.line, complaint.text)
+        for section in sections:
+            if section.name == DEFAULT:
+                self._read_default(section)
+            elif is_pattern(section.name) and section.name.lower() != DEFAULT:
+                self._read_section(section)
+            else:
+                self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: "
+                                             "ignored (there are [default], and patterns of "
+                                             "interface names such as [eth0] or [wwan*])")
+
+    def make_configuration(self) -> Configuration:
+        """What was valid."""
+        return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems)
+
+    def list_problems(self) -> list[Problem]:
+        """What is wrong, in the order of lines, as much of it as anybody reads."""
+        told = [problem for _, problem in sorted(self._problems, key=lambda one: one[0])]
+        more = len(told) - _TOLD_AT_MOST
+        rest = [Problem(f"{PATH}: and {more} lines more are wrong", USAGE)] * (more > 0)
+        return [*told[:_TOLD_AT_MOST], *rest]
+
+    def _read_default(self, section: Section) -> None:
+        for entry in section.entries:
+            if entry.key == "flags":
+                self._flags = self._try(read_flags, entry) or ()
+            elif entry.key == "manage":
+                self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
+            elif entry.key == "exclude":
+                self._defaults += [Wishes(one, excluded=True) for one in self._list_patterns(entry)]
+            elif entry.key in _READERS:
+                self._complain(entry.line, f"{entry.key} would be every interface's: ignored (put "
+                                           "it into a section of one, such as [eth0])")
+            else:
+                self._refuse_key(entry, DEFAULT_KEYS)
+
+    def _read_section(self, section: Section) -> None:
+        values = {}
+        for entry in section.entries:
+            if entry.key in _READERS:
+                field, read = _READERS[entry.key]
+                values[field] = self._try(read, entry)
+            else:
+                self._refuse_key(entry, SECTION_KEYS)
+        self._wishes.append(Wishes(section.name, **values))
+
+    def _list_patterns(self, entry: Entry) -> list[str]:
+        patterns = entry.value.split()
+        wrong = [one for one in patterns if not is_pattern(one)]
+        for one in wrong:
+            self._complain(entry.line, f"{entry.key}: {quote(one)} is no pattern of interface "
+                                       "names: ignored")
+        return [one for one in patterns if one not in wrong]
+
+    def _try(self, read: Callable[[str, str, str], Any], entry: Entry) -> Any:
+        """The value, None where it makes no sense."""
+        try:
+            return read(f"{PATH}:{entry.line}", entry.key, entry.value)
+        except Problem as problem:
+            self._problems.append((entry.line, problem))
+            return None
+
+    def _refuse_key(self, entry: Entry, known: tuple[str, ...]) -> None:
+        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored (there are "
+                                   f"{', '.join(known)})")
+
+    def _complain(self, line: int, text: str) -> None:
+        self._problems.append((line, Problem(f"{PATH}:{line}: {text}", USAGE)))
+
+
+def _read_truth(place: str, key: str, text: str) -> bool:
+    return read_truth(place, key, text, "yes or no")
+
+
+def _read_gateways(place: str, key: str, text: str) -> tuple[str, ...]:
+    if "%" in text:
+        raise wrong_value(place, key, text, "without %: the section says of which interface")
+    gateways = tuple(read_gateway(place, key, word) for word in text.split())
+    if not gateways or len(set(map(address.family_of, gateways))) < len(gateways):
+        raise wrong_value(place, key, text, "a router's address, one of each family at the most")
+    return gateways
+
+
+# The keys of a pattern's section: the field of Wishes, and what reads it.
+_READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
+    "flags": ("flags", read_flags),
+    "table": ("table", read_table),
+    "gateway": ("gateways", _read_gateways),
+    "manage": ("managed", _read_truth),
+    "exclude": ("excluded", _read_truth),
+}
+SECTION_KEYS = tuple(_READERS)

@@ -1,0 +1,147 @@
+"""What a DHCP client's environment says of a lease, checked.
+
+dhclient-script(8) and dhcpcd-run-hooks(8) tell their hooks the same in two
+dialects. A lease is another machine's word: it is taken whole, or refused whole
+and nothing is lost of what stood. tests/environments/ holds recordings.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base import address
+from mptcp_hooks.base.errors import Problem, wrong_value
+from mptcp_hooks.base.model import Lease
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.intent.event import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_CURRENT = ("BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM", "STATIC")
+_ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK")
+# What concerns IPv6, whose gateway and routes are in main, from router advertisements.
+_LOOK_AGAIN = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "EXPIRE6", "DEPREF6", "RELEASE6",
+               "STOP6", "ROUTERADVERT")
+_ROUTES_AT_MOST = 64
+
+
+class LeaseEvent(NamedTuple):
+    """A lease came, changed or ended (`lease` None). `noted` is False where only IPv6 did."""
+
+    iface: str
+    lease: Lease | None
+    noted: bool
+
+
+def is_news(environment: Mapping[str, str]) -> bool:
+    """Whether a client speaks of more than its own beginnings (PREINIT, CARRIER, ...)."""
+    return environment.get("reason") in (*_CURRENT, *_ENDED, *_LOOK_AGAIN)
+
+
+def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
+    """What happened to an interface's lease; Problem where a value is not what it must be."""
+    iface = read_leased_interface(environment)
+    reason = environment["reason"]
+    return LeaseEvent(iface, read_lease(iface, environment) if reason in _CURRENT else None,
+                      noted=reason not in _LOOK_AGAIN)
+
+
+def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
+    """The lease in new_ip_address, new_routers and the classless static routes.
+
+    With these, `routers` does not count (RFC 3442): the gateway is that of
+    0.0.0.0/0. Problem (USAGE) names the wrong one.
+    """
+    own = _read_host(iface, "new_ip_address", environment.get("new_ip_address", ""))
+    routes = _read_routes(iface, own, environment)
+    if routes:
+        defaults = [gateway for destination, gateway in routes if destination == "0.0.0.0/0"]
+        rest = tuple(route for route in routes if route[0] != "0.0.0.0/0")
+        return Lease(own, (defaults or [""])[0], rest)
+    routers = [_read_router(iface, "new_routers", text, own)
+               for text in environment.get("new_routers", "").split()]
+    return Lease(own, (routers or [""])[0], ())
+
+
+def read_leased_interface(environment: Mapping[str, str]) -> str:
+    """The interface that a client speaks of; Problem where its name is none."""
+    iface = environment.get("interface", "")
+    check_name(iface)
+    return iface
+
+
+def _read_routes(
+    iface: str, own: str, environment: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    for name, split in (("new_rfc3442_classless_static_routes", _split_octets),
+                        ("new_classless_static_routes", _split_pairs)):
+        text = environment.get(name, "")
+        if text:
+            break
+    else:
+        return []
+    try:
+        pairs = list(split(text.split()))
+    except ValueError:
+        raise wrong_value(iface, name, text, "destinations and routers (RFC 3442)") from None
+    if len(pairs) > _ROUTES_AT_MOST:
+        raise Problem(f"{iface}: {name} has {len(pairs)} routes: {_ROUTES_AT_MOST} at the most")
+    routes = {destination: _read_router(iface, name, gateway, own)
+              for destination, gateway in pairs}
+    for destination in routes:
+        if address.is_loopback(destination) or not _is_unicast_subnet(destination):
+            raise wrong_value(iface, name, destination, "a destination of unicast addresses")
+    return list(routes.items())
+
+
+def _split_octets(words: list[str]) -> Iterator[tuple[str, str]]:
+    """RFC 3442 as dhclient prints it: a length, as many octets as it takes, four of a router."""
+    octets = [int(word) for word in words if word.isascii() and word.isdigit() and int(word) < 256]
+    if len(octets) != len(words):
+        raise ValueError("not octets")
+    while octets:
+        length, *octets = octets
+        size = (length + 7) // 8
+        if length > 32 or len(octets) < size + 4:
+            raise ValueError("not whole")
+        parts = [*octets[:size], 0, 0, 0, 0][:4]
+        yield (address.network(".".join(map(str, parts)), length),
+               ".".join(map(str, octets[size:size + 4])))
+        octets = octets[size + 4:]
+
+
+def _split_pairs(words: list[str]) -> Iterator[tuple[str, str]]:
+    """The same as dhcpcd prints it: subnet and router, subnet and router."""
+    if len(words) % 2:
+        raise ValueError("not pairs")
+    for subnet, gateway in zip(words[::2], words[1::2]):
+        base, _, length = subnet.partition("/")
+        own = address.normalise(base)
+        if address.family_of(own) != 4:
+            raise ValueError("not IPv4")
+        yield address.network(own, address.prefix_length(length, 4)), gateway
+
+
+def _read_router(iface: str, name: str, text: str, own: str) -> str:
+    """A router's address; '' for 0.0.0.0, which says that the destination is on the link."""
+    if text == "0.0.0.0":
+        return ""
+    router = _read_host(iface, name, text)
+    if router == own:
+        raise wrong_value(iface, name, text, "the router's address, not the lease's own")
+    return router
+
+
+def _read_host(iface: str, name: str, text: str) -> str:
+    allowed = "an IPv4 address that one host can have"
+    try:
+        host = address.normalise(text)
+    except ValueError:
+        raise wrong_value(iface, name, text, allowed) from None
+    if address.family_of(host) != 4 or not address.is_unicast(host) or address.is_loopback(host):
+        raise wrong_value(iface, name, text, allowed)
+    return host
+
+
+def _is_unicast_subnet(subnet: str) -> bool:
+    base, _, length = subnet.partition("/")
+    return length == "0" or base.startswith("0.") or address.is_unicast(base)

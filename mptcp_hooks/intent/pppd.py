@@ -1,0 +1,24 @@
+"""What pppd says of its links: /etc/ppp/ip-up.d, ip-down.d, ipv6-up.d and ipv6-down.d.
+
+Debian's /etc/ppp/ip-up hands on what pppd(8) passes, the interface by its real
+name. Addresses are the kernel's to tell: a link has one peer, and IPv6's global
+addresses come later.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import wrong_value
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.event import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read_interface(environment: Mapping[str, str]) -> str:
+    """The interface that pppd speaks of; Problem where its name is none."""
+    iface = environment.get("PPP_IFACE", "")
+    check_name(iface)
+    if iface == "lo":
+        raise wrong_value(iface, "PPP_IFACE", iface, "the device that pppd made")
+    return iface

@@ -1,0 +1,204 @@
+"""What the administrator wants of one event: options over configuration over defaults, checked.
+
+mptcp-hooks-interfaces(5) and mptcp-hooks.conf(5) describe them for people.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base import address
+from mptcp_hooks.base.errors import wrong_value
+from mptcp_hooks.base.numbering import TABLES_OF_THE_KERNEL, TABLE_LARGEST
+from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
+
+OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags")
+FLAGS = ("subflow", "signal", "backup", "fullmesh", "laminar")
+DEFAULT_FLAGS = ("subflow",)
+LEFT_ALONE = (
+    "docker*", "br-*", "virbr*", "veth*", "vnet*", "lxc*", "lxd*", "incus*", "podman*",
+    "cni*", "flannel*", "cali*", "tun*", "tap*", "wg*", "tailscale*", "zt*", "ifb*", "dummy*",
+)
+_SPELLINGS = {
+    "yes": True, "on": True, "true": True, "1": True, "enable": True, "enabled": True,
+    "no": False, "off": False, "false": False, "0": False, "disable": False, "disabled": False,
+}
+
+
+class Wishes(NamedTuple):
+    """What mptcp-hooks.conf says of the devices that fit `pattern`; None where nothing."""
+
+    pattern: str
+    flags: tuple[str, ...] | None = None
+    table: int | None = None
+    gateways: tuple[str, ...] | None = None
+    managed: bool | None = None
+    excluded: bool | None = None
+
+
+class Configuration(NamedTuple):
+    """All that mptcp-hooks.conf says: the flags of every endpoint, and wishes, the weightier later.
+
+    `whole` is whether nothing was wrong with the file: of one that is not, nobody
+    knows what it was meant to name.
+    """
+
+    flags: tuple[str, ...]
+    wishes: tuple[Wishes, ...]
+    whole: bool
+
+    def find(self, device: str) -> Wishes:
+        """What is said of one device, a later wish outweighing an earlier one key by key."""
+        found = Wishes(device)
+        if self.wishes:
+            # A machine without the file has no patterns.
+            from mptcp_hooks.intent.pattern import fits
+
+            for wishes in self.wishes:
+                if fits(device, wishes.pattern):
+                    found = _outweigh(found, wishes)
+        return found
+
+    def names(self, device: str) -> bool:
+        """Whether a device is to be set up though no hook tells of it."""
+        wishes = self.find(device)
+        return bool(wishes.managed) and not wishes.excluded
+
+
+NO_CONFIGURATION = Configuration((), (), True)
+
+
+class Settings(NamedTuple):
+    """What one event is to become.
+
+    `gateways` are one of a family at most. `table` is 0 and `chosen_flags` empty
+    where none was given; `usual_table`, likewise, is for the first address of a
+    family on the device alone, and `usual_flags` are those of every plain uplink.
+    `unknown` are the names of `mptcp-*` options that do not exist.
+    """
+
+    wanted: bool
+    gateways: tuple[str, ...] = ()
+    table: int = 0
+    usual_table: int = 0
+    chosen_flags: tuple[str, ...] = ()
+    usual_flags: tuple[str, ...] = DEFAULT_FLAGS
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The endpoint's flags."""
+        return self.chosen_flags or self.usual_flags
+
+
+def read_settings(event: Event, configuration: Configuration) -> Settings:
+    """The settings of an event; Problem (USAGE) names a wrong option of its stanza."""
+    said = _list_own_options(event)
+    wishes = configuration.find(event.device)
+    if not _is_wanted(event, said, wishes):
+        return Settings(False)
+    return Settings(
+        wanted=True,
+        gateways=_choose_gateways(event, said.get("mptcp-gateway", ""), wishes.gateways or ()),
+        table=read_table(event.iface, "mptcp-table", said["mptcp-table"])
+        if "mptcp-table" in said else 0,
+        usual_table=wishes.table or 0,
+        chosen_flags=read_flags(event.iface, "mptcp-flags", said["mptcp-flags"])
+        if "mptcp-flags" in said else wishes.flags or (),
+        usual_flags=configuration.flags or DEFAULT_FLAGS,
+        unknown=tuple(name for name in said if name not in OPTIONS),
+    )
+
+
+def judge_options(event: Event, settings: Settings) -> list[str]:
+    """What is to be said of options that do not exist."""
+    known = ", ".join(OPTIONS)
+    return [f"{event.iface}: no option is called {name}: ignored (there are {known})"
+            for name in settings.unknown]
+
+
+def _outweigh(old: Wishes, new: Wishes) -> Wishes:
+    return Wishes(
+        pattern=old.pattern,
+        flags=old.flags if new.flags is None else new.flags,
+        table=old.table if new.table is None else new.table,
+        gateways=old.gateways if new.gateways is None else new.gateways,
+        managed=old.managed if new.managed is None else new.managed,
+        excluded=old.excluded if new.excluded is None else new.excluded,
+    )
+
+
+def _list_own_options(event: Event) -> dict[str, str]:
+    """The options of an event's stanza; what we announce ourselves has none."""
+    return {} if _is_announced(event) else dict(event.options)
+
+
+def _is_announced(event: Event) -> bool:
+    return method_of(event.told) in (MANAGED, PPPD)
+
+
+def _is_wanted(event: Event, said: dict[str, str], wishes: Wishes) -> bool:
+    """Whether an interface is meant: its stanza's word, the file's, then the built-in list's."""
+    if said:
+        return "mptcp" not in said or read_truth(event.iface, "mptcp", said["mptcp"], "yes or off")
+    if wishes.excluded is not None:
+        return not wishes.excluded
+    return _is_announced(event) or bool(wishes.managed) or not _is_left_alone(event.device)
+
+
+def _is_left_alone(device: str) -> bool:
+    return any(device.startswith(pattern[:-1]) for pattern in LEFT_ALONE)
+
+
+def _choose_gateways(event: Event, text: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """The stanza's gateway, and the configuration's of the event's other families."""
+    own = (_read_own_gateway(event, text),) if text else ()
+    families = set(event.families) - set(map(address.family_of, own))
+    return (*own, *(one for one in usual if address.family_of(one) in families))
+
+
+def _read_own_gateway(event: Event, text: str) -> str:
+    gateway = read_gateway(event.iface, "mptcp-gateway", text.strip())
+    if address.family_of(gateway) not in event.families:
+        (family,) = event.families
+        raise wrong_value(event.iface, "mptcp-gateway", text, f"an IPv{family} address")
+    if any(gateway == stated.address for stated in event.addresses):
+        raise wrong_value(event.iface, "mptcp-gateway", text,
+                          "the router's address, not the interface's own")
+    return gateway
+
+
+def read_truth(place: str, option: str, text: str, allowed: str) -> bool:
+    """A yes or no in its many spellings; Problem (USAGE) names the option otherwise."""
+    try:
+        return _SPELLINGS[text.strip().lower()]
+    except KeyError:
+        raise wrong_value(place, option, text, allowed) from None
+
+
+def read_table(place: str, option: str, text: str) -> int:
+    """A routing table's number, none of the kernel's; Problem (USAGE) names the option."""
+    word = text.strip()
+    # A longer number than the largest has is refused unread.
+    number = int(word) if word.isascii() and word.isdigit() and len(word) <= 10 else 0
+    if not 1 <= number <= TABLE_LARGEST:
+        raise wrong_value(place, option, text, f"a number from 1 to {TABLE_LARGEST}")
+    if number in TABLES_OF_THE_KERNEL:
+        raise wrong_value(place, option, text,
+                          f"a table of its own ({number} is the kernel's "
+                          f"{TABLES_OF_THE_KERNEL[number]})")
+    return number
+
+
+def read_flags(place: str, option: str, text: str) -> tuple[str, ...]:
+    """Flags in the order of FLAGS; ip-mptcp(8) says what they mean and exclude."""
+    if "\n" in text:
+        raise wrong_value(place, option, text, "given once, with all flags in one line")
+    words = text.replace(",", " ").split()
+    if not words or not set(words) <= set(FLAGS):
+        raise wrong_value(place, option, text, "of " + " ".join(FLAGS))
+    if "signal" in words and "fullmesh" in words:
+        raise wrong_value(place, option, text, "signal or fullmesh, not both")
+    if not {"subflow", "signal", "laminar"} & set(words):
+        raise wrong_value(place, option, text,
+                          f"with subflow ({words[0]} alone does nothing): 'subflow {text.strip()}'")
+    return tuple(flag for flag in FLAGS if flag in words)

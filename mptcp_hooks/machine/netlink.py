@@ -1,0 +1,311 @@
+"""Questions to the kernel over netlink, and its answers as values. Reads only.
+
+`ip -j` would say the same for another process and the json module, 10 ms in a
+hook that has 12, and has no JSON for the MPTCP limits. Formats: rtnetlink(7),
+genetlink, include/uapi/linux/fib_rules.h, rtnetlink.h and mptcp_pm.h.
+"""
+
+from __future__ import annotations
+
+from _socket import AF_INET, AF_INET6, SOCK_RAW, socket
+from posix import strerror
+from sys import byteorder
+
+from mptcp_hooks.base.address import unpack
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Endpoint, Limits, PathManager, Route, Rule
+from mptcp_hooks.base.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from struct import Struct
+else:
+    from _struct import Struct
+
+AF_NETLINK = 16
+NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
+_SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_RTM_GETROUTE, _RTM_GETRULE = 26, 34
+_GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
+_GENL_HEADER_SIZE = 4
+
+# include/uapi/linux/fib_rules.h
+_FRA_DST, _FRA_SRC, _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 6, 14
+_FRA_TABLE, _FRA_OIFNAME, FRA_PROTOCOL = 15, 17, 21
+_NO_SUPPRESS = b"\xff\xff\xff\xff"
+
+# include/uapi/linux/rtnetlink.h
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
+_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+# struct rtvia: the family comes before the address.
+_RTVIA_ADDRESS_AT = 2
+_NLA_TYPE_MASK = 0x3FFF
+
+# include/uapi/linux/mptcp_pm.h
+_MPTCP_PM_CMD_GET_ADDR, _MPTCP_PM_CMD_GET_LIMITS = 3, 6
+_MPTCP_PM_ENDPOINT_ADDR = 1
+_MPTCP_PM_ATTR_RCV_ADD_ADDRS, _MPTCP_PM_ATTR_SUBFLOWS = 2, 3
+_MPTCP_PM_ADDR_ATTR_ID, _MPTCP_PM_ADDR_ATTR_ADDR4, _MPTCP_PM_ADDR_ATTR_ADDR6 = 2, 3, 4
+_MPTCP_PM_ADDR_ATTR_PORT, _MPTCP_PM_ADDR_ATTR_FLAGS, _MPTCP_PM_ADDR_ATTR_IF_IDX = 5, 6, 7
+_MPTCP_PM_VERSION = 1
+
+# Of errno.h; the module would cost as much as one of ours.
+_EPERM, ENOENT, _ENODEV = 1, 2, 19
+# The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
+MESSAGES_AT_MOST = 1 << 15
+
+_ADDRESS_FAMILY = {4: AF_INET, 6: AF_INET6}
+_HEADER = Struct("=IHHII")
+_ATTRIBUTE = Struct("=HH")
+ROUTE = Struct("=BBBBBBBBI")
+RULE = Struct("=BBBBBBBBI")
+_HOP = Struct("=HBBi")
+_U32 = Struct("=I")
+
+# RTN_* of rtnetlink.h, and MPTCP_PM_ADDR_FLAG_* of mptcp_pm.h, as `ip` names them.
+ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
+                  "laminar": 32}
+
+
+def dump_rules(family: int) -> list[bytes]:
+    """All rules of a family, as the kernel's messages; find_rules reads them."""
+    request = RULE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    with Conversation(NETLINK_ROUTE) as kernel:
+        return kernel.ask(_RTM_GETRULE, request, NLM_F_DUMP)
+
+
+def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
+    """The rules whose message holds one of the byte strings `about`.
+
+    A machine with many uplinks has hundreds of rules: looking for bytes first
+    leaves only the few to parse that name the table, address or device in question.
+    """
+    return [_parse_rule(message) for message in messages
+            if any(wanted in message for wanted in about)]
+
+
+def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
+    """The routes of one table, of one device where `device` (an ifindex) is given."""
+    request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
+    if device:
+        request += make_attribute(_RTA_OIF, _U32.pack(device))
+    with Conversation(NETLINK_ROUTE) as kernel:
+        # Without it the kernel ignores the table and sends every route it has.
+        kernel.check_strictly()
+        try:
+            messages = kernel.ask(_RTM_GETROUTE, request, NLM_F_DUMP)
+        except Refused as refused:
+            # A table that was never used, a device that has just gone.
+            if refused.number not in (ENOENT, _ENODEV):
+                raise refused.problem("the routing tables") from None
+            return []
+    return [route for message in messages for route in _parse_routes(message)
+            if device in (0, route.device)]
+
+
+def read_path_manager() -> PathManager:
+    """What the path manager of this network namespace holds; Problem where it does not say."""
+    with Conversation(_NETLINK_GENERIC) as kernel:
+        try:
+            number = kernel.find_generic_family(b"mptcp_pm")
+        except Refused:
+            return PathManager((), None)
+        (limits,) = kernel.ask(number, _ask_path_manager(_MPTCP_PM_CMD_GET_LIMITS), _NLM_F_ACK)
+        return PathManager(_ask_endpoints(kernel, number), _parse_limits(limits))
+
+
+def _ask_path_manager(command: int) -> bytes:
+    """struct genlmsghdr: the command, the version, and two bytes that mean nothing."""
+    return bytes((command, _MPTCP_PM_VERSION, 0, 0))
+
+
+def _ask_endpoints(kernel: Conversation, number: int) -> tuple[Endpoint, ...] | None:
+    try:
+        messages = kernel.ask(number, _ask_path_manager(_MPTCP_PM_CMD_GET_ADDR), NLM_F_DUMP)
+        return tuple(map(_parse_endpoint, messages))
+    except Refused as refused:
+        if refused.number != _EPERM:
+            raise refused.problem("the MPTCP endpoints") from None
+        return None
+
+
+def table_attribute(table: int) -> bytes:
+    """How a rule's or route's message says its table (FRA_TABLE and RTA_TABLE are equal)."""
+    return make_attribute(_RTA_TABLE, _U32.pack(table))
+
+
+def source_attribute(packed: bytes) -> bytes:
+    """How a rule's message says its source address (FRA_SRC)."""
+    return make_attribute(_FRA_SRC, packed)
+
+
+def device_attribute(device: str) -> bytes:
+    """How a rule's message says its outgoing device (FRA_OIFNAME)."""
+    return make_attribute(_FRA_OIFNAME, device.encode() + b"\0")
+
+
+class Refused(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(strerror(number))
+        self.number = number
+
+    def problem(self, what: str) -> Problem:
+        """The Problem of not being shown `what`."""
+        return Problem(f"the kernel does not show {what}: {self}")
+
+
+class Conversation:
+    """One netlink socket; a question at a time."""
+
+    def __init__(self, protocol: int) -> None:
+        try:
+            self._socket = socket(AF_NETLINK, SOCK_RAW, protocol)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise Problem(f"cannot ask the kernel over netlink: {error.strerror}") from None
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._socket.close()
+
+    def check_strictly(self) -> None:
+        """Make the kernel heed all of a request (NETLINK_GET_STRICT_CHK, netlink(7))."""
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+
+    def find_generic_family(self, name: bytes) -> int:
+        """The number of a generic netlink family; Refused where the kernel has none."""
+        request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
+        request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
+        (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
+        said = read_attributes(answer, _GENL_HEADER_SIZE)
+        return int.from_bytes(said[_CTRL_ATTR_FAMILY_ID], byteorder)
+
+    def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
+        """The payloads of the answer; Refused with the kernel's errno.
+
+        What changed while it was told is told again: half of it would be old.
+        """
+        while True:
+            answer, interrupted = self._ask_once(kind, request, flags)
+            if not interrupted:
+                return answer
+
+    def _ask_once(self, kind: int, request: bytes, flags: int) -> tuple[list[bytes], bool]:
+        length = _HEADER.size + len(request)
+        self._socket.send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
+        answer: list[bytes] = []
+        interrupted = False
+        while True:
+            for kind, marks, payload in split_messages(self._socket.recv(MESSAGES_AT_MOST)):
+                interrupted = interrupted or bool(marks & _NLM_F_DUMP_INTR)
+                if kind in (_NLMSG_ERROR, _NLMSG_DONE):
+                    if payload[:4] != b"\0\0\0\0":
+                        raise Refused(-int.from_bytes(payload[:4], byteorder, signed=True))
+                    return answer, interrupted
+                answer.append(payload)
+
+
+def split_messages(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The kind, the flags and the payload of each message that one recv brought."""
+    offset = 0
+    while offset + _HEADER.size <= len(buffer):
+        length, kind, flags, _, _ = _HEADER.unpack_from(buffer, offset)
+        yield kind, flags, buffer[offset + _HEADER.size:offset + length]
+        offset += max((length + 3) & ~3, _HEADER.size)
+
+
+def make_attribute(kind: int, value: bytes) -> bytes:
+    """One attribute of a message, padded (rtnetlink(7), struct rtattr)."""
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def read_attributes(message: bytes, offset: int) -> dict[int, bytes]:
+    """The attributes of a message by their kinds, from `offset` on."""
+    found = {}
+    while offset < len(message):
+        length, kind = _ATTRIBUTE.unpack_from(message, offset)
+        found[kind & _NLA_TYPE_MASK] = message[offset + 4:offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+def _number(value: bytes | None, default: int = 0) -> int:
+    return default if value is None else int.from_bytes(value, byteorder)
+
+
+def _address(value: bytes | None) -> str:
+    return unpack(value) if value else ""
+
+
+def _prefix(value: bytes | None, length: int) -> str:
+    return f"{unpack(value)}/{length}" if value else ""
+
+
+def _parse_rule(message: bytes) -> Rule:
+    _, to_length, from_length, _, table, _, _, _, _ = RULE.unpack_from(message)
+    said = read_attributes(message, RULE.size)
+    suppress = said.get(_FRA_SUPPRESS_PREFIXLEN)
+    return Rule(
+        preference=_number(said.get(_FRA_PRIORITY)),
+        source=_prefix(said.get(_FRA_SRC), from_length),
+        destination=_prefix(said.get(_FRA_DST), to_length),
+        device=said.get(_FRA_OIFNAME, b"").rstrip(b"\0").decode(),
+        table=_number(said.get(_FRA_TABLE), table),
+        suppress=None if suppress in (None, _NO_SUPPRESS) else _number(suppress),
+        protocol=_number(said.get(FRA_PROTOCOL)),
+    )
+
+
+def _parse_routes(message: bytes) -> Iterator[Route]:
+    """The route of a message, or one for each next hop of a multipath route."""
+    _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
+    said = read_attributes(message, ROUTE.size)
+    for device, hop in _list_hops(said):
+        yield Route(
+            destination=_prefix(said.get(_RTA_DST), length) or "default",
+            kind=ROUTE_TYPES.get(kind, str(kind)),
+            gateway=_address(hop.get(_RTA_GATEWAY))
+            or _address(hop.get(_RTA_VIA, b"")[_RTVIA_ADDRESS_AT:]),
+            device=device,
+            source=_address(said.get(_RTA_PREFSRC)),
+            metric=_number(said.get(_RTA_PRIORITY)),
+            protocol=protocol,
+        )
+
+
+def _list_hops(said: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """Each next hop's device and attributes; RTA_MULTIPATH holds struct rtnexthop."""
+    hops = said.get(_RTA_MULTIPATH)
+    if hops is None:
+        yield _number(said.get(_RTA_OIF)), said
+        return
+    offset = 0
+    while offset < len(hops):
+        length, _, _, device = _HOP.unpack_from(hops, offset)
+        yield device, read_attributes(hops[offset:offset + length], _HOP.size)
+        offset += (length + 3) & ~3
+
+
+def _parse_endpoint(message: bytes) -> Endpoint:
+    said = read_attributes(
+        read_attributes(message, _GENL_HEADER_SIZE)[_MPTCP_PM_ENDPOINT_ADDR], 0)
+    flags = _number(said.get(_MPTCP_PM_ADDR_ATTR_FLAGS))
+    return Endpoint(
+        identity=_number(said.get(_MPTCP_PM_ADDR_ATTR_ID)),
+        address=_address(said.get(_MPTCP_PM_ADDR_ATTR_ADDR4)
+                         or said.get(_MPTCP_PM_ADDR_ATTR_ADDR6)),
+        device=_number(said.get(_MPTCP_PM_ADDR_ATTR_IF_IDX)),
+        flags=tuple(name for name, bit in ENDPOINT_FLAGS.items() if flags & bit),
+        port=_number(said.get(_MPTCP_PM_ADDR_ATTR_PORT)),
+    )
+
+
+def _parse_limits(message: bytes) -> Limits:
+    said = read_attributes(message, _GENL_HEADER_SIZE)
+    return Limits(subflows=_number(said.get(_MPTCP_PM_ATTR_SUBFLOWS)),
+                  add_addr_accepted=_number(said.get(_MPTCP_PM_ATTR_RCV_ADD_ADDRS)))

@@ -1,0 +1,176 @@
+"""Runs command sets through `ip -batch`, and says which line failed, and why.
+
+The one door: all that the engine changes goes through it. Each line is checked here,
+wherever it comes from (a template, the cache, the record), and shown when it runs.
+
+`ip -batch` has no options of a line, so neighbours of one family share a
+process. Without -force it stops at the first error; with it, it goes on and
+names the number of each line that failed, but a line that it cannot parse
+still ends it without a number (iproute2, lib/utils.c and ip/ip.c).
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.line import family_option, find_fault, is_mptcp
+from mptcp_hooks.base.spawn import Outcome, run_batch
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Batch = Callable[[str, bool, str], Outcome]
+
+_FAILED = "Command failed -:"
+# EEXIST of a rule or route with our mark, and of an endpoint that came meanwhile.
+_DONE_ALREADY = ("File exists", "too many addresses or duplicate one: -17")
+# A rule, a route, a table, an endpoint and a device that went before us.
+_GONE_ALREADY = ("No such file or directory", "No such process", "FIB table does not exist",
+                 "address not found", "Cannot find device")
+_REFUSED = "not run, since "
+
+
+# What the kernel or ip says, and what a person can do about it.
+_HINTS = {
+    "Nexthop has invalid gateway": "is that gateway on this link?",
+    "too many addresses or duplicate one: -34": "the kernel's eight endpoints are taken, "
+                                                "see 'ip mptcp endpoint'",
+    "any valid address is expected": "this ip is too old for that flag, see mptcp-flags",
+    "Cannot find device": "it went away meanwhile",
+    "Invalid source address": "the interface does not have it, see 'ip address'",
+    "Operation not permitted": "it takes root, or CAP_NET_ADMIN",
+}
+
+
+class Failure(NamedTuple):
+    """One line that failed: the number of its set (from 0), the line, the kernel's words."""
+
+    number: int
+    line: str
+    reason: str
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+
+
+class Runner:
+    """Runs command sets; `show` hears each line before it runs, `batch` is what runs them."""
+
+    def __init__(
+        self, show: Callable[[str], None] | None = None, batch: Batch = run_batch
+    ) -> None:
+        self._show = show
+        self._batch = batch
+
+    def apply_sets(self, sets: list[tuple[str, ...]]) -> list[Failure]:
+        """Run sets of lines that make things; what is there already counts as made.
+
+        Sets are independent of each other. In a set whose routing failed, the
+        lines about the path manager do not run.
+        """
+        lines = _flatten(sets)
+        if not _refuse(lines) and self._run_all_or_stop(lines):
+            return []
+        failures = self._run_each(
+            [line for line in lines if not is_mptcp(line.text)], _DONE_ALREADY)
+        broken = {failure.number for failure in failures}
+        later = [line for line in lines if is_mptcp(line.text) and line.number not in broken]
+        return failures + self._run_each(later, _DONE_ALREADY)
+
+    def undo_sets(self, sets: list[tuple[str, ...]]) -> list[Failure]:
+        """Run sets of lines that take things away; what is gone already counts as taken."""
+        return self._run_each(_flatten(sets), _GONE_ALREADY)
+
+    def _run_all_or_stop(self, lines: list[_Line]) -> bool:
+        return all(self._run_batch(option, group, force=False).status == 0
+                   for option, group in _group(lines))
+
+    def _run_each(self, lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
+        failures = _refuse(lines)
+        refused = {failure.line for failure in failures}
+        for option, group in _group([line for line in lines if line.text not in refused]):
+            outcome = self._run_batch(option, group, force=True)
+            found, rest = _read_failures(group, outcome.errors)
+            # Unless each failure has its number, nobody knows what ran: an ip that was killed.
+            if outcome.status and (rest or not found):
+                found = self._run_singly(option, group)
+            failures += [failure for failure in found
+                         if not any(words in failure.reason for words in forgiven)]
+        return failures
+
+    def _run_singly(self, option: str, group: list[_Line]) -> list[Failure]:
+        failures = []
+        for line in group:
+            outcome = self._run_batch(option, [line], force=False)
+            if outcome.status:
+                failures.append(Failure(line.number, line.text, _clean(outcome.errors)))
+        return failures
+
+    def _run_batch(self, option: str, group: list[_Line], force: bool) -> Outcome:
+        if self._show:
+            for line in group:
+                self._show(line.text)
+        text = "".join(_without_options(line.text) + "\n" for line in group)
+        return self._batch(option, force, text)
+
+
+def tell_failure(failure: Failure, iface: str = "") -> Problem:
+    """A failure as a person hears it: the command, the kernel's words, a remedy if known."""
+    who = f"{iface}: " if iface else ""
+    hints = [f" ({hint})" for words, hint in _HINTS.items() if words in failure.reason]
+    return Problem(f"{who}{failure.line}: {failure.reason}{''.join(hints)}")
+
+
+def _flatten(sets: list[tuple[str, ...]]) -> list[_Line]:
+    return [_Line(number, text) for number, lines in enumerate(sets) for text in lines]
+
+
+def _refuse(lines: list[_Line]) -> list[Failure]:
+    """The lines that are no command of ours: a record or a cache may have been written into."""
+    faults = [(line, find_fault(line.text)) for line in lines]
+    return [Failure(line.number, line.text, _REFUSED + fault) for line, fault in faults if fault]
+
+
+def _group(lines: list[_Line]) -> Iterator[tuple[str, list[_Line]]]:
+    """Neighbours of one family; lines about the path manager, which has none, join any."""
+    group: list[_Line] = []
+    current: str | None = None
+    for line in lines:
+        option = None if is_mptcp(line.text) else family_option(line.text)
+        if group and None not in (option, current) and option != current:
+            yield current or "", group
+            group, current = [], None
+        group.append(line)
+        current = current if option is None else option
+    if group:
+        yield current or "", group
+
+
+def _without_options(line: str) -> str:
+    words = line.split(" ")[1:]
+    return " ".join(words[1:] if family_option(line) else words)
+
+
+def _read_failures(group: list[_Line], errors: str) -> tuple[list[Failure], str]:
+    """The failures that `ip -force` named by number, and what it said beyond them."""
+    failures = []
+    said: list[str] = []
+    for text in errors.splitlines():
+        if text.startswith(_FAILED):
+            line = group[int(text[len(_FAILED):]) - 1]
+            failures.append(Failure(line.number, line.text, _clean("\n".join(said))))
+            said = []
+        elif text:
+            said.append(text)
+    return failures, "\n".join(said)
+
+
+def _clean(errors: str) -> str:
+    """What the kernel or ip said, in one line, without ip's ways of introducing it."""
+    lines = [line for line in errors.splitlines() if line and not line.startswith(_FAILED)]
+    text = "; ".join(lines) or "failed without a word"
+    for introduction in ("RTNETLINK answers: ", "Error: "):
+        text = text.removeprefix(introduction)
+    return text.removesuffix(".")

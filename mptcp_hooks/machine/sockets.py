@@ -1,0 +1,115 @@
+"""The TCP and MPTCP sockets of this network namespace, over netlink (sock_diag(7)).
+
+ss(8) tells the same with much more of it, and takes as long as fifty questions here:
+who counts what a command opens asks many times a second. Formats and names:
+include/uapi/linux/inet_diag.h, sock_diag.h and mptcp.h.
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_ntop
+from struct import Struct
+from sys import byteorder
+
+from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.machine.netlink import (
+    ENOENT,
+    NLM_F_DUMP,
+    Conversation,
+    Refused,
+    make_attribute,
+    read_attributes,
+)
+
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
+IPPROTO_TCP, IPPROTO_MPTCP = 6, 262
+INET_DIAG_REQ_PROTOCOL = 3
+INET_DIAG_INFO, INET_DIAG_ULP_INFO = 2, 19
+INET_ULP_INFO_NAME = 1
+MPTCP_INFO_FLAG_FALLBACK = 1 << 0
+# include/net/tcp_states.h.
+TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2 = 1, 4, 5
+TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING = 8, 9, 10, 11
+
+# struct inet_diag_req_v2: family, protocol, what to tell, states, and whose identity: nobody's.
+_REQUEST = Struct("=BBBxI48x")
+_ALL_STATES = 0xFFFFFFFF
+# struct inet_diag_msg.
+_ANSWER = Struct("=BBBB2s2s16s16sI8sIIIII")
+# struct mptcp_info: mptcpi_flags comes after eight numbers of a byte.
+_FLAGS_AT = 8
+# The states of sockets that are, or were, connected.
+_CONNECTED = (TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT, TCP_LAST_ACK,
+              TCP_CLOSING)
+
+
+class Socket(NamedTuple):
+    """One socket; `local` and `remote` are an address and a port.
+
+    `mptcp`: it is an MPTCP socket. `subflow`: a TCP socket that the kernel made for one;
+    both have the inode by which a process holds the connection, 0 where none does.
+    `fallback`: an MPTCP socket that goes on as plain TCP.
+    """
+
+    mptcp: bool
+    state: int
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    inode: int
+    subflow: bool
+    fallback: bool
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is, or was, a connection."""
+        return self.state in _CONNECTED
+
+    @property
+    def listens(self) -> bool:
+        """Whether it waits for connections."""
+        return self.state == TCP_LISTEN
+
+
+def read_sockets() -> list[Socket]:
+    """All of them, of both families; Problem where the kernel does not show them."""
+    with Conversation(NETLINK_SOCK_DIAG) as kernel:
+        return [_parse(message, protocol) for protocol in (IPPROTO_TCP, IPPROTO_MPTCP)
+                for family in (AF_INET, AF_INET6)
+                for message in _ask(kernel, family, protocol)]
+
+
+def _ask(kernel: Conversation, family: int, protocol: int) -> list[bytes]:
+    # The field for a protocol has a byte; MPTCP's number takes more.
+    request = _REQUEST.pack(family, protocol & 0xFF, 1 << INET_DIAG_INFO - 1, _ALL_STATES)
+    request += make_attribute(INET_DIAG_REQ_PROTOCOL, protocol.to_bytes(4, byteorder))
+    try:
+        return kernel.ask(SOCK_DIAG_BY_FAMILY, request, NLM_F_DUMP)
+    except Refused as refused:
+        if refused.number != ENOENT:
+            raise refused.problem("its sockets") from None
+        # A kernel without mptcp_diag; the subflows are TCP's.
+        return []
+
+
+def _parse(message: bytes, protocol: int) -> Socket:
+    family, state, _, _, port, peer_port, local, remote, *_, inode = _ANSWER.unpack_from(message)
+    said = read_attributes(message, _ANSWER.size)
+    mptcp = protocol == IPPROTO_MPTCP
+    flags = said.get(INET_DIAG_INFO, b"")[_FLAGS_AT:_FLAGS_AT + 4] if mptcp else b""
+    return Socket(
+        mptcp, state, _read_end(family, local, port),
+        _read_end(family, remote, peer_port), inode, _is_subflow(said),
+        bool(int.from_bytes(flags, byteorder) & MPTCP_INFO_FLAG_FALLBACK))
+
+
+def _read_end(family: int, address: bytes, port: bytes) -> tuple[str, int]:
+    size = 16 if family == AF_INET6 else 4
+    return (inet_ntop(family, address[:size]).removeprefix("::ffff:"),
+            int.from_bytes(port, "big"))
+
+
+def _is_subflow(said: dict[int, bytes]) -> bool:
+    upper = said.get(INET_DIAG_ULP_INFO)
+    if upper is None:
+        return False
+    return read_attributes(upper, 0).get(INET_ULP_INFO_NAME, b"") == b"mptcp\0"

@@ -1,0 +1,218 @@
+"""This machine as the engine sees it: questions about it, and the runner that changes it.
+
+The engine takes it as a value, so that its tests can give it another one. Nothing
+here changes the machine but `Machine.runner`.
+"""
+
+from __future__ import annotations
+
+import posix
+from _socket import AF_INET, AF_INET6, SOCK_DGRAM
+from _socket import if_indextoname, if_nameindex, if_nametoindex, inet_pton, socket
+from fcntl import ioctl
+from sys import byteorder
+from time import monotonic, sleep
+
+from mptcp_hooks.base import address
+from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.model import Host, Link, TableUse
+from mptcp_hooks.base.numbering import MAIN_TABLE
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine import netlink
+from mptcp_hooks.machine.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mptcp_hooks.base.model import PathManager
+
+# ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
+_SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
+_IFF_UP, _IFF_POINTOPOINT, _IFF_RUNNING = 0x01, 0x10, 0x40
+# include/uapi/linux/if_addr.h, as /proc/net/if_inet6 shows them.
+_IFA_F_TEMPORARY, _IFA_F_DADFAILED, _IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x01, 0x08, 0x20, 0x40
+# The first that fits is the one that counts: a duplicate stays tentative as well.
+_ADJECTIVES = {_IFA_F_DADFAILED: address.DUPLICATE, _IFA_F_TENTATIVE: address.TENTATIVE,
+               _IFA_F_DEPRECATED: "deprecated", _IFA_F_TEMPORARY: "temporary"}
+# ifupdown itself waits 6 s at the most (dad-attempts 60, dad-interval 0.1).
+_DUPLICATE_CHECK_AT_MOST = 6.0
+
+
+class TableReader:
+    """Reads what the kernel holds of paths; the rules are those of the first question."""
+
+    def __init__(self) -> None:
+        self._rules: dict[int, list[bytes]] = {}
+
+    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+        """The routes of a table, and the rules that name it, the address or the device."""
+        if family not in self._rules:
+            self._rules[family] = netlink.dump_rules(family)
+        packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
+        about = (netlink.table_attribute(table), netlink.source_attribute(packed),
+                 netlink.device_attribute(device))
+        return TableUse(tuple(netlink.find_rules(self._rules[family], about)),
+                        tuple(netlink.read_routes(family, table)))
+
+
+class Machine:
+    """This machine. `show` hears each command that the runner runs, before it runs."""
+
+    def __init__(self, show: Callable[[str], None] | None = None) -> None:
+        self.runner = Runner(show)
+
+    def read_host(
+        self, iface: str, families: tuple[int, ...], stated: tuple[InterfaceAddress, ...],
+        gateway: bool,
+    ) -> Host:
+        """The device of `iface` with the addresses stated, and of families without those it has.
+
+        `gateway` is whether main's default routes are asked for.
+        """
+        device = iface.partition(":")[0]
+        ifindex = self.find_ifindex(device)
+        unstated = tuple(family for family in families
+                         if family not in {one.family for one in stated})
+        return Host(
+            device=device,
+            ifindex=ifindex,
+            link=self.read_link(device),
+            addresses=(*stated, *(self.list_addresses(iface, unstated) if unstated else ())),
+            adjectives=_read_adjectives(ifindex) if 6 in families else (),
+            main_gateways=self.read_main_gateways(ifindex, families) if gateway else (),
+            mptcp_enabled=_is_mptcp_enabled(),
+        )
+
+    def find_ifindex(self, device: str) -> int:
+        """The device's number, 0 where there is no such device."""
+        return _find_ifindex(device)
+
+    def read_link(self, device: str) -> Link | None:
+        """The state of a device, None where there is no such device."""
+        request = device.encode()[:_IFNAMSIZ - 1].ljust(_IFREQ_SIZE, b"\0")
+        asking = socket(AF_INET, SOCK_DGRAM)
+        try:
+            answer = ioctl(asking, _SIOCGIFFLAGS, request)
+        except OSError:
+            return None
+        finally:
+            asking.close()
+        flags = int.from_bytes(answer[_IFNAMSIZ:_IFNAMSIZ + 2], byteorder)
+        return Link(bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING),
+                    bool(flags & _IFF_POINTOPOINT))
+
+    def list_addresses(
+        self, label: str, families: tuple[int, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        """The addresses of an interface or alias."""
+        return tuple(_ask_netifaces(label, families))
+
+    def list_devices(self) -> list[str]:
+        """The names of all devices but the loopback."""
+        return sorted(name for _, name in if_nameindex() if name != "lo")
+
+    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+        """The gateways of a device's default routes in main, each family's preferred first."""
+        return tuple(gateway for family in families
+                     for gateway in _list_main_gateways(ifindex, family))
+
+    def read_path_manager(self) -> PathManager:
+        """The endpoints and limits of the kernel's MPTCP path manager."""
+        return netlink.read_path_manager()
+
+    def read_tables(self) -> TableReader:
+        """What answers, for one work, what the kernel holds in paths' tables."""
+        return TableReader()
+
+
+def find_device(ifindex: int) -> str:
+    """The name of the device with that number, '' where there is none."""
+    try:
+        return if_indextoname(ifindex)
+    except OSError:
+        return ""
+
+
+def wait_for_duplicate_check(
+    device: str, addresses: tuple[InterfaceAddress, ...]
+) -> set[str]:
+    """Return when no address is tentative any more: the kernel refuses it as a source until then.
+
+    ifupdown 0.8.42 to 0.8.44 and every manager of inet6 auto run the hooks earlier.
+    What is tentative even then, as on a link without a carrier, is returned.
+    """
+    ours = {one.address for one in addresses if one.family == 6}
+    end = monotonic() + _DUPLICATE_CHECK_AT_MOST
+    while ours:
+        ours &= {own for own, adjective in _read_adjectives(_find_ifindex(device))
+                 if adjective == address.TENTATIVE}
+        if monotonic() > end:
+            break
+        if ours:
+            sleep(0.05)
+    return ours
+
+
+def _find_ifindex(device: str) -> int:
+    try:
+        return if_nametoindex(device)
+    except OSError:
+        return 0
+
+
+def _ask_netifaces(label: str, families: tuple[int, ...]) -> Iterator[InterfaceAddress]:
+    """What netifaces or netifaces2 says of an interface.
+
+    They differ in the mask's key and in what they say of an unknown interface.
+    """
+    from mptcp_hooks.base.libraries import reach_libraries
+
+    reach_libraries()
+    import netifaces
+
+    try:
+        found = netifaces.ifaddresses(label)
+    except ValueError:
+        return
+    for family, key in ((4, netifaces.AF_INET), (6, netifaces.AF_INET6)):
+        for entry in found.get(key, ()) if family in families else ():
+            own = address.normalise(entry["addr"].partition("%")[0])
+            mask = entry.get("netmask") or entry["mask"]
+            length = address.prefix_length(mask, family)
+            peer = entry.get("peer", "") if length == address.BITS[family] else ""
+            yield InterfaceAddress(family, own, length, peer if peer != own else "", "")
+
+
+def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:
+    try:
+        with open("/proc/net/if_inet6", encoding="ascii") as lines:
+            rows = [line.split() for line in lines]
+    except FileNotFoundError:
+        # A kernel started with ipv6.disable=1.
+        return ()
+    found = []
+    for packed, index, _, _, flags, _ in rows:
+        fitting = [adjective for flag, adjective in _ADJECTIVES.items() if int(flags, 16) & flag]
+        if int(index, 16) == ifindex and fitting:
+            found.append((address.unpack(bytes.fromhex(packed)), fitting[0]))
+    return tuple(found)
+
+
+def _is_mptcp_enabled() -> bool:
+    """Whether new connections may use MPTCP; a kernel without it says nothing here."""
+    try:
+        file = posix.open("/proc/sys/net/mptcp/enabled", posix.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        return posix.read(file, 1) != b"0"
+    finally:
+        posix.close(file)
+
+
+def _list_main_gateways(ifindex: int, family: int) -> Iterator[str]:
+    routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
+    defaults = [route for route in routes if route.destination == "default" and route.gateway]
+    for route in sorted(defaults, key=lambda route: route.metric):
+        if address.family_of(route.gateway) == family:
+            yield route.gateway

@@ -1,0 +1,1 @@
+"""mptcp_monitor: what keeps true what the hooks made."""

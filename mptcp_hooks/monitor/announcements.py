@@ -1,0 +1,166 @@
+"""What the kernel announces of links, addresses, routes and rules, sifted.
+
+rtnetlink(7) multicast groups; names as in include/uapi/linux/rtnetlink.h, if_link.h,
+if_addr.h, if.h and fib_rules.h. Most of what a machine announces changes nothing
+for its uplinks: lifetimes that are renewed, other programs' routes, statistics
+of a wireless link. What matters is said here in a few words, and nothing of it
+is kept but the last state of each link and address.
+"""
+
+from __future__ import annotations
+
+from errno import ENOBUFS
+from socket import MSG_TRUNC, SOCK_RAW, socket
+from struct import Struct
+from sys import byteorder
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
+from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.machine.netlink import (
+    AF_NETLINK,
+    MESSAGES_AT_MOST,
+    NETLINK_ROUTE,
+    ROUTE,
+    make_attribute,
+    read_attributes,
+    split_messages,
+)
+
+RTNLGRP_LINK = 1
+RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE = 5, 7, 8
+RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE = 9, 11, 19
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
+RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE = 24, 25, 32, 33
+IFF_UP, IFF_RUNNING = 0x01, 0x40
+IFLA_IFNAME = 3
+IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
+FRA_PROTOCOL = 21
+
+_GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+           RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE)
+# struct ifinfomsg and struct ifaddrmsg.
+_LINK = Struct("=BxHiII")
+_ADDRESS = Struct("=BBBBI")
+# As every rule of ours has it.
+_OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))
+# So that a flood does not keep signals and rounds waiting.
+_READ_AT_ONCE = 16
+# Of a machine with more addresses than that we remember none, and look once too often.
+_REMEMBERED_AT_MOST = 4096
+
+
+class News(NamedTuple):
+    """What happened since the last question.
+
+    `matters` is whether anything of an uplink may have changed, `urgent` whether
+    a transfer may stand still until it is acted on. `devices` are the ifindexes
+    whose link or addresses changed; `lost` is whether announcements were lost,
+    so that any may have.
+    """
+
+    matters: bool
+    urgent: bool
+    devices: frozenset[int]
+    lost: bool = False
+
+
+_NOTHING = News(False, False, frozenset())
+
+
+class Watch:
+    """A subscription; `fileno` for poll(2)."""
+
+    def __init__(self) -> None:
+        try:
+            self._socket = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)
+            self._socket.bind((0, sum(1 << (group - 1) for group in _GROUPS)))
+        except OSError as error:
+            raise _deaf(error) from None
+        self._socket.setblocking(False)
+        self._links: dict[int, tuple[int, bytes]] = {}
+        self._addresses: dict[tuple[int, int, bytes], int] = {}
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there is news."""
+        return self._socket.fileno()
+
+    def read(self) -> News:
+        """What waits to be read, sifted; of a flood a part, the rest the next time."""
+        total = _NOTHING
+        for _ in range(_READ_AT_ONCE):
+            try:
+                news = self._read_some()
+            except BlockingIOError:
+                break
+            total = News(total.matters or news.matters, total.urgent or news.urgent,
+                         total.devices | news.devices, total.lost or news.lost)
+        return total
+
+    def _read_some(self) -> News:
+        try:
+            buffer, _, marks, _ = self._socket.recvmsg(MESSAGES_AT_MOST)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno != ENOBUFS:
+                raise _deaf(error) from None
+            return self._forget()
+        if marks & MSG_TRUNC:
+            return self._forget()
+        sifted = [self._sift(kind, message) for kind, _, message in split_messages(buffer)]
+        return News(any(news.matters for news in sifted), any(news.urgent for news in sifted),
+                    frozenset().union(*(news.devices for news in sifted)))
+
+    def _forget(self) -> News:
+        """Announcements were lost: what is remembered of links and addresses may be wrong."""
+        self._links.clear()
+        self._addresses.clear()
+        return News(True, False, frozenset(), lost=True)
+
+    def _sift(self, kind: int, message: bytes) -> News:
+        if kind in (RTM_NEWLINK, RTM_DELLINK):
+            return self._sift_link(kind, message)
+        if kind in (RTM_NEWADDR, RTM_DELADDR):
+            return self._sift_address(kind, message)
+        if kind in (RTM_NEWROUTE, RTM_DELROUTE):
+            return _NOTHING._replace(matters=_is_about_uplink(message))
+        is_rule = kind in (RTM_NEWRULE, RTM_DELRULE)
+        return _NOTHING._replace(matters=is_rule and _OUR_RULE in message)
+
+    def _sift_link(self, kind: int, message: bytes) -> News:
+        family, _, index, flags, _ = _LINK.unpack_from(message)
+        if family:
+            # A bridge's word on its ports (AF_BRIDGE).
+            return _NOTHING
+        before = self._links.pop(index, None)
+        now = None
+        if kind == RTM_NEWLINK:
+            name = read_attributes(message, _LINK.size).get(IFLA_IFNAME, b"")
+            now = self._links[index] = flags & (IFF_UP | IFF_RUNNING), name
+        carries = now is not None and bool(now[0] & IFF_RUNNING)
+        urgent = not carries and (before is None or bool(before[0] & IFF_RUNNING))
+        return News(now != before, urgent, frozenset((index,) if now != before else ()))
+
+    def _sift_address(self, kind: int, message: bytes) -> News:
+        _, length, flags, _, index = _ADDRESS.unpack_from(message)
+        said = read_attributes(message, _ADDRESS.size)
+        key = (index, length, said.get(IFA_LOCAL) or said.get(IFA_ADDRESS) or b"")
+        now = int.from_bytes(said.get(IFA_FLAGS, bytes((flags,))), byteorder)
+        before = self._addresses.pop(key, None)
+        if kind == RTM_NEWADDR:
+            if len(self._addresses) >= _REMEMBERED_AT_MOST:
+                self._addresses.clear()
+            self._addresses[key] = now
+        changed = kind == RTM_DELADDR or now != before
+        return News(changed, kind == RTM_DELADDR, frozenset((index,) if changed else ()))
+
+
+def _deaf(error: OSError) -> Problem:
+    return Problem(f"cannot hear the kernel over netlink: {error.strerror}")
+
+
+def _is_about_uplink(message: bytes) -> bool:
+    """A route of ours, or a default in main, from which gateways are known."""
+    _, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
+    return bool(protocol == PROTOCOL or (table == MAIN_TABLE and length == 0))

@@ -1,0 +1,166 @@
+"""mptcp_monitor(8): sleeps until the kernel announces a change, then has a round of upkeep done.
+
+Each round runs in a process of its own: what it loads (jinja2, netifaces) is
+gone with it, an error in it costs one round, and announcements are read
+meanwhile. A burst is let settle; a lost carrier is acted on at once.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from socket import AF_UNIX, SOCK_DGRAM, socket
+from time import monotonic
+
+from mptcp_hooks.base.entry import make_parser
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.report import say, show_command
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine.system import find_device
+from mptcp_hooks.monitor.announcements import Watch
+from mptcp_hooks.monitor.fights import Patience
+from mptcp_hooks.monitor.round import Report, Round
+from mptcp_hooks.monitor.schedule import Agenda
+from mptcp_hooks.monitor.upkeep import keep_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mptcp_hooks.monitor.announcements import News
+
+PROGRAM = "mptcp_monitor"
+# What was said is not said again so soon, in seconds, and is not remembered without end.
+_SAID_FOR, _SAID_AT_MOST = 3600.0, 256
+# How long the last round may take when the monitor is told to stop, in milliseconds.
+_FAREWELL_AT_MOST = 2000
+
+
+def run_mptcp_monitor() -> int:
+    """Exit status of mptcp_monitor(8): 0 when it was told to stop."""
+    parser = make_parser(PROGRAM, "Keep the tables, rules and endpoints of interfaces true while "
+                         "leases, router advertisements and cables come and go.")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="show each command on stderr before it runs")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        raise Problem("must be root")
+    Monitor(show_command if options.verbose else None).run()
+    return 0
+
+
+class Monitor:
+    """Watches, and begins rounds; ends on SIGTERM or SIGINT, SIGHUP has it look again."""
+
+    def __init__(self, show: Callable[[str], None] | None) -> None:
+        self._show = show
+        self._watch = Watch()
+        self._agenda = Agenda()
+        self._patience = Patience()
+        self._round: Round | None = None
+        # Whether the next round takes in what ifupdown has up, and whether the last one did.
+        self._adopting, self._adopted = True, False
+        self._said: dict[str, float] = {}
+        self._signals = _catch_signals()
+
+    def run(self) -> None:
+        """Watch until a signal says to stop."""
+        self._agenda.hurry(monotonic())
+        stopping = False
+        while not stopping:
+            if self._round is None and self._agenda.begin(monotonic()):
+                self._begin_round()
+            for ready in self._wait():
+                if ready == self._watch.fileno():
+                    self._hear(self._watch.read())
+                elif ready == self._signals:
+                    stopping = self._heed_signals()
+                elif self._round is not None and self._round.read():
+                    self._end_round(self._round.finish())
+        self._await_last_round()
+
+    def _wait(self) -> list[int]:
+        poll = select.poll()
+        running = [self._round.fileno()] if self._round else []
+        for descriptor in (self._watch.fileno(), self._signals, *running):
+            poll.register(descriptor, select.POLLIN)
+        timeout = None if self._round else self._agenda.wait(monotonic())
+        return [descriptor for descriptor, _ in poll.poll(timeout)]
+
+    def _begin_round(self) -> None:
+        adopting, resting = self._adopting, self._patience.resting
+        self._adopting, self._adopted = False, adopting
+        try:
+            self._round = Round(lambda: keep_up(adopting, resting, self._show))
+        except Problem as problem:
+            self._end_round(Report((str(problem),), (), True))
+
+    def _end_round(self, report: Report) -> None:
+        now = monotonic()
+        self._round = None
+        self._agenda.end(report.failed, now)
+        for text in (*report.said, *self._patience.note(report.repaired, now)):
+            self._say(text, now)
+        if report.failed:
+            self._adopting |= self._adopted
+        _notify_systemd()
+
+    def _hear(self, news: News) -> None:
+        self._agenda.note(news, monotonic())
+        if news.lost:
+            self._patience.forgive_all()
+        self._patience.forgive(frozenset(map(find_device, news.devices)))
+
+    def _heed_signals(self) -> bool:
+        """Whether one of the signals that came says to stop."""
+        caught = os.read(self._signals, 64)
+        if signal.SIGHUP in caught:
+            self._said.clear()
+            self._patience.forgive_all()
+            self._adopting = True
+            self._agenda.hurry(monotonic())
+        return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
+
+    def _await_last_round(self) -> None:
+        """A round that is at work finishes it; one that waits for another program does not."""
+        poll = select.poll()
+        if self._round is not None:
+            poll.register(self._round.fileno(), select.POLLIN)
+            while poll.poll(_FAREWELL_AT_MOST):
+                if self._round.read():
+                    return
+
+    def _say(self, text: str, now: float) -> None:
+        """Say what was not said in the last hour; news of an hour ago may be news again."""
+        self._said = {said: then for said, then in self._said.items() if now - then < _SAID_FOR}
+        if text not in self._said:
+            say(_find_prefix() + PROGRAM, text)
+        if len(self._said) < _SAID_AT_MOST:
+            self._said.setdefault(text, now)
+
+
+def _catch_signals() -> int:
+    """A descriptor from which the numbers of signals can be read as they come."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return reading
+
+
+def _notify_systemd() -> None:
+    """Say that the first round is over, where somebody asked to know (sd_notify(3))."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket(AF_UNIX, SOCK_DGRAM) as notifying:
+            notifying.sendto(b"READY=1", "\0" + address[1:] if address[0] == "@" else address)
+    except OSError as error:
+        say(PROGRAM, f"cannot tell {address} that it is ready: {error.strerror}")
+
+
+def _find_prefix() -> str:
+    """What makes a line a warning in the journal (sd-daemon(3)), where that is what hears it."""
+    return "<4>" if "JOURNAL_STREAM" in os.environ else ""

@@ -1,0 +1,67 @@
+"""The leases that ifupdown's dhclient keeps in /var/lib/dhcp, for interfaces up before we came."""
+
+from __future__ import annotations
+
+from calendar import timegm
+from time import strptime, time
+
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.lease import read_lease
+
+if TYPE_CHECKING:
+    from mptcp_hooks.base.model import Lease
+
+_FOLDER = "/var/lib/dhcp"
+
+
+def read_kept_lease(iface: str) -> Lease | None:
+    """The lease that dhclient keeps of an interface, None where it keeps none that runs.
+
+    Problem where a value of it is not what it must be.
+    """
+    environment = _read_kept(_read_lines(iface))
+    return read_lease(iface, environment) if environment else None
+
+
+def _read_lines(iface: str) -> list[str]:
+    try:
+        with open(f"{_FOLDER}/dhclient.{iface}.leases", encoding="utf-8",
+                  errors="replace") as lines:
+            return lines.readlines()
+    except FileNotFoundError:
+        return []
+
+
+def _read_kept(lines: list[str]) -> dict[str, str]:
+    """The last lease of dhclient.leases(5), as its hooks would have been told of it.
+
+    dhclient writes through a buffer: what has no end is not whole.
+    """
+    environment: dict[str, str] = {}
+    last: dict[str, str] = {}
+    expiry: list[str] = []
+    for line in lines:
+        words = line.strip().removesuffix(";").replace(",", " ").split()
+        if words[:1] == ["lease"]:
+            environment, expiry = {}, []
+        elif words == ["}"]:
+            last = environment if _is_running(expiry) else {}
+        elif words[:1] == ["expire"]:
+            expiry = words[1:]
+        elif words[:1] == ["fixed-address"]:
+            environment["new_ip_address"] = " ".join(words[1:])
+        elif words[:2] in (["option", "routers"], ["option", "rfc3442-classless-static-routes"]):
+            environment["new_" + words[1].replace("-", "_")] = " ".join(words[2:])
+    return last
+
+
+def _is_running(expiry: list[str]) -> bool:
+    """Whether a lease has not ended: `never`, `epoch SECONDS`, or weekday, date and time (UTC)."""
+    if expiry[:1] == ["never"] or not expiry:
+        return True
+    try:
+        if expiry[0] == "epoch":
+            return int(expiry[1]) > time()
+        return timegm(strptime(" ".join(expiry[1:3]), "%Y/%m/%d %H:%M:%S")) > time()
+    except (ValueError, IndexError):
+        return False

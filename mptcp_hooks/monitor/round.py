@@ -1,0 +1,88 @@
+"""A round of upkeep in a process of its own, and what it reports through a pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.report import describe_unexpected
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Report(NamedTuple):
+    """What a person should know of a round, and which interfaces had lost what we made.
+
+    `repaired` are those whose rules or routes somebody took away, though nothing
+    was said of it to us; `failed` is whether a command did.
+    """
+
+    said: tuple[str, ...]
+    repaired: tuple[str, ...]
+    failed: bool
+
+
+class Round:
+    """A round of upkeep under way, in a process of its own; Problem where there can be none."""
+
+    def __init__(self, work: Callable[[], Report]) -> None:
+        self._output, writing = os.pipe()
+        self._text = b""
+        try:
+            self._child = os.fork()
+        except OSError as error:
+            os.close(self._output)
+            os.close(writing)
+            raise Problem(f"cannot begin a round: {error.strerror}") from None
+        if self._child == 0:
+            _do_and_exit(work, writing)
+        os.close(writing)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when it says something, or ends."""
+        return self._output
+
+    def read(self) -> bool:
+        """Read what it says; whether that was all."""
+        piece = os.read(self._output, 1 << 16)
+        self._text += piece
+        return not piece
+
+    def finish(self) -> Report:
+        """What it reported, once it has said all."""
+        os.close(self._output)
+        _, status = os.waitpid(self._child, 0)
+        if status:
+            return Report(("a round of upkeep was killed",), (), True)
+        lines = self._text.decode("utf-8", "surrogateescape").split("\n")
+        pairs = [line.partition(" ") for line in lines]
+        return Report(tuple(text for key, _, text in pairs if key == "said"),
+                      tuple(text for key, _, text in pairs if key == "repaired"),
+                      any(key == "failed" for key, _, _ in pairs))
+
+
+def _do_and_exit(work: Callable[[], Report], output: int) -> None:
+    """In the child: work, report, end. What stops the monitor lets its last round finish."""
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        report = _report(work)
+        lines = [*(f"said {text}" for text in report.said),
+                 *(f"repaired {iface}" for iface in report.repaired),
+                 *["failed"] * report.failed]
+        with open(output, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.writelines(line + "\n" for line in lines)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _report(work: Callable[[], Report]) -> Report:
+    try:
+        return work()
+    except Problem as problem:
+        return Report((str(problem),), (), True)
+    except Exception as error:
+        return Report((describe_unexpected(error),), (), True)

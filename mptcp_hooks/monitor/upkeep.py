@@ -1,0 +1,135 @@
+"""One round of upkeep: what mptcp_monitor does whenever something may have changed.
+
+The hooks' own engine, for all interfaces on record and those that the
+configuration names. Most rounds find nothing to do, and run nothing.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.carry_out import do_work
+from mptcp_hooks.engine.follow import prepare_adoption, prepare_again
+from mptcp_hooks.engine.record import open_store
+from mptcp_hooks.engine.take_down import prepare_silence
+from mptcp_hooks.intent.configuration import read_configuration
+from mptcp_hooks.intent.ifupdown import ask_events, list_up
+from mptcp_hooks.machine.system import Machine
+from mptcp_hooks.monitor.dhclient import read_kept_lease
+from mptcp_hooks.monitor.managed import prepare_managed
+from mptcp_hooks.monitor.round import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mptcp_hooks.base.model import Lease
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import Work
+    from mptcp_hooks.intent.event import Event
+    from mptcp_hooks.intent.settings import Configuration
+
+    Prepare = Callable[[Store, Machine], Work]
+
+
+def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None] | None) -> Report:
+    """Make true again what is on record; `show` hears each command before it runs.
+
+    `adopting` takes in what ifupdown has up and nobody told us of. `resting`
+    are interfaces that are left as they are.
+    """
+    configuration, mistakes = read_configuration()
+    upkeep = _Upkeep(Machine(show), [str(mistake) for mistake in mistakes])
+    # First, and before other programs are asked: a transfer may be waiting.
+    if upkeep.has_silent():
+        upkeep.do(lambda store, machine: prepare_silence(
+            store, machine, list(_list_silent(store, machine))))
+    if adopting:
+        _adopt(upkeep, configuration)
+    upkeep.do(lambda store, machine: prepare_managed(store, machine, configuration, resting))
+    upkeep.do(lambda store, machine: prepare_again(store, machine, [
+        iface for iface in store.list_interfaces() if iface not in resting], configuration))
+    return upkeep.report()
+
+
+class _Upkeep:
+    """One round's works, done one after another, and what is to be said of them."""
+
+    def __init__(self, machine: Machine, said: list[str]) -> None:
+        self.machine = machine
+        self.said = said
+        self._repaired: list[str] = []
+        self._failed = False
+
+    def do(self, prepare: Prepare) -> None:
+        """Do one work, and heed how it went."""
+        work, problems = do_work(self.machine, lambda store: prepare(store, self.machine),
+                                 self.said.append, verbose=False)
+        self._repaired += _list_repaired(work)
+        self._failed |= len(problems) > len(work.problems)
+
+    def has_silent(self) -> bool:
+        """Whether an endpoint is of no use, seen without the lock."""
+        with open_store(lock=False) as store:
+            return any(_list_silent(store, self.machine))
+
+    def report(self) -> Report:
+        """How the round went."""
+        return Report(tuple(self.said), tuple(self._repaired), self._failed)
+
+
+def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
+    """Take in what ifupdown has up and is not on record."""
+    events = _ask_ifupdown(upkeep.said)
+    with open_store(lock=False) as store:
+        recorded = store.list_interfaces()
+    news = [event for event in events if event.iface not in recorded]
+    if news:
+        leases = _read_kept_leases(news, upkeep.said)
+        upkeep.do(lambda store, machine: prepare_adoption(
+            store, machine, news, configuration, leases))
+
+
+def _list_silent(store: Store, machine: Machine) -> Iterator[str]:
+    """The interfaces whose endpoints are of no use: without a carrier, or without a device."""
+    for iface in store.list_interfaces():
+        link = machine.read_link(iface.partition(":")[0])
+        if link is not None and link.running:
+            continue
+        try:
+            stanzas = store.load(iface)
+        except Problem:
+            # The work that follows all that is on record says it.
+            continue
+        if any(one.path.endpoint for stanza in stanzas for one in stanza.paths):
+            yield iface
+
+
+def _ask_ifupdown(said: list[str]) -> list[Event]:
+    """What ifupdown has up, as its stanzas say."""
+    events: list[Event] = []
+    for iface in list_up():
+        try:
+            events += ask_events(iface)
+        except Problem as problem:
+            said.append(str(problem))
+    return events
+
+
+def _read_kept_leases(events: list[Event], said: list[str]) -> dict[str, Lease]:
+    """What DHCP clients were told, by device, before anybody told us."""
+    leases: dict[str, Lease] = {}
+    for device in {event.device for event in events if not event.addresses}:
+        try:
+            lease = read_kept_lease(device)
+        except Problem as problem:
+            said.append(str(problem))
+            continue
+        if lease is not None:
+            leases[device] = lease
+    return leases
+
+
+def _list_repaired(work: Work) -> Iterator[str]:
+    for change in work.changes:
+        if change.before and change.before.path == change.after.path:
+            yield change.after.path.iface

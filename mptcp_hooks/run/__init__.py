@@ -1,0 +1,1 @@
+"""mptcp_run: has commands and services use Multipath TCP."""

@@ -1,0 +1,35 @@
+"""Candidates for people, as lines of a screen, and for programs, as plain data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mptcp_hooks.base.report import make_printable
+from mptcp_hooks.base.text import count
+from mptcp_hooks.status.candidates import Candidate
+from mptcp_hooks.status.connections_view import describe_processes, name_processes
+from mptcp_hooks.status.paint import Paint
+
+
+def draw_candidates(candidates: Sequence[Candidate], paint: Paint) -> list[str]:
+    """A line a candidate, with the command that would force it, under a heading."""
+    if not candidates:
+        return ["no plain TCP over an uplink that could be forced"]
+    return [paint.bold("plain TCP over an uplink that could be Multipath TCP"),
+            *(_draw_candidate(candidate, paint) for candidate in candidates)]
+
+
+def describe_candidates(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """What --json prints of them."""
+    return [{"program": candidate.program, "unit": candidate.unit or None,
+             "processes": describe_processes(candidate.processes),
+             "connections": candidate.connections, "interfaces": list(candidate.interfaces),
+             "method": candidate.method, "command": candidate.command}
+            for candidate in candidates]
+
+
+def _draw_candidate(candidate: Candidate, paint: Paint) -> str:
+    return (f"  {name_processes(candidate.processes)}: "
+            f"{count(candidate.connections, 'connection')} over {', '.join(candidate.interfaces)}"
+            f"{paint.bold(' => ')}{make_printable(candidate.command)}")

@@ -1,0 +1,428 @@
+"""What is wrong with the paths of a survey, the most harmful first, and what to do about it.
+
+Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.address import contains
+from mptcp_hooks.base.model import LEAVING
+from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.limits import raise_limits
+from mptcp_hooks.intent import configuration
+from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
+from mptcp_hooks.status.counters import judge_counters, read_counters
+from mptcp_hooks.status.seen_routing import (
+    compare_routing,
+    format_route,
+    is_inside,
+    recall_routing,
+    without_device_rules,
+)
+from mptcp_hooks.status.survey import DOWN, GONE, MPTCPD, NETWORK_MANAGER, NO_CARRIER, UP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mptcp_hooks.base.model import Endpoint, Installed, Path
+    from mptcp_hooks.status.seen_routing import Difference, SeenRule
+    from mptcp_hooks.status.survey import PathStatus, Survey
+
+BROKEN, NOTE = "broken", "note"
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong.
+
+    `severity` is BROKEN where it takes a path away, else NOTE. `kind` names the
+    thing for programs. `interface` is '' where it is the whole machine's.
+    `difference` are lines that begin with `-` (missing) or `+` (not ours).
+    """
+
+    severity: str
+    kind: str
+    interface: str
+    text: str
+    remedy: str
+    difference: tuple[str, ...] = ()
+
+
+def judge(survey: Survey) -> tuple[Finding, ...]:
+    """All findings, those that break a path first, each kind in the order of its harm."""
+    found = [finding for judge_one in JUDGES for finding in judge_one(survey)]
+    return tuple(sorted(found, key=lambda finding: finding.severity != BROKEN))
+
+
+def _judge_kernel(survey: Survey) -> Iterator[Finding]:
+    if not survey.kernel.present:
+        yield Finding(BROKEN, "no-mptcp", "", "this kernel has no MPTCP",
+                      "boot one with CONFIG_MPTCP, as Debian's and Ubuntu's have")
+    elif not survey.kernel.enabled:
+        yield Finding(BROKEN, "mptcp-disabled", "", "net.mptcp.enabled is 0: no connection "
+                      "uses MPTCP", "sysctl -w net.mptcp.enabled=1")
+    elif survey.kernel.userspace:
+        yield Finding(BROKEN, "userspace-manager", "", "the path manager is in userspace: the "
+                      "kernel does not use its endpoints", "sysctl -w net.mptcp.path_manager="
+                      "kernel, or before Linux 6.16 net.mptcp.pm_type=0")
+
+
+def _judge_records(survey: Survey) -> Iterator[Finding]:
+    for problem in survey.damaged:
+        yield Finding(BROKEN, "record-damaged", "", problem.partition(": remove it")[0],
+                      "remove it and bring the interface up again; its endpoint is 'not ours' "
+                      "then, and goes with 'ip mptcp endpoint delete id ID'")
+
+
+def _judge_links(survey: Survey) -> Iterator[Finding]:
+    remedies = {GONE: "plug it in, or 'ifdown {0}', or without a stanza 'mptcp_down {0}'",
+                DOWN: "ip link set {1} up && mptcp_up {0}",
+                NO_CARRIER: "see to its cable or radio"}
+    texts = {GONE: "there is no such device", DOWN: "the link is down",
+             NO_CARRIER: "the link has no carrier"}
+    leaving = _list_leaving(survey)
+    managed = {iface for iface, stanza in survey.stanzas if method_of(stanza.told) == MANAGED}
+    # An address without a path is a LAN's: its cable is not our concern.
+    for path in _first_of_each([path for path in survey.paths if path.installed
+                                or not (path.table or path.address)]):
+        meant = path.installed or path.interface not in survey.excluded
+        if path.link != UP and path.interface not in leaving and meant:
+            # A pattern names what a machine may have, used or not.
+            severity = BROKEN if path.installed or path.interface not in managed else NOTE
+            yield Finding(severity, path.link.replace(" ", "-"), path.interface, texts[path.link],
+                          remedies[path.link].format(path.interface, path.device))
+
+
+def _judge_routing(survey: Survey) -> Iterator[Finding]:
+    for path, installed in _list_installed(survey):
+        if path.link not in (UP, NO_CARRIER) or path.length is None:
+            continue
+        found = _compare(survey, installed)
+        if found is None:
+            yield Finding(BROKEN, "unfinished", path.interface, f"{path.address} was not set up "
+                          "to its end", _bring_back(path))
+        elif found.missing or found.added:
+            yield _describe_change(path, found)
+
+
+def _compare(survey: Survey, installed: Installed) -> Difference | None:
+    """What became of a path's routing; the rules of its device are its primary path's.
+
+    None where nothing is known of how it was.
+    """
+    recorded, present = recall_routing(installed.kernel), survey.read_use(installed.path)
+    if recorded is None:
+        return None
+    if not installed.path.primary:
+        recorded, present = without_device_rules(recorded), without_device_rules(present)
+    return compare_routing(installed.path.table, recorded, present, survey.name_of,
+                           {seen.rule: seen.text for seen in survey.rules
+                            if seen.family == installed.path.family})
+
+
+def _describe_change(path: PathStatus, found: Difference) -> Finding:
+    lines = (*(f"- {line}" for line in found.missing), *(f"+ {line}" for line in found.added))
+    what = f"{path.address}: its rules or routes are not as they were set up"
+    if found.missing:
+        return Finding(BROKEN, "routing-changed", path.interface, what, _bring_back(path), lines)
+    return Finding(NOTE, "routing-added", path.interface, f"{path.address}: somebody added to its "
+                   "rules or routes", "remove what is not wanted", lines)
+
+
+def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
+    if survey.endpoints is None:
+        return
+    for path, installed in _list_installed(survey):
+        if path.length is not None and installed.path.endpoint:
+            yield from _compare_endpoint(survey, path, installed.path)
+        elif path.length is not None and _lacks_endpoint(survey, path, installed.path):
+            yield Finding(BROKEN, "endpoint-changed", path.interface,
+                          f"{path.address} has no endpoint", _bring_back(path))
+
+
+def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
+    """What became of a path's endpoint of ours."""
+    present = path.endpoint
+    ours = present is not None and wanted.owns(present)
+    if present and ours and set(present.flags) == set(wanted.flags):
+        return
+    lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
+    if present:
+        name = survey.name_of(present.device) if present.device else ""
+        lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
+    # mptcp_up leaves one that is there as it is.
+    remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
+    yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
+                  + ("is another one" if present else "is gone"), remedy, tuple(lines))
+
+
+def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
+    """Whether a path that had to do without may have one now: a carrier, a free slot."""
+    free = len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
+    return (wanted.primary and path.endpoint is None and path.link == UP and free
+            and survey.kernel.present)
+
+
+def _judge_exits(survey: Survey) -> Iterator[Finding]:
+    """What leaves by another link than its own, and the rule that is to blame."""
+    for path, installed in _list_installed(survey):
+        if path.link != UP or path.length is None or path.works:
+            continue
+        way = f"leaves by {path.exit.device}" if path.exit.device else (
+            f"does not leave ({path.exit.refusal})")
+        text = f"traffic from {path.address} {way}"
+        rules = _list_shadows(survey, path)
+        found = _compare(survey, installed)
+        if rules:
+            number = rules[0].partition(":")[0]
+            yield Finding(BROKEN, "shadowed", path.interface, f"{text}: a rule stands before ours",
+                          f"give it a preference above {max(PREFERENCES.values())}, or 'ip "
+                          f"-{path.family} rule del pref {number}'",
+                          tuple(f"+ {line}" for line in rules))
+        elif found and not found.missing:
+            yield _describe_straying(survey, path, text)
+
+
+def _describe_straying(survey: Survey, path: PathStatus, text: str) -> Finding:
+    """Where no rule is to blame, a route of main may be: ours come after all but its default."""
+    routes = [seen.route for seen in survey.routes
+              if (seen.family, seen.table) == (path.family, MAIN_TABLE)
+              and is_inside(path.exit.destination, seen.route)
+              and survey.name_of(seen.route.device) != path.device]
+    if routes:
+        return Finding(BROKEN, "strays", path.interface, f"{text}: a route of main is narrower "
+                       "than the default", "make a default route of it, or remove it",
+                       tuple(f"+ {format_route(MAIN_TABLE, route, survey.name_of)}"
+                             for route in routes))
+    return Finding(BROKEN, "strays", path.interface, text, "see which route takes it: 'ip route "
+                   f"get fibmatch {path.exit.destination} from {path.address}'")
+
+
+def _list_shadows(survey: Survey, path: PathStatus) -> list[str]:
+    """The rules of others that the kernel comes to before the path's own, and that lead away."""
+    return [seen.text for seen in survey.rules
+            if seen.family == path.family and seen.rule.protocol != PROTOCOL
+            and 0 < seen.rule.preference < PREFERENCES["source_default"]
+            and seen.rule.suppress is None and seen.covers(path.address)
+            and _decides(survey, seen, path.exit.destination)]
+
+
+def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
+    """Whether a rule ends the search for a route: a table without one is passed over."""
+    return not seen.rule.table or any(
+        route.route.destination == "default" or contains(route.route.destination, destination)
+        for route in survey.routes
+        if (route.family, route.table) == (seen.family, seen.rule.table))
+
+
+def _judge_reverse_path(survey: Survey) -> Iterator[Finding]:
+    """rp_filter 1 drops what comes in where the answer would not go out (ip-sysctl.rst)."""
+    for path in survey.paths:
+        device = survey.find_device(path.device)
+        # An address without a table is a LAN's: who speaks to it is on its link.
+        if device and device.strict and path.family == 4 and path.table and not path.works \
+                and not _has_rule(survey, path):
+            yield Finding(BROKEN, "reverse-path", path.interface, f"{path.address} has no rule, "
+                          f"and strict rp_filter drops what comes in by {path.device}",
+                          _bring_back(path) if path.installed else _say_how_to_tell(path.device))
+
+
+def _has_rule(survey: Survey, path: PathStatus) -> bool:
+    """Whether a rule sends all that comes from the address to a table of its own."""
+    own = f"{path.address}/32"
+    return any(seen.rule.source == own and not seen.rule.destination
+               and seen.rule.table != MAIN_TABLE for seen in survey.rules)
+
+
+def _judge_limits(survey: Survey) -> Iterator[Finding]:
+    # An implicit endpoint is what the kernel noted of a subflow that it has opened already.
+    flags = [one.flags for one in survey.endpoints or () if "implicit" not in one.flags]
+    if survey.limits is None or not flags:
+        return
+    needed = raise_limits(survey.limits, flags)
+    # The first subflow of a connection does not count.
+    short = survey.limits.subflows < sum("signal" not in one for one in flags) - 1
+    ours = any(installed.path.endpoint for _, installed in _list_installed(survey))
+    if short or (ours and needed != survey.limits):
+        yield Finding(
+            BROKEN if short else NOTE, "limits-low", "",
+            f"a connection may have {survey.limits.subflows} more subflows and take "
+            f"{survey.limits.add_addr_accepted} addresses of its peer, for "
+            f"{len(flags)} endpoints", "ip mptcp limits set subflows "
+            f"{needed.subflows} add_addr_accepted {needed.add_addr_accepted}")
+
+
+def _judge_slots(survey: Survey) -> Iterator[Finding]:
+    endpoints = survey.endpoints or ()
+    if len(endpoints) < ENDPOINTS_AT_MOST:
+        return
+    free = [one.identity for one in endpoints if not _is_ours(survey, one)]
+    remedy = f"free one, 'ip mptcp endpoint delete id {free[0]}', then " if free else (
+        "take a path of another interface down, then ")
+    for path, installed in _list_installed(survey):
+        if installed.path.primary and not path.endpoint and path.link == UP:
+            yield Finding(BROKEN, "slots-full", path.interface, f"{path.address} has no endpoint: "
+                          f"the kernel's {ENDPOINTS_AT_MOST} are taken",
+                          f"{remedy}'mptcp_up {path.interface}'")
+
+
+def _is_ours(survey: Survey, endpoint: Endpoint) -> bool:
+    return any(installed.path.owns(endpoint)
+               for _, installed in _list_installed(survey))
+
+
+def _judge_subnets(survey: Survey) -> Iterator[Finding]:
+    """Two links in one subnet answer for each other's addresses, unless told not to (ARP)."""
+    paths = [path for path in survey.paths if path.family == 4 and path.installed
+             and not path.installed.path.subnet.endswith("/32")]
+    for number, path in enumerate(paths):
+        for other in paths[:number]:
+            if path.installed and other.installed and path.device != other.device \
+                    and path.installed.path.subnet == other.installed.path.subnet != "" \
+                    and not _are_apart(survey, path, other):
+                yield Finding(NOTE, "one-subnet", path.interface,
+                              f"{other.interface} and {path.interface} are in one subnet, "
+                              f"{path.installed.path.subnet}, and answer for each other",
+                              "sysctl -w net.ipv4.conf.all.arp_ignore=1 "
+                              "net.ipv4.conf.all.arp_announce=2")
+
+
+def _are_apart(survey: Survey, *paths: PathStatus) -> bool:
+    devices = [survey.find_device(path.device) for path in paths]
+    return all(device and device.arp_ignore in (1, 2) and device.arp_announce == 2
+               for device in devices)
+
+
+def _judge_addresses(survey: Survey) -> Iterator[Finding]:
+    for path, _ in _list_installed(survey):
+        # A link that is switched off takes its IPv6 addresses along.
+        if path.length is None and path.link in (UP, NO_CARRIER):
+            endpoint = ", but its endpoint is there" if path.endpoint else ""
+            yield Finding(BROKEN, "address-gone", path.interface, f"{path.address} is gone"
+                          f"{endpoint}", f"ifdown {path.interface}; ifup {path.interface} (with "
+                          "mptcp-hooks.service running, its path goes by itself)")
+
+
+def _judge_vanished(survey: Survey) -> Iterator[Finding]:
+    """Endpoints of addresses that nobody has; those of our paths are told of with the path."""
+    present = {one.address for device in survey.devices for one in device.addresses}
+    for endpoint in survey.endpoints or ():
+        if endpoint.address not in present and "implicit" not in endpoint.flags \
+                and not any(path.endpoint == endpoint for path in survey.paths):
+            yield Finding(NOTE, "endpoint-vanished", "",
+                          f"endpoint {endpoint.identity} is of {endpoint.address}, which no "
+                          "interface has", f"ip mptcp endpoint delete id {endpoint.identity}")
+
+
+def _judge_managers(survey: Survey) -> Iterator[Finding]:
+    recorded = {path.interface for path in survey.paths if _is_recorded(path)}
+    if MPTCPD in survey.programs and recorded:
+        yield Finding(NOTE, "mptcpd", "", "mptcpd runs too, and makes and deletes endpoints by "
+                      "rules of its own", "systemctl disable --now mptcpd")
+    if NETWORK_MANAGER not in survey.programs:
+        return
+    for iface, stanza in survey.stanzas:
+        device = survey.find_device(iface.partition(":")[0])
+        told_by = method_of(stanza.told)
+        if device and device.network_manager and stanza.told and told_by not in (
+                NETWORKMANAGER, MANAGED):
+            yield Finding(NOTE, "network-manager", iface, "ifupdown and NetworkManager both "
+                          "manage it", f"'nmcli device set {device.name} managed no', which may "
+                          f"take the paths away, and then 'mptcp_up {iface}'")
+
+
+def _judge_pathless(survey: Survey) -> Iterator[Finding]:
+    leaving = _list_leaving(survey)
+    for path in _first_of_each([path for path in survey.paths
+                                if not path.table or path.interface in leaving]):
+        if path.installed:
+            yield Finding(NOTE, "taken-down", path.interface, "its paths are being taken away",
+                          f"{_bring_back(path)}, if that came to no end")
+        elif path.interface in survey.excluded:
+            yield Finding(NOTE, "excluded", path.interface, f"{configuration.PATH} leaves it "
+                          "alone", "nothing, if that is meant")
+        elif path.interface in leaving:
+            yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
+                          f"mptcp_up {path.interface}")
+        elif path.link == UP and path.address:
+            yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
+                          "is left alone as a LAN", "if it is an uplink, give its stanza "
+                          "'mptcp-gateway ADDRESS'")
+        elif path.link == UP:
+            yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
+                          "yet", "see to its DHCP server or router")
+
+
+def _judge_untold(survey: Survey) -> Iterator[Finding]:
+    for path in _first_of_each([path for path in survey.paths
+                                if path.table == MAIN_TABLE and not path.installed]):
+        if path.link == UP and path.gateway:
+            yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
+                          "that nobody told mptcp-hooks of", _say_how_to_tell(path.device))
+
+
+def _judge_configuration(survey: Survey) -> Iterator[Finding]:
+    for mistake in survey.mistakes:
+        yield Finding(NOTE, "configuration", "", mistake, "correct it; 'mptcp_up --check' reads it "
+                      "again")
+
+
+def _judge_number(survey: Survey) -> Iterator[Finding]:
+    paths = [path for path in survey.paths if path.installed]
+    if survey.damaged:
+        return
+    if not paths:
+        yield Finding(BROKEN, "no-path", "", "no interface has a path",
+                      "ifup one that has a gateway, or name it in 'manage' of "
+                      f"{configuration.PATH}")
+    elif len({path.device for path in paths}) == 1:
+        yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
+                      "path", "bring another one up; 'mptcp_up --all' says what "
+                      "is against it")
+
+
+def _judge_traffic(survey: Survey) -> Iterator[Finding]:
+    for evidence in judge_counters(read_counters(survey.counters)):
+        yield Finding(NOTE, "middlebox", "", evidence.text, evidence.remedy)
+
+
+def _list_installed(survey: Survey) -> Iterator[tuple[PathStatus, Installed]]:
+    """The paths on record that shall stay: not what could not go, and not what is going."""
+    leaving = _list_leaving(survey)
+    for path in survey.paths:
+        if path.installed and path.installed.up and path.interface not in leaving:
+            yield path, path.installed
+
+
+def _list_leaving(survey: Survey) -> set[str]:
+    return {iface for iface, stanza in survey.stanzas if stanza.state == LEAVING}
+
+
+def _is_recorded(path: PathStatus) -> bool:
+    return path.table != MAIN_TABLE or path.installed is not None
+
+
+def _first_of_each(paths: list[PathStatus]) -> list[PathStatus]:
+    """The first path of each interface."""
+    return list({path.interface: path for path in reversed(paths)}.values())[::-1]
+
+
+def _bring_back(path: PathStatus) -> str:
+    return f"mptcp_up {path.interface}"
+
+
+def _say_how_to_tell(device: str) -> str:
+    return (f"a stanza for ifup, or 'manage = {device}' in {configuration.PATH} and 'systemctl "
+            "reload mptcp-hooks'")
+
+
+def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
+    return " ".join(["endpoint", address, *[f"dev {device}"] * bool(device), *flags])
+
+
+JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
+    _judge_kernel, _judge_number, _judge_records, _judge_links, _judge_addresses, _judge_routing,
+    _judge_endpoints, _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots,
+    _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration, _judge_pathless,
+    _judge_untold, _judge_traffic,
+)

@@ -1,0 +1,91 @@
+"""Asks programs and /proc for what mptcp_status shows; changes nothing.
+
+The hooks ask the kernel themselves (netlink.py) because `ip -j` costs more than all
+else they do. A person can wait for it, and can ask the same to see whether it is so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.spawn import Outcome, run_program
+from mptcp_hooks.base.textfile import read_text
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.intent.configuration import read_configuration
+from mptcp_hooks.intent.ifupdown import ask_events
+from mptcp_hooks.machine.netlink import read_path_manager
+from mptcp_hooks.status.connections import SS_ARGUMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from mptcp_hooks.base.model import Limits
+    from mptcp_hooks.intent.event import Event
+    from mptcp_hooks.intent.settings import Configuration
+
+_KERNELS_WORDS = "RTNETLINK answers: "
+
+
+class Answer(NamedTuple):
+    """What a program said: its JSON rows, or in a few words why there are none."""
+
+    rows: tuple[dict[str, Any], ...]
+    refusal: str
+
+
+class Machine:
+    """This machine, as programs and files tell of it."""
+
+    def run(self, program: str, *arguments: str) -> Outcome:
+        """How a program that only tells something ended, and what it said."""
+        return run_program(program, arguments)
+
+    def ask_ip(self, *arguments: str) -> Answer:
+        """What `ip -j ARGUMENTS` says."""
+        outcome = self.run("ip", "-j", *arguments)
+        if outcome.status != 0:
+            words = outcome.errors.strip().splitlines() or [f"status {outcome.status}"]
+            return Answer((), words[-1].removeprefix(_KERNELS_WORDS).removeprefix("Error: "))
+        # `ip` prints an empty object for what it leaves out, nothing for nothing, and names
+        # with the control characters that they have.
+        rows = json.loads(outcome.output or "[]", strict=False)
+        return Answer(tuple(row for row in rows if row), "")
+
+    def insist_ip(self, *arguments: str) -> tuple[dict[str, Any], ...]:
+        """The rows of `ip -j ARGUMENTS`; Problem where it has none to show for a reason."""
+        answer = self.ask_ip(*arguments)
+        if answer.refusal:
+            raise Problem(f"'ip {' '.join(arguments)}' failed: {answer.refusal}")
+        return answer.rows
+
+    def ask_ss(self) -> str:
+        """All TCP and MPTCP sockets, as ss(8) prints them: it knows no JSON."""
+        outcome = self.run("ss", *SS_ARGUMENTS)
+        if outcome.status != 0:
+            raise Problem(f"ss failed: {outcome.errors.strip() or f'status {outcome.status}'}")
+        return outcome.output
+
+    def read_file(self, path: str) -> str:
+        """The text of a small file, '' where there is none that we may read."""
+        return read_text(path)
+
+    def read_limits(self) -> Limits | None:
+        """The path manager's limits, which `ip -j` does not print; None without MPTCP."""
+        return read_path_manager().limits
+
+    def list_running(self, names: Iterable[str]) -> list[str]:
+        """Which of these programs run; the kernel knows 15 characters of a name."""
+        numbers = [name for name in os.listdir("/proc") if name.isdigit()]
+        running = {self.read_file(f"/proc/{number}/comm").strip() for number in numbers}
+        return [name for name in names if name in running]
+
+    def read_configuration(self) -> tuple[Configuration, list[Problem]]:
+        """What mptcp-hooks.conf says, and what is wrong with it."""
+        return read_configuration()
+
+    def ask_stanzas(self, iface: str) -> list[Event]:
+        """What ifupdown's file says of an interface: at least that there is one."""
+        return ask_events(iface)

@@ -1,0 +1,136 @@
+"""What mptcp_status knows of this machine, as values; surveyor.py takes them."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.address import BITS
+from mptcp_hooks.base.model import TableUse
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza
+    from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
+
+UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
+# Programs that make endpoints or rules of their own for the same interfaces.
+MPTCPD, NETWORK_MANAGER = "mptcpd", "NetworkManager"
+
+
+class DeviceAddress(NamedTuple):
+    """An address that a device has; `usable` is whether it may be a source (RFC 4862)."""
+
+    family: int
+    address: str
+    length: int
+    usable: bool
+
+
+class Device(NamedTuple):
+    """A network device: its state, addresses, bytes since it came, and what judges its ARP.
+
+    `strict` is rp_filter 1, `arp_ignore` and `arp_announce` are as they count here (the
+    larger of the device's and all's, ip-sysctl.rst). `network_manager` is whether
+    NetworkManager manages it.
+    """
+
+    name: str
+    ifindex: int
+    link: str
+    addresses: tuple[DeviceAddress, ...]
+    sent: int
+    received: int
+    strict: bool
+    arp_ignore: int
+    arp_announce: int
+    network_manager: bool
+
+
+class Exit(NamedTuple):
+    """Where the kernel sends what comes from an address and is for `destination`.
+
+    A device, or '' and its words; all are '' where nobody asked.
+    """
+
+    destination: str
+    device: str
+    refusal: str
+
+
+class PathStatus(NamedTuple):
+    """One address of an interface, and what the kernel does with it.
+
+    `installed` is what is on record of it, None of what others set up, `length` None
+    where the address is gone. `gateway` is '' and `table` 0 where there is none.
+    """
+
+    interface: str
+    device: str
+    link: str
+    family: int
+    address: str
+    length: int | None
+    gateway: str
+    table: int
+    endpoint: Endpoint | None
+    exit: Exit
+    installed: Installed | None
+
+    @property
+    def works(self) -> bool:
+        """Whether traffic from the address leaves by its own link."""
+        return self.link == UP and self.exit.device == self.device
+
+
+class Kernel(NamedTuple):
+    """MPTCP in this kernel: there at all, switched on, managed by itself."""
+
+    present: bool
+    enabled: bool
+    userspace: bool
+
+
+class Survey(NamedTuple):
+    """All that is known. `endpoints` is None where only root sees them.
+
+    `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now.
+    `counters` is /proc/net/netstat. `damaged` says which records are, `mistakes` what
+    is wrong with mptcp-hooks.conf.
+    """
+
+    kernel: Kernel
+    limits: Limits | None
+    endpoints: tuple[Endpoint, ...] | None
+    devices: tuple[Device, ...]
+    stanzas: tuple[tuple[str, Stanza], ...]
+    paths: tuple[PathStatus, ...]
+    rules: tuple[SeenRule, ...]
+    routes: tuple[SeenRoute, ...]
+    programs: frozenset[str]
+    counters: str
+    excluded: frozenset[str]
+    damaged: tuple[str, ...]
+    mistakes: tuple[str, ...]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What could not be seen, in words."""
+        return ("endpoints (only root may see them)",) * (
+            self.endpoints is None and self.kernel.present)
+
+    def find_device(self, name: str) -> Device | None:
+        """The device of that name."""
+        return next((device for device in self.devices if device.name == name), None)
+
+    def name_of(self, ifindex: int) -> str:
+        """The name of the device with that number, or the number where it is gone."""
+        return next((device.name for device in self.devices if device.ifindex == ifindex),
+                    str(ifindex))
+
+    def read_use(self, path: Path) -> TableUse:
+        """What the kernel holds of a path, as system.read_table_use reads it for the record."""
+        own = f"{path.address}/{BITS[path.family]}"
+        return TableUse(
+            tuple(seen.rule for seen in self.rules if seen.family == path.family and (
+                seen.rule.table == path.table or seen.rule.source == own
+                or seen.rule.device == path.device)),
+            tuple(seen.route for seen in self.routes
+                  if (seen.family, seen.table) == (path.family, path.table)))

@@ -1,0 +1,324 @@
+"""Takes the survey of this machine that mptcp_status shows: asks, and puts the answers together."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from time import sleep
+
+from mptcp_hooks.base.address import is_link_local, is_loopback
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Endpoint, Path
+from mptcp_hooks.base.numbering import MAIN_TABLE
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
+from mptcp_hooks.intent.settings import read_settings
+from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
+from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
+from mptcp_hooks.status.survey import (
+    DOWN,
+    GONE,
+    MPTCPD,
+    NETWORK_MANAGER,
+    NO_CARRIER,
+    UP,
+    Device,
+    DeviceAddress,
+    Exit,
+    Kernel,
+    PathStatus,
+    Survey,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from mptcp_hooks.base.model import Installed, Stanza
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.intent.event import Event
+    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.status.questions import Machine
+
+# Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): the way to them is the way to the
+# internet, but where somebody has a route for them, as to block them.
+_ELSEWHERE = {4: ("192.0.2.1", "198.51.100.1", "203.0.113.1"), 6: ("2001:db8::1", "3fff::1")}
+_FAMILY_WORDS = {"inet": 4, "inet6": 6}
+_MPTCP = "/proc/sys/net/mptcp"
+_NETSTAT = "/proc/net/netstat"
+_LOOKS_AT_MOST, _BETWEEN_LOOKS = 5, 0.1
+
+
+def take_survey(machine: Machine, store: Store) -> Survey:
+    """Look at the machine and at the record; again where a hook changes them meanwhile."""
+    record = _read_record(store)
+    for _ in range(_LOOKS_AT_MOST):
+        survey = _read_survey(machine, *record)
+        before, record = record, _read_record(store)
+        if record == before and not _is_under_way(survey.stanzas):
+            break
+        sleep(_BETWEEN_LOOKS)
+    return survey
+
+
+def _is_under_way(stanzas: tuple[tuple[str, Stanza], ...]) -> bool:
+    """Whether a hook has not told yet what it made; or never will, as it was killed."""
+    return any(not installed.kernel for _, stanza in stanzas for installed in stanza.paths)
+
+
+def _read_survey(
+    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...], damaged: tuple[str, ...]
+) -> Survey:
+    configuration, mistakes = machine.read_configuration()
+    devices = tuple(_read_devices(machine))
+    ifindexes = {device.name: device.ifindex for device in devices}
+    survey = Survey(
+        kernel=_read_kernel(machine),
+        limits=machine.read_limits(),
+        endpoints=_read_endpoints(machine, ifindexes),
+        devices=devices,
+        stanzas=stanzas,
+        paths=(),
+        rules=tuple(read_rule(family, row) for family in (4, 6)
+                    for row in _list_rows(machine, family, "rule")),
+        routes=tuple(route for family in (4, 6) for row in _list_rows(machine, family, "route")
+                     for route in read_routes(family, row, ifindexes)),
+        programs=frozenset(machine.list_running((MPTCPD, NETWORK_MANAGER))),
+        counters=machine.read_file(_NETSTAT),
+        excluded=frozenset(_list_excluded(stanzas, configuration)),
+        damaged=damaged,
+        mistakes=tuple(map(str, mistakes)),
+    )
+    return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
+
+
+def _list_rows(machine: Machine, family: int, what: str) -> Iterable[dict[str, Any]]:
+    """All rules or routes of a family; none of IPv6 where the kernel was started without it."""
+    everything = ("show", "table", "all") if what == "route" else ()
+    ask = ("-N", f"-{family}", what, *everything)
+    return machine.insist_ip(*ask) if family == 4 else machine.ask_ip(*ask).rows
+
+
+def _read_devices(machine: Machine) -> Iterator[Device]:
+    for row in machine.insist_ip("-s", "address"):
+        name, flags = row["ifname"], row["flags"]
+        yield Device(
+            name=name,
+            ifindex=row["ifindex"],
+            link=DOWN if "UP" not in flags else NO_CARRIER if "NO-CARRIER" in flags else UP,
+            addresses=tuple(_read_addresses(row["addr_info"])),
+            sent=row["stats64"]["tx"]["bytes"],
+            received=row["stats64"]["rx"]["bytes"],
+            strict=_read_setting(machine, name, "rp_filter") == 1,
+            arp_ignore=_read_setting(machine, name, "arp_ignore"),
+            arp_announce=_read_setting(machine, name, "arp_announce"),
+            network_manager=_is_network_managers(machine, row["ifindex"]),
+        )
+
+
+def _read_addresses(rows: Iterable[dict[str, Any]]) -> Iterator[DeviceAddress]:
+    for row in rows:
+        # A peer's address is in `address`, and a temporary row may be empty.
+        if row.get("family") in _FAMILY_WORDS and "local" in row:
+            unusable = row.keys() & {"tentative", "dadfailed", "deprecated", "temporary"}
+            outside = is_loopback(row["local"]) or is_link_local(row["local"])
+            yield DeviceAddress(_FAMILY_WORDS[row["family"]], row["local"], row["prefixlen"],
+                                not (unusable or outside))
+
+
+def _read_setting(machine: Machine, device: str, name: str) -> int:
+    values = [machine.read_file(f"/proc/sys/net/ipv4/conf/{scope}/{name}").strip()
+              for scope in ("all", device)]
+    return max(int(value or 0) for value in values)
+
+
+def _is_network_managers(machine: Machine, ifindex: int) -> bool:
+    """Whether NetworkManager says so in the file where it keeps a device's state."""
+    lines = machine.read_file(f"/run/NetworkManager/devices/{ifindex}").splitlines()
+    return "managed=true" in lines or "managed=full" in lines
+
+
+def _read_kernel(machine: Machine) -> Kernel:
+    enabled = machine.read_file(f"{_MPTCP}/enabled").strip()
+    manager = machine.read_file(f"{_MPTCP}/path_manager").strip()
+    # What it was before Linux 6.16: 1 is userspace.
+    kind = machine.read_file(f"{_MPTCP}/pm_type").strip()
+    return Kernel(present=enabled != "", enabled=enabled != "0",
+                  userspace=manager == "userspace" or (not manager and kind == "1"))
+
+
+def _read_endpoints(
+    machine: Machine, ifindexes: dict[str, int]
+) -> tuple[Endpoint, ...] | None:
+    answer = machine.ask_ip("mptcp", "endpoint")
+    if answer.refusal:
+        return None
+    return tuple(Endpoint(
+        identity=row["id"],
+        address=row["address"],
+        # A device that is gone is shown by its number: if7.
+        device=ifindexes.get(row.get("dev", ""), -1 if "dev" in row else 0),
+        flags=tuple(flag for flag in ENDPOINT_FLAGS if row.get(flag)),
+        port=row.get("port", 0),
+    ) for row in answer.rows)
+
+
+def _read_record(store: Store) -> tuple[tuple[tuple[str, Stanza], ...], tuple[str, ...]]:
+    stanzas: list[tuple[str, Stanza]] = []
+    damaged: list[str] = []
+    for iface in store.list_interfaces():
+        try:
+            stanzas += [(iface, stanza) for stanza in store.load(iface)]
+        except Problem as problem:
+            damaged.append(str(problem))
+    return tuple(stanzas), tuple(damaged)
+
+
+def _list_excluded(
+    stanzas: Iterable[tuple[str, Stanza]], configuration: Configuration
+) -> Iterator[str]:
+    for iface, stanza in stanzas:
+        if stanza.told and _is_unwanted(recall_event(stanza.told), configuration):
+            yield iface
+
+
+def _is_left_alone(machine: Machine, iface: str, configuration: Configuration) -> bool:
+    """Whether a stanza of ifupdown's file does not mean the interface; a wrong one does."""
+    try:
+        events = machine.ask_stanzas(iface)
+    except Problem:
+        return False
+    return any(_is_unwanted(event, configuration) for event in events)
+
+
+def _is_unwanted(event: Event, configuration: Configuration) -> bool:
+    """Whether somebody wants the interface left alone; a wrong option does not say so."""
+    try:
+        return not read_settings(event, configuration).wanted
+    except Problem:
+        return False
+
+
+def _list_paths(
+    machine: Machine, survey: Survey, configuration: Configuration
+) -> Iterator[PathStatus]:
+    """Each stanza on record with its paths, and then what others made."""
+    drawn = set()
+    for iface, stanza in survey.stanzas:
+        drawn |= {installed.path.address for installed in stanza.paths}
+        yield from (_look_at_path(machine, survey, iface, installed)
+                    for installed in stanza.paths)
+        if stanza.told and not stanza.paths:
+            found = list(_list_pathless(survey, iface, recall_event(stanza.told)))
+            # Who named a device in the configuration did not say that it has both families.
+            if method_of(stanza.told) != MANAGED or found[0].address or not _has_paths(
+                    survey, iface):
+                yield from found
+    for device in survey.devices:
+        gateways = _find_main_gateways(survey, device)
+        if gateways and _is_left_alone(machine, device.name, configuration):
+            gateways = {}
+        for own in device.addresses:
+            if own.address not in drawn:
+                yield from _look_at_foreign(machine, survey, device, own, gateways)
+
+
+def _has_paths(survey: Survey, iface: str) -> bool:
+    return any(stanza.paths for name, stanza in survey.stanzas if name == iface)
+
+
+def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathStatus]:
+    """A stanza without a path: the addresses that might have one, or nothing but its link."""
+    device = survey.find_device(event.device)
+    link = device.link if device else GONE
+    usable = [one for one in (device.addresses if device else ())
+              if one.usable and one.family in event.families]
+    owners = {stated.path.address: name for name, stanza in survey.stanzas
+              for stated in stanza.paths}
+    free = [one for one in usable if one.address not in owners]
+    # Two managers may tell of one interface, and one of them has the paths.
+    shared = any(owners.get(one.address) == iface for one in usable)
+    nothing = DeviceAddress(event.families[0], "", 0, False)
+    for one in free or [nothing] * (not shared):
+        yield PathStatus(
+            interface=iface, device=event.device, link=link, family=one.family,
+            address=one.address, length=one.length, gateway="", table=0,
+            endpoint=None, exit=Exit("", "", ""), installed=None)
+
+
+def _look_at_foreign(
+    machine: Machine, survey: Survey, device: Device, own: DeviceAddress, gateways: dict[int, str]
+) -> Iterator[PathStatus]:
+    """An address that is no path of ours: with an endpoint, or of an uplink nobody told of."""
+    endpoint = next((one for one in survey.endpoints or () if one.address == own.address), None)
+    uplink = own.usable and own.family in gateways and not _is_told(survey, device, own)
+    if endpoint or uplink:
+        yield PathStatus(
+            interface=device.name, device=device.name, link=device.link, family=own.family,
+            address=own.address, length=own.length,
+            gateway=gateways.get(own.family, ""), table=MAIN_TABLE,
+            endpoint=endpoint, installed=None,
+            exit=_ask_exit(machine, own.family, own.address,
+                           _choose_elsewhere(survey, own.family)))
+
+
+def _look_at_path(
+    machine: Machine, survey: Survey, iface: str, installed: Installed
+) -> PathStatus:
+    path = installed.path
+    device = survey.find_device(path.device)
+    length = next((one.length for one in (device.addresses if device else ())
+                   if one.address == path.address), None)
+    return PathStatus(
+        interface=iface, device=path.device, link=device.link if device else GONE,
+        family=path.family, address=path.address, length=length,
+        gateway=path.gateway, table=path.table,
+        endpoint=_find_endpoint(survey, path), installed=installed,
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path)))
+
+
+def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
+    """The endpoint of the path's address: ours, or else somebody's."""
+    there = [one for one in survey.endpoints or () if one.address == path.address]
+    ours = [one for one in there if path.owns(one)]
+    return next(iter((*ours, *there)), None)
+
+
+def _choose_destination(survey: Survey, path: Path) -> str:
+    """Where traffic of a path is for: anywhere, or a neighbour where there is no way beyond."""
+    if path.default or not path.subnet:
+        return _choose_elsewhere(survey, path.family)
+    ours = {path.address, *(one.address for device in survey.devices
+                            for one in device.addresses)}
+    neighbours = (str(host) for host in ip_network(path.subnet).hosts())
+    return next((one for one in neighbours if one not in ours),
+                _choose_elsewhere(survey, path.family))
+
+
+def _choose_elsewhere(survey: Survey, family: int) -> str:
+    """The first address elsewhere that main has no route of its own for; the first if all have."""
+    special = [seen.route for seen in survey.routes
+               if (seen.family, seen.table) == (family, MAIN_TABLE)]
+    destinations = _ELSEWHERE[family]
+    return next((one for one in destinations
+                 if not any(is_inside(one, route) for route in special)), destinations[0])
+
+
+def _ask_exit(machine: Machine, family: int, source: str, destination: str) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
+    if answer.refusal:
+        return Exit(destination, "", answer.refusal)
+    return Exit(destination, answer.rows[0].get("dev", ""), "")
+
+
+def _find_main_gateways(survey: Survey, device: Device) -> dict[int, str]:
+    """By family, the gateway of the device's default route in main; '' of one without."""
+    defaults = [seen for seen in survey.routes if seen.table == MAIN_TABLE
+                and seen.route.destination == "default" and seen.route.device == device.ifindex]
+    return {seen.family: seen.route.gateway for seen in reversed(defaults)}
+
+
+def _is_told(survey: Survey, device: Device, own: DeviceAddress) -> bool:
+    """Whether a stanza on record is about addresses of that family on the device."""
+    events = (recall_event(stanza.told) for _, stanza in survey.stanzas if stanza.told)
+    return any(event.device == device.name and own.family in event.families
+               for event in events)

@@ -1,0 +1,1 @@
+"""mptcp_up and mptcp_down, for people."""

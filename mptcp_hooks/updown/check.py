@@ -1,0 +1,126 @@
+"""mptcp_up --check: all that people wrote for mptcp-hooks, read as the hooks would read it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.model import Limits, Path
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine import commands
+from mptcp_hooks.intent import configuration, ifupdown
+from mptcp_hooks.intent.configuration import read_configuration
+from mptcp_hooks.intent.event import NAME_LONGEST, read_event
+from mptcp_hooks.intent.settings import judge_options, read_settings
+from mptcp_hooks.updown import stanza_lines
+from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mptcp_hooks.intent.settings import Configuration
+
+# Addresses that are nobody's: RFC 5737, RFC 3849.
+_PLAIN = Path(
+    iface="sample", device="sample", ifindex=1, family=4, address="192.0.2.2",
+    subnet="192.0.2.0/24", gateway="192.0.2.1", onlink=False, default=True, table=20001,
+    primary=True, endpoint=True, flags=("subflow", "backup"))
+# A path of each kind that a template may make a difference of.
+_SAMPLES = (
+    _PLAIN,
+    _PLAIN._replace(family=6, address="2001:db8::2", subnet="2001:db8::/64", gateway="fe80::1"),
+    _PLAIN._replace(gateway="198.51.100.1", onlink=True),
+    _PLAIN._replace(subnet="", gateway=""),
+    _PLAIN._replace(gateway="", default=False),
+    _PLAIN._replace(primary=False, endpoint=False),
+    _PLAIN._replace(routes=(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/24", ""))),
+)
+
+
+class Findings(NamedTuple):
+    """What is wrong, one line each, and what was looked at."""
+
+    problems: tuple[Problem, ...]
+    checked: tuple[str, ...]
+
+
+def check_all(ifaces: list[str]) -> Findings:
+    """What is wrong with the configuration, stanzas (of `ifaces`, or all) and templates."""
+    known, problems = read_configuration()
+    lines = list_stanza_lines()
+    names = ifaces or list(dict.fromkeys(line.iface for line in lines))
+    if ifupdown.has_ifupdown():
+        problems += [*_ask_ifquery(), *_list_unknown(ifaces, lines)]
+        problems += [problem for name in names for problem in _check_stanzas(name, known, lines)]
+    problems += _check_templates()
+    told = {str(problem): problem for problem in problems}
+    return Findings(tuple(told.values()), (
+        f"checked {configuration.PATH}",
+        f"checked the stanzas of {' '.join(names) or 'no interface'} in {stanza_lines.PATH}",
+        f"checked the templates in {' and '.join(commands.FOLDERS)}"))
+
+
+def _list_unknown(ifaces: list[str], lines: list[StanzaLine]) -> Iterator[Problem]:
+    known = {line.iface for line in lines}
+    for name in ifaces:
+        if name not in known:
+            yield Problem(f"{name}: there is no stanza of it in {stanza_lines.PATH}", USAGE)
+
+
+def _ask_ifquery() -> list[Problem]:
+    """What ifquery itself has to say of its files, with their lines."""
+    said = ifupdown.read_complaints().splitlines()
+    # That a file could not be read is the echo of what is wrong in it.
+    lines = [line for line in said if "couldn't read" not in line] or said
+    return [Problem(line, USAGE) for line in lines]
+
+
+def _check_stanzas(
+    name: str, known: Configuration, lines: list[StanzaLine]
+) -> Iterator[Problem]:
+    for environment in ifupdown.read_stanzas(name, name):
+        for option, text in _judge_stanza(name, environment, known):
+            yield Problem(f"{_locate(lines, name, *option)}{text}", USAGE)
+
+
+def _judge_stanza(
+    name: str, environment: dict[str, str], known: Configuration
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """What the hooks would say of a stanza: of which option, with its value, or of none."""
+    try:
+        # A logical interface may have a longer name than a device.
+        event = read_event(environment | {"IFACE": name[:NAME_LONGEST]})
+    except Problem as problem:
+        yield ("", ""), str(problem)
+        return
+    if event is None:
+        return
+    for option in event.options:
+        alone = event._replace(options=(option,))
+        try:
+            texts = judge_options(alone, read_settings(alone, known))
+        except Problem as problem:
+            texts = [str(problem)]
+        yield from ((option, text) for text in texts)
+
+
+def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:
+    """`FILE:LINE: ` of an option, or of its stanza; '' where nothing is known of it."""
+    ours = [line for line in lines if line.iface == name]
+    fitting = [line for line in ours if line.option == option]
+    exact = [line for line in fitting if line.value == " ".join(value.split())]
+    for line in (*exact, *fitting, *ours):
+        return f"{line.file}:{line.number}: "
+    return ""
+
+
+def _check_templates() -> Iterator[Problem]:
+    builds = [partial(build, sample) for sample in _SAMPLES
+              for build in (commands.build_up, commands.build_down)]
+    limits = [partial(build, Limits(2, 1)) for build in (
+        commands.build_raise, commands.build_restore)]
+    for build in (*builds, *limits):
+        try:
+            build()
+        except Problem as problem:
+            yield problem

@@ -1,0 +1,83 @@
+"""Where the stanzas of ifupdown's file and their options stand; what they say, ifquery tells.
+
+interfaces(5): a stanza goes on until the next word that begins one; a backslash at the
+end of a line joins it to the next; `source` and `source-directory` bring in other files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from glob import glob
+
+from mptcp_hooks.base.textfile import read_text
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATH = "/etc/network/interfaces"
+_SOURCE, _SOURCE_DIRECTORY = ("source",), ("source-directory", "source-dir")
+_BEGINNINGS = ("auto", "mapping", "rename", "template", "no-auto-down", "no-scripts")
+
+
+class StanzaLine(NamedTuple):
+    """One option of a stanza, or its first line (`option` ''); `value` with single blanks.
+
+    `file` and `number` say where it stands.
+    """
+
+    file: str
+    number: int
+    iface: str
+    option: str
+    value: str
+
+
+def list_stanza_lines(path: str = PATH) -> list[StanzaLine]:
+    """The lines of all stanzas, as far as they can be read."""
+    return list(_walk(path, set()))
+
+
+def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
+    iface = ""
+    for number, words in _list_lines(path, seen):
+        if words[0] in _SOURCE + _SOURCE_DIRECTORY:
+            iface = ""
+            for sourced in _list_sourced(os.path.dirname(path), words):
+                yield from _walk(sourced, seen)
+        elif words[0] == "iface":
+            iface = words[1] if len(words) > 1 else ""
+            yield StanzaLine(path, number, iface, "", "")
+        elif words[0] in _BEGINNINGS or words[0].startswith("allow-"):
+            iface = ""
+        elif iface:
+            yield StanzaLine(path, number, iface, words[0].lower(), " ".join(words[1:]))
+
+
+def _list_lines(path: str, seen: set[str]) -> Iterator[tuple[int, list[str]]]:
+    """The words of each line that says something, once a file; ifquery says what cannot be read."""
+    real = os.path.realpath(path)
+    text = "" if real in seen else read_text(real)
+    seen.add(real)
+    begun = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not begun:
+            first = number
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            begun += line[:-1] + " "
+            continue
+        words = (begun + line).split()
+        begun = ""
+        if words and not words[0].startswith("#"):
+            yield first, words
+
+
+def _list_sourced(folder: str, words: list[str]) -> list[str]:
+    """The files that a line brings in; of a directory those that run-parts would take."""
+    found = [path for word in words[1:] for path in sorted(glob(os.path.join(folder, word)))]
+    if words[0] in _SOURCE:
+        return found
+    return [entry.path for path in found if os.path.isdir(path)
+            for entry in sorted(os.scandir(path), key=lambda entry: entry.name)
+            if re.fullmatch("[A-Za-z0-9_-]+", entry.name)]
