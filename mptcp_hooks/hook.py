@@ -18,15 +18,17 @@ _LEASE = "mptcp_lease"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.runner import Kernel
     from mptcp_hooks.machine.system import Machine
 
     Environment = dict[str, str]
-    Prepare = Callable[[Store, Machine], Work]
+    K = TypeVar("K", bound="Kernel")
 
 
 def run_hook(path: str) -> None:
@@ -57,8 +59,8 @@ def _bring_up(program: str, environment: Environment) -> None:
     for own in wait_for_duplicate_check(event.device, event.addresses):
         _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor, "
                       f"or 'mptcp_up {event.iface}', goes on when that is over")
-    _work(program, environment,
-          lambda store, machine: prepare_up(store, machine, events, configuration))
+    _follow(program, environment,
+            lambda store, machine: prepare_up(store, machine, events, configuration))
 
 
 def _say_farewell(program: str, environment: Environment) -> None:
@@ -67,8 +69,8 @@ def _say_farewell(program: str, environment: Environment) -> None:
     if _is_on_record(iface):
         from mptcp_hooks.engine.take_down import prepare_farewell
 
-        _work(program, environment,
-              lambda store, machine: prepare_farewell(store, machine, [iface]))
+        _take_away(program, environment,
+                   lambda store, kernel: prepare_farewell(store, kernel, [iface]))
 
 
 def _bring_down(program: str, environment: Environment) -> None:
@@ -81,7 +83,8 @@ def _bring_down(program: str, environment: Environment) -> None:
         start_batch_ahead("-4", force=True)
         from mptcp_hooks.engine.take_down import prepare_down
 
-        _work(program, environment, lambda store, machine: prepare_down(store, machine, [iface]))
+        _take_away(program, environment,
+                   lambda store, kernel: prepare_down(store, kernel, [iface]))
 
 
 def _note_lease(program: str, environment: Environment) -> None:
@@ -93,7 +96,7 @@ def _note_lease(program: str, environment: Environment) -> None:
 
         # What is wrong with the file was said when the interface came up.
         configuration, _ = _read_configuration()
-        _work(program, environment, lambda store, machine: prepare_lease(
+        _follow(program, environment, lambda store, machine: prepare_lease(
             store, machine, environment, configuration))
 
 
@@ -104,7 +107,7 @@ def _connect(program: str, environment: Environment, family: int) -> None:
     iface = read_interface(environment)
     configuration, problems = _read_configuration()
     _tell(program, problems)
-    _work(program, environment, lambda store, machine: prepare_link(
+    _follow(program, environment, lambda store, machine: prepare_link(
         store, machine, iface, family, configuration))
 
 
@@ -113,8 +116,8 @@ def _hang_up(program: str, environment: Environment, family: int) -> None:
     if _is_on_record(iface):
         from mptcp_hooks.engine.announced import prepare_hangup
 
-        _work(program, environment,
-              lambda store, machine: prepare_hangup(store, machine, iface, family))
+        _take_away(program, environment,
+                   lambda store, kernel: prepare_hangup(store, kernel, iface, family))
 
 
 def _read_configuration() -> tuple[Configuration, list[Problem]]:
@@ -156,15 +159,32 @@ def _is_verbose(environment: Environment) -> bool:
     return environment.get("VERBOSITY") == "1"
 
 
-def _work(program: str, environment: Environment, prepare: Prepare) -> None:
-    from mptcp_hooks.base.spawn import dismiss_ahead
-    from mptcp_hooks.engine.carry_out import do_work
+def _follow(program: str, environment: Environment, prepare: Callable[[Store, Machine], Work]
+            ) -> None:
+    """Do a work that asks about devices."""
     from mptcp_hooks.machine.system import Machine
 
+    _work(program, environment, Machine, prepare)
+
+
+def _take_away(program: str, environment: Environment, prepare: Callable[[Store, Kernel], Work]
+               ) -> None:
+    """Do a work that takes what is on record away."""
+    from mptcp_hooks.machine.runner import Kernel
+
+    _work(program, environment, Kernel, prepare)
+
+
+def _work(
+    program: str, environment: Environment, kind: type[K], prepare: Callable[[Store, K], Work]
+) -> None:
+    from mptcp_hooks.base.spawn import dismiss_ahead
+    from mptcp_hooks.engine.carry_out import do_work
+
     verbose = _is_verbose(environment)
-    machine = Machine(_find_show(verbose))
+    kernel = kind(_find_show(verbose))
     try:
-        do_work(machine, lambda store: prepare(store, machine),
+        do_work(kernel, lambda store: prepare(store, kernel),
                 lambda text: _say(program, text), verbose)
     finally:
         dismiss_ahead()

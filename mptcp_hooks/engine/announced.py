@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.runner import Kernel
     from mptcp_hooks.machine.system import Machine
 
 
@@ -48,9 +49,9 @@ def prepare_link(
     return prepare_announced(store, machine, announce(iface, family, PPPD), configuration)
 
 
-def prepare_hangup(store: Store, machine: Machine, iface: str, family: int) -> Work:
+def prepare_hangup(store: Store, kernel: Kernel, iface: str, family: int) -> Work:
     """The work of taking away what a link had of one family; its stanza may get it again."""
-    return prepare_removal(store, machine, [iface], lambda path, line: path.family == family,
+    return prepare_removal(store, kernel, [iface], lambda path, line: path.family == family,
                            lambda stanzas: tuple(_hang_up(iface, stanzas, family)))
 
 

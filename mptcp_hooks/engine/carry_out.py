@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.make_changes import Outcomes
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import LimitsChange, Undo, Work
-    from mptcp_hooks.machine.runner import Runner
-    from mptcp_hooks.machine.system import Machine
+    from mptcp_hooks.machine.runner import Kernel, Runner
 
 
 def do_work(
-    machine: Machine, prepare: Callable[[Store], Work], say: Callable[[str], None],
+    kernel: Kernel, prepare: Callable[[Store], Work], say: Callable[[str], None],
     verbose: bool,
 ) -> tuple[Work, list[Problem]]:
     """Prepare a work, announce it, carry it out, and tell what failed.
@@ -35,14 +34,14 @@ def do_work(
         work = prepare(store)
         for text in (*work.warnings, *(work.remarks if verbose else ())):
             say(text)
-        problems = carry_out(store, machine, work)
+        problems = carry_out(store, kernel, work)
         keep_commands()
     for problem in problems:
         say(str(problem))
     return work, problems
 
 
-def carry_out(store: Store, machine: Machine, work: Work) -> list[Problem]:
+def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
     """Do the work; the problems met on the way, each told with its command.
 
     The record is written before the machine changes: what a killed hook leaves
@@ -53,13 +52,13 @@ def carry_out(store: Store, machine: Machine, work: Work) -> list[Problem]:
         store.save_lease(iface, lease)
     for iface, stanzas in work.pending:
         store.save(iface, stanzas)
-    remainders, problems = _undo(machine.runner, work.undo)
+    remainders, problems = _undo(kernel.runner, work.undo)
     if work.limits.after is not None:
         _save_limits(store, work.limits)
-    outcomes, failed = _set_up(store, machine, work)
+    outcomes, failed = _set_up(store, kernel, work)
     problems += failed
     if work.limits.after is None:
-        problems += _restore_limits(store, machine.runner, work.limits)
+        problems += _restore_limits(store, kernel.runner, work.limits)
     for iface, stanzas in work.records:
         left = tuple(one for one in remainders if one.path.iface == iface)
         standing = _list_standing(stanzas, outcomes)
@@ -78,14 +77,14 @@ def _undo(runner: Runner, undo: tuple[Undo, ...]) -> tuple[list[Installed], list
     return remainders, problems
 
 
-def _set_up(store: Store, machine: Machine, work: Work) -> tuple[Outcomes, list[Problem]]:
+def _set_up(store: Store, kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
     if not work.changes and not work.limits.raising:
         return {}, []
     # Only the way up needs it.
     from mptcp_hooks.engine.make_changes import disown_lost, make_changes
 
-    outcomes, problems = make_changes(machine, work)
-    return outcomes, problems + disown_lost(store, machine, outcomes)
+    outcomes, problems = make_changes(kernel, work)
+    return outcomes, problems + disown_lost(store, kernel, outcomes)
 
 
 def _restore_limits(store: Store, runner: Runner, limits: LimitsChange) -> list[Problem]:

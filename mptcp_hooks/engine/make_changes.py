@@ -14,39 +14,38 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Installed, Path, PathManager
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Work
-    from mptcp_hooks.machine.runner import Failure
-    from mptcp_hooks.machine.system import Machine, TableReader
+    from mptcp_hooks.machine.runner import Failure, Kernel, TableReader
 
     # What stands of each path, as it goes on record: at most itself, what was before it,
     # and what could not be rolled back.
     Outcomes = dict[Path, tuple[Installed, ...]]
 
 
-def make_changes(machine: Machine, work: Work) -> tuple[Outcomes, list[Problem]]:
+def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
     """Raise the limits and set the paths up; a path whose routing fails is rolled back."""
     sets = [change.lines for change in work.changes]
-    failures = machine.runner.apply_sets([work.limits.raising, *sets])
+    failures = kernel.runner.apply_sets([work.limits.raising, *sets])
     problems = [tell_failure(failure) for failure in failures if failure.number == 0]
     outcomes: Outcomes = {}
     made: list[Change] = []
-    manager = machine.read_path_manager()
+    manager = kernel.read_path_manager()
     for number, change in enumerate(work.changes, start=1):
         path = change.after.path
         mine = [failure for failure in failures if failure.number == number]
         # The first word is enough: a failed line often fails those after it.
         problems += [tell_failure(failure, path.iface) for failure in mine[:1]]
         if any(not is_mptcp(failure.line) for failure in mine):
-            outcomes[path], stuck = _roll_back(machine, change, manager)
+            outcomes[path], stuck = _roll_back(kernel, change, manager)
             problems += [tell_failure(failure, path.iface) for failure in stuck]
         else:
             made.append(change)
             outcomes[path] = (forget_endpoint(change.after) if mine else change.after,)
-    problems += _leave_old_tables(machine, made, outcomes)
-    _note_routing(machine.read_tables(), made, outcomes)
+    problems += _leave_old_tables(kernel, made, outcomes)
+    _note_routing(kernel.read_tables(), made, outcomes)
     return outcomes, problems
 
 
-def disown_lost(store: Store, machine: Machine, outcomes: Outcomes) -> list[Problem]:
+def disown_lost(store: Store, kernel: Kernel, outcomes: Outcomes) -> list[Problem]:
     """Give up endpoints that were not made, and the raised limits with the last of ours."""
     lost = [f"{path.iface} {path.address}" for path, standing in outcomes.items()
             if path.endpoint and not any(one.path.endpoint for one in standing)]
@@ -55,21 +54,21 @@ def disown_lost(store: Store, machine: Machine, outcomes: Outcomes) -> list[Prob
         return []
     left = recorded._replace(
         owners=tuple(owner for owner in recorded.owners if owner not in lost))
-    current = machine.read_path_manager().limits
+    current = kernel.read_path_manager().limits
     if left.owners or current is None:
         store.save_limits(left)
         return []
-    failures = machine.runner.apply_sets([list_restoring(recorded, current)])
+    failures = kernel.runner.apply_sets([list_restoring(recorded, current)])
     store.save_limits(left if failures else None)
     return [tell_failure(failure) for failure in failures]
 
 
 def _leave_old_tables(
-    machine: Machine, made: list[Change], outcomes: Outcomes
+    kernel: Kernel, made: list[Change], outcomes: Outcomes
 ) -> list[Problem]:
     """Take away what changes took the place of; what could not be stays, told with its reason."""
     problems: list[Problem] = []
-    for failure in machine.runner.undo_sets([change.late for change in made]):
+    for failure in kernel.runner.undo_sets([change.late for change in made]):
         change = made[failure.number]
         path = change.after.path
         if change.before and len(outcomes[path]) == 1:
@@ -101,16 +100,16 @@ def _describe_routing(made: Installed, tables: TableReader) -> Installed:
 
 
 def _roll_back(
-    machine: Machine, change: Change, manager: PathManager
+    kernel: Kernel, change: Change, manager: PathManager
 ) -> tuple[tuple[Installed, ...], list[Failure]]:
     """Undo what was made of a path and restore what was before: what stands, what failed."""
     before, after = change.before, change.after
     stale = [line for line in after.down if before is None or line not in before.down]
-    failures = machine.runner.undo_sets([bind_ids(stale, after.path, manager.endpoints or ())])
+    failures = kernel.runner.undo_sets([bind_ids(stale, after.path, manager.endpoints or ())])
     remainder = (keep_remainder(after),) if failures else ()
     if before is None:
         return remainder, failures
-    stuck = machine.runner.apply_sets([_list_missing(before, manager)])
+    stuck = kernel.runner.apply_sets([_list_missing(before, manager)])
     restored = before._replace(kernel="") if stuck else before
     return (*remainder, restored), failures + stuck
 

@@ -16,48 +16,48 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Path, PathManager, Stanza
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Records
-    from mptcp_hooks.machine.system import Machine
+    from mptcp_hooks.machine.runner import Kernel
 
 
-def prepare_down(store: Store, machine: Machine, ifaces: Iterable[str]) -> Work:
+def prepare_down(store: Store, kernel: Kernel, ifaces: Iterable[str]) -> Work:
     """The work of taking away all that is on record of these interfaces."""
-    return prepare_removal(store, machine, ifaces, lambda path, line: True, lambda stanzas: ())
+    return prepare_removal(store, kernel, ifaces, lambda path, line: True, lambda stanzas: ())
 
 
-def prepare_dismissal(store: Store, machine: Machine, ifaces: Iterable[str]) -> Work:
+def prepare_dismissal(store: Store, kernel: Kernel, ifaces: Iterable[str]) -> Work:
     """The work of taking all of these interfaces away until a person or ifup wants them again.
 
     What was told stays on record, so that nothing takes them in anew by itself.
     """
-    return prepare_removal(store, machine, ifaces, lambda path, line: True,
+    return prepare_removal(store, kernel, ifaces, lambda path, line: True,
                            lambda stanzas: tuple(stanza._replace(paths=(), state=LEAVING)
                                                  for stanza in stanzas if stanza.told))
 
 
-def prepare_farewell(store: Store, machine: Machine, ifaces: Iterable[str]) -> Work:
+def prepare_farewell(store: Store, kernel: Kernel, ifaces: Iterable[str]) -> Work:
     """The work of taking away the endpoints alone, while the link still carries.
 
     Nothing comes back by itself until the interfaces are brought up again.
     """
-    return prepare_removal(store, machine, ifaces, _is_endpoints, lambda stanzas: tuple(
+    return prepare_removal(store, kernel, ifaces, _is_endpoints, lambda stanzas: tuple(
         stanza._replace(state=LEAVING) for stanza in _forget_endpoints(stanzas)))
 
 
-def prepare_silence(store: Store, machine: Machine, ifaces: Iterable[str]) -> Work:
+def prepare_silence(store: Store, kernel: Kernel, ifaces: Iterable[str]) -> Work:
     """The work of taking away the endpoints of links without a carrier, until it returns."""
-    return prepare_removal(store, machine, ifaces, _is_endpoints, lambda stanzas: tuple(
+    return prepare_removal(store, kernel, ifaces, _is_endpoints, lambda stanzas: tuple(
         stanza._replace(state=stanza.state or SILENT) for stanza in _forget_endpoints(stanzas)))
 
 
 def prepare_removal(
     store: Store,
-    machine: Machine,
+    kernel: Kernel,
     ifaces: Iterable[str],
     is_meant: Callable[[Path, str], bool],
     remains: Callable[[tuple[Stanza, ...]], tuple[Stanza, ...]],
 ) -> Work:
     """The work of undoing the lines that are meant; what `remains` of each record."""
-    manager = machine.read_path_manager()
+    manager = kernel.read_path_manager()
     recorded, problems = _load_each(store, ifaces)
     records = {iface: remains(stanzas) for iface, stanzas in recorded.items()}
     limits, obstacles = settle_limits(store, manager, records)

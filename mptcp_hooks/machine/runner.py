@@ -1,7 +1,7 @@
-"""Runs command sets through `ip -batch`, and says which line failed, and why.
+"""The one door to the kernel: runs command sets, and asks what it holds of ours.
 
-The one door: all that the engine changes goes through it. Each line is checked here,
-wherever it comes from (a template, the cache, the record), and shown when it runs.
+All that the engine changes goes through Runner. Each line is checked there, wherever
+it comes from (a template, the cache, the record), and shown when it runs.
 
 `ip -batch` has no options of a line, so neighbours of one family share a
 process. Without -force it stops at the first error; with it, it goes on and
@@ -11,13 +11,27 @@ still ends it without a number (iproute2, lib/utils.c and ip/ip.c).
 
 from __future__ import annotations
 
+from _socket import AF_INET, AF_INET6, inet_pton
+
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import family_option, find_fault, is_mptcp
+from mptcp_hooks.base.model import TableUse
 from mptcp_hooks.base.spawn import Outcome, run_batch
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.machine.netlink import (
+    device_attribute,
+    dump_rules,
+    find_rules,
+    read_path_manager,
+    read_routes,
+    source_attribute,
+    table_attribute,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from mptcp_hooks.base.model import PathManager
 
     Batch = Callable[[str, bool, str], Outcome]
 
@@ -58,9 +72,7 @@ class _Line(NamedTuple):
 class Runner:
     """Runs command sets; `show` hears each line before it runs, `batch` is what runs them."""
 
-    def __init__(
-        self, show: Callable[[str], None] | None = None, batch: Batch = run_batch
-    ) -> None:
+    def __init__(self, show: Callable[[str], None] | None, batch: Batch) -> None:
         self._show = show
         self._batch = batch
 
@@ -114,6 +126,44 @@ class Runner:
                 self._show(line.text)
         text = "".join(_without_options(line.text) + "\n" for line in group)
         return self._batch(option, force, text)
+
+
+class TableReader:
+    """Reads what the kernel holds of paths; the rules are those of the first question."""
+
+    def __init__(self) -> None:
+        self._rules: dict[int, list[bytes]] = {}
+
+    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+        """The routes of a table, and the rules that name it, the address or the device."""
+        if family not in self._rules:
+            self._rules[family] = dump_rules(family)
+        packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
+        about = (table_attribute(table), source_attribute(packed),
+                 device_attribute(device))
+        return TableUse(tuple(find_rules(self._rules[family], about)),
+                        tuple(read_routes(family, table)))
+
+
+class Kernel:
+    """What the engine needs of the kernel: the runner, and what it then holds of ours.
+
+    `show` hears each command before it runs, `batch` runs them. The way down takes no more of
+    a machine than this, and does not load what asks about devices (system.py).
+    """
+
+    def __init__(
+        self, show: Callable[[str], None] | None = None, batch: Batch = run_batch
+    ) -> None:
+        self.runner = Runner(show, batch)
+
+    def read_path_manager(self) -> PathManager:
+        """The endpoints and limits of the kernel's MPTCP path manager."""
+        return read_path_manager()
+
+    def read_tables(self) -> TableReader:
+        """What answers, for one work, what the kernel holds in paths' tables."""
+        return TableReader()
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:

@@ -1,30 +1,27 @@
-"""This machine as the engine sees it: questions about it, and the runner that changes it.
+"""This machine as the engine sees it: the kernel, and questions about its devices.
 
-The engine takes it as a value, so that its tests can give it another one. Nothing
-here changes the machine but `Machine.runner`.
+The engine takes it as a value, so that its tests can give it another one.
 """
 
 from __future__ import annotations
 
 import posix
-from _socket import AF_INET, AF_INET6, SOCK_DGRAM
-from _socket import if_indextoname, if_nameindex, if_nametoindex, inet_pton, socket
+from _socket import AF_INET, SOCK_DGRAM
+from _socket import if_indextoname, if_nameindex, if_nametoindex, socket
 from fcntl import ioctl
 from sys import byteorder
 from time import monotonic, sleep
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.address import InterfaceAddress
-from mptcp_hooks.base.model import Host, Link, TableUse
+from mptcp_hooks.base.model import Host, Link
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import netlink
-from mptcp_hooks.machine.runner import Runner
+from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mptcp_hooks.base.model import PathManager
+    from collections.abc import Iterator
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -38,28 +35,8 @@ _ADJECTIVES = {_IFA_F_DADFAILED: address.DUPLICATE, _IFA_F_TENTATIVE: address.TE
 _DUPLICATE_CHECK_AT_MOST = 6.0
 
 
-class TableReader:
-    """Reads what the kernel holds of paths; the rules are those of the first question."""
-
-    def __init__(self) -> None:
-        self._rules: dict[int, list[bytes]] = {}
-
-    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
-        """The routes of a table, and the rules that name it, the address or the device."""
-        if family not in self._rules:
-            self._rules[family] = netlink.dump_rules(family)
-        packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
-        about = (netlink.table_attribute(table), netlink.source_attribute(packed),
-                 netlink.device_attribute(device))
-        return TableUse(tuple(netlink.find_rules(self._rules[family], about)),
-                        tuple(netlink.read_routes(family, table)))
-
-
-class Machine:
-    """This machine. `show` hears each command that the runner runs, before it runs."""
-
-    def __init__(self, show: Callable[[str], None] | None = None) -> None:
-        self.runner = Runner(show)
+class Machine(Kernel):
+    """This machine: the kernel with what it holds of ours, and questions about the devices."""
 
     def read_host(
         self, iface: str, families: tuple[int, ...], stated: tuple[InterfaceAddress, ...],
@@ -115,14 +92,6 @@ class Machine:
         """The gateways of a device's default routes in main, each family's preferred first."""
         return tuple(gateway for family in families
                      for gateway in _list_main_gateways(ifindex, family))
-
-    def read_path_manager(self) -> PathManager:
-        """The endpoints and limits of the kernel's MPTCP path manager."""
-        return netlink.read_path_manager()
-
-    def read_tables(self) -> TableReader:
-        """What answers, for one work, what the kernel holds in paths' tables."""
-        return TableReader()
 
 
 def find_device(ifindex: int) -> str:

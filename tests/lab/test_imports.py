@@ -17,11 +17,11 @@ BYSTANDER = DOOR | {
     "base.address", "base.numbering", "base.value", "intent", "intent.event", "intent.settings"}
 GOING = DOOR | {
     "base.address", "base.line", "base.model", "base.numbering", "base.spawn", "base.value",
-    "machine", "machine.netlink", "machine.runner", "machine.system",
+    "machine", "machine.netlink", "machine.runner",
     "engine", "engine.carry_out", "engine.command_cache", "engine.commands", "engine.limits",
     "engine.record", "engine.take_down", "engine.work"}
 KNOWN = BYSTANDER | GOING - {"engine.take_down"} | {
-    "engine.bring_up", "engine.compare", "engine.plan"}
+    "engine.bring_up", "engine.compare", "engine.plan", "machine.system"}
 CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
 
 

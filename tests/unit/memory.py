@@ -13,8 +13,8 @@ from typing import NamedTuple
 from mptcp_hooks.base.address import BITS, InterfaceAddress, family_of
 from mptcp_hooks.base.model import Endpoint, Host, Limits, Link, PathManager, Route, Rule, TableUse
 from mptcp_hooks.base.spawn import Outcome
-from mptcp_hooks.machine.runner import Runner
-from mptcp_hooks.machine.system import Machine, TableReader
+from mptcp_hooks.machine.runner import Runner, TableReader
+from mptcp_hooks.machine.system import Machine
 
 TABLES = {"main": 254}
 FLAGS = ("signal", "subflow", "backup", "fullmesh", "laminar")
