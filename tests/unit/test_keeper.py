@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -103,6 +105,23 @@ def test_it_is_no_child_of_the_command(group: Path) -> None:
         print(children.read().split(), flush=True)
 """)
     assert [read_line(caller), read_line(caller)] == ["forced\n", "[]\n"]
+    caller.communicate(timeout=20)
+    (group / "empty").touch()
+    wait_until(lambda: not group.exists())
+
+
+def test_it_keeps_nothing_of_the_caller_and_hears_no_signal_for_it(group: Path) -> None:
+    """A terminal that is closed, or a folder that is unmounted, is none of its concern."""
+    caller = call(group, force="open(group + '.pid', 'w').write(str(os.getpid()))")
+    assert read_line(caller) == "forced\n"
+    pid = int(Path(f"{group}.pid").read_text())
+    folder = Path(f"/proc/{pid}")
+    assert (os.getsid(pid), os.readlink(folder / "cwd")) == (pid, "/")
+    files = {path.name: os.readlink(path) for path in (folder / "fd").iterdir()}
+    pipes = [name for name, file in files.items() if file != "/dev/null"]
+    assert {"0", "1", "2"} <= files.keys() - {*pipes} and len(pipes) == 1
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        os.kill(pid, number)
     caller.communicate(timeout=20)
     (group / "empty").touch()
     wait_until(lambda: not group.exists())

@@ -16,13 +16,14 @@ from mptcp_hooks.run.pins import release, run_unit_hook
 
 
 class FakeForce:
-    """A kernel that takes any program; a pin is an empty file."""
+    """A kernel that takes any program; a pin is a new file with its group."""
 
     def __init__(self, group: str) -> None:
         self.group = group
 
     def pin(self, path: str) -> None:
-        Path(path).write_text(self.group)
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(self.group)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return run_unit_hook()
 
 
-def own(path: Path, monkeypatch: pytest.MonkeyPatch, owner: int = 0, mode: int = 0o40700) -> None:
+def own(path: Path, monkeypatch: pytest.MonkeyPatch, owner: int = 0, mode: int = 0o40755) -> None:
     """A folder that is there already and belongs to somebody."""
     path.mkdir()
     monkeypatch.setattr(os, "lstat", lambda path: SimpleNamespace(st_uid=owner, st_mode=mode))

@@ -30,7 +30,10 @@ def wait_for(work: Callable[[], Report]) -> Report:
     Report(tuple(f"line {number}" for number in range(20000)), (), False),
 ])
 def test_what_it_reports_comes_back(report: Report) -> None:
+    """And nothing of it stays open."""
+    before = os.listdir("/proc/self/fd")
     assert wait_for(lambda: report) == report
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_what_it_does_stays_in_its_process() -> None:

@@ -12,7 +12,7 @@ from mptcp_hooks.force.means import Means
 from mptcp_hooks.force.methods import Choice
 from mptcp_hooks.force.program import NOT_EXECUTABLE, NOT_FOUND, Program
 from mptcp_hooks.run import command, units, watch_command
-from mptcp_hooks.run.command import NOT_STARTED, run_mptcp_run
+from mptcp_hooks.run.command import run_mptcp_run
 from tests.unit.test_methods import ALL, BARE, DYNAMIC, GO_1_21, STATIC, UNKNOWN
 
 DISABLED = ALL._replace(disabled="this kernel has no Multipath TCP")
@@ -100,7 +100,7 @@ def test_without_the_method_that_was_asked_for_nothing_starts(
     with pytest.raises(Problem) as raised:
         run(monkeypatch, f"--method {method} it")
     assert str(raised.value) == f"it is not started: {words}"
-    assert (raised.value.status, machine.groups) == (NOT_STARTED, 0)
+    assert (raised.value.status, machine.groups) == (125, 0)
 
 
 def test_a_group_that_cannot_be_forced_costs_a_command_nothing_else(

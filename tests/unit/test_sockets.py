@@ -12,22 +12,16 @@ import pytest
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import sockets
 from mptcp_hooks.machine.netlink import Refused
-from mptcp_hooks.machine.sockets import (
-    INET_DIAG_INFO,
-    INET_DIAG_REQ_PROTOCOL,
-    INET_DIAG_ULP_INFO,
-    INET_ULP_INFO_NAME,
-    IPPROTO_MPTCP,
-    IPPROTO_TCP,
-    TCP_CLOSE_WAIT,
-    TCP_ESTABLISHED,
-    TCP_LISTEN,
-    Socket,
-    read_sockets,
-)
+from mptcp_hooks.machine.sockets import Socket, read_sockets
 from tests.unit.netlink_messages import make_attributes
 
-TCP_SYN_SENT, TCP_TIME_WAIT, INET_DIAG_TOS = 2, 6, 5
+# The kernel's, not those of the module: a number that is wrong there must show here.
+IPPROTO_TCP, IPPROTO_MPTCP = 6, 262
+SOCK_DIAG_BY_FAMILY, INET_DIAG_REQ_PROTOCOL = 20, 3
+INET_DIAG_INFO, INET_DIAG_TOS, INET_DIAG_ULP_INFO, INET_ULP_INFO_NAME = 2, 5, 19, 1
+TCP_ESTABLISHED, TCP_SYN_SENT, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_WAIT2 = 1, 2, 3, 4, 5
+TCP_TIME_WAIT, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING = range(6, 12)
+NETLINK_SOCK_DIAG, NLM_F_DUMP = 4, 0x300
 # struct inet_diag_req_v2, before the attributes.
 REQUEST_SIZE = 56
 FALLBACK, OTHER_FLAG = 0x1, 0x2
@@ -40,6 +34,7 @@ class FakeKernel:
         self._answers = answers
 
     def __call__(self, protocol: int) -> FakeKernel:
+        assert protocol == NETLINK_SOCK_DIAG
         return self
 
     def __enter__(self) -> FakeKernel:
@@ -49,6 +44,9 @@ class FakeKernel:
         """As the real one, which closes its socket."""
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
+        # All states, and struct tcp_info or mptcp_info with them.
+        assert (kind, flags, request[2:8]) == (SOCK_DIAG_BY_FAMILY, NLM_F_DUMP,
+                                               b"\x02\0\xff\xff\xff\xff")
         kind, protocol = struct.unpack_from("=HI", request, REQUEST_SIZE + 2)
         assert kind == INET_DIAG_REQ_PROTOCOL and request[1] == protocol & 0xFF
         answer = self._answers.get((protocol, request[0]), [])
@@ -138,8 +136,10 @@ def test_a_fallback_is_in_the_flags_of_mptcp(
 
 
 @pytest.mark.parametrize(("state", "connected", "listens"), [
-    (TCP_ESTABLISHED, True, False), (TCP_CLOSE_WAIT, True, False), (TCP_LISTEN, False, True),
-    (TCP_SYN_SENT, False, False), (TCP_TIME_WAIT, False, False),
+    *((state, True, False) for state in (TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2,
+                                         TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING)),
+    *((state, False, False) for state in (TCP_SYN_SENT, TCP_SYN_RECV, TCP_TIME_WAIT, TCP_CLOSE)),
+    (TCP_LISTEN, False, True),
 ])
 def test_states(state: int, connected: bool, listens: bool) -> None:
     socket = Socket(False, state, OWN, SERVER, 7, False, False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +83,10 @@ def test_watch_draws_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) ->
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
+        written = sys.stdout.buffer
+        assert isinstance(written, io.BytesIO)
+        # What is drawn is to be seen before it sleeps.
+        assert written.getvalue().count(b"INTERFACE") == len(slept) + 1
         slept.append(seconds)
         if len(slept) == 2:
             raise KeyboardInterrupt
@@ -160,7 +166,9 @@ def look(moment: float, *devices: Device) -> ConnectionsLook:
 
 def test_rates_are_what_passed_between_two_looks() -> None:
     """In bits a second; what a device lost of its count, as a new one of that name, is none."""
-    after = look(12.0, DEVICE._replace(sent=3000, received=4999), DEVICE._replace(name="eth1"))
+    eth1 = DEVICE._replace(name="eth1")
     before = PathsLook(10.0, frozenset(), SURVEY._replace(
-        devices=(DEVICE, DEVICE._replace(name="gone"))), ())
-    assert measure_rates(before, after) == {"eth0": Rate(8000.0, 0.0)}
+        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), ())
+    after = look(12.0, DEVICE._replace(sent=3000, received=4999),
+                 eth1._replace(sent=0, received=5500), DEVICE._replace(name="new"))
+    assert measure_rates(before, after) == {"eth0": Rate(8000.0, 0.0), "eth1": Rate(0.0, 2000.0)}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Path, Stanza
+from mptcp_hooks.base.model import Installed, Path, Stanza
 from mptcp_hooks.engine.record import Store
+from mptcp_hooks.intent.event import MANAGED
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.status.seen_routing import read_rule
 from mptcp_hooks.status.survey import DOWN, NO_CARRIER, UP, DeviceAddress, Survey
@@ -18,10 +19,15 @@ from mptcp_hooks.status.take_survey import take_survey
 from tests.unit.canned import CannedMachine
 from tests.unit.help import ROOT
 
-BARE = (ROOT / "tests/cases/status/no-path/machine.txt").read_text()
+BARE, GOOD = ((ROOT / "tests/cases/status" / case / "machine.txt").read_text()
+              for case in ("no-path", "all-good"))
+PATH = Path(
+    iface="eth1", device="eth1", ifindex=3, family=4, address="10.1.2.2", subnet="10.1.2.0/24",
+    gateway="10.1.2.1", onlink=False, default=True, table=20003, primary=True, endpoint=True,
+    flags=("subflow",))
 ETH0, ETH1 = (Stanza((f"IFACE={name}", "ADDRFAM=inet", "METHOD=dhcp"), ())
               for name in ("eth0", "eth1"))
-Look = dict[str, Stanza | Problem]
+Look = dict[str, Stanza | tuple[Stanza, ...] | Problem]
 
 
 class FakeStore(Store):
@@ -40,7 +46,7 @@ class FakeStore(Store):
         answer = self.now[iface]
         if isinstance(answer, Problem):
             raise answer
-        return (answer,)
+        return (answer,) if isinstance(answer, Stanza) else answer
 
 
 def survey(text: str, *looks: Look) -> Survey:
@@ -86,6 +92,33 @@ def test_a_record_that_never_stands_still_is_not_waited_for_without_end(
     looks: list[Look] = [{"eth0": ETH0}, {"eth1": ETH1}]
     assert survey(BARE, *looks * 50).stanzas
     assert sum(slept) < 1
+
+
+def make_eth1(kernel: str) -> Stanza:
+    """A stanza with a path, and what the kernel held of that when it was made."""
+    return ETH1._replace(paths=(Installed(PATH, (), (), kernel),))
+
+
+def test_a_hook_that_is_at_work_is_waited_for(slept: list[float]) -> None:
+    """It has said what it will make, and not yet that it did."""
+    found = survey(GOOD, {"eth1": make_eth1("")}, {"eth1": make_eth1("whole")})
+    (path,) = [path for path in found.paths if path.installed]
+    assert path.installed is not None and path.installed.kernel == "whole"
+    assert len(slept) == 1
+
+
+def test_a_hook_that_was_killed_is_not_waited_for_without_end(slept: list[float]) -> None:
+    assert survey(GOOD, {"eth1": make_eth1("")}).stanzas
+    assert 0 < sum(slept) < 1
+
+
+@pytest.mark.parametrize(("method", "families"), [("dhcp", [4, 6]), (MANAGED, [4])])
+def test_who_named_a_device_in_the_configuration_did_not_promise_both_families(
+    method: str, families: list[int]
+) -> None:
+    other = Stanza(("IFACE=eth1", "ADDRFAM=inet6", f"METHOD={method}"), ())
+    found = survey(GOOD, {"eth1": (make_eth1("whole"), other)})
+    assert [path.family for path in found.paths if path.interface == "eth1"] == families
 
 
 def test_a_damaged_record_is_told_of_and_costs_no_other(slept: list[float]) -> None:
@@ -217,9 +250,5 @@ def test_rules_of_a_path_name_its_address_its_device_or_its_table(
     family: int, row: dict[str, Any], held: bool
 ) -> None:
     """As the record has them."""
-    path = Path(
-        iface="eth1", device="eth1", ifindex=3, family=4, address="10.1.2.2",
-        subnet="10.1.2.0/24", gateway="10.1.2.1", onlink=False, default=True, table=20003,
-        primary=True, endpoint=True, flags=("subflow",))
     rule = read_rule(family, row)
-    assert survey(BARE)._replace(rules=(rule,)).read_use(path).rules == (rule.rule,) * held
+    assert survey(BARE)._replace(rules=(rule,)).read_use(PATH).rules == (rule.rule,) * held
