@@ -6,8 +6,12 @@ DEB = dist/mptcp-hooks_$(VERSION)_all.deb
 PACKED = Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
 	templates tests
 # A colon in a name, as recorded environments of aliases have it, means something to make.
-SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*' \
+find_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '*:*' \
 	-not -name '*.bpf.o')
+# What of it runs, in the lab too: all but tests and pages.
+RUNNING = Makefile bpf completions debian examples hooks mptcp_hooks templates
+# What makes the .deb stale. No test needs a build for a page, but `make deb` ships them all.
+BUILT_FROM = $(RUNNING)
 # What DHCP clients source, in their own shell; the other hooks are programs.
 SOURCED = hooks/dhcp
 COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_status mptcp_run
@@ -74,10 +78,11 @@ lint: packages
 	bash -n completions/mptcp-hooks
 	mypy
 
-deb: $(DEB)
+deb:
+	@$(MAKE) --no-print-directory $(DEB) BUILT_FROM='$$(PACKED)'
 	lintian --fail-on error,warning $(DEB)
 
-$(DEB): $(SOURCES) | packages
+$(DEB): $(call find_files,$(BUILT_FROM)) | packages
 	@echo 'building $(DEB)'
 	@rm -rf build/mptcp-hooks && mkdir -p build/mptcp-hooks dist
 	@cp -r $(PACKED) build/mptcp-hooks && rm -f $(addprefix build/mptcp-hooks/,$(OBJECTS))
