@@ -31,17 +31,18 @@ LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them,
-# but for those of test-bpf, which does without it where they cannot be had.
+# but for those of coverage, and of test-bpf, which does without it where they cannot be had.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
 	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
 	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist util-linux
+COVERAGE_PACKAGES = python3-coverage
 VM_PACKAGES = kmod qemu-system-x86
 
 # The files or folders of `make test`.
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test test-bpf bench unit lint deb objects install clean packages
+.PHONY: help demo test test-bpf bench unit coverage lint deb objects install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
@@ -50,6 +51,7 @@ help:
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios (root)'
 	@echo 'make unit     the unit tests alone (no root)'
+	@echo 'make coverage what of each module the unit tests run'
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
 	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
@@ -78,6 +80,13 @@ bench: $(DEB)
 
 unit: packages
 	$(PYTHON) -m pytest tests/unit
+
+# In this process alone: what the tests start, and the lab, is not counted.
+coverage: packages
+	@$(MAKE) --no-print-directory packages PACKAGES='$(COVERAGE_PACKAGES)'
+	@mkdir -p build
+	$(PYTHON) -m coverage run -m pytest tests/unit
+	@$(PYTHON) -m coverage report
 
 lint: packages
 	flake8 mptcp_hooks tests $(PROGRAMS)
