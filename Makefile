@@ -6,8 +6,12 @@ DEB = dist/mptcp-hooks_$(VERSION)_all.deb
 PACKED = Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
 	templates tests
 # A colon in a name, as recorded environments of aliases have it, means something to make.
-SOURCES = $(shell find $(PACKED) -type f -not -path '*/__pycache__/*' -not -name '*:*' \
+find_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '*:*' \
 	-not -name '*.bpf.o')
+# What of it runs, in the lab too: all but tests and pages.
+RUNNING = Makefile bpf completions debian examples hooks mptcp_hooks templates
+# What makes the .deb stale. No test needs a build for a page, but `make deb` ships them all.
+BUILT_FROM = $(RUNNING)
 # What DHCP clients source, in their own shell; the other hooks are programs.
 SOURCED = hooks/dhcp
 COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_status mptcp_run
@@ -27,20 +31,28 @@ LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them,
-# but for those of test-bpf, which does without it where they cannot be had.
+# but for those of coverage, and of test-bpf, which does without it where they cannot be had.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
 	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
 	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist util-linux
+COVERAGE_PACKAGES = python3-coverage
 VM_PACKAGES = kmod qemu-system-x86
 
-.PHONY: help demo test test-bpf bench unit lint deb objects install clean packages
+# The files or folders of `make test`.
+TESTS = tests
+PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
+
+.PHONY: help demo test test-bpf bench compare unit coverage lint deb objects install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
 	@echo 'make test     unit tests, then the lab: real kernel, ifup, transfers (root)'
+	@echo '              make test TESTS="tests/lab/test_static.py ..."  these alone'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios (root)'
+	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
 	@echo 'make unit     the unit tests alone (no root)'
+	@echo 'make coverage what of each module the unit tests run'
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
 	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
@@ -49,11 +61,13 @@ help:
 demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
 
-# Two at a time, each in namespaces of its own; then those that measure time.
+# Two at a time, each in namespaces of its own; then those that measure time. pytest ends
+# with 5 where it is left with no test, as one of the two may be with some files of TESTS.
 test: $(DEB)
-	$(PYTHON) -m pytest tests --deb $(DEB) -n 2 --dist loadfile \
-		-m 'not alone and not bpf'
-	$(PYTHON) -m pytest tests --deb $(DEB) -m alone
+	@$(PYTEST) -n 2 --dist loadfile -m 'not alone and not bpf'; many=$$?; \
+	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
+	$(PYTEST) -m alone; alone=$$?; \
+	[ $$alone = 5 ] && exit $$many || exit $$alone
 
 # On Debian 13's kernel, whatever this machine's is: an emulated one, so what takes a
 # second here takes fifteen there. What no VM can be had for is said, and is no failure.
@@ -65,8 +79,19 @@ test-bpf: $(DEB)
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)
 
+compare: packages
+	@[ -f '$(OLD)' ] && [ -f '$(NEW)' ] || { echo 'make compare OLD=old.deb NEW=new.deb' >&2; exit 2; }
+	@$(PYTHON) -m tests.bench.compare '$(OLD)' '$(NEW)'
+
 unit: packages
 	$(PYTHON) -m pytest tests/unit
+
+# In this process alone: what the tests start, and the lab, is not counted.
+coverage: packages
+	@$(MAKE) --no-print-directory packages PACKAGES='$(COVERAGE_PACKAGES)'
+	@mkdir -p build
+	$(PYTHON) -m coverage run -m pytest tests/unit
+	@$(PYTHON) -m coverage report
 
 lint: packages
 	flake8 mptcp_hooks tests $(PROGRAMS)
@@ -74,10 +99,11 @@ lint: packages
 	bash -n completions/mptcp-hooks
 	mypy
 
-deb: $(DEB)
+deb:
+	@$(MAKE) --no-print-directory $(DEB) BUILT_FROM='$$(PACKED)'
 	lintian --fail-on error,warning $(DEB)
 
-$(DEB): $(SOURCES) | packages
+$(DEB): $(call find_files,$(BUILT_FROM)) | packages
 	@echo 'building $(DEB)'
 	@rm -rf build/mptcp-hooks && mkdir -p build/mptcp-hooks dist
 	@cp -r $(PACKED) build/mptcp-hooks && rm -f $(addprefix build/mptcp-hooks/,$(OBJECTS))

@@ -6,8 +6,10 @@ program that does not ask for Multipath TCP.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
+import traceback
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -36,6 +38,26 @@ def main(deb: Path) -> None:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make demo: cannot build the lab: {obstacles}")
+    try:
+        show(deb)
+    except KeyboardInterrupt:
+        sys.exit("make demo: stopped")
+    except NoSuchPackage as missing:
+        sys.exit(f"make demo: this Debian has no package {missing}")
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"make demo: {summarize(error)}")
+
+
+def summarize(error: Exception) -> str:
+    """What failed, and the last that was said of it, where programs say why; in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        lines = [f"{place.name}: {place.line}"]
+    return " ".join(dict.fromkeys((lines[0], lines[-1])))
+
+
+def show(deb: Path) -> None:
     say("Fetching DHCP programs and mptcpize into build/packages; they are not installed here.")
     with ExitStack() as stack:
         client = stack.enter_context(closing(fetch_dhcp_client()))
@@ -96,6 +118,7 @@ def upload(lab: Lab, *command: str) -> None:
     say(f"# {' '.join(command)}")
     done = lab.client.try_run(*command)
     seconds = time.monotonic() - began
+    assert done.returncode == 0, f"{' '.join(command)} ends with {done.returncode}\n{done.stderr}"
     first, second = ((now - then) / MEGABYTE for now, then in zip(lab.count_sent(), before))
     receiver.communicate(timeout=20)
     for line in done.stderr.splitlines():

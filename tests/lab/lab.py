@@ -403,3 +403,5 @@ def stop_by_signal(*_: object) -> None:
 
 
 signal.signal(signal.SIGTERM, stop_by_signal)
+# Hosts find programs where root does, whatever PATH the lab was started with.
+os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

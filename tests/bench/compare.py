@@ -1,0 +1,67 @@
+"""`make compare OLD=old.deb NEW=new.deb`: what the hooks of two packages take, in turn.
+
+Each package is installed in a lab of its own. A round runs a static stanza's hooks in both.
+Ends with 1 where a hook of the new package takes more than the bound in addition.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+
+from tests.bench.bench import enter
+from tests.bench.rounds import STEPS, Series, Spent, Times, find_quartile, find_wait, take_turns
+from tests.lab.lab import Installation, Lab, find_obstacles
+
+# The differences of a package to itself are within 0.1 ms then.
+ROUNDS = 1000
+# In milliseconds of a processor, for each hook.
+BOUND = 0.15
+
+
+def main(old: Path, new: Path) -> int:
+    obstacles = find_obstacles()
+    if obstacles:
+        sys.exit(f"make compare: cannot build the lab: {obstacles}")
+    with ExitStack() as stack:
+        turns = [partial(ask, start_client(stack, deb), word)
+                 for word, deb in (("old", old), ("new", new))]
+        series = take_turns(*turns, rounds=ROUNDS)
+    print(f"{'':<16}{'old':>11}{'new':>11}")
+    return max([report(step, series) for step in STEPS])
+
+
+def start_client(stack: ExitStack, deb: Path) -> subprocess.Popen[str]:
+    """What runs a round for each line, in a lab with the package; the stack's end is theirs."""
+    installation = stack.enter_context(closing(Installation(deb)))
+    lab = stack.enter_context(closing(Lab((installation.layer,))))
+    return stack.enter_context(subprocess.Popen(
+        enter(lab, "tests.bench.rounds"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+
+
+def ask(client: subprocess.Popen[str], word: str) -> Times:
+    """Have a client run a round; its times, under names that begin with a word."""
+    assert client.stdin is not None and client.stdout is not None
+    client.stdin.write("\n")
+    client.stdin.flush()
+    told: dict[str, list[float]] = json.loads(client.stdout.readline())
+    return {f"{word} {step}": Spent(*spent) for step, spent in told.items()}
+
+
+def report(step: str, series: Series) -> int:
+    """Print what a hook takes, old and new; 1 where it is over the bound."""
+    old, new = series[f"old {step}"], series[f"new {step}"]
+    before, after = find_quartile(old), find_quartile(new)
+    over = after - before > BOUND
+    print(f"{step:<16}{before:>8.2f} ms{after:>8.2f} ms{after - before:>+8.3f} ms, bound {BOUND}: "
+          f"{'OVER' if over else 'within'}; the wall clock at best {find_wait(old):.2f} and "
+          f"{find_wait(new):.2f} of it")
+    return int(over)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()))
