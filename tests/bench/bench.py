@@ -7,12 +7,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
-from tests.lab.monitor import Monitor
-from tests.lab.paths import plug, pull
-from tests.lab.peers.build import build_go
-from tests.lab.programs import Programs
-from tests.lab.stream import measure_wait
+from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import plug, pull
+from tests.lab.support.peers.build import build_go
+from tests.lab.support.programs import Programs
+from tests.lab.support.stream import measure_wait
 from tests.virtual.archive import Unavailable
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Installation, Lab, find_obstacles
-from tests.lab.programs import NoSuchPackage, Programs
-from tests.lab.provider import Provider
+from tests.lab.support.lab import Installation, Lab, find_obstacles
+from tests.lab.support.programs import NoSuchPackage, Programs
+from tests.lab.support.provider import Provider
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,11 +11,11 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, plug, pull
-from tests.lab.programs import NoSuchPackage, Programs
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, plug, pull
+from tests.lab.support.programs import NoSuchPackage, Programs
+from tests.lab.support.provider import Provider, wait_for
 
 UPLOAD = f"""\
 #!/usr/bin/python3

@@ -17,15 +17,23 @@ from contextlib import closing
 from pathlib import Path
 
 from mptcp_hooks.connections import SS_ARGUMENTS
-from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Host, Installation, Lab, end_process
-from tests.lab.paths import MEGABYTE, pull
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import (
+    SERVER_4,
+    SERVER_6,
+    TRANSFER,
+    TWO_UPLINKS,
+    Host,
+    Installation,
+    Lab,
+    end_process,
+)
+from tests.lab.support.paths import MEGABYTE, pull
+from tests.lab.support.provider import wait_for
 from tests.lab.test_transfers import TWO_UPLINKS_6
 from tests.unit.connection_cases import CASES, describe_case, draw_case
 
 MAPPED_SERVER = f"::ffff:{SERVER_4}"
 TWO_UPLINKS_BACKUP = TWO_UPLINKS + "    mptcp-flags subflow backup\n"
-_TRANSFER = str(Path(__file__).with_name("transfer.py"))
 _LONG = 1000 * MEGABYTE
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 # A server that does not ask for MPTCP.
@@ -68,7 +76,7 @@ def begin_with_plain_server(lab: Lab) -> None:
     lab.ifup("-a")
     server = lab.server.start(sys.executable, "-c", _PLAIN_SERVER)
     assert server.stdout is not None and server.stdout.readline() == "listening\n"
-    lab.client.start(sys.executable, _TRANSFER, "send", SERVER_4, "5001", str(_LONG))
+    lab.client.start(sys.executable, TRANSFER, "send", SERVER_4, "5001", str(_LONG))
     wait_for(lambda: max(lab.count_sent()) > MEGABYTE)
 
 
@@ -109,7 +117,7 @@ def begin_and_kill(lab: Lab) -> None:
     begin_on_both(lab)
     lab.client.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst",
                    "16kb", "latency", "50ms")
-    (sender,) = lab.client.run("pgrep", "-f", f"{_TRANSFER} send").split()
+    (sender,) = lab.client.run("pgrep", "-f", f"{TRANSFER} send").split()
     end_process(int(sender))
     wait_for(lambda: "mptcp FIN-WAIT" in " ".join(ask_ss(lab.client).split()))
 
@@ -119,9 +127,9 @@ def begin_many(lab: Lab) -> None:
     lab.set_interfaces(TWO_UPLINKS + TWO_UPLINKS_6.replace("auto eth0 eth1\n", ""))
     lab.ifup("-a")
     for port, server in enumerate((SERVER_4, SERVER_6) * 3, start=5002):
-        listener = lab.server.start(sys.executable, _TRANSFER, "listen", server, str(port))
+        listener = lab.server.start(sys.executable, TRANSFER, "listen", server, str(port))
         assert listener.stdout is not None and listener.stdout.readline() == "listening\n"
-        lab.client.start(sys.executable, _TRANSFER, "stream", server, str(port), "60")
+        lab.client.start(sys.executable, TRANSFER, "stream", server, str(port), "60")
     wait_for(lambda: ask_ss(lab.client).count("mptcp flags:Jjec") == 6)
 
 

@@ -12,9 +12,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.lab.boxes import SCENES, play, read_netstat
-from tests.lab.lab import Installation, Lab
-from tests.lab.programs import Programs
+from tests.lab.support.boxes import SCENES, play, read_netstat
+from tests.lab.support.lab import Installation, Lab
+from tests.lab.support.programs import Programs
 from tests.unit.counter_cases import CASES, find
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
+from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.test_commands import NOBODY
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"

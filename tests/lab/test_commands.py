@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
+from tests.lab.support.lab import TWO_UPLINKS, Lab
 
 EXAMPLE = {"IFACE": "eth0", "IF_ADDRESS": "10.1.1.2", "IF_NETMASK": "24",
            "IF_GATEWAY": "10.1.1.1"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Installation, Lab
+from tests.lab.support.lab import Installation, Lab
 
 FILE = "/usr/share/bash-completion/completions/mptcp_up"
 COMMANDS = ("mptcp_up", "mptcp_down", "mptcp_status", "mptcp_monitor")

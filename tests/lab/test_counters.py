@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mptcp_hooks.counters import judge_counters, read_counters
-from tests.lab.boxes import play, read_netstat, remove_boxes
-from tests.lab.lab import Host, Installation, Lab
-from tests.lab.paths import check_both_paths
+from tests.lab.support.boxes import play, read_netstat, remove_boxes
+from tests.lab.support.lab import Host, Installation, Lab
+from tests.lab.support.paths import check_both_paths
 
 FELL_BACK = "began with MPTCP and fell back"
 UNANSWERED = "further subflows were not answered with MPTCP"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.dhcp import (
+from tests.lab.support.dhcp import (
     ETH0,
     ETH1,
     ONE_DHCP,
@@ -17,10 +17,10 @@ from tests.lab.dhcp import (
     list_defaults,
     list_rules,
 )
-from tests.lab.lab import Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.lab import Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, check_both_paths
+from tests.lab.support.provider import Provider, addresses, wait_for
 from tests.lab.test_static import route_get
 
 Dhcp = tuple[Lab, Provider, Provider]

@@ -7,11 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.dhcp import ETH0, ETH1, ONE_DHCP, TWO_DHCP, has_path, list_defaults, list_rules
-from tests.lab.lab import Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import check_both_paths
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.dhcp import (
+    ETH0,
+    ETH1,
+    ONE_DHCP,
+    TWO_DHCP,
+    has_path,
+    list_defaults,
+    list_rules,
+)
+from tests.lab.support.lab import Installation, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import check_both_paths
+from tests.lab.support.provider import Provider, addresses, wait_for
 
 Dhcp = tuple[Lab, Provider, Provider]
 

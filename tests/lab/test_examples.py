@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lab.lab import SERVER_4, SERVER_6, Host, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import rules_of
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_4, SERVER_6, Host, Installation, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import rules_of
+from tests.lab.support.provider import Provider, wait_for
 
 ROOT = Path(__file__).parents[2]
 README = "README"

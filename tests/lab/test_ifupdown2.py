@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import SERVER_6, TWO_UPLINKS, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, MEGABYTE, check_both_paths, rules_of
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, Installation, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.provider import Provider, wait_for
 
 MANY = """\
 auto eth0 eth1

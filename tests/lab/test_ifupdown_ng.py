@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import SERVER_6, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths, rules_of
-from tests.lab.programs import is_known
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_6, Installation, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.programs import is_known
+from tests.lab.support.provider import Provider, wait_for
 
 # It takes one interface in an `auto` line.
 LISTS = """\

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Installation, Lab
-from tests.lab.managers import ConnMan, Networkd
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.lab import Installation, Lab
+from tests.lab.support.managers import ConnMan, Networkd
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
+from tests.lab.support.provider import Provider, addresses, wait_for
 from tests.lab.test_status import find
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
-from tests.lab.provider import wait_for
-from tests.lab.stream import measure_wait
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
+from tests.lab.support.provider import wait_for
+from tests.lab.support.stream import measure_wait
 
 ONLY_FIRST = BOTH[:1]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, check_both_paths
-from tests.lab.provider import wait_for
-from tests.lab.uplink import down, up
+from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths
+from tests.lab.support.provider import wait_for
+from tests.lab.support.uplink import down, up
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Installation, Lab
-from tests.lab.managers import NetworkManager
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, check_both_paths, rules_of
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.lab import Installation, Lab
+from tests.lab.support.managers import NetworkManager
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths, rules_of
+from tests.lab.support.provider import Provider, addresses, wait_for
 
 SHIMS = "/etc/NetworkManager/dispatcher.d/01-ifupdown"
 WITHOUT_ENDPOINT = "mptcp-flags=disabled"

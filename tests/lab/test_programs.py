@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import SERVER_6, Lab
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.lab import SERVER_6, Lab
+from tests.lab.support.provider import Provider, addresses, wait_for
 
 TWO_DHCP = """\
 auto eth0 eth1

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.uplink import ETH1, LEAVE, down, up
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.uplink import ETH1, LEAVE, down, up
 
 
 def test_up_twice_says_nothing_to_the_kernel(link: Lab) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Lab
+from tests.lab.support.lab import Lab
 from tests.unit.recorded import ENVIRONMENTS, read_environment
 from tests.unit.test_recorded import SAYS, WRONG_FLAGS
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Host, Installation, Lab, make_scratch, remove_scratch
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import Host, Installation, Lab, make_scratch, remove_scratch
+from tests.lab.support.provider import wait_for
 
 RUN = "mptcp_run"
 LIBRARY = "/usr/lib/*/mptcpize/libmptcpwrap.so.0"

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.booted import BootedHost, CannotBoot
-from tests.lab.forced import Traffic, bring_up, watch
-from tests.lab.lab import SERVER_4, Host, Installation, Lab, make_scratch, remove_scratch
-from tests.lab.paths import MEGABYTE
-from tests.lab.peers.build import build_c, build_go
-from tests.lab.provider import wait_for
+from tests.lab.support.booted import BootedHost, CannotBoot
+from tests.lab.support.forced import Traffic, bring_up, watch
+from tests.lab.support.lab import SERVER_4, Host, Installation, Lab, make_scratch, remove_scratch
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.peers.build import build_c, build_go
+from tests.lab.support.provider import wait_for
 from tests.virtual.archive import Unavailable
 
 pytestmark = pytest.mark.bpf

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.forced import SIZE, Traffic, bring_up, serve, watch
-from tests.lab.lab import SERVER_4, Installation, Lab
-from tests.lab.peers.build import build_c, build_go
+from tests.lab.support.forced import SIZE, Traffic, bring_up, serve, watch
+from tests.lab.support.lab import SERVER_4, Installation, Lab
+from tests.lab.support.peers.build import build_c, build_go
 from tests.virtual.archive import Unavailable
 
 URL = f"http://{SERVER_4}:8080/file"

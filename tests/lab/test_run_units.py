@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.booted import BootedHost, CannotBoot
-from tests.lab.forced import bring_up
-from tests.lab.lab import SERVER_4, Installation, Lab
-from tests.lab.peers.build import build_go
-from tests.lab.provider import wait_for
+from tests.lab.support.booted import BootedHost, CannotBoot
+from tests.lab.support.forced import bring_up
+from tests.lab.support.lab import SERVER_4, Installation, Lab
+from tests.lab.support.peers.build import build_go
+from tests.lab.support.provider import wait_for
 from tests.virtual.archive import Unavailable
 
 WEB = """\

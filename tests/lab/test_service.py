@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.booted import BootedHost, CannotBoot
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab
-from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull
-from tests.lab.provider import wait_for
+from tests.lab.support.booted import BootedHost, CannotBoot
+from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull
+from tests.lab.support.provider import wait_for
 
 SERVICE = "mptcp-hooks.service"
 ONLY_NET_ADMIN = 1 << 12

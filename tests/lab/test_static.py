@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.paths import rules_of
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.paths import rules_of
 
 
 def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.lab.breakages import BREAKAGES, Breakage
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab
-from tests.lab.managers import NetworkManager
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE
-from tests.lab.provider import wait_for
+from tests.lab.support.breakages import BREAKAGES, Breakage
+from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.support.managers import NetworkManager
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.provider import wait_for
 from tests.lab.test_commands import NOBODY
 
 # Tests that were started in the background pass on that SIGINT is ignored.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
-from tests.lab.lab import SERVER_6, TWO_UPLINKS, Lab
-from tests.lab.paths import MEGABYTE
+from tests.lab.support.lab import SERVER_6, TRANSFER, TWO_UPLINKS, Lab
+from tests.lab.support.paths import MEGABYTE
 
-TRANSFER = (sys.executable, str(Path(__file__).with_name("transfer.py")))
 TWO_UPLINKS_6 = """\
 auto eth0 eth1
 iface eth0 inet6 static
@@ -54,9 +52,10 @@ def test_another_machine_uses_both_addresses_that_this_one_signals(lab: Lab) -> 
     lab.set_interfaces(TWO_UPLINKS.replace("/24\n", "/24\n    mptcp-flags signal\n"))
     lab.ifup("-a")
     lab.server.run("ip", "mptcp", "limits", "set", "subflows", "2", "add_addr_accepted", "1")
-    receiver = lab.client.start(*TRANSFER, "serve", "0.0.0.0", "5001")
+    receiver = lab.client.start(sys.executable, TRANSFER, "serve", "0.0.0.0", "5001")
     assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    answer = lab.server.run(*TRANSFER, "send", "10.1.1.2", "5001", str(8 * MEGABYTE))
+    answer = lab.server.run(sys.executable, TRANSFER, "send", "10.1.1.2", "5001",
+                            str(8 * MEGABYTE))
     assert '"whole": true' in answer
     received = [int(lab.client.run("cat", f"/sys/class/net/{device}/statistics/rx_bytes"))
                 for device in lab.uplinks]

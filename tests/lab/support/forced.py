@@ -6,8 +6,8 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab
-from tests.lab.paths import BOTH, MEGABYTE
+from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
+from tests.lab.support.paths import BOTH, MEGABYTE
 
 SIZE = 12 * MEGABYTE
 

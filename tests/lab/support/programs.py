@@ -16,9 +16,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.lab.lab import Host, make_scratch, open_layer, remove_scratch
+from tests.lab.support.lab import Host, make_scratch, open_layer, remove_scratch
 
-ARCHIVES = Path(__file__).parents[2] / "build" / "packages"
+ARCHIVES = Path(__file__).parents[3] / "build" / "packages"
 
 _NO_SERVICES = "/usr/sbin/policy-rc.d"
 _ENVIRONMENT = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}

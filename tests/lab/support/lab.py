@@ -40,7 +40,8 @@ iface eth1 inet static
 LAID_OVER = ("etc", "usr", "var")
 _OPAQUE = "trusted.overlay.opaque"
 
-_TRANSFER = Path(__file__).with_name("transfer.py")
+# Started as `python3 TRANSFER MODE ...`, see there.
+TRANSFER = str(Path(__file__).with_name("transfer.py"))
 _UNSHARE = ("unshare", "--net", "--mount", "--uts", "--propagation", "private", "--fork",
             "--kill-child", "--")
 
@@ -266,7 +267,7 @@ class Lab:
 
     def begin_receiving(self, server: str = SERVER_4) -> subprocess.Popen[str]:
         """Have the server take one MPTCP connection on port 5001, and answer with size and hash."""
-        receiver = self.server.start(sys.executable, str(_TRANSFER), "serve", server, "5001")
+        receiver = self.server.start(sys.executable, TRANSFER, "serve", server, "5001")
         assert receiver.stdout is not None
         assert receiver.stdout.readline() == "listening\n", receiver.communicate()
         return receiver
@@ -343,7 +344,7 @@ class Transfer:
         self._lab = lab
         lab.begin_receiving(server)
         self._before = lab.count_sent()
-        self._sender = lab.client.start(sys.executable, str(_TRANSFER), "send", server, "5001",
+        self._sender = lab.client.start(sys.executable, TRANSFER, "send", server, "5001",
                                         str(size))
 
     def finish(self) -> Sent:

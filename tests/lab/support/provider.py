@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from tests.lab.lab import Lab
+from tests.lab.support.lab import Lab
 
 SHORTEST_LEASE = 120  # dnsmasq raises anything less
 _RADVD_CONF = "/run/radvd.conf"

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.lab.lab import LAID_OVER, Host, overlay
+from tests.lab.support.lab import LAID_OVER, Host, overlay
 
 _SYSTEMD = "usr/lib/systemd/systemd"
 _UNSHARE = ("unshare", "--pid", "--net", "--mount", "--uts", "--ipc", "--cgroup",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.lab import SERVER_4, Lab
+from tests.lab.support.lab import SERVER_4, Lab
 
 MEGABYTE = 1_000_000
 # The endpoints of lab.TWO_UPLINKS.

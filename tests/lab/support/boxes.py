@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.lab.lab import TWO_UPLINKS, Host, Lab
-from tests.lab.paths import MEGABYTE
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.provider import wait_for
 
 _TRIES = 3
 
