@@ -18,10 +18,12 @@ from pathlib import Path
 
 from mptcp_hooks.connections import SS_ARGUMENTS
 from tests.lab.support.lab import (
+    NOBODY,
     SERVER_4,
     SERVER_6,
     TRANSFER,
     TWO_UPLINKS,
+    TWO_UPLINKS_6,
     Host,
     Installation,
     Lab,
@@ -29,13 +31,11 @@ from tests.lab.support.lab import (
 )
 from tests.lab.support.paths import MEGABYTE, pull
 from tests.lab.support.provider import wait_for
-from tests.lab.test_transfers import TWO_UPLINKS_6
 from tests.unit.connection_cases import CASES, describe_case, draw_case
 
 MAPPED_SERVER = f"::ffff:{SERVER_4}"
 TWO_UPLINKS_BACKUP = TWO_UPLINKS + "    mptcp-flags subflow backup\n"
 _LONG = 1000 * MEGABYTE
-_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 # A server that does not ask for MPTCP.
 _PLAIN_SERVER = f"""\
 import socket
@@ -157,7 +157,7 @@ def record(lab: Lab, name: str, folder: Path, ss: str) -> None:
     """Write one case; the lab is fresh."""
     _SCENES[name](lab)
     host = lab.server if name.endswith("-server") else lab.client
-    user = _NOBODY if name == "without-root" else ()
+    user = NOBODY if name == "without-root" else ()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ss.txt").write_text(ask_ss(host, *user, ss))
     (folder / "devices").write_text("".join(

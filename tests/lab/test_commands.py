@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
 
 EXAMPLE = {"IFACE": "eth0", "IF_ADDRESS": "10.1.1.2", "IF_NETMASK": "24",
            "IF_GATEWAY": "10.1.1.1"}
-NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 
 
 def test_a_dry_run_prints_the_exact_lines_without_root(lab: Lab) -> None:

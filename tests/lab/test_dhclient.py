@@ -19,9 +19,8 @@ from tests.lab.support.dhcp import (
 )
 from tests.lab.support.lab import Lab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import MEGABYTE, check_both_paths
+from tests.lab.support.paths import MEGABYTE, check_both_paths, route_get
 from tests.lab.support.provider import Provider, addresses, wait_for
-from tests.lab.test_static import route_get
 
 Dhcp = tuple[Lab, Provider, Provider]
 

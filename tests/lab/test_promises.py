@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.lab.support.faults import break_ip, kill_after, mend_ip
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
 
@@ -135,26 +136,6 @@ def test_an_endpoint_of_somebody_else_is_success_and_stays(link: Lab) -> None:
     assert "left to its maker" in up(link, VERBOSITY="1")
     assert down(link) == ""
     assert link.client.ask("mptcp", "endpoint") == endpoint
-
-
-def break_ip(lab: Lab, words: str) -> None:
-    """Make `ip` fail, as for want of memory, on lines that hold these words."""
-    lab.write("/run/ip", f"""#!/bin/sh
-lines=$(cat)
-if echo "$lines" | grep -q '{words}'; then
-    echo "$lines" | grep -v '{words}' | /run/ip.real "$@"
-    echo "RTNETLINK answers: Cannot allocate memory" >&2
-    echo "Command failed -:$(echo "$lines" | grep -n '{words}' | head -1 | cut -d: -f1)" >&2
-    exit 2
-fi
-echo "$lines" | exec /run/ip.real "$@"
-""")
-    lab.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
-                   "mount --bind /run/ip $(readlink -f /usr/sbin/ip)")
-
-
-def mend_ip(lab: Lab) -> None:
-    lab.client.run("umount", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
 
 
 @pytest.mark.parametrize("words", ["rule del pref 20002", "mptcp endpoint delete",
@@ -291,13 +272,6 @@ def test_hooks_of_many_interfaces_run_at_once(lab: Lab) -> None:
         else:
             assert said == [""] * len(numbers)
     assert lab.snapshot() == before
-
-
-def kill_after(lab: Lab, count: int) -> None:
-    """Make `ip` run so many lines of a batch and kill its caller: a power cut in the middle."""
-    lab.write("/run/ip", f'#!/bin/sh\nhead -n {count} | /run/ip.real "$@"; kill -9 $PPID\n')
-    lab.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
-                   "mount --bind /run/ip $(readlink -f /usr/sbin/ip)")
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 8])

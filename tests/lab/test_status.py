@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.lab.support.breakages import BREAKAGES, Breakage
-from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Installation, Lab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
 from tests.lab.support.provider import wait_for
-from tests.lab.test_commands import NOBODY
+from tests.lab.support.status import ask, find
 
 # Tests that were started in the background pass on that SIGINT is ignored.
 INTERRUPTIBLE = ("env", "--default-signal=INT")
@@ -30,21 +30,6 @@ def uplinks(lab: Lab) -> Lab:
     lab.ifup("-a")
     assert find(lab) == ()
     return lab
-
-
-def ask(lab: Lab, *arguments: str) -> Any:
-    """What the command says in JSON; its status is that of what it found."""
-    done = lab.client.try_run("mptcp_status", "--json", *arguments)
-    assert done.stderr == "", done.stderr
-    answer = json.loads(done.stdout)
-    broken = any(one["severity"] == "broken" for one in answer.get("findings", ()))
-    assert done.returncode == broken
-    return answer
-
-
-def find(lab: Lab) -> tuple[tuple[str, str, str | None], ...]:
-    return tuple((one["severity"], one["kind"], one["interface"])
-                 for one in ask(lab)["findings"])
 
 
 def list_standing(answer: Any) -> list[dict[str, Any]]:

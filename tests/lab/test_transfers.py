@@ -5,20 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from tests.lab.support.lab import SERVER_6, TRANSFER, TWO_UPLINKS, Lab
+from tests.lab.support.lab import SERVER_6, TRANSFER, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.paths import MEGABYTE
-
-TWO_UPLINKS_6 = """\
-auto eth0 eth1
-iface eth0 inet6 static
-    address fd00:1::2/64
-    gateway fd00:1::1
-    dad-attempts 0
-iface eth1 inet6 static
-    address fd00:2::2/64
-    mptcp-gateway fd00:2::1
-    dad-attempts 0
-"""
 
 
 def test_one_connection_uses_both_uplinks(lab: Lab) -> None:

@@ -37,6 +37,19 @@ iface eth1 inet static
     address 10.1.2.2/24
     mptcp-gateway 10.1.2.1
 """
+TWO_UPLINKS_6 = """\
+auto eth0 eth1
+iface eth0 inet6 static
+    address fd00:1::2/64
+    gateway fd00:1::1
+    dad-attempts 0
+iface eth1 inet6 static
+    address fd00:2::2/64
+    mptcp-gateway fd00:2::1
+    dad-attempts 0
+"""
+# What a command of a user without any rights begins with.
+NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 LAID_OVER = ("etc", "usr", "var")
 _OPAQUE = "trusted.overlay.opaque"
 
