@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.lab.support.lab import Installation, Lab, find_obstacles
+from tests.lab.support.making import MakeHost, MakeLab
 from tests.lab.support.programs import NoSuchPackage, Programs
-from tests.lab.support.provider import Provider
+from tests.lab.support.provider import SERVICES, Served, with_providers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,11 +51,30 @@ def programs() -> Iterator[Callable[..., Path]]:
 
 
 @pytest.fixture
-def lab(installation: Installation) -> Iterator[Lab]:
+def make_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[MakeLab]:
+    """`make_lab("ppp")` is a lab with that package on the client, closed after the test."""
+    with closing(MakeLab(installation, programs)) as maker:
+        yield maker
+
+
+@pytest.fixture(scope="module")
+def make_shared_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[MakeLab]:
+    """As `make_lab`, closed after all tests of the module."""
+    with closing(MakeLab(installation, programs)) as maker:
+        yield maker
+
+
+@pytest.fixture(scope="module")
+def make_host(installation: Installation, programs: Callable[..., Path]) -> Iterator[MakeHost]:
+    """`make_host("mptcpize")` is one host with that package, for all tests of the module."""
+    with closing(MakeHost(installation, programs)) as maker:
+        yield maker
+
+
+@pytest.fixture
+def lab(make_lab: MakeLab) -> Lab:
     """Fresh hosts, the package installed on the client."""
-    made = Lab((installation.layer,))
-    yield made
-    made.close()
+    return make_lab()
 
 
 @pytest.fixture
@@ -64,11 +85,6 @@ def link(lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def dhclient_lab(
-    installation: Installation, programs: Callable[..., Path]
-) -> Iterator[tuple[Lab, Provider, Provider]]:
+def dhclient_lab(make_lab: MakeLab) -> Served:
     """Fresh hosts, dhclient on the client, and what serves it on each uplink; nothing yet."""
-    made = Lab((installation.layer, programs("isc-dhcp-client")),
-               router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made, Provider(made, 1), Provider(made, 2)
-    made.close()
+    return with_providers(make_lab("isc-dhcp-client", routers=SERVICES))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, check_both_paths
 from tests.lab.support.provider import wait_for
@@ -15,10 +13,8 @@ from tests.lab.support.uplink import down, up
 
 
 @pytest.fixture
-def mptcpd_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
-    made = Lab((installation.layer, programs("mptcpd", "mptcpd-plugins")))
-    yield made
-    made.close()
+def mptcpd_lab(make_lab: MakeLab) -> Lab:
+    return make_lab("mptcpd", "mptcpd-plugins")
 
 
 def start_mptcpd(lab: Lab) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.lab.support import wire
-from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Installation, Lab
+from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, check_both_paths
 from tests.lab.support.provider import wait_for
@@ -83,18 +82,15 @@ class Link:
 
 
 @pytest.fixture
-def link(installation: Installation, programs: Callable[..., Path]) -> Iterator[Link]:
+def link(make_lab: MakeLab) -> Link:
     """eth0 is up, and a modem there; pppd is stopped before it asks the kernel for PPP."""
-    lab = Lab((installation.layer, programs("ppp")))
-    try:
-        lab.uplinks = ("eth0", "ppp0")
-        lab.write("/usr/sbin/pppd", "#!/bin/sh\n")
-        lab.write(f"/etc/ppp/peers/{NAME}", TTY)
-        lab.set_interfaces(ETH0 + STANZA)
-        lab.ifup("eth0")
-        yield Link(lab)
-    finally:
-        lab.close()
+    lab = make_lab("ppp")
+    lab.uplinks = ("eth0", "ppp0")
+    lab.write("/usr/sbin/pppd", "#!/bin/sh\n")
+    lab.write(f"/etc/ppp/peers/{NAME}", TTY)
+    lab.set_interfaces(ETH0 + STANZA)
+    lab.ifup("eth0")
+    return Link(lab)
 
 
 def paths_of(lab: Lab) -> str:

@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from tests.lab.support.lab import Host, Installation, Lab, make_scratch, remove_scratch
+from tests.lab.support.lab import Host, Lab
+from tests.lab.support.making import MakeHost
 from tests.lab.support.provider import wait_for
 
 RUN = "mptcp_run"
@@ -23,24 +21,17 @@ while read -r line; do case $line in Sig[IB]*) echo "$line" ;; esac; done </proc
 
 
 @pytest.fixture(scope="module")
-def host(
-    installation: Installation, programs: Callable[..., Path]
-) -> Iterator[Host]:
+def host(make_host: MakeHost) -> Host:
     """A host with the package and mptcpize, for tests that need no uplink."""
-    scratch = make_scratch()
-    with closing(Host(scratch, (installation.layer, programs("mptcpize")))) as made:
-        yield made
-    remove_scratch(scratch)
+    return make_host("mptcpize")
 
 
 @pytest.fixture(scope="module")
-def bare(installation: Installation) -> Iterator[Host]:
+def bare(make_host: MakeHost) -> Host:
     """A host with the package alone."""
-    scratch = make_scratch()
-    with closing(Host(scratch, (installation.layer,))) as made:
-        made.run("sh", "-c", f"rm -f {LIBRARY}*")
-        yield made
-    remove_scratch(scratch)
+    host = make_host()
+    host.run("sh", "-c", f"rm -f {LIBRARY}*")
+    return host
 
 
 def shell(host: Host, line: str) -> subprocess.CompletedProcess[str]:

@@ -11,15 +11,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.lab.support.booted import BootedHost, CannotBoot
+from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.forced import Traffic, bring_up, watch
-from tests.lab.support.lab import SERVER_4, Host, Installation, Lab, make_scratch, remove_scratch
+from tests.lab.support.lab import SERVER_4, Host, Lab
+from tests.lab.support.making import MakeHost, MakeLab
 from tests.lab.support.paths import MEGABYTE
 from tests.lab.support.peers.build import build_c, build_go
 from tests.lab.support.provider import wait_for
@@ -55,20 +54,18 @@ def mount_groups(host: Host) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(installation: Installation) -> Iterator[Host]:
+def host(make_host: MakeHost) -> Host:
     """A host with the package, for tests that need no uplink."""
-    scratch = make_scratch()
-    with closing(Host(scratch, (installation.layer,))) as made:
-        mount_groups(made)
-        yield made
-    remove_scratch(scratch)
+    host = make_host()
+    mount_groups(host)
+    return host
 
 
 @pytest.fixture(scope="module")
-def uplinks(installation: Installation) -> Iterator[Lab]:
-    with closing(Lab((installation.layer,))) as made:
-        mount_groups(made.client)
-        yield bring_up(made)
+def uplinks(make_shared_lab: MakeLab) -> Lab:
+    lab = make_shared_lab()
+    mount_groups(lab.client)
+    return bring_up(lab)
 
 
 def list_groups(host: Host) -> list[str]:
@@ -303,14 +300,8 @@ StandardOutput=append:/run/opened
 
 
 @pytest.fixture
-def booted(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
-    try:
-        made = Lab((installation.layer, programs("systemd", "dbus", without=("udev",))),
-                   client=BootedHost)
-    except CannotBoot as reason:
-        pytest.skip(f"no booted client: {reason}")
-    with closing(made):
-        yield made
+def booted(make_lab: MakeLab) -> Lab:
+    return make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost)
 
 
 def test_a_service(booted: Lab) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.support.booted import BootedHost, CannotBoot
+from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.forced import bring_up
-from tests.lab.support.lab import SERVER_4, Installation, Lab
+from tests.lab.support.lab import SERVER_4, Lab
+from tests.lab.support.making import MakeLab
 from tests.lab.support.peers.build import build_go
 from tests.lab.support.provider import wait_for
 from tests.virtual.archive import Unavailable
@@ -44,17 +43,11 @@ DROP_IN = "/etc/systemd/system/{name}.service.d/mptcp-hooks.conf"
 
 
 @pytest.fixture(scope="module")
-def booted(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def booted(make_shared_lab: MakeLab) -> Lab:
     """A client with systemd and two uplinks."""
-    layers = (installation.layer, programs("mptcpize"),
-              programs("systemd", "dbus", without=("udev",)))
-    try:
-        made = Lab(layers, client=BootedHost)
-    except CannotBoot as reason:
-        pytest.skip(f"no booted client: {reason}")
-    with closing(made):
-        made.write("/usr/local/lib/serve", SERVE)
-        yield bring_up(made)
+    lab = make_shared_lab(*SYSTEMD, "mptcpize", without=WITHOUT, client=BootedHost)
+    lab.write("/usr/local/lib/serve", SERVE)
+    return bring_up(lab)
 
 
 @pytest.fixture

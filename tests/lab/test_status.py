@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.support.breakages import BREAKAGES, Breakage
-from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Installation, Lab
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
@@ -189,12 +188,9 @@ def test_a_plain_terminal_gets_plain_characters(uplinks: Lab, locale: str) -> No
 
 
 @pytest.fixture
-def rivals_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def rivals_lab(make_lab: MakeLab) -> Lab:
     """mptcpd and NetworkManager are installed; nothing runs yet."""
-    made = Lab((installation.layer, programs("mptcpd", "mptcpd-plugins"),
-                programs("network-manager", without=("udev",))))
-    yield made
-    made.close()
+    return make_lab("mptcpd", "mptcpd-plugins", "network-manager", without=("udev",))
 
 
 def test_others_that_manage_the_same_interfaces(rivals_lab: Lab) -> None:

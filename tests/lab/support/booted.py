@@ -15,6 +15,8 @@ from pathlib import Path
 
 from tests.lab.support.lab import LAID_OVER, Host, overlay
 
+# The packages, and a dependency that it does without, see programs.py.
+SYSTEMD, WITHOUT = ("systemd", "dbus"), ("udev",)
 _SYSTEMD = "usr/lib/systemd/systemd"
 _UNSHARE = ("unshare", "--pid", "--net", "--mount", "--uts", "--ipc", "--cgroup",
             "--propagation", "private", "--fork", "--kill-child", "--")

@@ -1,6 +1,6 @@
 """Boxes on the way that take MPTCP away, made of the routers' nftables; and other servers' faults.
 
-The routers need the program: Lab(..., router_layers=(programs("nftables"),)).
+The routers need the program: make_lab(routers=("nftables",)).
 """
 
 from __future__ import annotations

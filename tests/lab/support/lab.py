@@ -208,8 +208,14 @@ class Lab:
         self.server.ip(f"addr add {SERVER_4}/32 dev lo", f"-6 addr add {SERVER_6}/128 dev lo")
         self.write("/etc/network/interfaces", "")
 
+    @property
+    def hosts(self) -> dict[str, Host]:
+        """All of them, by their names."""
+        return {"client": self.client, "router1": self.routers[0], "router2": self.routers[1],
+                "server": self.server}
+
     def close(self) -> None:
-        for host in (self.client, *self.routers, self.server):
+        for host in self.hosts.values():
             host.close()
         remove_scratch(self.scratch)
 

@@ -1,6 +1,6 @@
 """What a provider serves on its link: DHCP by dnsmasq, router advertisements by radvd.
 
-The router needs both programs: Lab(..., router_layers=(programs("dnsmasq-base", "radvd"),)).
+The routers need both programs: make_lab(routers=SERVICES).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple, TypeVar
 
 from tests.lab.support.lab import Lab
 
+# The packages of the programs.
+SERVICES = ("dnsmasq-base", "radvd")
 SHORTEST_LEASE = 120  # dnsmasq raises anything less
 _RADVD_CONF = "/run/radvd.conf"
 _Answer = TypeVar("_Answer")
@@ -163,6 +165,14 @@ class Provider:
 
     def _peek(self, path: str) -> str:
         return self.router.try_run("cat", path).stdout
+
+
+Served = tuple[Lab, Provider, Provider]
+
+
+def with_providers(lab: Lab) -> Served:
+    """A lab whose routers have SERVICES, and who serves on each uplink; nothing yet."""
+    return lab, Provider(lab, 1), Provider(lab, 2)
 
 
 def _stop(process: subprocess.Popen[str] | None, number: int = signal.SIGTERM) -> None:
