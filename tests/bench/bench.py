@@ -7,7 +7,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
+from tests.lab.support.lab import (
+    TWO_UPLINKS,
+    Installation,
+    Lab,
+    close_when_terminated,
+    find_obstacles,
+)
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import plug, pull
 from tests.lab.support.peers.build import build_go
@@ -20,6 +26,7 @@ def main(deb: Path) -> int:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make bench: cannot build the lab: {obstacles}")
+    close_when_terminated()
     installation = Installation(deb)
     try:
         return max(bench_hooks(installation), bench_monitor(installation))

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.support.lab import Installation, Lab, find_obstacles
+from tests.lab.support.lab import Installation, Lab, close_when_terminated, find_obstacles
 from tests.lab.support.making import MakeHost, MakeLab
 from tests.lab.support.programs import NoSuchPackage, Programs
 from tests.lab.support.provider import SERVICES, Served, with_providers
+
+
+def pytest_configure() -> None:
+    close_when_terminated()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,14 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
+from tests.lab.support.lab import (
+    SERVER_4,
+    TWO_UPLINKS,
+    Lab,
+    Sent,
+    close_when_terminated,
+    find_obstacles,
+)
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, plug, pull
 from tests.lab.support.programs import NoSuchPackage, Programs
@@ -36,6 +43,7 @@ def main(deb: Path) -> None:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make demo: cannot build the lab: {obstacles}")
+    close_when_terminated()
     say("Fetching DHCP programs and mptcpize into build/packages; they are not installed here.")
     with ExitStack() as stack:
         client = stack.enter_context(closing(fetch_dhcp_client()))

@@ -27,6 +27,7 @@ from tests.lab.support.lab import (
     Host,
     Installation,
     Lab,
+    close_when_terminated,
     end_process,
 )
 from tests.lab.support.paths import MEGABYTE, pull
@@ -169,6 +170,7 @@ def record(lab: Lab, name: str, folder: Path, ss: str) -> None:
 def main(deb: Path, ss: str = "ss", *names: str) -> None:
     version = subprocess.run([ss, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     suffix = "" if ss == "ss" else f"-{version.rpartition('-')[2]}"
+    close_when_terminated()
     with closing(Installation(deb)) as installation:
         for name in names or _SCENES:
             with closing(Lab((installation.layer,))) as lab:

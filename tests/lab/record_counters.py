@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.lab.support.boxes import SCENES, play, read_netstat
-from tests.lab.support.lab import Installation, Lab
+from tests.lab.support.lab import Installation, Lab, close_when_terminated
 from tests.lab.support.programs import Programs
 from tests.unit.counter_cases import CASES, find
 
@@ -28,6 +28,7 @@ def record(lab: Lab, folder: Path) -> None:
 
 
 def main(deb: Path) -> None:
+    close_when_terminated()
     with closing(Installation(deb)) as client, closing(Programs(("nftables",))) as router:
         for name in SCENES:
             with closing(Lab((client.layer,), router_layers=(router.layer,))) as lab:

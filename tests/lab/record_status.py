@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.lab.support.breakages import BREAKAGES, Breakage
-from tests.lab.support.lab import Installation, Lab
+from tests.lab.support.lab import Installation, Lab, close_when_terminated
 from tests.unit.canned import run_status
 
 CASES = Path(__file__).parents[1] / "cases/status"
@@ -34,6 +34,7 @@ print("\\n".join(machine.lines))
 
 def main() -> None:
     """Record every case whose screen is to be seen."""
+    close_when_terminated()
     installation = Installation(Path(sys.argv[1]).resolve())
     try:
         for breakage in BREAKAGES:

@@ -417,9 +417,9 @@ def find_obstacles() -> str:
     return ""
 
 
-def stop_by_signal(*_: object) -> None:
-    """Make SIGTERM an exception, so that hosts are closed on the way out."""
-    raise KeyboardInterrupt
+def close_when_terminated() -> None:
+    """From now on SIGTERM is an exception, so that hosts are closed on the way out."""
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
 
-
-signal.signal(signal.SIGTERM, stop_by_signal)
+    signal.signal(signal.SIGTERM, stop)
