@@ -22,7 +22,8 @@ from tests.lab.support.lab import (
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, plug, pull
 from tests.lab.support.programs import NoSuchPackage, Programs
-from tests.lab.support.provider import Provider, wait_for
+from tests.lab.support.provider import Provider
+from tests.lab.support.waiting import wait_for
 
 UPLOAD = f"""\
 #!/usr/bin/python3

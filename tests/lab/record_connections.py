@@ -31,7 +31,7 @@ from tests.lab.support.lab import (
     end_process,
 )
 from tests.lab.support.paths import MEGABYTE, pull
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 from tests.unit.connection_cases import CASES, describe_case, draw_case
 
 MAPPED_SERVER = f"::ffff:{SERVER_4}"

@@ -19,7 +19,8 @@ from tests.lab.support.lab import Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, check_both_paths, route_get
-from tests.lab.support.provider import SERVICES, Served, addresses, wait_for, with_providers
+from tests.lab.support.provider import SERVICES, Served, addresses, with_providers
+from tests.lab.support.waiting import wait_for
 
 BOTH = ["10.1.1.50 eth0 subflow", ETH1]
 

@@ -17,7 +17,8 @@ from tests.lab.support.lab import Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import check_both_paths
-from tests.lab.support.provider import SERVICES, Served, addresses, wait_for, with_providers
+from tests.lab.support.provider import SERVICES, Served, addresses, with_providers
+from tests.lab.support.waiting import wait_for
 
 CLIENTS = ("dhclient", "dhcpcd", "udhcpc")
 PRIVATE = ("10.50.0.0/16", "10.1.2.8")

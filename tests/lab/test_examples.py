@@ -22,7 +22,8 @@ from tests.lab.support.lab import SERVER_4, SERVER_6, Host, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import rules_of
-from tests.lab.support.provider import SERVICES, Provider, wait_for
+from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 README = "README"

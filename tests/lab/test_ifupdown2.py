@@ -8,7 +8,8 @@ from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, rules_of
-from tests.lab.support.provider import SERVICES, Provider, wait_for
+from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.waiting import wait_for
 
 MANY = """\
 auto eth0 eth1

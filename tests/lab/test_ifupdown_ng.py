@@ -9,7 +9,8 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
 from tests.lab.support.programs import is_known
-from tests.lab.support.provider import SERVICES, Provider, wait_for
+from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.waiting import wait_for
 
 # It takes one interface in an `auto` line.
 LISTS = """\

@@ -11,8 +11,9 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import ConnMan, Networkd
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
-from tests.lab.support.provider import SERVICES, Provider, addresses, wait_for
+from tests.lab.support.provider import SERVICES, Provider, addresses
 from tests.lab.support.status import find
+from tests.lab.support.waiting import wait_for
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 EVERY_ETH = "[default]\nmanage = eth*\n"

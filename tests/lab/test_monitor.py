@@ -10,8 +10,8 @@ import pytest
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
-from tests.lab.support.provider import wait_for
 from tests.lab.support.stream import measure_wait
+from tests.lab.support.waiting import wait_for
 
 ONLY_FIRST = BOTH[:1]
 

@@ -8,8 +8,8 @@ from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, check_both_paths
-from tests.lab.support.provider import wait_for
 from tests.lab.support.uplink import down, up
+from tests.lab.support.waiting import wait_for
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, check_both_paths, rules_of
-from tests.lab.support.provider import SERVICES, Provider, addresses, wait_for
+from tests.lab.support.provider import SERVICES, Provider, addresses
+from tests.lab.support.waiting import wait_for
 
 SHIMS = "/etc/NetworkManager/dispatcher.d/01-ifupdown"
 WITHOUT_ENDPOINT = "mptcp-flags=disabled"

@@ -11,8 +11,8 @@ from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, check_both_paths
-from tests.lab.support.provider import wait_for
 from tests.lab.support.status import find
+from tests.lab.support.waiting import wait_for
 
 OWN, PEER = "10.64.2.2", "10.64.2.1"
 # What pppd gives its scripts besides the addresses, pppd(8).

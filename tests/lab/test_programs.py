@@ -11,7 +11,8 @@ import pytest
 
 from tests.lab.support.lab import SERVER_6, Lab
 from tests.lab.support.making import MakeLab
-from tests.lab.support.provider import SERVICES, Provider, Served, addresses, wait_for
+from tests.lab.support.provider import SERVICES, Provider, Served, addresses
+from tests.lab.support.waiting import wait_for
 
 TWO_DHCP = """\
 auto eth0 eth1

@@ -8,7 +8,8 @@ from tests.lab.support.lab import SERVER_6, Host, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
-from tests.lab.support.provider import SERVICES, Provider, Served, wait_for, with_providers
+from tests.lab.support.provider import SERVICES, Provider, Served, with_providers
+from tests.lab.support.waiting import wait_for
 
 AUTO = """\
 auto eth0 eth1

@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.support.lab import Host, Lab
 from tests.lab.support.making import MakeHost
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 
 RUN = "mptcp_run"
 LIBRARY = "/usr/lib/*/mptcpize/libmptcpwrap.so.0"

@@ -21,7 +21,7 @@ from tests.lab.support.lab import SERVER_4, Host, Lab
 from tests.lab.support.making import MakeHost, MakeLab
 from tests.lab.support.paths import MEGABYTE
 from tests.lab.support.peers.build import build_c, build_go
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 from tests.virtual.archive import Unavailable
 
 pytestmark = pytest.mark.bpf

@@ -12,7 +12,7 @@ from tests.lab.support.forced import bring_up
 from tests.lab.support.lab import SERVER_4, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.peers.build import build_go
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 from tests.virtual.archive import Unavailable
 
 WEB = """\

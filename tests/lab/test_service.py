@@ -8,7 +8,7 @@ from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 
 SERVICE = "mptcp-hooks.service"
 ONLY_NET_ADMIN = 1 << 12

@@ -15,8 +15,8 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
-from tests.lab.support.provider import wait_for
 from tests.lab.support.status import ask, find
+from tests.lab.support.waiting import wait_for
 
 # Tests that were started in the background pass on that SIGINT is ignored.
 INTERRUPTIBLE = ("env", "--default-signal=INT")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
 from tests.lab.support.paths import MEGABYTE
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 
 _TRIES = 3
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.lab.support.lab import Lab
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 
 _LOG = "/run/monitor.log"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from tests.lab.support.lab import SERVER_4, TRANSFER, Lab
-from tests.lab.support.provider import wait_for
+from tests.lab.support.waiting import wait_for
 
 CUTS = 5
 # What is looked at before, and after a cut, in seconds.
