@@ -161,7 +161,7 @@ def show_with(lab: Lab, number: int = 3) -> None:
 def show_losing_an_uplink(lab: Lab) -> None:
     title("4. ifdown eth0 in the middle of a transfer")
     transfer = lab.begin_transfer(30 * MEGABYTE)
-    time.sleep(1.5)
+    wait_for(lambda: sum(transfer.count_sent()) > 15 * MEGABYTE)
     run(lab, "ifdown", "eth0")
     tell(transfer.finish())
 
@@ -182,12 +182,12 @@ def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
     title("8. The cable of eth1 is pulled in the middle of a transfer, and plugged in again")
     say("mptcp_monitor, the package's service, is running. It says:\n")
     transfer = lab.begin_transfer(40 * MEGABYTE)
-    time.sleep(1.2)
+    wait_for(lambda: sum(transfer.count_sent()) > 12 * MEGABYTE)
     connections = ask_status(lab, "--connections")
     pull(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 1)
     paths = ask_status(lab)
-    time.sleep(1.0)
+    wait_for(lambda: sum(transfer.count_sent()) > 20 * MEGABYTE)
     plug(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 2)
     sent = transfer.finish()

@@ -35,6 +35,7 @@ status=$?
 case "$*" in *-batch*) /run/ip rule flush protocol 77;; esac
 exit $status
 """
+# More often than the monitor looks, and not so often that it could do nothing else.
 FLUSHED_AGAIN_AND_AGAIN = """\
 while ip rule flush protocol 77; do sleep 0.02; done
 """

@@ -9,14 +9,26 @@ import pytest
 from tests.lab.support.faults import break_ip, kill_after, mend_ip
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
+from tests.lab.support.waiting import wait_for
+
+# linux/netlink.h
+NETLINK_ROUTE, NETLINK_GENERIC = 0, 16
+
+
+def list_heard(lab: Lab) -> set[int]:
+    """The netlink protocols of which an `ip` of the client's waits for messages."""
+    rows = [line.split() for line in lab.read("/proc/net/netlink").splitlines()[1:]]
+    return {int(protocol) for _, protocol, pid, *_ in rows
+            if "(ip) S" in lab.client.try_run("cat", f"/proc/{pid}/stat").stdout}
 
 
 def test_up_twice_says_nothing_to_the_kernel(link: Lab) -> None:
     up(link)
     before = link.snapshot()
+    # Nothing is said in this time.
     monitor = link.client.start("timeout", "--signal=INT", "1.5", "ip", "monitor", "rule", "route")
     events = link.client.start("timeout", "--signal=INT", "1.5", "ip", "mptcp", "monitor")
-    link.client.run("sleep", "0.3")
+    wait_for(lambda: list_heard(link) == {NETLINK_ROUTE, NETLINK_GENERIC})
     assert up(link) == ""
     assert link.snapshot() == before
     # The kernel's own detection of duplicates may speak meanwhile.
@@ -200,8 +212,8 @@ def test_the_kernels_implicit_endpoint_gives_way(lab: Lab) -> None:
     lab.client.ip("mptcp limits set subflows 4 add_addr_accepted 4",
                   "route add 10.8.2.0/24 via 10.1.2.1")
     transfer = lab.begin_transfer(4_000_000)
-    lab.client.run("sleep", "0.4")
-    assert any(row["address"] == "10.1.2.2" for row in lab.client.ask("mptcp", "endpoint"))
+    wait_for(lambda: any(row["address"] == "10.1.2.2"
+                         for row in lab.client.ask("mptcp", "endpoint")))
     lab.set_interfaces(TWO_UPLINKS)
     assert lab.client.run("mptcp_up", "eth1") == ""
     assert "10.1.2.2 eth1 subflow" in lab.endpoints()

@@ -21,7 +21,7 @@ from tests.lab.support.lab import SERVER_4, Host, Lab
 from tests.lab.support.making import MakeHost, MakeLab
 from tests.lab.support.paths import MEGABYTE
 from tests.lab.support.peers.build import build_c, build_go
-from tests.lab.support.waiting import wait_for
+from tests.lab.support.waiting import Gate, wait_for
 from tests.virtual.archive import Unavailable
 
 pytestmark = pytest.mark.bpf
@@ -214,13 +214,16 @@ def test_kill_9_of_the_command(host: Host) -> None:
 
 
 def test_what_the_command_leaves_behind_is_forced_until_it_ends(host: Host) -> None:
-    line = (f"(sleep 1; {PYTHON} -c '{OPEN}' >/run/opened; sleep 2) >/dev/null 2>&1 & "
+    gate = Gate(host)
+    line = (f"({gate.WAIT}; {PYTHON} -c '{OPEN}' >/run/opened; {gate.WAIT}) >/dev/null 2>&1 & "
             "exec kill -9 $$")
     done = host.try_run(*RUN, "bash", "-c", line)
     assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     assert len(list_groups(host)) == 1
+    gate.open()
     wait_for(lambda: host.try_run("cat", "/run/opened").stdout.count(" ") == len(ALL_FORCED))
     assert list(map(int, host.run("cat", "/run/opened").split())) == ALL_FORCED
+    gate.open()
     check_nothing_left(host)
 
 
@@ -286,7 +289,7 @@ def test_what_is_missing_is_said_by_name(host: Host, before: tuple[str, ...], wo
     check_nothing_left(host)
 
 
-KEEP_OPEN = f"{OPEN}print(flush=True)\nimport time\ntime.sleep(1000)\n"
+KEEP_OPEN = f"{OPEN}print(flush=True)\nimport signal\nsignal.pause()\n"
 UNIT = """\
 [Service]
 User=nobody

@@ -205,8 +205,8 @@ def test_a_socket_of_systemds_stays_tcp(web: Lab) -> None:
 
 def test_a_service_is_a_candidate_until_it_is_enabled(web: Lab) -> None:
     """A client of it keeps a plain connection open; the service is who could do better."""
-    client = web.server.start("python3", "-c", "import socket, time; c = socket.create_connection("
-                              "('10.1.1.2', 8080)); time.sleep(100)")
+    client = web.server.start("python3", "-c", "import signal, socket; c = socket.create_"
+                              "connection(('10.1.1.2', 8080)); signal.pause()")
     wait_for(lambda: web.client.run("ss", "-tnH", "state", "established", "sport", "=", ":8080"))
 
     def ask() -> list[dict[str, object]]:
@@ -229,10 +229,10 @@ def test_a_service_is_a_candidate_until_it_is_enabled(web: Lab) -> None:
 
 
 def test_a_command_is_a_candidate_unless_it_is_forced(booted: Lab) -> None:
-    code = (f"import os, socket, time; c = socket.create_connection(('{SERVER_4}', 7777)); "
-            "print(os.getpid(), flush=True); time.sleep(100)")
-    server = booted.server.start("python3", "-c", "import socket, time; l = socket.socket(2, 1, "
-                                 "262); l.bind(('', 7777)); l.listen(); time.sleep(100)")
+    code = (f"import os, signal, socket; c = socket.create_connection(('{SERVER_4}', 7777)); "
+            "print(os.getpid(), flush=True); signal.pause()")
+    server = booted.server.start("python3", "-c", "import signal, socket; l = socket.socket(2, "
+                                 "1, 262); l.bind(('', 7777)); l.listen(); signal.pause()")
     wait_for(lambda: booted.server.run("ss", "-MlnH", "sport", "=", ":7777"))
 
     def look(*before: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 
 from tests.lab.support.lab import SERVER_6, TRANSFER, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.waiting import wait_for
 
 
 def test_one_connection_uses_both_uplinks(lab: Lab) -> None:
@@ -54,7 +54,7 @@ def test_ifdown_in_the_middle_of_a_transfer(lab: Lab) -> None:
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
     transfer = lab.begin_transfer(20 * MEGABYTE)
-    time.sleep(0.7)
+    wait_for(lambda: min(transfer.count_sent()) > 2 * MEGABYTE)
     lab.ifdown("eth0")
     sent = transfer.finish()
     assert sent.whole

@@ -366,14 +366,17 @@ class Transfer:
         self._sender = lab.client.start(sys.executable, TRANSFER, "send", server, "5001",
                                         str(size))
 
+    def count_sent(self) -> tuple[int, int]:
+        """The bytes that left the client by each uplink since it began."""
+        first, second = (now - then for now, then in zip(self._lab.count_sent(), self._before))
+        return first, second
+
     def finish(self) -> Sent:
         """Wait for the end of it; 150 s at most, as the kernel may have to do without a subflow."""
         output, errors = self._sender.communicate(timeout=150)
         assert self._sender.returncode == 0, errors
         answer = json.loads(output)
-        after = self._lab.count_sent()
-        first, second = (now - then for now, then in zip(after, self._before))
-        return Sent(answer["bytes"], answer["seconds"], answer["whole"], (first, second))
+        return Sent(answer["bytes"], answer["seconds"], answer["whole"], self.count_sent())
 
 
 def make_scratch() -> Path:

@@ -60,6 +60,7 @@ class Monitor:
     def is_at_rest(self) -> bool:
         """Whether no round is under way, and none began in the time a burst settles in."""
         before = self.read_status("voluntary_ctxt_switches")
+        # Longer than the 200 ms after which a round begins at the latest.
         time.sleep(0.3)
         return before == self.read_status("voluntary_ctxt_switches")
 
