@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from tests.lab.support.keeping import describe_kept
 from tests.lab.support.lab import Installation, Lab, close_when_terminated, find_obstacles
-from tests.lab.support.making import MakeHost, MakeLab
+from tests.lab.support.making import MakeHost, MakeLab, Maker
 from tests.lab.support.programs import NoSuchPackage, Programs
 from tests.lab.support.provider import SERVICES, Served, with_providers
 
 
-def pytest_configure() -> None:
+_Maker = TypeVar("_Maker", bound=Maker)
+# Those of the fixtures that are set up, by the fixtures' names.
+MAKERS = pytest.StashKey[dict[str, Maker]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     close_when_terminated()
+    makers: dict[str, Maker] = {}
+    config.stash[MAKERS] = makers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if obstacles and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.skip(reason=f"no lab: {obstacles}"))
+
+
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> pytest.TestReport:
+    """With --keep, have the hosts of a test that failed stay, and the report tell of them."""
+    report = pytest.TestReport.from_item_and_call(item, call)
+    if report.failed and item.config.getoption("--keep"):
+        hosts = [host for name, maker in item.config.stash[MAKERS].items()
+                 if name in item.fixturenames for host in maker.keep()]
+        if hosts:
+            report.sections.append(("hosts that are kept", describe_kept(hosts)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -54,24 +76,41 @@ def programs() -> Iterator[Callable[..., Path]]:
         each.close()
 
 
+@contextmanager
+def in_use(request: pytest.FixtureRequest, maker: _Maker) -> Iterator[_Maker]:
+    """The maker of a fixture as long as that is set up; it closes what it made."""
+    assert request.fixturename is not None
+    makers = request.config.stash[MAKERS]
+    makers[request.fixturename] = maker
+    yield maker
+    del makers[request.fixturename]
+    maker.close()
+
+
 @pytest.fixture
-def make_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[MakeLab]:
+def make_lab(
+    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+) -> Iterator[MakeLab]:
     """`make_lab("ppp")` is a lab with that package on the client, closed after the test."""
-    with closing(MakeLab(installation, programs)) as maker:
+    with in_use(request, MakeLab(installation, programs)) as maker:
         yield maker
 
 
 @pytest.fixture(scope="module")
-def make_shared_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[MakeLab]:
+def make_shared_lab(
+    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+) -> Iterator[MakeLab]:
     """As `make_lab`, closed after all tests of the module."""
-    with closing(MakeLab(installation, programs)) as maker:
+    with in_use(request, MakeLab(installation, programs)) as maker:
         yield maker
 
 
 @pytest.fixture(scope="module")
-def make_host(installation: Installation, programs: Callable[..., Path]) -> Iterator[MakeHost]:
+def make_host(
+    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+) -> Iterator[MakeHost]:
     """`make_host("mptcpize")` is one host with that package, for all tests of the module."""
-    with closing(MakeHost(installation, programs)) as maker:
+    with in_use(request, MakeHost(installation, programs)) as maker:
         yield maker
 
 

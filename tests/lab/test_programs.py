@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.support.lab import SERVER_6, Lab
+from tests.lab.support.lab import SERVER_6, Lab, is_gone
 from tests.lab.support.making import MakeLab
 from tests.lab.support.provider import SERVICES, Provider, Served, addresses
 from tests.lab.support.waiting import wait_for
@@ -32,12 +32,6 @@ def look_at_the_machine() -> tuple[str, ...]:
     packages = subprocess.run(["dpkg-query", "--show"], capture_output=True, text=True, check=True)
     leases = [str(path) for path in Path("/var/lib").glob("dhcp*/*")]
     return packages.stdout, Path("/etc/resolv.conf").read_text(), os.uname().nodename, *leases
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; it may still wait for somebody to ask how."""
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or ") Z " in stat.read_text()
 
 
 def test_each_router_leases_an_address(dhclient_lab: Served) -> None:

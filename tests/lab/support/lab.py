@@ -73,10 +73,10 @@ class Host:
         script += ["echo ready", "exec sleep infinity"]
         self._holder = subprocess.Popen(
             [*_UNSHARE, "sh", "-ec", "\n".join(script)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n", "the host did not start"
+        assert self._holder.stdout.readline() == "ready\n", self._holder.communicate()
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
         self.pid = int(children.read_text().split()[0])
         self._started: list[subprocess.Popen[str]] = []
@@ -92,14 +92,16 @@ class Host:
 
     def _find_processes(self) -> list[int]:
         """What runs here, daemons in the background too: they would outlive the host."""
-        network = _network_of(self.pid)
-        assert network != _network_of(os.getpid())
-        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")
-                if network and int(entry.name) not in (self.pid, self._holder.pid)
-                and _network_of(int(entry.name)) == network]
+        return [pid for pid in find_processes(network_of(self.pid))
+                if pid not in (self.pid, self._holder.pid)]
+
+    @property
+    def entrance(self) -> tuple[str, ...]:
+        """The command that runs another one here, or a shell."""
+        return ("/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u")
 
     def _enter(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", *arguments]
+        return [*self.entrance, "--", *arguments]
 
     def try_run(
         self, *arguments: str, text: str = "", env: dict[str, str] | None = None
@@ -136,7 +138,27 @@ class Host:
         return [row for row in answer if row]
 
 
-def _network_of(pid: int) -> str:
+class LoneHost(Host):
+    """A host without any link, which takes care of its scratch itself."""
+
+    def __init__(self, layers: tuple[Path, ...]) -> None:
+        self.scratch = make_scratch()
+        super().__init__(self.scratch, layers)
+
+    @property
+    def hosts(self) -> dict[str, Host]:
+        return {"host": self}
+
+    def close(self) -> None:
+        super().close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let it go on without us, to be removed by remove_host of keeping.py."""
+        remove_scratch(self.scratch)
+
+
+def network_of(pid: int) -> str:
     """A name for the network namespace of a process, '' when that is gone."""
     try:
         return os.readlink(f"/proc/{pid}/ns/net")
@@ -144,11 +166,24 @@ def _network_of(pid: int) -> str:
         return ""
 
 
+def find_processes(network: str) -> list[int]:
+    """The processes in a network namespace, which is not ours; none where it has no name."""
+    assert network != network_of(os.getpid())
+    pids = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in pids if network and network_of(pid) == network]
+
+
 def end_process(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; it may still wait for somebody to ask how."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or ") Z " in stat.read_text()
 
 
 def overlay(scratch: Path, layers: tuple[Path, ...], name: str) -> str:
@@ -217,6 +252,11 @@ class Lab:
     def close(self) -> None:
         for host in self.hosts.values():
             host.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let the hosts go on without us, to be removed by remove_host of keeping.py."""
+        # They have mounts of their own of what is in it.
         remove_scratch(self.scratch)
 
     def write(self, path: str, text: str) -> None:

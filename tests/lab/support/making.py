@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.lab.support.booted import CannotBoot
-from tests.lab.support.lab import Host, Installation, Lab, make_scratch, remove_scratch
+from tests.lab.support.lab import Host, Installation, Lab, LoneHost
 
 
 class Maker:
@@ -18,10 +17,21 @@ class Maker:
     def __init__(self, installation: Installation, programs: Callable[..., Path]) -> None:
         self._installation = installation
         self._programs = programs
-        self._made = ExitStack()
+        self._made: list[Lab | LoneHost] = []
+        self._is_kept = False
+
+    def keep(self) -> list[tuple[str, Host]]:
+        """Have `close` leave the hosts as they are: all that were made, with their names."""
+        self._is_kept = True
+        return [named for made in self._made for named in made.hosts.items()]
 
     def close(self) -> None:
-        self._made.close()
+        while self._made:
+            made = self._made.pop()
+            if self._is_kept:
+                made.leave()
+            else:
+                made.close()
 
     def _find_layers(
         self, packages: tuple[str, ...], without: tuple[str, ...] = (), installed: bool = True
@@ -48,12 +58,13 @@ class MakeLab(Maker):
                 server_layers=self._find_layers(server) if server else None)
         except CannotBoot as reason:
             pytest.skip(f"no booted client: {reason}")
-        return self._made.enter_context(closing(lab))
+        self._made.append(lab)
+        return lab
 
 
 class MakeHost(Maker):
     def __call__(self, *packages: str) -> Host:
         """A host without any link, with Debian's packages and ours."""
-        scratch = make_scratch()
-        self._made.callback(remove_scratch, scratch)
-        return self._made.enter_context(closing(Host(scratch, self._find_layers(packages))))
+        host = LoneHost(self._find_layers(packages))
+        self._made.append(host)
+        return host
