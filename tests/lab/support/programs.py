@@ -68,8 +68,9 @@ def download(packages: tuple[str, ...]) -> None:
 
 
 def _order(packages: tuple[str, ...]) -> list[str]:
+    """Another apt on the machine is waited for: dpkg's lock is taken even to download."""
     return ["flock", str(ARCHIVES), "apt-get", "install", "-y", "--no-install-recommends", "-o",
-            f"Dir::Cache::archives={ARCHIVES}", *packages]
+            f"Dir::Cache::archives={ARCHIVES}", "-o", "DPkg::Lock::Timeout=300", *packages]
 
 
 def _run_here(order: list[str]) -> subprocess.CompletedProcess[str]:
