@@ -73,7 +73,7 @@ test: $(DEB)
 # second here takes fifteen there. What no VM can be had for is said, and is no failure.
 test-bpf: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
-	$(PYTHON) -m tests.lab.peers.build
+	$(PYTHON) -m tests.lab.support.peers.build
 	$(PYTHON) -m tests.virtual $(PYTHON) -m pytest tests/lab --deb $(DEB) -m bpf || [ $$? = 77 ]
 
 bench: $(DEB)

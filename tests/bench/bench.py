@@ -8,12 +8,18 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab, find_obstacles
-from tests.lab.monitor import Monitor
-from tests.lab.paths import plug, pull
-from tests.lab.peers.build import build_go
-from tests.lab.programs import Programs
-from tests.lab.stream import measure_wait
+from tests.lab.support.lab import (
+    TWO_UPLINKS,
+    Installation,
+    Lab,
+    begin_run,
+    find_obstacles,
+)
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import plug, pull
+from tests.lab.support.peers.build import build_go
+from tests.lab.support.programs import Programs
+from tests.lab.support.stream import measure_wait
 from tests.virtual.archive import Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +29,7 @@ def main(deb: Path) -> int:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make bench: cannot build the lab: {obstacles}")
+    begin_run()
     installation = Installation(deb)
     try:
         return max(bench_hooks(installation), bench_monitor(installation))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.bench.bench import enter
 from tests.bench.rounds import STEPS, Series, Spent, Times, find_quartile, find_wait, take_turns
-from tests.lab.lab import Installation, Lab, find_obstacles
+from tests.lab.support.lab import Installation, Lab, begin_run, find_obstacles
 
 # The differences of a package to itself are within 0.1 ms then.
 ROUNDS = 1000
@@ -27,6 +27,7 @@ def main(old: Path, new: Path) -> int:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make compare: cannot build the lab: {obstacles}")
+    begin_run()
     with ExitStack() as stack:
         turns = [partial(ask, start_client(stack, deb), word)
                  for word, deb in (("old", old), ("new", new))]

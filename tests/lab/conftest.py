@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.lab.lab import Installation, Lab, find_obstacles
-from tests.lab.programs import NoSuchPackage, Programs
-from tests.lab.provider import Provider
+from tests.lab.support.keeping import describe_kept
+from tests.lab.support.lab import Installation, Lab, begin_run, find_obstacles
+from tests.lab.support.making import MakeHost, MakeLab, Maker
+from tests.lab.support.programs import NoSuchPackage, Programs
+from tests.lab.support.provider import SERVICES, Served, with_providers
+
+
+_Maker = TypeVar("_Maker", bound=Maker)
+# Those of the fixtures that are set up, by the fixtures' names.
+MAKERS = pytest.StashKey[dict[str, Maker]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    begin_run()
+    makers: dict[str, Maker] = {}
+    config.stash[MAKERS] = makers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,6 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if obstacles and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.skip(reason=f"no lab: {obstacles}"))
+
+
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> pytest.TestReport:
+    """With --keep, have the hosts of a test that failed stay, and the report tell of them."""
+    report = pytest.TestReport.from_item_and_call(item, call)
+    if report.failed and item.config.getoption("--keep"):
+        hosts = [host for name, maker in item.config.stash[MAKERS].items()
+                 if name in item.fixturenames for host in maker.keep()]
+        if hosts:
+            report.sections.append(("hosts that are kept", describe_kept(hosts)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +76,48 @@ def programs() -> Iterator[Callable[..., Path]]:
         each.close()
 
 
+@contextmanager
+def in_use(request: pytest.FixtureRequest, maker: _Maker) -> Iterator[_Maker]:
+    """The maker of a fixture as long as that is set up; it closes what it made."""
+    assert request.fixturename is not None
+    makers = request.config.stash[MAKERS]
+    makers[request.fixturename] = maker
+    yield maker
+    del makers[request.fixturename]
+    maker.close()
+
+
 @pytest.fixture
-def lab(installation: Installation) -> Iterator[Lab]:
+def make_lab(
+    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+) -> Iterator[MakeLab]:
+    """`make_lab("ppp")` is a lab with that package on the client, closed after the test."""
+    with in_use(request, MakeLab(installation, programs)) as maker:
+        yield maker
+
+
+@pytest.fixture(scope="module")
+def make_shared_lab(
+    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+) -> Iterator[MakeLab]:
+    """As `make_lab`, closed after all tests of the module."""
+    with in_use(request, MakeLab(installation, programs)) as maker:
+        yield maker
+
+
+@pytest.fixture(scope="module")
+def make_host(
+    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+) -> Iterator[MakeHost]:
+    """`make_host("mptcpize")` is one host with that package, for all tests of the module."""
+    with in_use(request, MakeHost(installation, programs)) as maker:
+        yield maker
+
+
+@pytest.fixture
+def lab(make_lab: MakeLab) -> Lab:
     """Fresh hosts, the package installed on the client."""
-    made = Lab((installation.layer,))
-    yield made
-    made.close()
+    return make_lab()
 
 
 @pytest.fixture
@@ -64,11 +128,6 @@ def link(lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def dhclient_lab(
-    installation: Installation, programs: Callable[..., Path]
-) -> Iterator[tuple[Lab, Provider, Provider]]:
+def dhclient_lab(make_lab: MakeLab) -> Served:
     """Fresh hosts, dhclient on the client, and what serves it on each uplink; nothing yet."""
-    made = Lab((installation.layer, programs("isc-dhcp-client")),
-               router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made, Provider(made, 1), Provider(made, 2)
-    made.close()
+    return with_providers(make_lab("isc-dhcp-client", routers=SERVICES))

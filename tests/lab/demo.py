@@ -13,11 +13,19 @@ import traceback
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab, Sent, find_obstacles
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, plug, pull
-from tests.lab.programs import NoSuchPackage, Programs
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import (
+    SERVER_4,
+    TWO_UPLINKS,
+    Lab,
+    Sent,
+    begin_run,
+    find_obstacles,
+)
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, plug, pull
+from tests.lab.support.programs import NoSuchPackage, Programs
+from tests.lab.support.provider import Provider
+from tests.lab.support.waiting import wait_for
 
 UPLOAD = f"""\
 #!/usr/bin/python3
@@ -38,6 +46,7 @@ def main(deb: Path) -> None:
     obstacles = find_obstacles()
     if obstacles:
         sys.exit(f"make demo: cannot build the lab: {obstacles}")
+    begin_run()
     try:
         show(deb)
     except KeyboardInterrupt:
@@ -175,7 +184,7 @@ def show_with(lab: Lab, number: int = 3) -> None:
 def show_losing_an_uplink(lab: Lab) -> None:
     title("4. ifdown eth0 in the middle of a transfer")
     transfer = lab.begin_transfer(30 * MEGABYTE)
-    time.sleep(1.5)
+    wait_for(lambda: sum(transfer.count_sent()) > 15 * MEGABYTE)
     run(lab, "ifdown", "eth0")
     tell(transfer.finish())
 
@@ -196,12 +205,12 @@ def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
     title("8. The cable of eth1 is pulled in the middle of a transfer, and plugged in again")
     say("mptcp_monitor, the package's service, is running. It says:\n")
     transfer = lab.begin_transfer(40 * MEGABYTE)
-    time.sleep(1.2)
+    wait_for(lambda: sum(transfer.count_sent()) > 12 * MEGABYTE)
     connections = ask_status(lab, "--connections")
     pull(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 1)
     paths = ask_status(lab)
-    time.sleep(1.0)
+    wait_for(lambda: sum(transfer.count_sent()) > 20 * MEGABYTE)
     plug(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 2)
     sent = transfer.finish()

@@ -17,17 +17,26 @@ from contextlib import closing
 from pathlib import Path
 
 from mptcp_hooks.status.connections import SS_ARGUMENTS
-from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Host, Installation, Lab, end_process
-from tests.lab.paths import MEGABYTE, pull
-from tests.lab.provider import wait_for
-from tests.lab.test_transfers import TWO_UPLINKS_6
+from tests.lab.support.lab import (
+    NOBODY,
+    SERVER_4,
+    SERVER_6,
+    TRANSFER,
+    TWO_UPLINKS,
+    TWO_UPLINKS_6,
+    Host,
+    Installation,
+    Lab,
+    begin_run,
+    end_process,
+)
+from tests.lab.support.paths import MEGABYTE, pull
+from tests.lab.support.waiting import wait_for
 from tests.unit.connection_cases import CASES, describe_case, draw_case
 
 MAPPED_SERVER = f"::ffff:{SERVER_4}"
 TWO_UPLINKS_BACKUP = TWO_UPLINKS + "    mptcp-flags subflow backup\n"
-_TRANSFER = str(Path(__file__).with_name("transfer.py"))
 _LONG = 1000 * MEGABYTE
-_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 # A server that does not ask for MPTCP.
 _PLAIN_SERVER = f"""\
 import socket
@@ -68,7 +77,7 @@ def begin_with_plain_server(lab: Lab) -> None:
     lab.ifup("-a")
     server = lab.server.start(sys.executable, "-c", _PLAIN_SERVER)
     assert server.stdout is not None and server.stdout.readline() == "listening\n"
-    lab.client.start(sys.executable, _TRANSFER, "send", SERVER_4, "5001", str(_LONG))
+    lab.client.start(sys.executable, TRANSFER, "send", SERVER_4, "5001", str(_LONG))
     wait_for(lambda: max(lab.count_sent()) > MEGABYTE)
 
 
@@ -109,7 +118,7 @@ def begin_and_kill(lab: Lab) -> None:
     begin_on_both(lab)
     lab.client.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst",
                    "16kb", "latency", "50ms")
-    (sender,) = lab.client.run("pgrep", "-f", f"{_TRANSFER} send").split()
+    (sender,) = lab.client.run("pgrep", "-f", f"{TRANSFER} send").split()
     end_process(int(sender))
     wait_for(lambda: "mptcp FIN-WAIT" in " ".join(ask_ss(lab.client).split()))
 
@@ -119,9 +128,9 @@ def begin_many(lab: Lab) -> None:
     lab.set_interfaces(TWO_UPLINKS + TWO_UPLINKS_6.replace("auto eth0 eth1\n", ""))
     lab.ifup("-a")
     for port, server in enumerate((SERVER_4, SERVER_6) * 3, start=5002):
-        listener = lab.server.start(sys.executable, _TRANSFER, "listen", server, str(port))
+        listener = lab.server.start(sys.executable, TRANSFER, "listen", server, str(port))
         assert listener.stdout is not None and listener.stdout.readline() == "listening\n"
-        lab.client.start(sys.executable, _TRANSFER, "stream", server, str(port), "60")
+        lab.client.start(sys.executable, TRANSFER, "stream", server, str(port), "60")
     wait_for(lambda: ask_ss(lab.client).count("mptcp flags:Jjec") == 6)
 
 
@@ -149,7 +158,7 @@ def record(lab: Lab, name: str, folder: Path, ss: str) -> None:
     """Write one case; the lab is fresh."""
     _SCENES[name](lab)
     host = lab.server if name.endswith("-server") else lab.client
-    user = _NOBODY if name == "without-root" else ()
+    user = NOBODY if name == "without-root" else ()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ss.txt").write_text(ask_ss(host, *user, ss))
     (folder / "devices").write_text("".join(
@@ -161,6 +170,7 @@ def record(lab: Lab, name: str, folder: Path, ss: str) -> None:
 def main(deb: Path, ss: str = "ss", *names: str) -> None:
     version = subprocess.run([ss, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     suffix = "" if ss == "ss" else f"-{version.rpartition('-')[2]}"
+    begin_run()
     with closing(Installation(deb)) as installation:
         for name in names or _SCENES:
             with closing(Lab((installation.layer,))) as lab:

@@ -12,9 +12,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.lab.boxes import SCENES, play, read_netstat
-from tests.lab.lab import Installation, Lab
-from tests.lab.programs import Programs
+from tests.lab.support.boxes import SCENES, play, read_netstat
+from tests.lab.support.lab import Installation, Lab, begin_run
+from tests.lab.support.programs import Programs
 from tests.unit.counter_cases import CASES, find
 
 
@@ -28,6 +28,7 @@ def record(lab: Lab, folder: Path) -> None:
 
 
 def main(deb: Path) -> None:
+    begin_run()
     with closing(Installation(deb)) as client, closing(Programs(("nftables",))) as router:
         for name in SCENES:
             with closing(Lab((client.layer,), router_layers=(router.layer,))) as lab:

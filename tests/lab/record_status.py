@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.lab.breakages import BREAKAGES, Breakage
-from tests.lab.lab import Installation, Lab
+from tests.lab.support.breakages import BREAKAGES, Breakage
+from tests.lab.support.lab import Installation, Lab, begin_run
 from tests.unit.canned import run_status
 
 CASES = Path(__file__).parents[1] / "cases/status"
@@ -34,6 +34,7 @@ print("\\n".join(machine.lines))
 
 def main() -> None:
     """Record every case whose screen is to be seen."""
+    begin_run()
     installation = Installation(Path(sys.argv[1]).resolve())
     try:
         for breakage in BREAKAGES:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.lab.uplink import ETH1, LEAVE, down, up
+from tests.lab.support.lab import Lab
+from tests.lab.support.uplink import ETH1, LEAVE, down, up
+from tests.lab.support.waiting import wait_for
 
 
 @pytest.mark.parametrize("variable, value, option, allowed", [
@@ -110,7 +111,8 @@ def test_mptcp_switched_off_is_said(link: Lab) -> None:
 def test_a_duplicate_address_is_left_alone(lab: Lab) -> None:
     lab.routers[1].ip("-6 addr add fd00:2::2/64 dev lan nodad")
     lab.client.ip("link set eth1 up")
-    lab.client.run("sleep", "0.2")
+    # Its own fe80 address is there when the link is ready to ask for others'.
+    wait_for(lambda: lab.client.ask("-6", "addr", "show", "dev", "eth1"))
     lab.client.ip("-6 addr add fd00:2::2/64 dev eth1")
     done = lab.run_hook("if-up.d", {
         "IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "static", "VERBOSITY": "1",

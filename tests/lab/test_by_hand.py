@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.lab.paths import check_both_paths
+from tests.lab.support.lab import Lab
+from tests.lab.support.paths import check_both_paths
 
 GUIDE = Path(__file__).parents[2] / "docs/by-hand.md"
 # Those that begin with the paths made by hand.

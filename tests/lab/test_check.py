@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.test_commands import NOBODY
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 INTERFACES = "/etc/network/interfaces"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.lab.uplink import ETH1, down, up
+from tests.lab.support.lab import Lab
+from tests.lab.support.uplink import ETH1, down, up
 
 KEPT = "/var/cache/mptcp-hooks"
 FILE = f"{KEPT}/eth1.commands"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from tests.lab.lab import Installation, Lab
+from tests.lab.support.lab import Lab
+from tests.lab.support.making import MakeLab
 
 FILE = "/usr/share/bash-completion/completions/mptcp_up"
 COMMANDS = ("mptcp_up", "mptcp_down", "mptcp_status", "mptcp_monitor")
@@ -104,16 +102,11 @@ def test_mptcp_run_offers_its_own_words_up_to_the_command(
     assert done.splitlines() == offered
 
 
-def test_bash_completion_finds_it_by_the_name_of_each_command(
-    installation: Installation, programs: Callable[..., Path]
-) -> None:
-    lab = Lab((installation.layer, programs("bash-completion")))
-    try:
-        lab.set_interfaces(STANZAS)
-        lab.ifup("eth1")
-        for command in COMMANDS:
-            known, *offered = complete(lab, f"{command} eth1", LOAD_AND_ASK)
-            assert known == f"complete -F _mptcp_hooks {command}"
-            assert "eth1" in offered or command == "mptcp_monitor"
-    finally:
-        lab.close()
+def test_bash_completion_finds_it_by_the_name_of_each_command(make_lab: MakeLab) -> None:
+    lab = make_lab("bash-completion")
+    lab.set_interfaces(STANZAS)
+    lab.ifup("eth1")
+    for command in COMMANDS:
+        known, *offered = complete(lab, f"{command} eth1", LOAD_AND_ASK)
+        assert known == f"complete -F _mptcp_hooks {command}"
+        assert "eth1" in offered or command == "mptcp_monitor"

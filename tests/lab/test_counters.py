@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
 from mptcp_hooks.status.counters import judge_counters, read_counters
-from tests.lab.boxes import play, read_netstat, remove_boxes
-from tests.lab.lab import Host, Installation, Lab
-from tests.lab.paths import check_both_paths
+from tests.lab.support.boxes import play, read_netstat, remove_boxes
+from tests.lab.support.lab import Host, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.paths import check_both_paths
 
 FELL_BACK = "began with MPTCP and fell back"
 UNANSWERED = "further subflows were not answered with MPTCP"
 
 
 @pytest.fixture
-def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def lab(make_lab: MakeLab) -> Lab:
     """Routers that can be boxes."""
-    made = Lab((installation.layer,), router_layers=(programs("nftables"),))
-    yield made
-    made.close()
+    return make_lab(routers=("nftables",))
 
 
 def find(host: Host) -> list[str]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab.dhcp import (
+from tests.lab.support.dhcp import (
     ETH0,
     ETH1,
     ONE_DHCP,
@@ -17,13 +15,12 @@ from tests.lab.dhcp import (
     list_defaults,
     list_rules,
 )
-from tests.lab.lab import Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths
-from tests.lab.provider import Provider, addresses, wait_for
-from tests.lab.test_static import route_get
-
-Dhcp = tuple[Lab, Provider, Provider]
+from tests.lab.support.lab import Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, check_both_paths, route_get
+from tests.lab.support.provider import SERVICES, Served, addresses, with_providers
+from tests.lab.support.waiting import wait_for
 
 BOTH = ["10.1.1.50 eth0 subflow", ETH1]
 
@@ -34,7 +31,7 @@ def configure_dhclient(lab: Lab, text: str) -> None:
 
 
 @pytest.fixture
-def leased(dhclient_lab: Dhcp) -> Dhcp:
+def leased(dhclient_lab: Served) -> Served:
     """eth0 static, eth1 with a lease that it renews after some 4 s."""
     lab, _, provider = dhclient_lab
     provider.serve_dhcp(renew=3)
@@ -43,7 +40,7 @@ def leased(dhclient_lab: Dhcp) -> Dhcp:
     return dhclient_lab
 
 
-def test_two_uplinks_without_a_metric_are_two_paths(dhclient_lab: Dhcp) -> None:
+def test_two_uplinks_without_a_metric_are_two_paths(dhclient_lab: Served) -> None:
     lab, *providers = dhclient_lab
     before = lab.snapshot()
     for provider in providers:
@@ -61,7 +58,7 @@ def test_two_uplinks_without_a_metric_are_two_paths(dhclient_lab: Dhcp) -> None:
     assert lab.client.run("ls", "/run/mptcp-hooks") == ""
 
 
-def test_the_stanzas_options_hold_for_its_lease(dhclient_lab: Dhcp) -> None:
+def test_the_stanzas_options_hold_for_its_lease(dhclient_lab: Served) -> None:
     lab, *providers = dhclient_lab
     for provider in providers:
         provider.serve_dhcp()
@@ -73,7 +70,7 @@ def test_the_stanzas_options_hold_for_its_lease(dhclient_lab: Dhcp) -> None:
     assert sent.whole and sent.uplinks[1] < MEGABYTE / 10 < sent.uplinks[0], sent
 
 
-def test_a_lease_of_an_uplink_that_is_off_changes_nothing(dhclient_lab: Dhcp) -> None:
+def test_a_lease_of_an_uplink_that_is_off_changes_nothing(dhclient_lab: Served) -> None:
     lab, *providers = dhclient_lab
     for provider in providers:
         provider.serve_dhcp()
@@ -86,7 +83,7 @@ def test_a_lease_of_an_uplink_that_is_off_changes_nothing(dhclient_lab: Dhcp) ->
     assert sent.whole and sent.uplinks[1] < MEGABYTE / 10, sent
 
 
-def test_a_renewal_brings_another_gateway(leased: Dhcp) -> None:
+def test_a_renewal_brings_another_gateway(leased: Served) -> None:
     lab, _, provider = leased
     before = lab.snapshot()
     provider.serve_dhcp(gateway="10.1.2.254")
@@ -95,7 +92,7 @@ def test_a_renewal_brings_another_gateway(leased: Dhcp) -> None:
     check_both_paths(lab)
 
 
-def test_a_renewal_brings_another_address_while_a_transfer_runs(dhclient_lab: Dhcp) -> None:
+def test_a_renewal_brings_another_address_while_a_transfer_runs(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp(renew=3)
     lab.set_interfaces(ONE_DHCP + "    mptcp-table 300\n")
@@ -113,7 +110,7 @@ def test_a_renewal_brings_another_address_while_a_transfer_runs(dhclient_lab: Dh
     check_both_paths(lab)
 
 
-def test_the_routes_of_a_lease_are_in_the_table_too(dhclient_lab: Dhcp) -> None:
+def test_the_routes_of_a_lease_are_in_the_table_too(dhclient_lab: Served) -> None:
     lab, first, second = dhclient_lab
     private = "10.50.0.0/16"
     first.serve_dhcp(routes=(("0.0.0.0/0", "10.1.1.1"), (private, "10.1.1.8")))
@@ -135,7 +132,7 @@ def test_the_routes_of_a_lease_are_in_the_table_too(dhclient_lab: Dhcp) -> None:
     check_both_paths(lab)
 
 
-def test_a_lease_that_ends_takes_its_path_along(dhclient_lab: Dhcp) -> None:
+def test_a_lease_that_ends_takes_its_path_along(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp()
     configure_dhclient(lab, "supersede dhcp-lease-time 3; supersede dhcp-renewal-time 2;\n"
@@ -156,7 +153,7 @@ def test_a_lease_that_ends_takes_its_path_along(dhclient_lab: Dhcp) -> None:
     check_both_paths(lab)
 
 
-def test_a_lease_that_is_refused_takes_its_path_along(leased: Dhcp) -> None:
+def test_a_lease_that_is_refused_takes_its_path_along(leased: Served) -> None:
     lab, _, provider = leased
     assert has_path(lab, "10.1.2.50", "10.1.2.1")
     provider.refuse_dhcp()
@@ -167,7 +164,7 @@ def test_a_lease_that_is_refused_takes_its_path_along(leased: Dhcp) -> None:
     assert lab.transfer(MEGABYTE).whole
 
 
-def test_a_server_that_was_silent_at_boot_answers_later(dhclient_lab: Dhcp) -> None:
+def test_a_server_that_was_silent_at_boot_answers_later(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     before = lab.snapshot()
     configure_dhclient(lab, "timeout 1; retry 1; initial-interval 1;")
@@ -185,7 +182,7 @@ def test_a_server_that_was_silent_at_boot_answers_later(dhclient_lab: Dhcp) -> N
 
 
 def test_a_gateway_that_is_the_clients_own_address_costs_this_path_alone(
-    dhclient_lab: Dhcp
+    dhclient_lab: Served
 ) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp()
@@ -200,15 +197,13 @@ def test_a_gateway_that_is_the_clients_own_address_costs_this_path_alone(
 
 
 @pytest.fixture
-def bare(programs: Callable[..., Path]) -> Iterator[Dhcp]:
+def bare(make_lab: MakeLab) -> Served:
     """As dhclient_lab, without the package."""
-    made = Lab((programs("isc-dhcp-client"),), router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made, Provider(made, 1), Provider(made, 2)
-    made.close()
+    return with_providers(make_lab("isc-dhcp-client", routers=SERVICES, installed=False))
 
 
 def test_the_package_takes_in_what_was_up_before_it_came(
-    bare: Dhcp, request: pytest.FixtureRequest
+    bare: Served, request: pytest.FixtureRequest
 ) -> None:
     lab, *providers = bare
     for provider in providers:

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.dhcp import ETH0, ETH1, ONE_DHCP, TWO_DHCP, has_path, list_defaults, list_rules
-from tests.lab.lab import Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import check_both_paths
-from tests.lab.provider import Provider, addresses, wait_for
-
-Dhcp = tuple[Lab, Provider, Provider]
+from tests.lab.support.dhcp import (
+    ETH0,
+    ETH1,
+    ONE_DHCP,
+    TWO_DHCP,
+    has_path,
+    list_defaults,
+    list_rules,
+)
+from tests.lab.support.lab import Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import check_both_paths
+from tests.lab.support.provider import SERVICES, Served, addresses, with_providers
+from tests.lab.support.waiting import wait_for
 
 CLIENTS = ("dhclient", "dhcpcd", "udhcpc")
 PRIVATE = ("10.50.0.0/16", "10.1.2.8")
 
 
-@pytest.fixture
-def make_lab(
-    installation: Installation, programs: Callable[..., Path]
-) -> Iterator[Callable[[str, str], Dhcp]]:
-    """`make_lab("udhcpc", "udhcpc")`: fresh hosts, with no DHCP client but that of a package."""
-    made: list[Lab] = []
-
-    def build(package: str, client: str) -> Dhcp:
-        lab = Lab((installation.layer, programs(package)),
-                  router_layers=(programs("dnsmasq-base", "radvd"),))
-        made.append(lab)
-        others = [name for name in CLIENTS if name != client]
-        lab.client.run("rm", "-f", *(f"/sbin/{name}" for name in others))
-        return lab, Provider(lab, 1), Provider(lab, 2)
-
-    yield build
-    for lab in made:
-        lab.close()
+def keep_only(lab: Lab, client: str) -> None:
+    """Have no DHCP client on the client but that one."""
+    lab.client.run("rm", "-f", *(f"/sbin/{name}" for name in CLIENTS if name != client))
 
 
 @pytest.fixture
-def dhcpcd(make_lab: Callable[[str, str], Dhcp]) -> Dhcp:
-    lab, *providers = make_lab("dhcpcd-base", "dhcpcd")
+def dhcpcd(make_lab: MakeLab) -> Served:
+    lab = make_lab("dhcpcd-base", routers=SERVICES)
+    keep_only(lab, "dhcpcd")
     # Else it asks 5 s for another machine with the address.
     lab.write("/etc/dhcpcd.conf", lab.read("/etc/dhcpcd.conf") + "\nnoarp\n")
-    return lab, providers[0], providers[1]
+    return with_providers(lab)
 
 
 @pytest.fixture
-def udhcpc(make_lab: Callable[[str, str], Dhcp]) -> Dhcp:
-    return make_lab("udhcpc", "udhcpc")
+def udhcpc(make_lab: MakeLab) -> Served:
+    lab = make_lab("udhcpc", routers=SERVICES)
+    keep_only(lab, "udhcpc")
+    return with_providers(lab)
 
 
 def leave(lab: Lab, before: str) -> None:
@@ -59,7 +52,7 @@ def leave(lab: Lab, before: str) -> None:
     assert lab.snapshot() == before
 
 
-def test_dhcpcd_leases_become_paths_with_their_routes(dhcpcd: Dhcp) -> None:
+def test_dhcpcd_leases_become_paths_with_their_routes(dhcpcd: Served) -> None:
     lab, first, second = dhcpcd
     before = lab.snapshot()
     first.serve_dhcp()
@@ -75,7 +68,7 @@ def test_dhcpcd_leases_become_paths_with_their_routes(dhcpcd: Dhcp) -> None:
     leave(lab, before)
 
 
-def test_dhcpcd_tells_our_hook_of_a_renewal(dhcpcd: Dhcp) -> None:
+def test_dhcpcd_tells_our_hook_of_a_renewal(dhcpcd: Served) -> None:
     lab, _, provider = dhcpcd
     before = lab.snapshot()
     provider.serve_dhcp()
@@ -91,7 +84,7 @@ def test_dhcpcd_tells_our_hook_of_a_renewal(dhcpcd: Dhcp) -> None:
     leave(lab, before)
 
 
-def test_dhcpcd_tells_our_hook_of_a_lease_that_comes_late(dhcpcd: Dhcp) -> None:
+def test_dhcpcd_tells_our_hook_of_a_lease_that_comes_late(dhcpcd: Served) -> None:
     lab, _, provider = dhcpcd
     lab.write("/etc/dhcpcd.conf", lab.read("/etc/dhcpcd.conf") + "background\n")
     lab.set_interfaces(ONE_DHCP + "    mptcp-table 300\n")
@@ -103,7 +96,7 @@ def test_dhcpcd_tells_our_hook_of_a_lease_that_comes_late(dhcpcd: Dhcp) -> None:
     check_both_paths(lab)
 
 
-def test_udhcpc_tells_of_one_gateway_and_the_stanza_of_the_other(udhcpc: Dhcp) -> None:
+def test_udhcpc_tells_of_one_gateway_and_the_stanza_of_the_other(udhcpc: Served) -> None:
     lab, *providers = udhcpc
     before = lab.snapshot()
     for provider in providers:
@@ -119,7 +112,7 @@ def test_udhcpc_tells_of_one_gateway_and_the_stanza_of_the_other(udhcpc: Dhcp) -
     leave(lab, before)
 
 
-def test_the_monitor_follows_what_udhcpc_does(udhcpc: Dhcp) -> None:
+def test_the_monitor_follows_what_udhcpc_does(udhcpc: Served) -> None:
     lab, first, second = udhcpc
     before = lab.snapshot()
     first.serve_dhcp()

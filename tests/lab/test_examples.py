@@ -18,10 +18,12 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lab.lab import SERVER_4, SERVER_6, Host, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import rules_of
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_4, SERVER_6, Host, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import rules_of
+from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 README = "README"
@@ -78,15 +80,11 @@ Site = Callable[[str], Lab]
 
 
 @pytest.fixture
-def build_site(installation: Installation, programs: Callable[..., Path]) -> Iterator[Site]:
+def build_site(make_lab: MakeLab) -> Site:
     """`build_site(stanzas)`: a lab whose devices and providers are those that stanzas want."""
-    made: list[Lab] = []
-
     def build(stanzas: str) -> Lab:
-        clients = (programs("isc-dhcp-client"),) if "inet dhcp" in stanzas else ()
-        lab = Lab((installation.layer, *clients),
-                  router_layers=(programs("dnsmasq-base", "radvd"),))
-        made.append(lab)
+        clients = ("isc-dhcp-client",) if "inet dhcp" in stanzas else ()
+        lab = make_lab(*clients, routers=SERVICES)
         (names,) = re.findall(r"^auto (.*)$", stanzas, re.MULTILINE)
         for number, name in enumerate(names.split(), start=1):
             lab.client.ip(f"link set eth{number - 1} name {name}")
@@ -94,9 +92,7 @@ def build_site(installation: Installation, programs: Callable[..., Path]) -> Ite
         lab.set_interfaces(re.sub(r"^ +wpa-.*\n", "", stanzas, flags=re.MULTILINE))
         return lab
 
-    yield build
-    for lab in made:
-        lab.close()
+    return build
 
 
 def serve(provider: Provider, stanzas: str, device: str) -> None:

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from tests.lab.dhcp import has_path, list_record
-from tests.lab.lab import Lab
-from tests.lab.uplink import LEAVE, up
+from tests.lab.support.dhcp import has_path, list_record
+from tests.lab.support.lab import Lab
+from tests.lab.support.uplink import LEAVE, up
 
 HOOK = "/etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks"
 # As run_hook of dhclient-script(8) sources it, with the strictest options a script can have.

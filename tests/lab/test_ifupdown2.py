@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.lab import SERVER_6, TWO_UPLINKS, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, MEGABYTE, check_both_paths, rules_of
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.waiting import wait_for
 
 MANY = """\
 auto eth0 eth1
@@ -36,11 +35,8 @@ iface eth1 inet dhcp
 
 
 @pytest.fixture
-def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
-    made = Lab((installation.layer, programs("ifupdown2", "isc-dhcp-client")),
-               router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made
-    made.close()
+def lab(make_lab: MakeLab) -> Lab:
+    return make_lab("ifupdown2", "isc-dhcp-client", routers=SERVICES)
 
 
 def test_two_uplinks_come_and_go(lab: Lab) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.lab import SERVER_6, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths, rules_of
-from tests.lab.programs import is_known
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_6, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.programs import is_known
+from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.waiting import wait_for
 
 # It takes one interface in an `auto` line.
 LISTS = """\
@@ -48,13 +47,10 @@ iface eth1
 
 
 @pytest.fixture
-def lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def lab(make_lab: MakeLab) -> Lab:
     # Since Debian 13 its programs have names of their own but for this package.
     compat = tuple(filter(is_known, ("ifupdown-ng-compat",)))
-    made = Lab((installation.layer, programs("ifupdown-ng", *compat, "isc-dhcp-client")),
-               router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made
-    made.close()
+    return make_lab("ifupdown-ng", *compat, "isc-dhcp-client", routers=SERVICES)
 
 
 def test_lists_of_addresses_come_and_go_with_one_call(lab: Lab) -> None:

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.lab.uplink import ETH1
+from tests.lab.support.lab import Lab
+from tests.lab.support.uplink import ETH1
 
 # Part of the interpreter: no file is read for them.
 BUILT_IN = {"_collections", "_socket", "_struct", "fcntl", "gc", "marshal", "posix", "syslog",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.lab import Lab
+from tests.lab.support.lab import Lab
 
 
 def hook(lab: Lab, folder: str, number: int, **options: str) -> str:

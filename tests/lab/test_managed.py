@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Installation, Lab
-from tests.lab.managers import ConnMan, Networkd
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
-from tests.lab.provider import Provider, addresses, wait_for
-from tests.lab.test_status import find
+from tests.lab.support.lab import Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.managers import ConnMan, Networkd
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull, rules_of
+from tests.lab.support.provider import SERVICES, Provider, addresses
+from tests.lab.support.status import find
+from tests.lab.support.waiting import wait_for
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 EVERY_ETH = "[default]\nmanage = eth*\n"
@@ -35,29 +35,25 @@ status=$?
 case "$*" in *-batch*) /run/ip rule flush protocol 77;; esac
 exit $status
 """
+# More often than the monitor looks, and not so often that it could do nothing else.
 FLUSHED_AGAIN_AND_AGAIN = """\
 while ip rule flush protocol 77; do sleep 0.02; done
 """
 
 
-def make_lab(layers: tuple[Path, ...], routers: tuple[Path, ...] | None = None) -> Iterator[Lab]:
-    lab = Lab(layers, router_layers=routers)
-    lab.write(CONFIGURATION, EVERY_ETH)
-    yield lab
-    lab.close()
-
-
 @pytest.fixture
-def person(installation: Installation) -> Iterator[Lab]:
+def person(lab: Lab) -> Lab:
     """A lab whose client is set up by hand, with the configuration that names eth*."""
-    yield from make_lab((installation.layer,))
+    lab.write(CONFIGURATION, EVERY_ETH)
+    return lab
 
 
 @pytest.fixture
-def managers_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def managers_lab(make_lab: MakeLab) -> Lab:
     """The same with systemd-networkd and ConnMan there, neither running."""
-    managers = programs("systemd", "dbus", "connman", without=("udev",))
-    yield from make_lab((installation.layer, managers), (programs("dnsmasq-base", "radvd"),))
+    lab = make_lab("systemd", "dbus", "connman", without=("udev",), routers=SERVICES)
+    lab.write(CONFIGURATION, EVERY_ETH)
+    return lab
 
 
 def set_up(lab: Lab, number: int) -> None:

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
-from tests.lab.provider import wait_for
-from tests.lab.stream import measure_wait
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
+from tests.lab.support.stream import measure_wait
+from tests.lab.support.waiting import wait_for
 
 ONLY_FIRST = BOTH[:1]
 
@@ -219,6 +219,7 @@ def test_it_rests_when_nothing_of_an_uplink_changes(up: Lab, monitor: Monitor) -
 
 def test_ifdown_is_not_undone_by_it(up: Lab, monitor: Monitor) -> None:
     before = up.snapshot()
+    # Half a second is enough for a round that the lines before it would begin.
     up.set_interfaces(TWO_UPLINKS + "    pre-down ip link set eth0 mtu 1400\n"
                       "    pre-down ip addr add 10.1.1.77/24 dev eth0\n    pre-down sleep 0.5\n"
                       "    pre-down ip mptcp endpoint >/run/endpoints\n")
@@ -277,6 +278,7 @@ def test_what_fails_is_said_once_and_tried_now_and_then(up: Lab, monitor: Monito
     wait_for(lambda: any("invalid gateway" in line for line in monitor.read_log()))
     began = monitor.read_log().count("[#] ip -4 route add 192.0.2.0/24 via 192.0.2.1 dev eth1 "
                                      "table 20003")
+    # In this time there are some more tries, and not as many as there could be.
     time.sleep(2)
     again = [line for line in monitor.read_log() if "192.0.2" in line]
     # Four tries more at the most. Each shows the line twice for each of two paths: in the
@@ -349,13 +351,12 @@ def test_a_round_that_is_killed_is_done_again(up: Lab, monitor: Monitor) -> None
     monitor.rest()
     before = up.snapshot()
     # The round waits for the record, and is killed there.
-    holder = up.client.start("flock", "/run/mptcp-hooks/.lock", "sleep", "60")
+    holder = up.client.start("flock", "--no-fork", "/run/mptcp-hooks/.lock", "sleep", "infinity")
     flush(up)
     children = f"/proc/{monitor.pid}/task/{monitor.pid}/children"
     child = wait_for(lambda: up.client.run("cat", children).split())
     up.client.run("kill", "-KILL", *child)
     holder.kill()
-    up.client.run("pkill", "-f", "sleep 60")
     wait_for(lambda: up.snapshot() == before)
     assert "mptcp_monitor: a round of upkeep was killed" in monitor.read_log()
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, check_both_paths
-from tests.lab.provider import wait_for
-from tests.lab.uplink import down, up
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths
+from tests.lab.support.uplink import down, up
+from tests.lab.support.waiting import wait_for
 
 
 @pytest.fixture
-def mptcpd_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
-    made = Lab((installation.layer, programs("mptcpd", "mptcpd-plugins")))
-    yield made
-    made.close()
+def mptcpd_lab(make_lab: MakeLab) -> Lab:
+    return make_lab("mptcpd", "mptcpd-plugins")
 
 
 def start_mptcpd(lab: Lab) -> None:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.lab import Installation, Lab
-from tests.lab.managers import NetworkManager
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, check_both_paths, rules_of
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.lab import Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.managers import NetworkManager
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths, rules_of
+from tests.lab.support.provider import SERVICES, Provider, addresses
+from tests.lab.support.waiting import wait_for
 
 SHIMS = "/etc/NetworkManager/dispatcher.d/01-ifupdown"
 WITHOUT_ENDPOINT = "mptcp-flags=disabled"
 
 
 @pytest.fixture
-def nm_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def nm_lab(make_lab: MakeLab) -> Lab:
     """Fresh hosts, NetworkManager on the client, dnsmasq on the routers; nothing runs yet."""
-    made = Lab((installation.layer, programs("network-manager", without=("udev",))),
-               router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made
-    made.close()
+    return make_lab("network-manager", without=("udev",), routers=SERVICES)
 
 
 @pytest.fixture

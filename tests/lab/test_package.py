@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.lab.lab import TWO_UPLINKS, Lab
+from tests.lab.support.lab import TWO_UPLINKS, Lab
 
 PAGES = sorted(Path(__file__).parents[2].glob("man/*"))
 

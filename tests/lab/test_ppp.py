@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths
-from tests.lab.provider import wait_for
-from tests.lab.test_status import find
+from tests.lab.support import wire
+from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, check_both_paths
+from tests.lab.support.status import find
+from tests.lab.support.waiting import wait_for
 
 OWN, PEER = "10.64.2.2", "10.64.2.1"
 # What pppd gives its scripts besides the addresses, pppd(8).
@@ -27,7 +27,6 @@ ONLY_ETH0 = ["10.1.1.2 eth0 subflow"]
 BOTH = [*ONLY_ETH0, f"{OWN} ppp0 subflow"]
 NO_NAMES = ("", "../eth0", "../mptcp-hooks/eth0", "eth0/..", "ppp0;reboot", "$(reboot)", "ppp0\nx",
             "p" * 16, "-eth0", "--all", "p\xe9p", "..", ".", "ppp0 eth0")
-_WIRE = Path(__file__).with_name("wire.py")
 
 
 class Link:
@@ -46,7 +45,7 @@ class Link:
     def connect(self, own: str = OWN) -> None:
         """What pppd does before ip-up: the device, its addresses, up."""
         self._wire = self.router.start(
-            sys.executable, str(_WIRE), str(self.lab.client.pid), "ppp0",
+            sys.executable, wire.__file__, str(self.lab.client.pid), "ppp0",
             str(self.router.pid), "ppp0")
         assert self._wire.stdout is not None
         assert self._wire.stdout.readline() == "ready\n", self._wire.communicate()
@@ -83,18 +82,15 @@ class Link:
 
 
 @pytest.fixture
-def link(installation: Installation, programs: Callable[..., Path]) -> Iterator[Link]:
+def link(make_lab: MakeLab) -> Link:
     """eth0 is up, and a modem there; pppd is stopped before it asks the kernel for PPP."""
-    lab = Lab((installation.layer, programs("ppp")))
-    try:
-        lab.uplinks = ("eth0", "ppp0")
-        lab.write("/usr/sbin/pppd", "#!/bin/sh\n")
-        lab.write(f"/etc/ppp/peers/{NAME}", TTY)
-        lab.set_interfaces(ETH0 + STANZA)
-        lab.ifup("eth0")
-        yield Link(lab)
-    finally:
-        lab.close()
+    lab = make_lab("ppp")
+    lab.uplinks = ("eth0", "ppp0")
+    lab.write("/usr/sbin/pppd", "#!/bin/sh\n")
+    lab.write(f"/etc/ppp/peers/{NAME}", TTY)
+    lab.set_interfaces(ETH0 + STANZA)
+    lab.ifup("eth0")
+    return Link(lab)
 
 
 def paths_of(lab: Lab) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import SERVER_6, Lab
-from tests.lab.provider import Provider, addresses, wait_for
+from tests.lab.support.lab import SERVER_6, Lab, is_gone
+from tests.lab.support.making import MakeLab
+from tests.lab.support.provider import SERVICES, Provider, Served, addresses
+from tests.lab.support.waiting import wait_for
 
 TWO_DHCP = """\
 auto eth0 eth1
@@ -18,8 +20,6 @@ iface eth0 inet dhcp
 iface eth1 inet dhcp
     metric 200
 """
-
-Dhcp = tuple[Lab, Provider, Provider]
 
 
 def default_routes(lab: Lab, family: int = 4) -> list[tuple[str, str]]:
@@ -34,13 +34,7 @@ def look_at_the_machine() -> tuple[str, ...]:
     return packages.stdout, Path("/etc/resolv.conf").read_text(), os.uname().nodename, *leases
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; it may still wait for somebody to ask how."""
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or ") Z " in stat.read_text()
-
-
-def test_each_router_leases_an_address(dhclient_lab: Dhcp) -> None:
+def test_each_router_leases_an_address(dhclient_lab: Served) -> None:
     lab, *providers = dhclient_lab
     for provider in providers:
         provider.serve_dhcp()
@@ -53,7 +47,7 @@ def test_each_router_leases_an_address(dhclient_lab: Dhcp) -> None:
     assert addresses(lab, "eth0") == []
 
 
-def test_a_renewal_brings_another_address(dhclient_lab: Dhcp) -> None:
+def test_a_renewal_brings_another_address(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp(renew=3)
     lab.set_interfaces("iface eth1 inet dhcp\n")
@@ -65,7 +59,7 @@ def test_a_renewal_brings_another_address(dhclient_lab: Dhcp) -> None:
     assert lab.transfer(1000).whole
 
 
-def test_a_renewal_brings_another_gateway(dhclient_lab: Dhcp) -> None:
+def test_a_renewal_brings_another_gateway(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp(renew=3)
     lab.write("/etc/dhcp/dhclient-exit-hooks.d/zz-test", "echo $reason $new_routers >>/run/seen\n")
@@ -78,7 +72,7 @@ def test_a_renewal_brings_another_gateway(dhclient_lab: Dhcp) -> None:
     assert default_routes(lab) == [("eth1", "10.1.2.1")]
 
 
-def test_routes_come_with_the_lease(dhclient_lab: Dhcp) -> None:
+def test_routes_come_with_the_lease(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     provider.serve_dhcp(routes=(("0.0.0.0/0", "10.1.2.9"), ("10.50.0.0/16", "10.1.2.8")))
     lab.set_interfaces("iface eth1 inet dhcp\n")
@@ -87,7 +81,7 @@ def test_routes_come_with_the_lease(dhclient_lab: Dhcp) -> None:
     assert "10.50.0.0/16 via 10.1.2.8" in lab.client.run("ip", "route")
 
 
-def test_an_address_is_advertised_and_renumbered(dhclient_lab: Dhcp) -> None:
+def test_an_address_is_advertised_and_renumbered(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     lab.client.ip("link set eth1 up")
     provider.advertise()
@@ -105,7 +99,7 @@ def test_an_address_is_advertised_and_renumbered(dhclient_lab: Dhcp) -> None:
     wait_for(lambda: not default_routes(lab, 6))
 
 
-def test_dhcp6_leases_an_address(dhclient_lab: Dhcp) -> None:
+def test_dhcp6_leases_an_address(dhclient_lab: Served) -> None:
     lab, _, provider = dhclient_lab
     provider.advertise(managed=True)
     provider.serve_dhcp6()
@@ -114,7 +108,7 @@ def test_dhcp6_leases_an_address(dhclient_lab: Dhcp) -> None:
     wait_for(lambda: "fd00:2::50" in addresses(lab, "eth1", 6))
 
 
-def test_nothing_reaches_the_machine(dhclient_lab: Dhcp) -> None:
+def test_nothing_reaches_the_machine(dhclient_lab: Served) -> None:
     lab, provider, _ = dhclient_lab
     before = look_at_the_machine()
     provider.serve_dhcp()
@@ -126,27 +120,22 @@ def test_nothing_reaches_the_machine(dhclient_lab: Dhcp) -> None:
     assert look_at_the_machine() == before
 
 
-def test_a_daemon_ends_with_its_host(programs: Callable[..., Path]) -> None:
-    lab = Lab((programs("isc-dhcp-client"),), router_layers=(programs("dnsmasq-base", "radvd"),))
-    try:
-        Provider(lab, 1).serve_dhcp()
-        lab.set_interfaces("iface eth0 inet dhcp\n")
-        lab.ifup("eth0")
-        pid = int(lab.read("/run/dhclient.eth0.pid"))
-        os.kill(pid, 0)
-    finally:
-        lab.close()
+def test_a_daemon_ends_with_its_host(make_lab: MakeLab) -> None:
+    lab = make_lab("isc-dhcp-client", routers=SERVICES, installed=False)
+    Provider(lab, 1).serve_dhcp()
+    lab.set_interfaces("iface eth0 inet dhcp\n")
+    lab.ifup("eth0")
+    pid = int(lab.read("/run/dhclient.eth0.pid"))
+    os.kill(pid, 0)
+    make_lab.close()
     wait_for(lambda: is_gone(pid))
 
 
-def test_a_package_replaces_one_of_the_machine(programs: Callable[..., Path]) -> None:
-    lab = Lab((programs("ifupdown2"),))
-    try:
-        states = [lab.client.run("dpkg-query", "-W", "-f", "${db:Status-Status}", name)
-                  for name in ("ifupdown2", "ifupdown")]
-        assert states == ["installed", "config-files"]
-    finally:
-        lab.close()
+def test_a_package_replaces_one_of_the_machine(make_lab: MakeLab) -> None:
+    lab = make_lab("ifupdown2", installed=False)
+    states = [lab.client.run("dpkg-query", "-W", "-f", "${db:Status-Status}", name)
+              for name in ("ifupdown2", "ifupdown")]
+    assert states == ["installed", "config-files"]
 
 
 def test_a_package_that_is_not_there_skips_by_name(programs: Callable[..., Path]) -> None:

@@ -6,16 +6,29 @@ import re
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.uplink import ETH1, LEAVE, down, up
+from tests.lab.support.faults import break_ip, kill_after, mend_ip
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.uplink import ETH1, LEAVE, down, up
+from tests.lab.support.waiting import wait_for
+
+# linux/netlink.h
+NETLINK_ROUTE, NETLINK_GENERIC = 0, 16
+
+
+def list_heard(lab: Lab) -> set[int]:
+    """The netlink protocols of which an `ip` of the client's waits for messages."""
+    rows = [line.split() for line in lab.read("/proc/net/netlink").splitlines()[1:]]
+    return {int(protocol) for _, protocol, pid, *_ in rows
+            if "(ip) S" in lab.client.try_run("cat", f"/proc/{pid}/stat").stdout}
 
 
 def test_up_twice_says_nothing_to_the_kernel(link: Lab) -> None:
     up(link)
     before = link.snapshot()
+    # Nothing is said in this time.
     monitor = link.client.start("timeout", "--signal=INT", "1.5", "ip", "monitor", "rule", "route")
     events = link.client.start("timeout", "--signal=INT", "1.5", "ip", "mptcp", "monitor")
-    link.client.run("sleep", "0.3")
+    wait_for(lambda: list_heard(link) == {NETLINK_ROUTE, NETLINK_GENERIC})
     assert up(link) == ""
     assert link.snapshot() == before
     # The kernel's own detection of duplicates may speak meanwhile.
@@ -137,26 +150,6 @@ def test_an_endpoint_of_somebody_else_is_success_and_stays(link: Lab) -> None:
     assert link.client.ask("mptcp", "endpoint") == endpoint
 
 
-def break_ip(lab: Lab, words: str) -> None:
-    """Make `ip` fail, as for want of memory, on lines that hold these words."""
-    lab.write("/run/ip", f"""#!/bin/sh
-lines=$(cat)
-if echo "$lines" | grep -q '{words}'; then
-    echo "$lines" | grep -v '{words}' | /run/ip.real "$@"
-    echo "RTNETLINK answers: Cannot allocate memory" >&2
-    echo "Command failed -:$(echo "$lines" | grep -n '{words}' | head -1 | cut -d: -f1)" >&2
-    exit 2
-fi
-echo "$lines" | exec /run/ip.real "$@"
-""")
-    lab.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
-                   "mount --bind /run/ip $(readlink -f /usr/sbin/ip)")
-
-
-def mend_ip(lab: Lab) -> None:
-    lab.client.run("umount", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
-
-
 @pytest.mark.parametrize("words", ["rule del pref 20002", "mptcp endpoint delete",
                                    "mptcp limits set"])
 def test_what_could_not_be_undone_stays_on_record(link: Lab, words: str) -> None:
@@ -219,8 +212,8 @@ def test_the_kernels_implicit_endpoint_gives_way(lab: Lab) -> None:
     lab.client.ip("mptcp limits set subflows 4 add_addr_accepted 4",
                   "route add 10.8.2.0/24 via 10.1.2.1")
     transfer = lab.begin_transfer(4_000_000)
-    lab.client.run("sleep", "0.4")
-    assert any(row["address"] == "10.1.2.2" for row in lab.client.ask("mptcp", "endpoint"))
+    wait_for(lambda: any(row["address"] == "10.1.2.2"
+                         for row in lab.client.ask("mptcp", "endpoint")))
     lab.set_interfaces(TWO_UPLINKS)
     assert lab.client.run("mptcp_up", "eth1") == ""
     assert "10.1.2.2 eth1 subflow" in lab.endpoints()
@@ -291,13 +284,6 @@ def test_hooks_of_many_interfaces_run_at_once(lab: Lab) -> None:
         else:
             assert said == [""] * len(numbers)
     assert lab.snapshot() == before
-
-
-def kill_after(lab: Lab, count: int) -> None:
-    """Make `ip` run so many lines of a batch and kill its caller: a power cut in the middle."""
-    lab.write("/run/ip", f'#!/bin/sh\nhead -n {count} | /run/ip.real "$@"; kill -9 $PPID\n')
-    lab.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
-                   "mount --bind /run/ip $(readlink -f /usr/sbin/ip)")
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 8])

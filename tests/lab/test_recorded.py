@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Lab
-from tests.unit.recorded import ENVIRONMENTS, read_environment
-from tests.unit.test_recorded import SAYS, WRONG_FLAGS
+from tests.lab.support.lab import Lab
+from tests.unit.recorded import ENVIRONMENTS, SAYS, WRONG_FLAGS, read_environment
 
 FOLDERS = ("if-pre-up.d", "if-up.d", "if-down.d", "if-post-down.d")
 CASES = sorted({path.parent.relative_to(ENVIRONMENTS) for path in ENVIRONMENTS.rglob("*.env")})

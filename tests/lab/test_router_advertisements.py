@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.lab import SERVER_6, Host, Installation, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE, check_both_paths, rules_of
-from tests.lab.provider import Provider, wait_for
+from tests.lab.support.lab import SERVER_6, Host, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.provider import SERVICES, Provider, Served, with_providers
+from tests.lab.support.waiting import wait_for
 
 AUTO = """\
 auto eth0 eth1
@@ -36,15 +35,12 @@ iface eth1 inet6 manual
     mptcp-gateway fd00:2::1
     up ip link set eth1 up && ip addr add fd00:2::2/64 dev eth1
 """
-Served = tuple[Lab, Provider, Provider]
 
 
 @pytest.fixture
-def served(installation: Installation, programs: Callable[..., Path]) -> Iterator[Served]:
+def served(make_lab: MakeLab) -> Served:
     """Fresh hosts, and what advertises on each uplink; nothing yet."""
-    made = Lab((installation.layer,), router_layers=(programs("dnsmasq-base", "radvd"),))
-    yield made, Provider(made, 1), Provider(made, 2)
-    made.close()
+    return with_providers(make_lab(routers=SERVICES))
 
 
 @pytest.fixture

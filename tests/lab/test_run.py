@@ -6,45 +6,59 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.lab.lab import Host, Installation, Lab, make_scratch, remove_scratch
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import Host, Lab
+from tests.lab.support.making import MakeHost
+from tests.lab.support.waiting import Gate, wait_for
 
 RUN = "mptcp_run"
 LIBRARY = "/usr/lib/*/mptcpize/libmptcpwrap.so.0"
 # What a command can tell of itself: folder, arguments, descriptors, signals.
 TELL = """pwd; umask; echo "$0" "$@"; cd /proc/$$/fd; echo *
 while read -r line; do case $line in Sig[IB]*) echo "$line" ;; esac; done </proc/$$/status"""
+# A connection without MPTCP that stays.
+CONNECT = """\
+import os, signal, socket
+listener = socket.create_server(("127.0.0.1", 0))
+connection = socket.create_connection(listener.getsockname())
+print(os.getpid(), flush=True)
+signal.pause()
+"""
 
 
 @pytest.fixture(scope="module")
-def host(
-    installation: Installation, programs: Callable[..., Path]
-) -> Iterator[Host]:
+def host(make_host: MakeHost) -> Host:
     """A host with the package and mptcpize, for tests that need no uplink."""
-    scratch = make_scratch()
-    with closing(Host(scratch, (installation.layer, programs("mptcpize")))) as made:
-        yield made
-    remove_scratch(scratch)
+    return make_host("mptcpize")
 
 
 @pytest.fixture(scope="module")
-def bare(installation: Installation) -> Iterator[Host]:
+def bare(make_host: MakeHost) -> Host:
     """A host with the package alone."""
-    scratch = make_scratch()
-    with closing(Host(scratch, (installation.layer,))) as made:
-        made.run("sh", "-c", f"rm -f {LIBRARY}*")
-        yield made
-    remove_scratch(scratch)
+    host = make_host()
+    host.run("sh", "-c", f"rm -f {LIBRARY}*")
+    return host
 
 
 def shell(host: Host, line: str) -> subprocess.CompletedProcess[str]:
     return host.try_run("sh", "-c", line)
+
+
+def start_ready(host: Host, *command: str) -> subprocess.Popen[str]:
+    """Start a command; it says "ready" first of all."""
+    process = host.start(*command)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+def ask_check(process: subprocess.Popen[str]) -> str:
+    """What mptcp_run --check says so far."""
+    process.send_signal(signal.SIGUSR1)
+    assert process.stderr is not None
+    return process.stderr.readline()
 
 
 @pytest.mark.parametrize("check", ["", " --check"])
@@ -72,31 +86,41 @@ def test_a_signal_that_ends_the_command_ends_us(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
 def test_check_passes_signals_on(host: Host, number: signal.Signals) -> None:
+    # A shell heeds a trap between two commands.
     heard = f"trap 'echo heard; exit 5' {number}; echo ready; while :; do sleep 0.05; done"
-    process = host.start(RUN, "--check", "sh", "-c", heard)
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    process = start_ready(host, RUN, "--check", "sh", "-c", heard)
     process.send_signal(number)
     output, _ = process.communicate(timeout=20)
     assert (output, process.returncode) == ("heard\n", 5)
 
 
 def test_check_answers_on_a_signal(host: Host) -> None:
-    process = host.start(RUN, "--check", "sh", "-c", "echo ready; read line; sleep 0.5")
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGUSR1)
-    assert process.stderr.readline() == "mptcp_run: no TCP connection was seen\n"
+    gate = Gate(host)
+    process = start_ready(host, RUN, "--check", "sh", "-c", f"echo ready; {gate.WAIT}")
+    assert ask_check(process) == "mptcp_run: no TCP connection was seen\n"
+    gate.open()
     process.communicate(timeout=20)
     assert process.returncode == 0
 
 
+def count_waits(process: subprocess.Popen[str]) -> int:
+    """How often a process went to sleep so far."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
 def test_check_goes_on_after_a_stop(host: Host) -> None:
+    gate = Gate(host)
     for _ in range(3):
-        process = host.start(RUN, "--check", "sh", "-c", "sleep 0.8; exit 6")
-        time.sleep(0.3)
+        process = start_ready(host, RUN, "--check", "sh", "-c", f"echo ready; {gate.WAIT}; exit 6")
+        # It has looked and waited ten times: what comes of a wait that is cut off depends on it.
+        often = count_waits(process) + 10
+        wait_for(lambda: count_waits(process) >= often)
         process.send_signal(signal.SIGSTOP)
+        # That is longer than it waits between two looks.
         time.sleep(0.3)
         process.send_signal(signal.SIGCONT)
+        gate.open()
         _, errors = process.communicate(timeout=20)
         assert (process.returncode, errors) == (6, "mptcp_run: no TCP connection was seen\n")
 
@@ -183,10 +207,13 @@ def test_mptcp_that_is_switched_off_is_said_before(link: Lab) -> None:
 
 def test_what_others_left_running_is_counted_too(host: Host) -> None:
     """The command's own child ended; what that started in the background belongs to it still."""
-    line = ("(python3 -c 'import socket, time; l = socket.create_server((\"127.0.0.1\", 0)); "
-            "c = socket.create_connection(l.getsockname()); time.sleep(1)' &); sleep 0.8")
-    process = host.start(RUN, "--check", "--method", "godebug", "sh", "-c", line)
+    gate = Gate(host)
+    line = (f"(python3 -c '{CONNECT}' >/run/pid 2>/dev/null &); echo ready; {gate.WAIT}")
+    process = start_ready(host, RUN, "--check", "--method", "godebug", "sh", "-c", line)
+    wait_for(lambda: "0 of 1 TCP connection" in ask_check(process))
+    gate.open()
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
     assert errors.splitlines()[-1] == "mptcp_run: 0 of 1 TCP connection were MPTCP, with 0 subflows"
+    host.run("sh", "-c", "kill $(cat /run/pid)")
     wait_for(lambda: not host.run("ss", "-tnH"))

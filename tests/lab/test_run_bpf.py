@@ -11,18 +11,17 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.lab.booted import BootedHost, CannotBoot
-from tests.lab.forced import Traffic, bring_up, watch
-from tests.lab.lab import SERVER_4, Host, Installation, Lab, make_scratch, remove_scratch
-from tests.lab.paths import MEGABYTE
-from tests.lab.peers.build import build_c, build_go
-from tests.lab.provider import wait_for
+from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
+from tests.lab.support.forced import Traffic, bring_up, watch
+from tests.lab.support.lab import SERVER_4, Host, Lab
+from tests.lab.support.making import MakeHost, MakeLab
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.peers.build import build_c, build_go
+from tests.lab.support.waiting import Gate, wait_for
 from tests.virtual.archive import Unavailable
 
 pytestmark = pytest.mark.bpf
@@ -55,20 +54,18 @@ def mount_groups(host: Host) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(installation: Installation) -> Iterator[Host]:
+def host(make_host: MakeHost) -> Host:
     """A host with the package, for tests that need no uplink."""
-    scratch = make_scratch()
-    with closing(Host(scratch, (installation.layer,))) as made:
-        mount_groups(made)
-        yield made
-    remove_scratch(scratch)
+    host = make_host()
+    mount_groups(host)
+    return host
 
 
 @pytest.fixture(scope="module")
-def uplinks(installation: Installation) -> Iterator[Lab]:
-    with closing(Lab((installation.layer,))) as made:
-        mount_groups(made.client)
-        yield bring_up(made)
+def uplinks(make_shared_lab: MakeLab) -> Lab:
+    lab = make_shared_lab()
+    mount_groups(lab.client)
+    return bring_up(lab)
 
 
 def list_groups(host: Host) -> list[str]:
@@ -217,13 +214,16 @@ def test_kill_9_of_the_command(host: Host) -> None:
 
 
 def test_what_the_command_leaves_behind_is_forced_until_it_ends(host: Host) -> None:
-    line = (f"(sleep 1; {PYTHON} -c '{OPEN}' >/run/opened; sleep 2) >/dev/null 2>&1 & "
+    gate = Gate(host)
+    line = (f"({gate.WAIT}; {PYTHON} -c '{OPEN}' >/run/opened; {gate.WAIT}) >/dev/null 2>&1 & "
             "exec kill -9 $$")
     done = host.try_run(*RUN, "bash", "-c", line)
     assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     assert len(list_groups(host)) == 1
+    gate.open()
     wait_for(lambda: host.try_run("cat", "/run/opened").stdout.count(" ") == len(ALL_FORCED))
     assert list(map(int, host.run("cat", "/run/opened").split())) == ALL_FORCED
+    gate.open()
     check_nothing_left(host)
 
 
@@ -289,7 +289,7 @@ def test_what_is_missing_is_said_by_name(host: Host, before: tuple[str, ...], wo
     check_nothing_left(host)
 
 
-KEEP_OPEN = f"{OPEN}print(flush=True)\nimport time\ntime.sleep(1000)\n"
+KEEP_OPEN = f"{OPEN}print(flush=True)\nimport signal\nsignal.pause()\n"
 UNIT = """\
 [Service]
 User=nobody
@@ -303,14 +303,8 @@ StandardOutput=append:/run/opened
 
 
 @pytest.fixture
-def booted(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
-    try:
-        made = Lab((installation.layer, programs("systemd", "dbus", without=("udev",))),
-                   client=BootedHost)
-    except CannotBoot as reason:
-        pytest.skip(f"no booted client: {reason}")
-    with closing(made):
-        yield made
+def booted(make_lab: MakeLab) -> Lab:
+    return make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost)
 
 
 def test_a_service(booted: Lab) -> None:

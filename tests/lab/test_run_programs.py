@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.lab.forced import SIZE, Traffic, bring_up, serve, watch
-from tests.lab.lab import SERVER_4, Installation, Lab
-from tests.lab.peers.build import build_c, build_go
+from tests.lab.support.forced import SIZE, Traffic, bring_up, serve, watch
+from tests.lab.support.lab import SERVER_4, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.peers.build import build_c, build_go
 from tests.virtual.archive import Unavailable
 
+PACKAGES = ("curl", "iperf3", "mptcpize", "nginx", "openssh-client", "openssh-server")
 URL = f"http://{SERVER_4}:8080/file"
 LISTENING = "-MlnH sport = :8080"
 FETCH = f"import urllib.request; print(len(urllib.request.urlopen('{URL}').read()))"
@@ -29,17 +29,10 @@ SSH = ("ssh", "-F", "none", "-p", "8080", "-o", "StrictHostKeyChecking=no", "-o"
        "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 
 
-@pytest.fixture(scope="module")
-def layers(installation: Installation, programs: Callable[..., Path]) -> tuple[Path, ...]:
-    return (installation.layer,
-            programs("curl", "iperf3", "mptcpize", "nginx", "openssh-client", "openssh-server"))
-
-
 @pytest.fixture
-def both(layers: tuple[Path, ...]) -> Iterator[Lab]:
+def both(make_lab: MakeLab) -> Lab:
     """Two uplinks, and the same programs on the server, where the package does nothing else."""
-    with closing(Lab(layers, server_layers=layers)) as made:
-        yield bring_up(made)
+    return bring_up(make_lab(*PACKAGES, server=PACKAGES))
 
 
 @pytest.fixture

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.booted import BootedHost, CannotBoot
-from tests.lab.forced import bring_up
-from tests.lab.lab import SERVER_4, Installation, Lab
-from tests.lab.peers.build import build_go
-from tests.lab.provider import wait_for
+from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
+from tests.lab.support.forced import bring_up
+from tests.lab.support.lab import SERVER_4, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.peers.build import build_go
+from tests.lab.support.waiting import wait_for
 from tests.virtual.archive import Unavailable
 
 WEB = """\
@@ -44,17 +43,11 @@ DROP_IN = "/etc/systemd/system/{name}.service.d/mptcp-hooks.conf"
 
 
 @pytest.fixture(scope="module")
-def booted(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def booted(make_shared_lab: MakeLab) -> Lab:
     """A client with systemd and two uplinks."""
-    layers = (installation.layer, programs("mptcpize"),
-              programs("systemd", "dbus", without=("udev",)))
-    try:
-        made = Lab(layers, client=BootedHost)
-    except CannotBoot as reason:
-        pytest.skip(f"no booted client: {reason}")
-    with closing(made):
-        made.write("/usr/local/lib/serve", SERVE)
-        yield bring_up(made)
+    lab = make_shared_lab(*SYSTEMD, "mptcpize", without=WITHOUT, client=BootedHost)
+    lab.write("/usr/local/lib/serve", SERVE)
+    return bring_up(lab)
 
 
 @pytest.fixture
@@ -212,8 +205,8 @@ def test_a_socket_of_systemds_stays_tcp(web: Lab) -> None:
 
 def test_a_service_is_a_candidate_until_it_is_enabled(web: Lab) -> None:
     """A client of it keeps a plain connection open; the service is who could do better."""
-    client = web.server.start("python3", "-c", "import socket, time; c = socket.create_connection("
-                              "('10.1.1.2', 8080)); time.sleep(100)")
+    client = web.server.start("python3", "-c", "import signal, socket; c = socket.create_"
+                              "connection(('10.1.1.2', 8080)); signal.pause()")
     wait_for(lambda: web.client.run("ss", "-tnH", "state", "established", "sport", "=", ":8080"))
 
     def ask() -> list[dict[str, object]]:
@@ -236,10 +229,10 @@ def test_a_service_is_a_candidate_until_it_is_enabled(web: Lab) -> None:
 
 
 def test_a_command_is_a_candidate_unless_it_is_forced(booted: Lab) -> None:
-    code = (f"import os, socket, time; c = socket.create_connection(('{SERVER_4}', 7777)); "
-            "print(os.getpid(), flush=True); time.sleep(100)")
-    server = booted.server.start("python3", "-c", "import socket, time; l = socket.socket(2, 1, "
-                                 "262); l.bind(('', 7777)); l.listen(); time.sleep(100)")
+    code = (f"import os, signal, socket; c = socket.create_connection(('{SERVER_4}', 7777)); "
+            "print(os.getpid(), flush=True); signal.pause()")
+    server = booted.server.start("python3", "-c", "import signal, socket; l = socket.socket(2, "
+                                 "1, 262); l.bind(('', 7777)); l.listen(); signal.pause()")
     wait_for(lambda: booted.server.run("ss", "-MlnH", "sport", "=", ":7777"))
 
     def look(*before: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
-from tests.lab.booted import BootedHost, CannotBoot
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab
-from tests.lab.paths import BOTH, check_both_paths, flush, plug, pull
-from tests.lab.provider import wait_for
+from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull
+from tests.lab.support.waiting import wait_for
 
 SERVICE = "mptcp-hooks.service"
 ONLY_NET_ADMIN = 1 << 12
 KILOBYTES_AT_MOST = 20_000
 
 
-def boot(layers: tuple[Path, ...]) -> Iterator[Lab]:
+def boot(make_lab: MakeLab, installed: bool) -> Lab:
     """A lab whose client has booted, and has networking.service bring up two uplinks."""
-    try:
-        made = Lab(layers, client=BootedHost)
-    except CannotBoot as reason:
-        pytest.skip(f"no booted client: {reason}")
-    with closing(made):
-        made.set_interfaces(TWO_UPLINKS)
-        made.client.run("systemctl", "restart", "networking")
-        yield made
+    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=installed)
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.client.run("systemctl", "restart", "networking")
+    return lab
 
 
 @pytest.fixture
-def bare(programs: Callable[..., Path]) -> Iterator[Lab]:
+def bare(make_lab: MakeLab) -> Lab:
     """Without the package."""
-    yield from boot((programs("systemd", "dbus", without=("udev",)),))
+    return boot(make_lab, installed=False)
 
 
 @pytest.fixture
-def running(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def running(make_lab: MakeLab) -> Lab:
     """With the package there before networking.service, and its service started."""
-    for lab in boot((installation.layer, programs("systemd", "dbus", without=("udev",)))):
-        lab.client.run("systemctl", "start", SERVICE)
-        yield lab
+    lab = boot(make_lab, installed=True)
+    lab.client.run("systemctl", "start", SERVICE)
+    return lab
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.monitor import Monitor
-from tests.lab.paths import BOTH, MEGABYTE, check_both_paths
-from tests.lab.provider import Provider, wait_for
-from tests.lab.test_promises import break_ip, kill_after, mend_ip
-from tests.lab.uplink import ETH1, down, up
+from tests.lab.support.faults import break_ip, kill_after, mend_ip
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths
+from tests.lab.support.provider import Provider
+from tests.lab.support.uplink import ETH1, down, up
+from tests.lab.support.waiting import wait_for
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 BACKUP = "[eth1]\nflags = subflow backup\n"

@@ -6,13 +6,8 @@ import json
 
 import pytest
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.paths import rules_of
-
-
-def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:
-    (answer,) = lab.client.ask("route", "get", destination, *options)
-    return answer
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.paths import route_get, rules_of
 
 
 def test_two_uplinks_each_leave_by_their_own_link(lab: Lab) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.breakages import BREAKAGES, Breakage
-from tests.lab.lab import TWO_UPLINKS, Installation, Lab
-from tests.lab.managers import NetworkManager
-from tests.lab.monitor import Monitor
-from tests.lab.paths import MEGABYTE
-from tests.lab.provider import wait_for
-from tests.lab.test_commands import NOBODY
+from tests.lab.support.breakages import BREAKAGES, Breakage
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.managers import NetworkManager
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.status import ask, find
+from tests.lab.support.waiting import wait_for
 
 # Tests that were started in the background pass on that SIGINT is ignored.
 INTERRUPTIBLE = ("env", "--default-signal=INT")
@@ -30,21 +29,6 @@ def uplinks(lab: Lab) -> Lab:
     lab.ifup("-a")
     assert find(lab) == ()
     return lab
-
-
-def ask(lab: Lab, *arguments: str) -> Any:
-    """What the command says in JSON; its status is that of what it found."""
-    done = lab.client.try_run("mptcp_status", "--json", *arguments)
-    assert done.stderr == "", done.stderr
-    answer = json.loads(done.stdout)
-    broken = any(one["severity"] == "broken" for one in answer.get("findings", ()))
-    assert done.returncode == broken
-    return answer
-
-
-def find(lab: Lab) -> tuple[tuple[str, str, str | None], ...]:
-    return tuple((one["severity"], one["kind"], one["interface"])
-                 for one in ask(lab)["findings"])
 
 
 def list_standing(answer: Any) -> list[dict[str, Any]]:
@@ -204,12 +188,9 @@ def test_a_plain_terminal_gets_plain_characters(uplinks: Lab, locale: str) -> No
 
 
 @pytest.fixture
-def rivals_lab(installation: Installation, programs: Callable[..., Path]) -> Iterator[Lab]:
+def rivals_lab(make_lab: MakeLab) -> Lab:
     """mptcpd and NetworkManager are installed; nothing runs yet."""
-    made = Lab((installation.layer, programs("mptcpd", "mptcpd-plugins"),
-                programs("network-manager", without=("udev",))))
-    yield made
-    made.close()
+    return make_lab("mptcpd", "mptcpd-plugins", "network-manager", without=("udev",))
 
 
 def test_others_that_manage_the_same_interfaces(rivals_lab: Lab) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.lab.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
-from tests.lab.paths import MEGABYTE, pull
-from tests.lab.provider import wait_for
 from tests.lab.record_connections import (
     TWO_UPLINKS_BACKUP, begin, begin_on_both, begin_with_plain_server)
+from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
+from tests.lab.support.paths import MEGABYTE, pull
+from tests.lab.support.waiting import wait_for
 
 ENDS = {SERVER_4: ["10.1.1.2", "10.1.2.2"], SERVER_6: ["[fd00:1::2]", "[fd00:2::2]"]}
 

@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
-from pathlib import Path
 
-from tests.lab.lab import SERVER_6, TWO_UPLINKS, Lab
-from tests.lab.paths import MEGABYTE
-
-TRANSFER = (sys.executable, str(Path(__file__).with_name("transfer.py")))
-TWO_UPLINKS_6 = """\
-auto eth0 eth1
-iface eth0 inet6 static
-    address fd00:1::2/64
-    gateway fd00:1::1
-    dad-attempts 0
-iface eth1 inet6 static
-    address fd00:2::2/64
-    mptcp-gateway fd00:2::1
-    dad-attempts 0
-"""
+from tests.lab.support.lab import SERVER_6, TRANSFER, TWO_UPLINKS, TWO_UPLINKS_6, Lab
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.waiting import wait_for
 
 
 def test_one_connection_uses_both_uplinks(lab: Lab) -> None:
@@ -54,9 +40,10 @@ def test_another_machine_uses_both_addresses_that_this_one_signals(lab: Lab) -> 
     lab.set_interfaces(TWO_UPLINKS.replace("/24\n", "/24\n    mptcp-flags signal\n"))
     lab.ifup("-a")
     lab.server.run("ip", "mptcp", "limits", "set", "subflows", "2", "add_addr_accepted", "1")
-    receiver = lab.client.start(*TRANSFER, "serve", "0.0.0.0", "5001")
+    receiver = lab.client.start(sys.executable, TRANSFER, "serve", "0.0.0.0", "5001")
     assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    answer = lab.server.run(*TRANSFER, "send", "10.1.1.2", "5001", str(8 * MEGABYTE))
+    answer = lab.server.run(sys.executable, TRANSFER, "send", "10.1.1.2", "5001",
+                            str(8 * MEGABYTE))
     assert '"whole": true' in answer
     received = [int(lab.client.run("cat", f"/sys/class/net/{device}/statistics/rx_bytes"))
                 for device in lab.uplinks]
@@ -67,7 +54,7 @@ def test_ifdown_in_the_middle_of_a_transfer(lab: Lab) -> None:
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
     transfer = lab.begin_transfer(20 * MEGABYTE)
-    time.sleep(0.7)
+    wait_for(lambda: min(transfer.count_sent()) > 2 * MEGABYTE)
     lab.ifdown("eth0")
     sent = transfer.finish()
     assert sent.whole

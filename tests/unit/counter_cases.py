@@ -1,6 +1,7 @@
 """Recorded MPTCP counters, tests/cases/counters/NAME/, and what is found in them.
 
-    client, server   their MPTcpExt of /proc/net/netstat, see tests/lab/boxes.py for what was
+    client, server   their MPTcpExt of /proc/net/netstat, as the scenes of
+                     tests/lab/support/boxes.py leave it
     findings         `END: TEXT` and, under it, the remedy, for each finding
 """
 

@@ -16,9 +16,9 @@ from tests.unit.help import ROOT, wait_until
 CALLER = f"""
 import os, signal, sys, time
 sys.path.insert(0, {str(ROOT)!r})
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import cgroups
 from mptcp_hooks.run import keeper
-from mptcp_hooks.base.errors import Problem
 
 class Force:
     def __init__(self, group):

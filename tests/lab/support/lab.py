@@ -37,10 +37,24 @@ iface eth1 inet static
     address 10.1.2.2/24
     mptcp-gateway 10.1.2.1
 """
+TWO_UPLINKS_6 = """\
+auto eth0 eth1
+iface eth0 inet6 static
+    address fd00:1::2/64
+    gateway fd00:1::1
+    dad-attempts 0
+iface eth1 inet6 static
+    address fd00:2::2/64
+    mptcp-gateway fd00:2::1
+    dad-attempts 0
+"""
+# What a command of a user without any rights begins with.
+NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 LAID_OVER = ("etc", "usr", "var")
 _OPAQUE = "trusted.overlay.opaque"
 
-_TRANSFER = Path(__file__).with_name("transfer.py")
+# Started as `python3 TRANSFER MODE ...`, see there.
+TRANSFER = str(Path(__file__).with_name("transfer.py"))
 _UNSHARE = ("unshare", "--net", "--mount", "--uts", "--propagation", "private", "--fork",
             "--kill-child", "--")
 
@@ -59,10 +73,10 @@ class Host:
         script += ["echo ready", "exec sleep infinity"]
         self._holder = subprocess.Popen(
             [*_UNSHARE, "sh", "-ec", "\n".join(script)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n", "the host did not start"
+        assert self._holder.stdout.readline() == "ready\n", self._holder.communicate()
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
         self.pid = int(children.read_text().split()[0])
         self._started: list[subprocess.Popen[str]] = []
@@ -78,14 +92,16 @@ class Host:
 
     def _find_processes(self) -> list[int]:
         """What runs here, daemons in the background too: they would outlive the host."""
-        network = _network_of(self.pid)
-        assert network != _network_of(os.getpid())
-        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")
-                if network and int(entry.name) not in (self.pid, self._holder.pid)
-                and _network_of(int(entry.name)) == network]
+        return [pid for pid in find_processes(network_of(self.pid))
+                if pid not in (self.pid, self._holder.pid)]
+
+    @property
+    def entrance(self) -> tuple[str, ...]:
+        """The command that runs another one here, or a shell."""
+        return ("/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u")
 
     def _enter(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", *arguments]
+        return [*self.entrance, "--", *arguments]
 
     def try_run(
         self, *arguments: str, text: str = "", env: dict[str, str] | None = None
@@ -122,7 +138,27 @@ class Host:
         return [row for row in answer if row]
 
 
-def _network_of(pid: int) -> str:
+class LoneHost(Host):
+    """A host without any link, which takes care of its scratch itself."""
+
+    def __init__(self, layers: tuple[Path, ...]) -> None:
+        self.scratch = make_scratch()
+        super().__init__(self.scratch, layers)
+
+    @property
+    def hosts(self) -> dict[str, Host]:
+        return {"host": self}
+
+    def close(self) -> None:
+        super().close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let it go on without us, to be removed by remove_host of keeping.py."""
+        remove_scratch(self.scratch)
+
+
+def network_of(pid: int) -> str:
     """A name for the network namespace of a process, '' when that is gone."""
     try:
         return os.readlink(f"/proc/{pid}/ns/net")
@@ -130,11 +166,24 @@ def _network_of(pid: int) -> str:
         return ""
 
 
+def find_processes(network: str) -> list[int]:
+    """The processes in a network namespace, which is not ours; none where it has no name."""
+    assert network != network_of(os.getpid())
+    pids = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in pids if network and network_of(pid) == network]
+
+
 def end_process(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; it may still wait for somebody to ask how."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or ") Z " in stat.read_text()
 
 
 def overlay(scratch: Path, layers: tuple[Path, ...], name: str) -> str:
@@ -194,9 +243,20 @@ class Lab:
         self.server.ip(f"addr add {SERVER_4}/32 dev lo", f"-6 addr add {SERVER_6}/128 dev lo")
         self.write("/etc/network/interfaces", "")
 
+    @property
+    def hosts(self) -> dict[str, Host]:
+        """All of them, by their names."""
+        return {"client": self.client, "router1": self.routers[0], "router2": self.routers[1],
+                "server": self.server}
+
     def close(self) -> None:
-        for host in (self.client, *self.routers, self.server):
+        for host in self.hosts.values():
             host.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let the hosts go on without us, to be removed by remove_host of keeping.py."""
+        # They have mounts of their own of what is in it.
         remove_scratch(self.scratch)
 
     def write(self, path: str, text: str) -> None:
@@ -266,7 +326,7 @@ class Lab:
 
     def begin_receiving(self, server: str = SERVER_4) -> subprocess.Popen[str]:
         """Have the server take one MPTCP connection on port 5001, and answer with size and hash."""
-        receiver = self.server.start(sys.executable, str(_TRANSFER), "serve", server, "5001")
+        receiver = self.server.start(sys.executable, TRANSFER, "serve", server, "5001")
         assert receiver.stdout is not None
         assert receiver.stdout.readline() == "listening\n", receiver.communicate()
         return receiver
@@ -343,17 +403,20 @@ class Transfer:
         self._lab = lab
         lab.begin_receiving(server)
         self._before = lab.count_sent()
-        self._sender = lab.client.start(sys.executable, str(_TRANSFER), "send", server, "5001",
+        self._sender = lab.client.start(sys.executable, TRANSFER, "send", server, "5001",
                                         str(size))
+
+    def count_sent(self) -> tuple[int, int]:
+        """The bytes that left the client by each uplink since it began."""
+        first, second = (now - then for now, then in zip(self._lab.count_sent(), self._before))
+        return first, second
 
     def finish(self) -> Sent:
         """Wait for the end of it; 150 s at most, as the kernel may have to do without a subflow."""
         output, errors = self._sender.communicate(timeout=150)
         assert self._sender.returncode == 0, errors
         answer = json.loads(output)
-        after = self._lab.count_sent()
-        first, second = (now - then for now, then in zip(after, self._before))
-        return Sent(answer["bytes"], answer["seconds"], answer["whole"], (first, second))
+        return Sent(answer["bytes"], answer["seconds"], answer["whole"], self.count_sent())
 
 
 def make_scratch() -> Path:
@@ -397,11 +460,15 @@ def find_obstacles() -> str:
     return ""
 
 
-def stop_by_signal(*_: object) -> None:
-    """Make SIGTERM an exception, so that hosts are closed on the way out."""
-    raise KeyboardInterrupt
+def begin_run() -> None:
+    """Make this process fit for hosts.
 
+    SIGTERM is an exception from now on, so that hosts are closed on the way out, and
+    hosts find programs where root does.
+    """
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
 
-signal.signal(signal.SIGTERM, stop_by_signal)
-# Hosts find programs where root does, whatever PATH the lab was started with.
-os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    signal.signal(signal.SIGTERM, stop)
+    # Whatever PATH the run was started with.
+    os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

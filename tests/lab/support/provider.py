@@ -1,6 +1,6 @@
 """What a provider serves on its link: DHCP by dnsmasq, router advertisements by radvd.
 
-The router needs both programs: Lab(..., router_layers=(programs("dnsmasq-base", "radvd"),)).
+The routers need both programs: make_lab(routers=SERVICES).
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import ipaddress
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from tests.lab.lab import Lab
+from tests.lab.support.lab import Lab
+from tests.lab.support.waiting import wait_for
 
+# The packages of the programs.
+SERVICES = ("dnsmasq-base", "radvd")
 SHORTEST_LEASE = 120  # dnsmasq raises anything less
 _RADVD_CONF = "/run/radvd.conf"
-_Answer = TypeVar("_Answer")
 
 
 class _Lifetimes(NamedTuple):
@@ -165,19 +165,18 @@ class Provider:
         return self.router.try_run("cat", path).stdout
 
 
+Served = tuple[Lab, Provider, Provider]
+
+
+def with_providers(lab: Lab) -> Served:
+    """A lab whose routers have SERVICES, and who serves on each uplink; nothing yet."""
+    return lab, Provider(lab, 1), Provider(lab, 2)
+
+
 def _stop(process: subprocess.Popen[str] | None, number: int = signal.SIGTERM) -> None:
     if process is not None:
         process.send_signal(number)
         process.communicate(timeout=10)
-
-
-def wait_for(look: Callable[[], _Answer], seconds: float = 20) -> _Answer:
-    """Ask again until the answer is true, or has lists in it; that answer."""
-    end = time.monotonic() + seconds
-    while not (answer := look()):
-        assert time.monotonic() < end, f"not within {seconds} s: {answer!r}"
-        time.sleep(0.05)
-    return answer
 
 
 def addresses(lab: Lab, device: str, family: int = 4) -> list[str]:

@@ -7,8 +7,8 @@ import socket
 import time
 from pathlib import Path
 
-from tests.lab.lab import Lab
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import Lab
+from tests.lab.support.waiting import wait_for
 
 _LOG = "/run/monitor.log"
 
@@ -60,6 +60,7 @@ class Monitor:
     def is_at_rest(self) -> bool:
         """Whether no round is under way, and none began in the time a burst settles in."""
         before = self.read_status("voluntary_ctxt_switches")
+        # Longer than the 200 ms after which a round begins at the latest.
         time.sleep(0.3)
         return before == self.read_status("voluntary_ctxt_switches")
 

@@ -1,6 +1,6 @@
 """Builds the programs that only bpf or GODEBUG can force, below build/peers, once.
 
-`python3 -m tests.lab.peers.build` builds all of them: a VM has not the time to.
+`python3 -m tests.lab.support.peers.build` builds all of them: a VM has not the time to.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.virtual.archive import Unavailable, fetch
 
 _SOURCES = Path(__file__).parent
-_BUILT = Path(__file__).parents[3] / "build" / "peers"
+_BUILT = Path(__file__).parents[4] / "build" / "peers"
 # The release, its package, and where in it Go is: one that heeds GODEBUG, and one before.
 _GO = {"go-new": ("trixie", "1.24"), "go-old": ("bookworm", "1.19")}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.lab import SERVER_4, Lab
+from tests.lab.support.lab import SERVER_4, Lab
 
 MEGABYTE = 1_000_000
 # The endpoints of lab.TWO_UPLINKS.
@@ -41,3 +41,8 @@ def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:
         f"20003: from all oif {device} lookup main suppress_prefixlength 0 proto mptcp",
         f"20004: from all oif {device} lookup {table} proto mptcp",
     ]
+
+
+def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:
+    (answer,) = lab.client.ask("route", "get", destination, *options)
+    return answer

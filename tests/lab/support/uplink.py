@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.lab import Lab
+from tests.lab.support.lab import Lab
 
 ETH1 = {
     "IFACE": "eth1", "LOGICAL": "eth1", "ADDRFAM": "inet", "METHOD": "static", "MODE": "start",

@@ -1,15 +1,15 @@
 """Boxes on the way that take MPTCP away, made of the routers' nftables; and other servers' faults.
 
-The routers need the program: Lab(..., router_layers=(programs("nftables"),)).
+The routers need the program: make_lab(routers=("nftables",)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.lab.lab import TWO_UPLINKS, Host, Lab
-from tests.lab.paths import MEGABYTE
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
+from tests.lab.support.paths import MEGABYTE
+from tests.lab.support.waiting import wait_for
 
 _TRIES = 3
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.lab.lab import TWO_UPLINKS, Lab
-from tests.lab.paths import flush, plug, pull
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.paths import flush, plug, pull
 
 LAN = TWO_UPLINKS.replace("    mptcp-gateway 10.1.2.1\n", "")
 NO_ADDRESS = TWO_UPLINKS.partition("iface eth1")[0] + "iface eth1 inet manual\n"

@@ -6,8 +6,9 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from tests.lab.lab import SERVER_4, TWO_UPLINKS, Lab
-from tests.lab.paths import BOTH, MEGABYTE
+from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
+from tests.lab.support.paths import BOTH, MEGABYTE
+from tests.lab.support.waiting import wait_for
 
 SIZE = 12 * MEGABYTE
 
@@ -46,6 +47,7 @@ def watch(lab: Lab, *command: str) -> Traffic:
     sockets: set[str] = set()
     while process.poll() is None:
         sockets.update(list_mptcp(lab))
+        # As often as a look at short connections needs.
         time.sleep(0.05)
     output, errors = process.communicate()
     first, second = (now - then for now, then in zip(lab.count_carried(), before))
@@ -61,9 +63,6 @@ def list_mptcp(lab: Lab) -> list[str]:
 def serve(lab: Lab, *command: str, ready: str) -> subprocess.Popen[str]:
     """Start a server on the server, and wait until a socket of that kind listens (ss's options)."""
     process = lab.server.start(*command)
-    end = time.monotonic() + 20
-    while not lab.server.run("ss", *ready.split()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, f"{command} does not listen"
-        time.sleep(0.05)
+    wait_for(lambda: process.poll() is not None or lab.server.run("ss", *ready.split()))
+    assert process.poll() is None, process.communicate()
     return process

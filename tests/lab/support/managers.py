@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.lab.lab import Host, Lab
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import Host, Lab
+from tests.lab.support.waiting import wait_for
 
 _SYSTEM_BUS = "/run/dbus/system_bus_socket"
 # SIOCETHTOOL, and ETHTOOL_STXCSUM with 0; linux/sockios.h, linux/ethtool.h.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.lab.lab import Lab
-from tests.lab.paths import rules_of
+from tests.lab.support.lab import Lab
+from tests.lab.support.paths import rules_of
 
 TWO_DHCP = """\
 auto eth0 eth1

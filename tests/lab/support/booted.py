@@ -13,8 +13,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.lab.lab import LAID_OVER, Host, overlay
+from tests.lab.support.lab import LAID_OVER, Host, overlay
 
+# The packages, and a dependency that it does without, see programs.py.
+SYSTEMD, WITHOUT = ("systemd", "dbus"), ("udev",)
 _SYSTEMD = "usr/lib/systemd/systemd"
 _UNSHARE = ("unshare", "--pid", "--net", "--mount", "--uts", "--ipc", "--cgroup",
             "--propagation", "private", "--fork", "--kill-child", "--")
@@ -52,6 +54,7 @@ exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin /{_SYSTEMD} --syste
     --unit=lab.target --show-status=no --log-target=journal </dev/null >/run/systemd.log 2>&1
 """
 _SECONDS_TO_BOOT = 30
+_GROUP = "mptcp-hooks-lab-"
 
 
 class CannotBoot(Exception):
@@ -85,11 +88,11 @@ class BootedHost(Host):
         self._holder.communicate()
         for process in self._started:
             process.communicate()
-        _remove_group(self._group)
+        remove_group(self._group)
 
-    def _enter(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["/usr/bin/nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "-C", "--",
-                *arguments]
+    @property
+    def entrance(self) -> tuple[str, ...]:
+        return (*super().entrance, "-i", "-p", "-C")
 
     def _find_child(self) -> int:
         assert self._holder.stdout is not None
@@ -112,19 +115,31 @@ class BootedHost(Host):
 
 def _make_group() -> Path:
     """A control group of our own for all that runs on the host."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for _, place, kind, *_ in mounts:
-        group = Path(place) / f"mptcp-hooks-lab-{os.getpid()}-{time.monotonic_ns()}"
+    group = _find_groups() / f"{_GROUP}{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        raise CannotBoot(f"no control group: {error}") from error
+    return group
+
+
+def _find_groups() -> Path:
+    """Where control groups of version 2 are mounted."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
         if kind == "cgroup2":
-            try:
-                group.mkdir()
-            except OSError as error:
-                raise CannotBoot(f"no control group: {error}") from error
-            return group
+            return Path(where)
     raise CannotBoot("no control groups of version 2 are mounted")
 
 
-def _remove_group(group: Path) -> None:
+def find_group(pid: int) -> Path | None:
+    """The control group that was made for a booted host, by its first process."""
+    parts = Path(f"/proc/{pid}/cgroup").read_text().strip().split("/")
+    names = [part for part in parts if part.startswith(_GROUP)]
+    return _find_groups() / names[0] if names else None
+
+
+def remove_group(group: Path) -> None:
     end = time.monotonic() + 10
     while group.exists() and time.monotonic() < end:
         # Those that ended a moment ago may still be counted there.

@@ -16,9 +16,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.lab.lab import Host, make_scratch, open_layer, remove_scratch
+from tests.lab.support.lab import Host, make_scratch, open_layer, remove_scratch
 
-ARCHIVES = Path(__file__).parents[2] / "build" / "packages"
+ARCHIVES = Path(__file__).parents[3] / "build" / "packages"
 
 _NO_SERVICES = "/usr/sbin/policy-rc.d"
 _ENVIRONMENT = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
@@ -68,8 +68,9 @@ def download(packages: tuple[str, ...]) -> None:
 
 
 def _order(packages: tuple[str, ...]) -> list[str]:
+    """Another apt on the machine is waited for: dpkg's lock is taken even to download."""
     return ["flock", str(ARCHIVES), "apt-get", "install", "-y", "--no-install-recommends", "-o",
-            f"Dir::Cache::archives={ARCHIVES}", *packages]
+            f"Dir::Cache::archives={ARCHIVES}", "-o", "DPkg::Lock::Timeout=300", *packages]
 
 
 def _run_here(order: list[str]) -> subprocess.CompletedProcess[str]:

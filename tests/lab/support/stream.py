@@ -6,13 +6,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from tests.lab.lab import SERVER_4, Lab
-from tests.lab.provider import wait_for
+from tests.lab.support.lab import SERVER_4, TRANSFER, Lab
+from tests.lab.support.waiting import wait_for
 
 CUTS = 5
-_TRANSFER = str(Path(__file__).with_name("transfer.py"))
 # What is looked at before, and after a cut, in seconds.
 _BEFORE, _AFTER = 0.3, 0.7
 
@@ -22,9 +20,9 @@ def measure_wait(lab: Lab, cut: Callable[[int], object], mend: Callable[[int], o
 
     `cut` and `mend` get 0 or 1, for eth0 or eth1: the one that carries the stream.
     """
-    receiver = lab.server.start(sys.executable, _TRANSFER, "listen", SERVER_4, "5002")
+    receiver = lab.server.start(sys.executable, TRANSFER, "listen", SERVER_4, "5002")
     assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    sender = lab.client.start(sys.executable, _TRANSFER, "stream", SERVER_4, "5002", "60")
+    sender = lab.client.start(sys.executable, TRANSFER, "stream", SERVER_4, "5002", "60")
     times = []
     for _ in range(CUTS):
         uplink = _find_busy(lab)

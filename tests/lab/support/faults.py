@@ -1,0 +1,37 @@
+"""An `ip` on the lab's client that fails, or that is the last that its caller sees."""
+
+from __future__ import annotations
+
+from tests.lab.support.lab import Lab
+
+_FAILING = """\
+#!/bin/sh
+lines=$(cat)
+if echo "$lines" | grep -q '{words}'; then
+    echo "$lines" | grep -v '{words}' | /run/ip.real "$@"
+    echo "RTNETLINK answers: Cannot allocate memory" >&2
+    echo "Command failed -:$(echo "$lines" | grep -n '{words}' | head -1 | cut -d: -f1)" >&2
+    exit 2
+fi
+echo "$lines" | exec /run/ip.real "$@"
+"""
+
+
+def break_ip(lab: Lab, words: str) -> None:
+    """Make `ip` fail, as for want of memory, on lines that hold these words."""
+    _replace_ip(lab, _FAILING.format(words=words))
+
+
+def kill_after(lab: Lab, count: int) -> None:
+    """Make `ip` run so many lines of a batch and kill its caller: a power cut in the middle."""
+    _replace_ip(lab, f'#!/bin/sh\nhead -n {count} | /run/ip.real "$@"; kill -9 $PPID\n')
+
+
+def mend_ip(lab: Lab) -> None:
+    lab.client.run("umount", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
+
+
+def _replace_ip(lab: Lab, script: str) -> None:
+    lab.write("/run/ip", script)
+    lab.client.run("sh", "-ec", "chmod +x /run/ip; cp $(readlink -f /usr/sbin/ip) /run/ip.real; "
+                   "mount --bind /run/ip $(readlink -f /usr/sbin/ip)")

@@ -1,0 +1,24 @@
+"""mptcp_status on the lab's client, as programs ask it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.lab.support.lab import Lab
+
+
+def ask(lab: Lab, *arguments: str) -> Any:
+    """What the command says in JSON; its status is that of what it found."""
+    done = lab.client.try_run("mptcp_status", "--json", *arguments)
+    assert done.stderr == "", done.stderr
+    answer = json.loads(done.stdout)
+    broken = any(one["severity"] == "broken" for one in answer.get("findings", ()))
+    assert done.returncode == broken
+    return answer
+
+
+def find(lab: Lab) -> tuple[tuple[str, str, str | None], ...]:
+    """The severity, kind and interface of each finding."""
+    return tuple((one["severity"], one["kind"], one["interface"])
+                 for one in ask(lab)["findings"])
