@@ -43,8 +43,8 @@ def describe_unexpected(error: Exception) -> str:
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-    return f"unexpected {type(error).__name__} at {place}: {error} (please report it)"
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    return f"unexpected {type(error).__name__} at {where}: {error} (please report it)"
 
 
 def make_printable(text: str) -> str:

@@ -38,8 +38,8 @@ class _LineNumbers(Extension):
         for token in stream:
             if token.type == "data":
                 pieces = token.value.split("\n")
-                numbered = [f"{piece}{_MARK}{token.lineno + place}\n"
-                            for place, piece in enumerate(pieces[:-1])]
+                numbered = [f"{piece}{_MARK}{token.lineno + line}\n"
+                            for line, piece in enumerate(pieces[:-1])]
                 yield Token(token.lineno, "data", "".join(numbered) + pieces[-1])
             else:
                 yield token
@@ -75,12 +75,12 @@ def _render_template(
     except TemplateSyntaxError as error:
         raise Problem(f"{error.name or name}:{error.lineno}: {error.message}", USAGE) from None
     except TemplateNotFound as error:
-        place = f"{_failing_place(folders)}: " if error.name != name else ""
-        raise Problem(f"{place}no template {error.name} in {' or '.join(folders)}",
+        where = f"{_find_failure(folders)}: " if error.name != name else ""
+        raise Problem(f"{where}no template {error.name} in {' or '.join(folders)}",
                       USAGE) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError,
             AttributeError, OSError, RecursionError) as error:
-        raise Problem(f"{_failing_place(folders) or name}: {error}", USAGE) from None
+        raise Problem(f"{_find_failure(folders) or name}: {error}", USAGE) from None
     return _number_lines(text)
 
 
@@ -100,13 +100,13 @@ def _make_environment(folders: tuple[str, ...]) -> Environment:
 
 def _number_lines(text: str) -> list[tuple[int, str]]:
     lines = []
-    place = 0
+    last = 0
     for line in text.split("\n"):
         command, _, number = line.partition(_MARK)
         # A last line without its newline has no mark.
-        place = int(number) if number else place + 1
+        last = int(number) if number else last + 1
         if command.strip():
-            lines.append((place, " ".join(command.split())))
+            lines.append((last, " ".join(command.split())))
     return lines
 
 
@@ -116,16 +116,16 @@ def _refuse_nothing(value: object) -> object:
     return value
 
 
-def _failing_place(folders: tuple[str, ...]) -> str:
+def _find_failure(folders: tuple[str, ...]) -> str:
     """`up.j2:3`, from the traceback that is being handled; jinja2 puts the template there."""
     _, _, trace = sys.exc_info()
-    place = ""
+    where = ""
     while trace:
         folder, name = os.path.split(trace.tb_frame.f_code.co_filename)
         if folder in folders:
-            place = f"{name}:{trace.tb_lineno}"
+            where = f"{name}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return place
+    return where
 
 
 def _check(line: str, where: str) -> str:

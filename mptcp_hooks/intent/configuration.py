@@ -153,16 +153,16 @@ class _Reader:
         self._problems.append((line, Problem(f"{PATH}:{line}: {text}", USAGE)))
 
 
-def _read_truth(place: str, key: str, text: str) -> bool:
-    return read_truth(place, key, text, "yes or no")
+def _read_truth(where: str, key: str, text: str) -> bool:
+    return read_truth(where, key, text, "yes or no")
 
 
-def _read_gateways(place: str, key: str, text: str) -> tuple[str, ...]:
+def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
     if "%" in text:
-        raise wrong_value(place, key, text, "without %: the section says of which interface")
-    gateways = tuple(read_gateway(place, key, word) for word in text.split())
+        raise wrong_value(where, key, text, "without %: the section says of which interface")
+    gateways = tuple(read_gateway(where, key, word) for word in text.split())
     if not gateways or len(set(map(address.family_of, gateways))) < len(gateways):
-        raise wrong_value(place, key, text, "a router's address, one of each family at the most")
+        raise wrong_value(where, key, text, "a router's address, one of each family at the most")
     return gateways
 
 

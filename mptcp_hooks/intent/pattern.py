@@ -28,27 +28,27 @@ def fits(name: str, pattern: str) -> bool:
         if token == "*":
             taken = set(range(min(taken, default=len(name) + 1), len(name) + 1))
         else:
-            taken = {place + 1 for place in taken
-                     if place < len(name) and _takes(token, name[place])}
+            taken = {position + 1 for position in taken
+                     if position < len(name) and _takes(token, name[position])}
     return len(name) in taken
 
 
 def _split(pattern: str) -> Iterator[str]:
     """A pattern's tokens: single characters, and sets as [...]."""
-    place = 0
-    while place < len(pattern):
-        end = _find_end(pattern, place)
-        yield pattern[place:end]
-        place = end
+    position = 0
+    while position < len(pattern):
+        end = _find_end(pattern, position)
+        yield pattern[position:end]
+        position = end
 
 
-def _find_end(pattern: str, place: int) -> int:
-    """Where the token that begins at `place` ends; a set that is not closed is no set."""
-    if pattern[place] != "[":
-        return place + 1
+def _find_end(pattern: str, position: int) -> int:
+    """Where the token that begins at `position` ends; a set that is not closed is no set."""
+    if pattern[position] != "[":
+        return position + 1
     # A set holds one character at least, and may hold ] as its first.
-    first = place + 1 + (pattern[place + 1:place + 2] == "!")
-    return pattern.find("]", first + 1) + 1 or place + 1
+    first = position + 1 + (pattern[position + 1:position + 2] == "!")
+    return pattern.find("]", first + 1) + 1 or position + 1
 
 
 def _takes(token: str, one: str) -> bool:

@@ -167,38 +167,38 @@ def _read_own_gateway(event: Event, text: str) -> str:
     return gateway
 
 
-def read_truth(place: str, option: str, text: str, allowed: str) -> bool:
+def read_truth(where: str, option: str, text: str, allowed: str) -> bool:
     """A yes or no in its many spellings; Problem (USAGE) names the option otherwise."""
     try:
         return _SPELLINGS[text.strip().lower()]
     except KeyError:
-        raise wrong_value(place, option, text, allowed) from None
+        raise wrong_value(where, option, text, allowed) from None
 
 
-def read_table(place: str, option: str, text: str) -> int:
+def read_table(where: str, option: str, text: str) -> int:
     """A routing table's number, none of the kernel's; Problem (USAGE) names the option."""
     word = text.strip()
     # A longer number than the largest has is refused unread.
     number = int(word) if word.isascii() and word.isdigit() and len(word) <= 10 else 0
     if not 1 <= number <= TABLE_LARGEST:
-        raise wrong_value(place, option, text, f"a number from 1 to {TABLE_LARGEST}")
+        raise wrong_value(where, option, text, f"a number from 1 to {TABLE_LARGEST}")
     if number in TABLES_OF_THE_KERNEL:
-        raise wrong_value(place, option, text,
+        raise wrong_value(where, option, text,
                           f"a table of its own ({number} is the kernel's "
                           f"{TABLES_OF_THE_KERNEL[number]})")
     return number
 
 
-def read_flags(place: str, option: str, text: str) -> tuple[str, ...]:
+def read_flags(where: str, option: str, text: str) -> tuple[str, ...]:
     """Flags in the order of FLAGS; ip-mptcp(8) says what they mean and exclude."""
     if "\n" in text:
-        raise wrong_value(place, option, text, "given once, with all flags in one line")
+        raise wrong_value(where, option, text, "given once, with all flags in one line")
     words = text.replace(",", " ").split()
     if not words or not set(words) <= set(FLAGS):
-        raise wrong_value(place, option, text, "of " + " ".join(FLAGS))
+        raise wrong_value(where, option, text, "of " + " ".join(FLAGS))
     if "signal" in words and "fullmesh" in words:
-        raise wrong_value(place, option, text, "signal or fullmesh, not both")
+        raise wrong_value(where, option, text, "signal or fullmesh, not both")
     if not {"subflow", "signal", "laminar"} & set(words):
-        raise wrong_value(place, option, text,
+        raise wrong_value(where, option, text,
                           f"with subflow ({words[0]} alone does nothing): 'subflow {text.strip()}'")
     return tuple(flag for flag in FLAGS if flag in words)

@@ -15,7 +15,7 @@ from mptcp_hooks.force.means import Library, Means
 from mptcp_hooks.force.program import Program
 from mptcp_hooks.run import dropins, pins, systemd, units
 from mptcp_hooks.run.systemd import Unit
-from tests.unit.test_methods import ALL, DYNAMIC, GO_1_21, LIBRARY, STATIC
+from tests.unit.forced_programs import ALL, DYNAMIC, GO_1_21, LIBRARY, STATIC
 
 WEB = Unit("web.service", "loaded", ("/usr/bin/web",), {}, (), (), (), "")
 PROGRAMS = {"/usr/bin/web": DYNAMIC, "/usr/bin/static": STATIC, "/usr/bin/go": GO_1_21}

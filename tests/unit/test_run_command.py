@@ -13,7 +13,7 @@ from mptcp_hooks.force.methods import Choice
 from mptcp_hooks.force.program import NOT_EXECUTABLE, NOT_FOUND, Program
 from mptcp_hooks.run import command, units, watch_command
 from mptcp_hooks.run.command import run_mptcp_run
-from tests.unit.test_methods import ALL, BARE, DYNAMIC, GO_1_21, STATIC, UNKNOWN
+from tests.unit.forced_programs import ALL, BARE, DYNAMIC, GO_1_21, STATIC, UNKNOWN
 
 DISABLED = ALL._replace(disabled="this kernel has no Multipath TCP")
 
