@@ -109,11 +109,16 @@ def find_ratio(spent: Sequence[Spent], other: Sequence[Spent]) -> float:
     return statistics.median(one.busy / two.busy for one, two in zip(spent, other))
 
 
+def find_difference(spent: Sequence[Spent], other: Sequence[Spent]) -> float:
+    """How many milliseconds of a processor one takes more, in the median of their rounds."""
+    return statistics.median(one.busy - two.busy for one, two in zip(spent, other))
+
+
 def find_wait(spent: Sequence[Spent]) -> float:
     """The wall clock over processor time in the round where least came between.
 
     1 is a program that always runs. One that sleeps, or waits for a lock, is above in all
-    rounds, and one whose child runs beside it below; a busy machine spares a few rounds.
+    rounds; of a program without children even a busy machine spares one.
     """
     return min(one.wall / one.busy for one in spent)
 
