@@ -7,14 +7,15 @@ is the same text. Nothing but a line that `find_fault` lets through is ever run.
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import BITS, family_of
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mptcp_hooks.base.model import Path
+    from mptcp_hooks.base.model import Path, TableUse
 
 FAMILY_OPTIONS = ("-4", "-6")
+# What may stand before a route's destination, see ip-route(8); without, it is unicast.
+ROUTE_KINDS = ("unicast", "local", "blackhole", "unreachable", "prohibit")
 _OPTIONS_BEFORE = ("-4 ", "-6 ")
 _CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@%+=,-"
@@ -60,13 +61,48 @@ def is_endpoint_add(line: str, path: Path) -> bool:
     return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
 
 
-def list_kinds(lines: Iterable[str], path: Path) -> set[str]:
-    """What the lines make that names the path's address or table: "rule", "route" or both."""
-    table = str(path.table)
-    naming = {("from", path.address), ("lookup", table), ("table", table)}
-    found = (words for words in (line.split(" ") for line in lines)
-             if not naming.isdisjoint(zip(words, words[1:])))
-    return {words[2] if words[1] in FAMILY_OPTIONS else words[1] for words in found}
+def is_shown(line: str, path: Path, use: TableUse) -> bool:
+    """Whether the kernel shows what a line of the path's set makes.
+
+    `use` has what names the path's address, device or table: a line that names none
+    of them is taken for shown.
+    """
+    words = line.split(" ")
+    if words[1] in FAMILY_OPTIONS:
+        del words[1]
+    kind, verb, *rest = words[1:]
+    if kind == "rule" and verb == "add":
+        return _is_rule_shown(dict(zip(rest[::2], rest[1::2])), path, use)
+    if kind == "route" and verb not in ("del", "delete"):
+        return _is_route_shown(rest, path, use)
+    return True
+
+
+def _is_rule_shown(said: dict[str, str], path: Path, use: TableUse) -> bool:
+    source, table, device = said.get("from", ""), said.get("lookup", ""), said.get("oif", "")
+    if path.address != source and str(path.table) != table and path.device != device:
+        return True
+    number = int(said["pref"]) if said.get("pref", "").isdigit() else None
+    return any(
+        number in (None, rule.preference) and rule.device == device
+        and rule.source == _with_length(source) and rule.destination == _with_length(
+            said.get("to", "")) and (not table.isdigit() or rule.table == int(table))
+        for rule in use.rules)
+
+
+def _is_route_shown(rest: list[str], path: Path, use: TableUse) -> bool:
+    kind, destination = ("unicast", rest[0]) if rest[0] not in ROUTE_KINDS else rest[:2]
+    if f" table {path.table} " not in f" {' '.join(rest)} ":
+        return True
+    return any(route.kind == kind and route.destination == _with_length(destination)
+               for route in use.routes)
+
+
+def _with_length(prefix: str) -> str:
+    """A prefix as the kernel's answers are read: a host has its length, all has no word."""
+    if prefix in ("", "all", "default") or "/" in prefix:
+        return "" if prefix == "all" else prefix
+    return f"{prefix}/{BITS[family_of(prefix)]}"
 
 
 def family_option(line: str) -> str:

@@ -13,6 +13,7 @@ from mptcp_hooks.engine.compare import (
     find_outdated,
     join_stanzas,
     judge_found,
+    list_current,
     renews,
     replace_stanzas,
 )
@@ -41,11 +42,7 @@ def prepare_up(
 ) -> Work:
     """The work of bringing up the interfaces of `events`; a bad one does not cost the others."""
     builder = WorkBuilder(store, machine, configuration)
-    for event in events:
-        try:
-            builder.add(event)
-        except Problem as problem:
-            builder.problems.append(problem)
+    builder.add_each(events)
     return builder.finish()
 
 
@@ -69,6 +66,15 @@ class WorkBuilder:
         self._changes: list[Change] = []
         self._warnings: list[str] = []
         self._remarks: list[str] = []
+        self._told: set[tuple[str, ...]] = set()
+
+    def add_each(self, events: Iterable[Event]) -> None:
+        """Add what each event takes, less those that a later one renews; a bad one costs itself."""
+        for event in list_current(events):
+            try:
+                self.add(event)
+            except Problem as problem:
+                self.problems.append(problem)
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the work as it was."""
@@ -121,6 +127,7 @@ class WorkBuilder:
 
     def _settle(self, event: Event, replaced: tuple[Stanza, ...], forgetting: bool) -> None:
         settings = read_settings(event, self._configuration)
+        self._told.add(event.told)
         recorded = self.list_stanzas(event.iface)
         old = [installed for stanza in replaced for installed in stanza.paths]
         silent = any(stanza.state == SILENT for stanza in replaced) and self._has_no_carrier(
@@ -211,8 +218,13 @@ class WorkBuilder:
         return tuple(one for one in self.list_stanzas(iface) if one.told == stanza.told)
 
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
-        """Whether an event renews a stanza on record, or finds its addresses gone."""
+        """Whether an event renews a stanza on record, or finds its addresses gone.
+
+        What this work has made already it does not take away again.
+        """
         renewed = renews(event, stanza)
+        if renewed is None and stanza.told in self._told:
+            return False
         return not self._holds_any(event, stanza) if renewed is None else renewed
 
     def _holds_any(self, event: Event, stanza: Stanza) -> bool:

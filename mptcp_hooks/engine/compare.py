@@ -7,7 +7,7 @@ undo, and what stands in the way. bring_up keeps the books of a whole work.
 from __future__ import annotations
 
 from mptcp_hooks.base.line import is_endpoint_add, is_mptcp
-from mptcp_hooks.base.model import Installed, TableUse
+from mptcp_hooks.base.model import Installed, Stanza, TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import bind_ids
 from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
@@ -17,7 +17,7 @@ from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mptcp_hooks.base.model import Endpoint, Host, Lease, Path, Stanza
+    from mptcp_hooks.base.model import Endpoint, Host, Lease, Path
     from mptcp_hooks.intent.event import Event
 
 
@@ -33,8 +33,9 @@ def compare_path(
     same = [one for one in recorded if one.up and one.path.address == path.address]
     before = same[-1] if same else None
     routed = len(same) == 1 and _list_routing(same[0]) == _list_routing(after)
-    stays = (before is None or before.path.flags == path.flags) and any(
-        path.owns(endpoint) for endpoint in endpoints)
+    # A hook that was killed may have left an endpoint with flags that the record knows nothing of.
+    stays = any(path.owns(endpoint) and set(endpoint.flags) == set(path.flags)
+                for endpoint in endpoints)
     lines = tuple(line for line in after.up
                   if not (stays and is_endpoint_add(line, path))
                   and not (routed and not is_mptcp(line)))
@@ -86,6 +87,14 @@ def renews(event: Event, stanza: Stanza) -> bool | None:
     if not old:
         return not event.addresses and covered
     return True if old & {own.address for own in event.addresses} else None
+
+
+def list_current(events: Iterable[Event]) -> list[Event]:
+    """The events, each interface's in their order, without those that a later one renews."""
+    left = list(events)
+    return [event for number, event in enumerate(left, start=1) if not any(
+        later.iface == event.iface and renews(later, Stanza(event.told, ()))
+        for later in left[number:])]
 
 
 def judge_found(

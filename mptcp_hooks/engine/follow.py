@@ -13,7 +13,7 @@ from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
     from mptcp_hooks.base.model import Stanza
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.machine.system import Machine
 
+    Act = Callable[[WorkBuilder, Machine, str, Stanza], None]
+
 
 def prepare_again(
     store: Store, machine: Machine, ifaces: Iterable[str], configuration: Configuration,
@@ -30,19 +32,25 @@ def prepare_again(
 ) -> Work:
     """The work of following what changed on `ifaces`; what cannot be does not cost the others.
 
-    What goes is prepared before what comes: an address may move between interfaces.
     `leases` are those that the work is to note.
     """
     builder = WorkBuilder(store, machine, configuration, leases)
-    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(builder, iface)]
-    for act in (_take_leave, _renew):
-        for iface, stanza in recorded:
-            try:
-                # A stanza that stands on record twice was made one with the first of the two.
-                if stanza in builder.list_stanzas(iface):
-                    act(builder, machine, iface, stanza)
-            except Problem as problem:
-                builder.problems.append(problem)
+    _follow(builder, machine, ifaces, (_take_leave, _renew))
+    return builder.finish()
+
+
+def prepare_all(
+    store: Store, machine: Machine, events: Iterable[Event], configuration: Configuration
+) -> Work:
+    """The work of `mptcp_up --all`: what is on record is made true again, as the machine is now.
+
+    What mptcp_down took away comes back. Nothing is brought up anew: of `events`, those of
+    interfaces that are up and not on record, only what is there is taken in.
+    """
+    builder = WorkBuilder(store, machine, configuration)
+    recorded = store.list_interfaces()
+    _follow(builder, machine, recorded, (_end, _bring_back))
+    _take_in(builder, machine, events, recorded)
     return builder.finish()
 
 
@@ -67,7 +75,37 @@ def prepare_adoption(
     unnoted = {device: lease for device, lease in leases.items()
                if store.load_lease(device) is None}
     builder = WorkBuilder(store, machine, configuration, unnoted)
-    recorded = store.list_interfaces()
+    _take_in(builder, machine, events, store.list_interfaces())
+    return builder.finish()
+
+
+def recall_events(store: Store, iface: str) -> list[Event]:
+    """What was told of an interface on record."""
+    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
+
+
+def _follow(
+    builder: WorkBuilder, machine: Machine, ifaces: Iterable[str], acts: tuple[Act, Act]
+) -> None:
+    """Add what goes of each stanza on record, and then what comes.
+
+    An address may move between interfaces, so all that goes is prepared first.
+    """
+    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(builder, iface)]
+    for act in acts:
+        for iface, stanza in recorded:
+            try:
+                # A stanza that stands on record twice was made one with the first of the two.
+                if stanza in builder.list_stanzas(iface):
+                    act(builder, machine, iface, stanza)
+            except Problem as problem:
+                builder.problems.append(problem)
+
+
+def _take_in(
+    builder: WorkBuilder, machine: Machine, events: Iterable[Event], recorded: list[str]
+) -> None:
+    """Add what is there of interfaces that are up and not on record."""
     for event in events:
         try:
             seen = _see(machine, event)
@@ -75,12 +113,6 @@ def prepare_adoption(
                 builder.add(seen)
         except Problem as problem:
             builder.problems.append(problem)
-    return builder.finish()
-
-
-def recall_events(store: Store, iface: str) -> list[Event]:
-    """What was told of an interface on record."""
-    return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
 
 
 def _list_stanzas(builder: WorkBuilder, iface: str) -> tuple[Stanza, ...]:
@@ -92,21 +124,32 @@ def _list_stanzas(builder: WorkBuilder, iface: str) -> tuple[Stanza, ...]:
 
 
 def _take_leave(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+    """As _end, but what is leaving goes by itself, unless its addresses are gone already.
+
+    Only coming back is not for us then: ifdown may have been cut off in the middle.
+    """
+    if not stanza.told or stanza.state != LEAVING:
+        _end(builder, machine, iface, stanza)
+    elif stanza.paths and not _holds_any(machine, stanza):
+        builder.empty(iface, stanza)
+
+
+def _end(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
     """Prepare the end of what could not be undone before, and of paths without an address."""
     if not stanza.told:
         builder.drop(iface, stanza)
-    elif stanza.state == LEAVING:
-        # Only coming back is not for us: ifdown may have been cut off in the middle.
-        if stanza.paths and not _holds_any(machine, stanza):
-            builder.empty(iface, stanza)
     elif _see(machine, recall_event(stanza.told)) is None:
         builder.empty(iface, stanza)
 
 
 def _renew(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
-    if not stanza.told or stanza.state == LEAVING:
-        return
-    seen = _see(machine, recall_event(stanza.told))
+    if stanza.state != LEAVING:
+        _bring_back(builder, machine, iface, stanza)
+
+
+def _bring_back(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+    """Prepare that a stanza has the paths of what is there of it now."""
+    seen = _see(machine, recall_event(stanza.told)) if stanza.told else None
     # A link that is down has lost its routes and takes no new ones; the unreachable
     # default stands until it is up again.
     if seen and _is_up(machine, seen.device):

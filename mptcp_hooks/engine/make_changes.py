@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, list_kinds
+from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import bind_ids
 from mptcp_hooks.engine.limits import list_restoring
@@ -89,14 +89,13 @@ def _note_routing(tables: TableReader, made: list[Change], outcomes: Outcomes) -
 def _describe_routing(made: Installed, tables: TableReader) -> Installed:
     """A path as it goes on record, with what the kernel shows of it.
 
-    Where nothing is shown of what was just made, somebody flushed it in the
-    meantime: that is not what is to stay.
+    Where it does not show all that was just made, somebody deleted it in the meantime:
+    that is not what is to stay, and the next work makes it again.
     """
     path = made.path
     use = tables.read_use(path.family, path.address, path.device, path.table)
-    kinds = list_kinds(made.up, path)
-    flushed = ("rule" in kinds and not use.rules) or ("route" in kinds and not use.routes)
-    return made._replace(kernel="" if flushed else use.describe())
+    whole = all(is_shown(line, path, use) for line in made.up)
+    return made._replace(kernel=use.describe() if whole else "")
 
 
 def _roll_back(

@@ -15,9 +15,9 @@ from mptcp_hooks.base.model import Endpoint, Limits, Route, Rule
 from mptcp_hooks.engine import command_cache, commands
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
-from mptcp_hooks.engine.follow import prepare_again
+from mptcp_hooks.engine.follow import prepare_again, prepare_all
 from mptcp_hooks.engine.record import Store
-from mptcp_hooks.engine.take_down import prepare_down, prepare_farewell
+from mptcp_hooks.engine.take_down import prepare_dismissal, prepare_down, prepare_farewell
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
@@ -45,7 +45,8 @@ class Bench:
         self.machine.endpoints.append(Endpoint(7, "10.9.9.9", 0, ("signal",)))
 
     def open_store(self) -> Store:
-        """The record, as a hook has it."""
+        """The record, as a hook has it, which has run nothing yet."""
+        self.machine.ran.clear()
         return Store(open_folder(str(self._folder), lock=True))
 
     def up(self, *events: Event) -> list[Problem]:
@@ -60,10 +61,21 @@ class Bench:
             return self._carry_out(store, prepare_again(
                 store, self.machine, ifaces or store.list_interfaces(), self.configuration))
 
+    def all(self, *events: Event) -> list[Problem]:
+        """What `mptcp_up --all` does; `events` are of interfaces that are not on record."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_all(
+                store, self.machine, events, self.configuration))
+
     def farewell(self, *ifaces: str) -> list[Problem]:
         """What if-down.d does."""
         with self.open_store() as store:
             return self._carry_out(store, prepare_farewell(store, self.machine, ifaces))
+
+    def dismiss(self, *ifaces: str) -> list[Problem]:
+        """What `mptcp_down` does."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_dismissal(store, self.machine, ifaces))
 
     def down(self, *ifaces: str) -> list[Problem]:
         """What if-post-down.d does."""
@@ -76,7 +88,6 @@ class Bench:
             return store.list_interfaces()
 
     def _carry_out(self, store: Store, work: Work) -> list[Problem]:
-        self.machine.ran.clear()
         return carry_out(store, self.machine, work)
 
 

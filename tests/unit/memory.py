@@ -59,6 +59,7 @@ class Refusal(Exception):
 class MemoryMachine(Machine):
     """`devices` by name; `obstacle` says of a line why it fails, '' where it does not.
 
+    `before_look` is what somebody else does after a batch, before the tables are read again.
     `given` are the lines that `ip` was given; `ran` those of them that it came to, with
     those that were refused.
     """
@@ -70,6 +71,7 @@ class MemoryMachine(Machine):
         self.endpoints: list[Endpoint] = []
         self.limits: Limits | None = Limits(2, 0)
         self.obstacle: Callable[[str], str] = lambda line: ""
+        self.before_look: Callable[[], object] = lambda: None
         self.given: list[str] = []
         self.ran: list[str] = []
         self.shown: list[str] = []
@@ -137,6 +139,8 @@ class MemoryMachine(Machine):
         return PathManager(tuple(self.endpoints), self.limits)
 
     def read_tables(self) -> TableReader:
+        if self.ran:
+            self.before_look()
         return _MemoryTables(self)
 
     def run_batch(self, option: str, force: bool, text: str) -> Outcome:

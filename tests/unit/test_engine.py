@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Lease, Limits, Rule
 from mptcp_hooks.engine.announced import prepare_lease
 from mptcp_hooks.engine.carry_out import carry_out
@@ -318,6 +319,104 @@ def test_an_address_that_goes_takes_its_path_and_comes_back_with_it(family: int)
         assert bench.machine.snapshot() == before
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
         assert bench.again() == []
+        assert bench.machine.snapshot() == standing
+
+
+@pytest.mark.parametrize("again", [Bench.all, Bench.again])
+@pytest.mark.parametrize("events", [(ETH1, ETH1_6), (ETH1_6, ETH1)])
+def test_an_address_that_is_gone_leaks_nothing_of_its_family(
+    events: tuple[Event, Event], again: Callable[[Bench], list[Problem]]
+) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(*events)
+        bench.machine.take_address("eth1", "10.1.2.2")
+        assert again(bench) == []
+        assert not any(family == 4 for family, rule in bench.machine.rules if rule.protocol == 77)
+        bench.down("eth1")
+        assert bench.machine.snapshot() == before
+
+
+@given(some_stanzas)
+def test_an_up_of_addresses_that_are_gone_leaks_nothing(events: list[Event]) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(*events)
+        for own in ADDRESSES["eth1"]:
+            bench.machine.take_address("eth1", own.address)
+        bench.up(*events)
+        bench.down(*names(events))
+        assert bench.machine.snapshot() == before
+        assert bench.list_recorded() == []
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_all_does_not_forget_an_address_that_is_away(family: int) -> None:
+    with open_bench() as bench:
+        bench.up(ETH1, ETH1_6)
+        standing = bench.machine.snapshot()
+        (own,) = static("eth1", family).addresses
+        bench.machine.take_address("eth1", own.address)
+        assert bench.all() == []
+        assert bench.machine.snapshot() != standing
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.all() == []
+        assert bench.machine.snapshot() == standing
+
+
+def test_all_brings_back_what_a_person_took_away() -> None:
+    with open_bench() as bench:
+        bench.up(ETH0, ETH1)
+        standing = bench.machine.snapshot()
+        bench.dismiss("eth0")
+        assert bench.again() == [] and bench.machine.snapshot() != standing
+        assert bench.all() == []
+        assert bench.machine.snapshot() == standing
+
+
+def test_all_takes_in_what_is_up_and_nothing_that_is_not_there() -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.machine.take_address("eth1", "10.1.2.2")
+        assert bench.all(ETH0, ETH1) == []
+        assert bench.list_recorded() == ["eth0"]
+        bench.down("eth0")
+        assert bench.machine.snapshot() == before
+
+
+@given(some_stanzas, st.data())
+def test_what_is_deleted_before_we_look_is_not_taken_for_whole(
+    events: list[Event], data: st.DataObject
+) -> None:
+    with open_bench() as bench:
+        bench.up(*events)
+        standing = bench.machine.snapshot()
+        bench.down(*names(events))
+        bench.machine.before_look = lambda: lose_one(bench, data)
+        bench.up(*events)
+        bench.machine.before_look = lambda: None
+        assert bench.machine.snapshot() != standing
+        assert bench.again() == []
+        assert bench.machine.snapshot() == standing
+
+
+@given(st.integers(0, 20))
+def test_after_a_kill_the_endpoint_has_the_new_flags(number: int) -> None:
+    backup = static("eth1", 4, mptcp_flags="subflow backup")
+    with open_bench() as bench:
+        bench.up(ETH1)
+        kill(bench, number, lambda: bench.up(backup))
+        assert bench.up(backup) == []
+        assert bench.machine.endpoints[-1].flags == ("subflow", "backup")
+        assert len(bench.machine.endpoints) == 2
+
+
+def test_flags_that_somebody_changed_are_put_right() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        standing = bench.machine.snapshot()
+        bench.machine.endpoints[-1] = bench.machine.endpoints[-1]._replace(flags=("signal",))
+        assert bench.up(ETH1) == []
         assert bench.machine.snapshot() == standing
 
 

@@ -1,4 +1,4 @@
-"""An `ip` on the lab's client that fails, or that is the last that its caller sees."""
+"""An `ip` on the lab's client that fails, is the last that its caller sees, or is not alone."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def break_ip(lab: Lab, words: str) -> None:
 def kill_after(lab: Lab, count: int) -> None:
     """Make `ip` run so many lines of a batch and kill its caller: a power cut in the middle."""
     _replace_ip(lab, f'#!/bin/sh\nhead -n {count} | /run/ip.real "$@"; kill -9 $PPID\n')
+
+
+def meddle(lab: Lab, command: str) -> None:
+    """Have somebody run `ip COMMAND` after each of our batches, before we look what it made."""
+    _replace_ip(lab, '#!/bin/sh\n/run/ip.real "$@"\nstatus=$?\n'
+                f"/run/ip.real {command} 2>/dev/null\nexit $status\n")
 
 
 def mend_ip(lab: Lab) -> None:
