@@ -19,6 +19,7 @@ KEPT = "/var/cache/mptcp-hooks"
 # What people write: the configuration, which is optional, and templates.
 OWN = "/etc/mptcp-hooks"
 CONFIGURATION = "mptcp-hooks.conf"
+CONFIGURATION_FILE = f"{OWN}/{CONFIGURATION}"
 PATHS_SUFFIX = ".paths"
 
 _FORMAT = "mptcp-hooks 1"

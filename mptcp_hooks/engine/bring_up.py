@@ -192,7 +192,7 @@ class WorkBuilder:
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         use = self._tables.read_use(path.family, path.address, path.device, path.table)
         going = [undo.installed for undo in self._undo]
-        obstacle = find_obstacle(path, use, [*old, *going], self._list_drafted())
+        obstacle = find_obstacle(path, use, [*old, *going], self._list_planned())
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
@@ -238,7 +238,7 @@ class WorkBuilder:
         link = self._machine.read_link(device)
         return link is None or not link.running
 
-    def _list_drafted(self) -> Iterator[Path]:
+    def _list_planned(self) -> Iterator[Path]:
         """The paths that interfaces will have, as far as this work is about them."""
         return (one.path for stanzas in self._records.values() for stanza in stanzas
                 for one in stanza.paths)

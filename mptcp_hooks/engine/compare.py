@@ -59,17 +59,17 @@ def find_outdated(
 
 
 def find_obstacle(
-    path: Path, use: TableUse, ours: Iterable[Installed], drafted: Iterable[Path]
+    path: Path, use: TableUse, ours: Iterable[Installed], planned: Iterable[Path]
 ) -> str:
     """Who else uses the path's table or address, in words; '' where nobody does.
 
     `use` is what the kernel holds there. `ours` are the paths on record that are renewed
-    or about to go, `drafted` those that our interfaces will have.
+    or about to go, `planned` those that our interfaces will have.
     """
     tables = {one.path.table for one in ours}
     others = TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
                       () if path.table in tables else use.routes)
-    return find_sharer(path, drafted) or find_intruder(path, others)
+    return find_sharer(path, planned) or find_intruder(path, others)
 
 
 def renews(event: Event, stanza: Stanza) -> bool | None:

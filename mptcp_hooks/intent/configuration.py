@@ -9,7 +9,7 @@ import posix
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
-from mptcp_hooks.base.folder import CONFIGURATION, OWN, is_regular, refuse_foreign
+from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_regular, refuse_foreign
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import read_gateway
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-PATH = f"{OWN}/{CONFIGURATION}"
+PATH = CONFIGURATION_FILE
 DEFAULT = "default"
 DEFAULT_KEYS = ("flags", "manage", "exclude")
 # A section for each of hundreds of interfaces takes a tenth of it.

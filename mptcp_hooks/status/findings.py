@@ -6,11 +6,11 @@ Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
 from __future__ import annotations
 
 from mptcp_hooks.base.address import contains
+from mptcp_hooks.base.folder import CONFIGURATION_FILE
 from mptcp_hooks.base.model import LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.limits import raise_limits
-from mptcp_hooks.intent import configuration
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.status.counters import judge_counters, read_counters
 from mptcp_hooks.status.seen_routing import (
@@ -339,7 +339,7 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
             yield Finding(NOTE, "taken-down", path.interface, "its paths are being taken away",
                           f"{_bring_back(path)}, if that came to no end")
         elif path.interface in survey.excluded:
-            yield Finding(NOTE, "excluded", path.interface, f"{configuration.PATH} leaves it "
+            yield Finding(NOTE, "excluded", path.interface, f"{CONFIGURATION_FILE} leaves it "
                           "alone", "nothing, if that is meant")
         elif path.interface in leaving:
             yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
@@ -374,7 +374,7 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
     if not paths:
         yield Finding(BROKEN, "no-path", "", "no interface has a path",
                       "ifup one that has a gateway, or name it in 'manage' of "
-                      f"{configuration.PATH}")
+                      f"{CONFIGURATION_FILE}")
     elif len({path.device for path in paths}) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
                       "path", "bring another one up; 'mptcp_up --all' says what "
@@ -412,7 +412,7 @@ def _bring_back(path: PathStatus) -> str:
 
 
 def _say_how_to_tell(device: str) -> str:
-    return (f"a stanza for ifup, or 'manage = {device}' in {configuration.PATH} and 'systemctl "
+    return (f"a stanza for ifup, or 'manage = {device}' in {CONFIGURATION_FILE} and 'systemctl "
             "reload mptcp-hooks'")
 
 

@@ -1,4 +1,4 @@
-"""What mptcp_status knows of this machine, as values; surveyor.py takes them."""
+"""What mptcp_status knows of this machine, as values; take_survey asks for them."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Survey(NamedTuple):
                     str(ifindex))
 
     def read_use(self, path: Path) -> TableUse:
-        """What the kernel holds of a path, as system.read_table_use reads it for the record."""
+        """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
         own = f"{path.address}/{BITS[path.family]}"
         return TableUse(
             tuple(seen.rule for seen in self.rules if seen.family == path.family and (
