@@ -279,6 +279,22 @@ def test_one_address_on_two_devices(lab: Lab) -> None:
     assert lab.snapshot() == before
 
 
+@pytest.mark.parametrize("missing", [
+    "base", "machine", "intent", "engine", "hook.py", "__init__.py", "base/value.py",
+    "intent/event.py", "machine/runner.py", "engine/make_changes.py",
+])
+def test_a_floor_or_a_module_that_is_missing_costs_no_ifup(lab: Lab, missing: str) -> None:
+    lab.set_interfaces("auto lo\niface lo inet loopback\n"
+                       "iface eth1 inet static\n address 10.1.2.2/24\n gateway 10.1.2.1\n")
+    library = "/usr/share/mptcp-hooks/mptcp_hooks"
+    lab.client.run("rm", "-r", f"{library}/{missing}")
+    lab.client.run("find", library, "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+")
+    lab.ifup("lo")
+    said = lab.ifup("eth1")
+    assert said.count("\n") == 1 and "Traceback" not in said
+    lab.ifdown("eth1")
+
+
 def test_half_a_package_does_not_cost_an_ifup(lab: Lab) -> None:
     lab.set_interfaces("iface eth1 inet static\n address 10.1.2.2/24\n gateway 10.1.2.1\n")
     lab.client.run("rm", "/usr/share/mptcp-hooks/mptcp_hooks/engine/plan.py")
