@@ -35,7 +35,7 @@ class Bench:
     """Two uplinks, what somebody else has in the kernel beside them, and an empty record."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.configuration = NO_CONFIGURATION
         self.machine = MemoryMachine()
         for number, (name, addresses) in enumerate(ADDRESSES.items()):
@@ -47,7 +47,7 @@ class Bench:
     def open_store(self) -> Store:
         """The record, as a hook has it, which has run nothing yet."""
         self.machine.ran.clear()
-        return Store(open_folder(str(self._folder), lock=True))
+        return Store(open_folder(str(self.folder), lock=True))
 
     def up(self, *events: Event) -> list[Problem]:
         """What if-up.d does for each event, all in one work."""
