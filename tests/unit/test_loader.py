@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 
@@ -26,11 +27,13 @@ print(type(plan.__spec__.loader).__name__, type(sys.modules["mptcp_hooks.engine"
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of the package, compiled as dpkg does it."""
+    """A copy of the package, compiled as dpkg does it: by the time of the source."""
     shutil.copytree(ROOT / "mptcp_hooks", tmp_path / "mptcp_hooks",
                     ignore=shutil.ignore_patterns("__pycache__"))
     for source in tmp_path.rglob("*.py"):
-        py_compile.compile(str(source), doraise=True)
+        # A package's build has SOURCE_DATE_EPOCH, by which Python would compile otherwise.
+        py_compile.compile(str(source), doraise=True,
+                           invalidation_mode=PycInvalidationMode.TIMESTAMP)
     return tmp_path
 
 
