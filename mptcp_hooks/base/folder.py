@@ -24,7 +24,9 @@ PATHS_SUFFIX = ".paths"
 _FORMAT = "mptcp-hooks 1"
 _END = "end"
 _LOCK = ".lock"
-# A hook holds the lock for milliseconds; 64 at once are done long before.
+# How long a hook waits for the lock, or for a program that it started, in seconds. Either
+# takes milliseconds; 64 hooks at once are done long before.
+PATIENCE = 5.0
 _LOCK_AT_MOST = 30.0
 # S_IFMT, S_IFREG, S_IWGRP and S_IWOTH of sys/stat.h.
 _KIND, _REGULAR, _WRITABLE_BY_OTHERS = 0o170000, 0o100000, 0o022
