@@ -70,7 +70,7 @@ def prepare_adoption(
     recorded = store.list_interfaces()
     for event in events:
         try:
-            seen = _see(machine, event)
+            seen = see(machine, event)
             if seen and event.iface not in recorded and _is_up(machine, event.device):
                 builder.add(seen)
         except Problem as problem:
@@ -99,14 +99,14 @@ def _take_leave(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stan
         # Only coming back is not for us: ifdown may have been cut off in the middle.
         if stanza.paths and not _holds_any(machine, stanza):
             builder.empty(iface, stanza)
-    elif _see(machine, recall_event(stanza.told)) is None:
+    elif see(machine, recall_event(stanza.told)) is None:
         builder.empty(iface, stanza)
 
 
 def _renew(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
     if not stanza.told or stanza.state == LEAVING:
         return
-    seen = _see(machine, recall_event(stanza.told))
+    seen = see(machine, recall_event(stanza.told))
     # A link that is down has lost its routes and takes no new ones; the unreachable
     # default stands until it is up again.
     if seen and _is_up(machine, seen.device):
@@ -120,7 +120,7 @@ def _holds_any(machine: Machine, stanza: Stanza) -> bool:
     return any(installed.path.address in present for installed in stanza.paths)
 
 
-def _see(machine: Machine, event: Event) -> Event | None:
+def see(machine: Machine, event: Event) -> Event | None:
     """The event as the machine is now; None without its device, or all addresses it stated."""
     if machine.read_link(event.device) is None:
         return None

@@ -78,7 +78,7 @@ class _Upkeep:
 
     def has_silent(self) -> bool:
         """Whether an endpoint is of no use, seen without the lock."""
-        with open_store(lock=False) as store:
+        with open_store() as store:
             return any(_list_silent(store, self.machine))
 
     def report(self) -> Report:
@@ -89,7 +89,7 @@ class _Upkeep:
 def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
     """Take in what ifupdown has up and is not on record."""
     events = _ask_ifupdown(upkeep.said)
-    with open_store(lock=False) as store:
+    with open_store() as store:
         recorded = store.list_interfaces()
     news = [event for event in events if event.iface not in recorded]
     if news:

@@ -1,4 +1,4 @@
-"""An `ip` on the lab's client that fails, or that is the last that its caller sees."""
+"""An `ip` on the lab's client that fails, hangs, or is the last that its caller sees."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ fi
 echo "$lines" | exec /run/ip.real "$@"
 """
 
+_HANGING = """\
+#!/bin/sh
+case "$*" in
+    *-batch*) touch /run/ip.hangs; sleep {seconds} ;;
+esac
+exec /run/ip.real "$@"
+"""
+
 
 def break_ip(lab: Lab, words: str) -> None:
     """Make `ip` fail, as for want of memory, on lines that hold these words."""
@@ -27,8 +35,13 @@ def kill_after(lab: Lab, count: int) -> None:
     _replace_ip(lab, f'#!/bin/sh\nhead -n {count} | /run/ip.real "$@"; kill -9 $PPID\n')
 
 
+def hang_ip(lab: Lab, seconds: int) -> None:
+    """Make `ip -batch` wait so long before it does anything."""
+    _replace_ip(lab, _HANGING.format(seconds=seconds))
+
+
 def mend_ip(lab: Lab) -> None:
-    lab.client.run("umount", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
+    lab.client.run("umount", "--lazy", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
 
 
 def _replace_ip(lab: Lab, script: str) -> None:
