@@ -11,7 +11,7 @@ from __future__ import annotations
 import posix
 
 from mptcp_hooks.base import folder
-from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.errors import LOCK, Problem
 
 TYPE_CHECKING = False
 _LEASE = "mptcp_lease"
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
-    from mptcp_hooks.machine.runner import Kernel
+    from mptcp_hooks.machine.runner import Batch, Kernel
     from mptcp_hooks.machine.system import Machine
 
     Environment = dict[str, str]
@@ -38,7 +38,7 @@ def run_hook(path: str) -> None:
     """
     folder_name, _, program = path.rpartition("/")
     name = program if program == _LEASE else folder_name.rpartition("/")[2]
-    _guard(program, _ACTIONS[name])
+    _guard(program, name)
 
 
 def _bring_up(program: str, environment: Environment) -> None:
@@ -52,7 +52,7 @@ def _bring_up(program: str, environment: Environment) -> None:
         return
     _tell(program, problems)
     events = [event]
-    _start_ahead(event)
+    _start_ahead_if_new(event)
     from mptcp_hooks.engine.bring_up import prepare_up
     from mptcp_hooks.machine.system import wait_for_duplicate_check
 
@@ -66,7 +66,7 @@ def _bring_up(program: str, environment: Environment) -> None:
 def _say_farewell(program: str, environment: Environment) -> None:
     """The addresses are about to go: a transfer moves on while the link still carries."""
     iface = environment.get("IFACE", "")
-    if _is_on_record(iface):
+    if _may_be_on_record(iface):
         from mptcp_hooks.engine.take_down import prepare_farewell
 
         _take_away(program, environment,
@@ -76,11 +76,9 @@ def _say_farewell(program: str, environment: Environment) -> None:
 def _bring_down(program: str, environment: Environment) -> None:
     """The stanza may have been edited since the way up: the interface's name is all we take."""
     iface = environment.get("IFACE", "")
-    if _is_on_record(iface):
-        from mptcp_hooks.base.spawn import start_batch_ahead
-
+    if _may_be_on_record(iface):
         # Few interfaces have nothing of IPv4; for those it ends with nothing done.
-        start_batch_ahead("-4", force=True)
+        _start_ahead("-4", force=True)
         from mptcp_hooks.engine.take_down import prepare_down
 
         _take_away(program, environment,
@@ -113,7 +111,7 @@ def _connect(program: str, environment: Environment, family: int) -> None:
 
 def _hang_up(program: str, environment: Environment, family: int) -> None:
     iface = environment.get("PPP_IFACE", "")
-    if _is_on_record(iface):
+    if _may_be_on_record(iface):
         from mptcp_hooks.engine.announced import prepare_hangup
 
         _take_away(program, environment,
@@ -138,20 +136,31 @@ def _is_nobodys(
     from mptcp_hooks.intent.settings import read_settings
 
     return not (_is_verbose(environment) or read_settings(event, configuration).wanted
-                or _is_on_record(event.iface))
+                or _may_be_on_record(event.iface))
 
 
-def _start_ahead(event: Event) -> None:
+def _start_ahead_if_new(event: Event) -> None:
     """Let `ip` load while we plan, where it will surely be needed: an interface that is new."""
     families = {own.family for own in event.addresses if own.gateway}
     if len(families) == 1 and not _is_on_record(event.iface):
-        from mptcp_hooks.base.spawn import start_batch_ahead
+        _start_ahead(f"-{families.pop()}", force=False)
 
-        start_batch_ahead(f"-{families.pop()}", force=False)
+
+def _start_ahead(option: str, force: bool) -> None:
+    """Start the `ip` that will be needed; it is to have the lock as soon as we have it."""
+    from mptcp_hooks.base.spawn import start_batch_ahead
+
+    folder.open_ahead(folder.RECORD)
+    start_batch_ahead(option, force)
 
 
 def _is_on_record(iface: str) -> bool:
     return folder.exists(folder.RECORD, iface + folder.PATHS_SUFFIX)
+
+
+def _may_be_on_record(iface: str) -> bool:
+    """Whether it is, or will be once what other hooks left is done."""
+    return _is_on_record(iface) or folder.holds_deferred(folder.RECORD, iface)
 
 
 def _is_verbose(environment: Environment) -> bool:
@@ -178,16 +187,35 @@ def _take_away(program: str, environment: Environment, prepare: Callable[[Store,
 def _work(
     program: str, environment: Environment, kind: type[K], prepare: Callable[[Store, K], Work]
 ) -> None:
-    from mptcp_hooks.base.spawn import dismiss_ahead
     from mptcp_hooks.engine.carry_out import do_work
 
     verbose = _is_verbose(environment)
-    kernel = kind(_find_show(verbose))
-    try:
-        do_work(kernel, lambda store: prepare(store, kernel),
-                lambda text: _say(program, text), verbose)
-    finally:
-        dismiss_ahead()
+    kernel = kind(_find_show(verbose), _hurry())
+    do_work(kernel, lambda store: prepare(store, kernel),
+            lambda text: _say(program, text), verbose)
+
+
+def _hurry() -> Batch:
+    """What runs batches for a hook: not for long where a hook has waited in vain before."""
+    from mptcp_hooks.base.spawn import run_batch
+    from mptcp_hooks.engine.record import find_patience
+
+    patience = find_patience()
+    return lambda option, force, text: run_batch(option, force, text, patience)
+
+
+def _defer(program: str, name: str, environment: Environment, problem: Problem) -> None:
+    """Leave what we were told to whoever has the lock next; that may be us by now."""
+    from mptcp_hooks.engine.deferred import defer_told
+
+    iface = _name_interface(environment)
+    outcome = defer_told(name, iface, environment)
+    _say(program, f"{iface}: {problem}: {outcome}")
+    if problem.in_vain == LOCK:
+        from mptcp_hooks.engine.carry_out import settle_deferred
+        from mptcp_hooks.machine.runner import Kernel
+
+        settle_deferred(Kernel(None, _hurry()), lambda text: _say(program, text))
 
 
 def _find_show(verbose: bool) -> Callable[[str], None] | None:
@@ -197,6 +225,13 @@ def _find_show(verbose: bool) -> Callable[[str], None] | None:
     from mptcp_hooks.base.report import show_command
 
     return show_command
+
+
+def _name_interface(environment: Environment) -> str:
+    """The interface that a hook is about, as whoever started it names it."""
+    named = [environment[name] for name in ("IFACE", "interface", "PPP_IFACE")
+             if name in environment]
+    return named[0] if named else "?"
 
 
 def _tell(program: str, problems: list[Problem]) -> None:
@@ -210,21 +245,28 @@ def _say(program: str, text: str) -> None:
     say_and_log(program, text)
 
 
-def _guard(program: str, act: Callable[[str, Environment], None]) -> None:
+def _guard(program: str, name: str) -> None:
     environment = {name.decode("utf-8", "surrogateescape"):
                    value.decode("utf-8", "surrogateescape")
                    for name, value in posix.environ.items()}
     try:
-        act(program, environment)
+        _act(program, name, environment)
     except Problem as problem:
         _say(program, str(problem))
     except Exception as error:
         # An error of ours must not cost anyone an ifup.
         from mptcp_hooks.base.report import describe_unexpected
 
-        named = [environment[name] for name in ("IFACE", "interface", "PPP_IFACE")
-                 if name in environment]
-        _say(program, f"{(named or ['?'])[0]}: {describe_unexpected(error)}")
+        _say(program, f"{_name_interface(environment)}: {describe_unexpected(error)}")
+
+
+def _act(program: str, name: str, environment: Environment) -> None:
+    try:
+        _ACTIONS[name](program, environment)
+    except Problem as problem:
+        if not problem.in_vain:
+            raise
+        _defer(program, name, environment, problem)
 
 
 _ACTIONS: dict[str, Callable[[str, Environment], None]] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FAILED = 1
 USAGE = 2
+# What was waited for in vain.
+LOCK, PROGRAM = "lock", "program"
 
 _SHOWN_AT_MOST = 200
 
@@ -13,11 +15,14 @@ class Problem(Exception):
 
     `status` is what a command ends with: FAILED, or USAGE where a value or an
     option that a person wrote is wrong. The hooks end with 0 in either case.
+    `in_vain` is what was waited for in vain, LOCK or PROGRAM: another time it may go
+    better. It is '' for all else.
     """
 
-    def __init__(self, text: str, status: int = FAILED) -> None:
+    def __init__(self, text: str, status: int = FAILED, in_vain: str = "") -> None:
         super().__init__(" ".join(text.split()))
         self.status = status
+        self.in_vain = in_vain
 
 
 def wrong_value(where: str, option: str, text: str, allowed: str) -> Problem:

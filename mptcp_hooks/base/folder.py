@@ -3,14 +3,13 @@
 Everything goes through the folder's descriptor, after it was seen to belong to
 root alone; no symbolic link is followed. `posix` is what `os` is made of: the
 hooks save a millisecond by going there directly. Descriptors are not inherited, as
-Python makes them.
+Python makes them, but for the lock of open_unlocked.
 """
 
 from __future__ import annotations
 
 import posix
 from fcntl import LOCK_EX, LOCK_NB, flock
-from time import monotonic, sleep
 
 from mptcp_hooks.base.errors import Problem
 
@@ -21,18 +20,26 @@ OWN = "/etc/mptcp-hooks"
 CONFIGURATION = "mptcp-hooks.conf"
 CONFIGURATION_FILE = f"{OWN}/{CONFIGURATION}"
 PATHS_SUFFIX = ".paths"
+# What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
+DEFERRED_SUFFIX = ".deferred"
+TIME_DIGITS = 20
 
 _FORMAT = "mptcp-hooks 1"
 _END = "end"
 _LOCK = ".lock"
-# A hook holds the lock for milliseconds; 64 at once are done long before.
-_LOCK_AT_MOST = 30.0
+# How long a hook waits for the lock, or for a program that it started, in seconds. Either
+# takes milliseconds; 64 hooks at once are done long before.
+PATIENCE = 5.0
 # S_IFMT, S_IFREG, S_IWGRP and S_IWOTH of sys/stat.h.
 _KIND, _REGULAR, _WRITABLE_BY_OTHERS = 0o170000, 0o100000, 0o022
 
 
+# Opened before they are needed, by path.
+_ahead: dict[str, Folder] = {}
+
+
 class Folder:
-    """An open folder. Reading needs no rights; writing takes `open_folder(..., lock=True)`."""
+    """An open folder. Reading needs no rights; writing takes the lock, or write_unlocked."""
 
     def __init__(self, path: str, directory: int | None, lock: int | None = None) -> None:
         self.path = path
@@ -44,6 +51,15 @@ class Folder:
         for descriptor in (self._directory, self._lock):
             if descriptor is not None:
                 posix.close(descriptor)
+
+    def lock(self) -> bool:
+        """Take the lock of a folder that was opened for it, unless somebody else has it."""
+        assert self._lock is not None
+        try:
+            flock(self._lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def list_names(self) -> list[str]:
         """The names of all that is in the folder."""
@@ -83,9 +99,16 @@ class Folder:
             raise Problem(f"{self.path} is open for reading only")
         try:
             if lines:
-                self._replace(name, "\n".join([_FORMAT, *lines, _END, ""]))
+                self._replace(name, f".{name}.new", lines)
             else:
                 self._remove(name)
+        except OSError as error:
+            raise Problem(f"cannot write {self.path}/{name}: {error.strerror}") from None
+
+    def write_unlocked(self, name: str, lines: list[str]) -> None:
+        """Write a file without the lock: one that nobody else writes, or that is whole anyhow."""
+        try:
+            self._replace(name, f".{name}.{posix.getpid()}", lines)
         except OSError as error:
             raise Problem(f"cannot write {self.path}/{name}: {error.strerror}") from None
 
@@ -94,14 +117,13 @@ class Folder:
         return Problem(f"{self.path}/{name} is damaged: remove it and bring the interface up "
                        "again")
 
-    def _replace(self, name: str, text: str) -> None:
+    def _replace(self, name: str, beside: str, lines: list[str]) -> None:
         # O_NONBLOCK: opening a FIFO that lies in the way fails instead of waiting.
-        beside = f".{name}.new"
         file = posix.open(beside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
                           | posix.O_NOFOLLOW | posix.O_NONBLOCK, 0o644, dir_fd=self._directory)
         try:
             posix.fchmod(file, 0o644)
-            write_all(file, text)
+            write_all(file, "\n".join([_FORMAT, *lines, _END, ""]))
         finally:
             posix.close(file)
         posix.rename(beside, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
@@ -114,17 +136,55 @@ class Folder:
 
 
 def open_folder(path: str, lock: bool) -> Folder:
-    """The folder, made where it is missing if it is to be locked.
+    """The folder, made where it is missing if it is to be locked, which is not waited for.
 
-    Problem where it is not root's own, or somebody keeps the lock. Without
+    Problem where it is not root's own, or somebody has the lock. Without
     `lock`, a folder that does not exist is an empty one.
     """
-    if lock:
-        _make(path)
+    if not lock:
+        return Folder(path, _open_directory(path))
+    folder = _open_for_lock(path)
+    if not folder.lock():
+        folder.close()
+        raise Problem(f"somebody has the lock {path}/{_LOCK}")
+    return folder
+
+
+def open_unlocked(path: str) -> Folder:
+    """The folder with its lock file open, for Folder.lock; as open_ahead left it.
+
+    What is started from now on inherits the lock as soon as that is taken, and has it for
+    as long as it runs: the lock is the open file's, flock(2).
+    """
+    return _ahead.pop(path) if path in _ahead else _open_for_lock(path, inherited=True)
+
+
+def open_ahead(path: str) -> None:
+    """Do what open_unlocked does, and keep it: for what is started before the lock is taken."""
+    _ahead[path] = _open_for_lock(path, inherited=True)
+
+
+def _open_for_lock(path: str, inherited: bool = False) -> Folder:
+    """The folder with its lock file, which only root can open: who can read one can lock it."""
+    _make(path)
+    directory = _open_directory(path)
+    try:
+        lock = posix.open(_LOCK, posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW
+                          | posix.O_NONBLOCK, 0o600, dir_fd=directory)
+        posix.set_inheritable(lock, inherited)
+    except OSError as error:
+        if directory is not None:
+            posix.close(directory)
+        raise Problem(f"cannot lock {path}/{_LOCK}: {error.strerror}") from None
+    return Folder(path, directory, lock)
+
+
+def _open_directory(path: str) -> int | None:
+    """A folder of root's own, None where there is none; Problem where it is anything else."""
     try:
         directory = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW)
     except FileNotFoundError:
-        return Folder(path, None)
+        return None
     except NotADirectoryError:
         raise Problem(f"{path} is not a directory: remove it") from None
     except OSError as error:
@@ -134,7 +194,7 @@ def open_folder(path: str, lock: bool) -> Folder:
     except Problem:
         posix.close(directory)
         raise
-    return Folder(path, directory, _take_lock(path, directory) if lock else None)
+    return directory
 
 
 def refuse_foreign(path: str, info: posix.stat_result) -> None:
@@ -154,6 +214,20 @@ def write_all(descriptor: int, text: str) -> None:
     left = text.encode("utf-8", "surrogateescape")
     while left:
         left = left[posix.write(descriptor, left):]
+
+
+def list_names(path: str) -> list[str]:
+    """The names of all that is in a folder; none where there is no such folder."""
+    try:
+        return posix.listdir(path)
+    except OSError:
+        return []
+
+
+def holds_deferred(path: str, iface: str) -> bool:
+    """Whether a folder has what hooks were told of an interface that gave up."""
+    ending = f"-{iface}{DEFERRED_SUFFIX}"
+    return any(name[TIME_DIGITS:] == ending for name in list_names(path))
 
 
 def exists(path: str, name: str) -> bool:
@@ -183,22 +257,3 @@ def _make(path: str) -> None:
 def _is_roots_own(info: posix.stat_result) -> bool:
     """Root's, and nobody else may write; for a process without rights, its own will do."""
     return info.st_uid in (0, posix.geteuid()) and not info.st_mode & _WRITABLE_BY_OTHERS
-
-
-def _take_lock(path: str, directory: int) -> int:
-    """A lock on a file that only root can open: whoever can read a file can lock it."""
-    try:
-        lock = posix.open(_LOCK, posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW
-                          | posix.O_NONBLOCK, 0o600, dir_fd=directory)
-    except OSError as error:
-        raise Problem(f"cannot lock {path}/{_LOCK}: {error.strerror}") from None
-    end = monotonic() + _LOCK_AT_MOST
-    while True:
-        try:
-            flock(lock, LOCK_EX | LOCK_NB)
-            return lock
-        except BlockingIOError:
-            if monotonic() > end:
-                raise Problem(f"another mptcp-hooks process holds {path}/{_LOCK} "
-                              f"since {_LOCK_AT_MOST:.0f} s (see lslocks)") from None
-            sleep(0.005)

@@ -1,21 +1,35 @@
-"""Starts programs and waits for them: no shell, nothing inherited, no pipe that can fill.
+"""Starts programs and waits for them, but not for ever: no shell, no pipe that can fill.
 
 subprocess would cost the hook 8 ms to import, `os` 1 ms; posix_spawn, a pipe in
 and memory files out do what is needed of it. `ip -batch` can be started ahead:
 it loads while the hook still plans, and waits for its lines.
+
+A program that takes too long is killed with all that it started: each has a process
+group of its own. An alarm ends the waiting, setitimer(2): it needs no module that is not
+there already, and interrupts the writing of the input too.
 """
 
 from __future__ import annotations
 
 import posix
 
-from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.folder import write_all
-from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.base.errors import PROGRAM, Problem
+from mptcp_hooks.base.folder import PATIENCE, write_all
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from signal import ITIMER_REAL, SIG_UNBLOCK, SIGALRM, SIGKILL
+    from signal import pthread_sigmask, setitimer, signal
+else:
+    # The same, without `enum` and `re`, which the public face makes its names with.
+    from _signal import ITIMER_REAL, SIG_UNBLOCK, SIGALRM, SIGKILL
+    from _signal import pthread_sigmask, setitimer, signal
 
 # ifupdown-ng gives its hooks no PATH, and ifupdown2 gives them the caller's.
 _DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES), "LC_ALL": "C"}
+# How long what was killed may take to end: the kernel may be busy with it, or stuck.
+_DYING_AT_MOST = 0.5
 
 
 class Outcome(NamedTuple):
@@ -38,15 +52,23 @@ class _Started(NamedTuple):
 _ahead: dict[tuple[str, ...], _Started] = {}
 
 
-def run_program(program: str, arguments: tuple[str, ...], text: str = "") -> Outcome:
-    """Run `program` with `text` as its standard input; Problem where it cannot be started."""
+def run_program(
+    program: str, arguments: tuple[str, ...], text: str = "", at_most: float = PATIENCE
+) -> Outcome:
+    """Run `program` with `text` as its standard input, for `at_most` seconds.
+
+    Problem where it cannot be started, and (`in_vain` is PROGRAM) where it does not end in
+    time: nobody knows then what it did.
+    """
     call = (program, *arguments)
-    return _finish(_ahead.pop(call) if call in _ahead else _start(call), text)
+    started = _ahead.pop(call) if call in _ahead else _start(call)
+    status = _finish(call, started, text, at_most)
+    return Outcome(status, _read(started.output), _read(started.errors))
 
 
-def run_batch(option: str, force: bool, text: str) -> Outcome:
-    """Run lines through `ip -batch`; `option` is -4, -6 or nothing."""
-    return run_program("ip", _batch_arguments(option, force), text)
+def run_batch(option: str, force: bool, text: str, at_most: float = PATIENCE) -> Outcome:
+    """Run lines through `ip -batch`, as run_program; `option` is -4, -6 or nothing."""
+    return run_program("ip", _batch_arguments(option, force), text, at_most)
 
 
 def start_batch_ahead(option: str, force: bool) -> None:
@@ -56,10 +78,13 @@ def start_batch_ahead(option: str, force: bool) -> None:
 
 
 def dismiss_ahead() -> None:
-    """End what was started ahead and not needed: without lines it does nothing."""
+    """End what was started ahead and not needed: it was given no line, and has done nothing."""
     while _ahead:
-        _, started = _ahead.popitem()
-        _finish(started, "")
+        call, started = _ahead.popitem()
+        _kill(started.child)
+        _finish(call, started, "", _DYING_AT_MOST)
+        for stream in (started.output, started.errors):
+            posix.close(stream)
 
 
 def _batch_arguments(option: str, force: bool) -> tuple[str, ...]:
@@ -72,22 +97,58 @@ def _start(call: tuple[str, ...]) -> _Started:
     try:
         child = posix.posix_spawn(_find(call[0]), call, _ENVIRONMENT, file_actions=[
             (posix.POSIX_SPAWN_DUP2, stream, number)
-            for number, stream in enumerate((reading, output, errors))])
+            for number, stream in enumerate((reading, output, errors))], setpgroup=0)
     finally:
         posix.close(reading)
     return _Started(child, writing, output, errors)
 
 
-def _finish(started: _Started, text: str) -> Outcome:
+def _finish(call: tuple[str, ...], started: _Started, text: str, at_most: float) -> int:
+    """Hand a program its input, and wait for its end: its exit status."""
+    killed: list[int] = []
+
+    def end(*_: object) -> None:
+        # What it waits for in the kernel may keep it from dying; that is not waited for.
+        if killed:
+            raise _overdue(call, at_most, "cannot be killed")
+        killed.append(started.child)
+        setitimer(ITIMER_REAL, _DYING_AT_MOST)
+        _kill(started.child)
+
+    signal(SIGALRM, end)
+    # Whoever started us may have blocked it.
+    pthread_sigmask(SIG_UNBLOCK, (SIGALRM,))
+    setitimer(ITIMER_REAL, at_most)
     try:
-        write_all(started.input, text)
+        _hand(started.input, text)
+        _, status = posix.waitpid(started.child, 0)
+    finally:
+        setitimer(ITIMER_REAL, 0)
+    if killed:
+        raise _overdue(call, at_most, "was killed")
+    return posix.waitstatus_to_exitcode(status)
+
+
+def _hand(descriptor: int, text: str) -> None:
+    try:
+        write_all(descriptor, text)
     except BrokenPipeError:
         # It ended before it read all; its status and words say why.
         pass
-    posix.close(started.input)
-    _, status = posix.waitpid(started.child, 0)
-    return Outcome(posix.waitstatus_to_exitcode(status), _read(started.output),
-                   _read(started.errors))
+    posix.close(descriptor)
+
+
+def _kill(group: int) -> None:
+    try:
+        posix.killpg(group, SIGKILL)
+    except ProcessLookupError:
+        # It has ended just now.
+        return
+
+
+def _overdue(call: tuple[str, ...], at_most: float, end: str) -> Problem:
+    return Problem(f"'{' '.join(call)}' did not end within {at_most:g} s and {end}",
+                   in_vain=PROGRAM)
 
 
 def _find(program: str) -> str:

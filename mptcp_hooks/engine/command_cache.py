@@ -36,7 +36,10 @@ def note_commands(label: str, key: str, lines: tuple[str, ...]) -> None:
 
 
 def keep_commands() -> None:
-    """Write what was rendered; where that cannot be, the next hook renders again."""
+    """Write what was rendered; where that cannot be, the next hook renders again.
+
+    Nor where another hook is just writing: it saves time, and nobody waits for that.
+    """
     for label, sets in _fresh.items():
         try:
             folder = open_folder(KEPT, lock=True)

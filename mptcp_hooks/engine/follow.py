@@ -108,7 +108,7 @@ def _take_in(
     """Add what is there of interfaces that are up and not on record."""
     for event in events:
         try:
-            seen = _see(machine, event)
+            seen = see(machine, event)
             if seen and event.iface not in recorded and _is_up(machine, event.device):
                 builder.add(seen)
         except Problem as problem:
@@ -138,7 +138,7 @@ def _end(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> 
     """Prepare the end of what could not be undone before, and of paths without an address."""
     if not stanza.told:
         builder.drop(iface, stanza)
-    elif _see(machine, recall_event(stanza.told)) is None:
+    elif see(machine, recall_event(stanza.told)) is None:
         builder.empty(iface, stanza)
 
 
@@ -149,7 +149,7 @@ def _renew(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -
 
 def _bring_back(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
     """Prepare that a stanza has the paths of what is there of it now."""
-    seen = _see(machine, recall_event(stanza.told)) if stanza.told else None
+    seen = see(machine, recall_event(stanza.told)) if stanza.told else None
     # A link that is down has lost its routes and takes no new ones; the unreachable
     # default stands until it is up again.
     if seen and _is_up(machine, seen.device):
@@ -163,7 +163,7 @@ def _holds_any(machine: Machine, stanza: Stanza) -> bool:
     return any(installed.path.address in present for installed in stanza.paths)
 
 
-def _see(machine: Machine, event: Event) -> Event | None:
+def see(machine: Machine, event: Event) -> Event | None:
     """The event as the machine is now; None without its device, or all addresses it stated."""
     if machine.read_link(event.device) is None:
         return None

@@ -2,11 +2,29 @@
 
 The only module that writes there. `IFACE.paths` and `IFACE.lease` for each
 interface, and `limits` for the path manager's; lines of text, each a key and a value.
+
+Who holds the lock is not waited for without end. A hook that gave up leaves what it was
+told, `TIME-IFACE.deferred`, to whoever takes the lock next, and notes in `.waited` that it
+waited in vain: for a minute nobody waits for more than a moment.
 """
 
 from __future__ import annotations
 
-from mptcp_hooks.base.folder import PATHS_SUFFIX, RECORD, Folder, open_folder
+from time import monotonic, monotonic_ns, sleep
+
+from mptcp_hooks.base.errors import LOCK, Problem
+from mptcp_hooks.base.folder import (
+    DEFERRED_SUFFIX,
+    PATHS_SUFFIX,
+    PATIENCE,
+    RECORD,
+    TIME_DIGITS,
+    Folder,
+    exists,
+    list_names,
+    open_folder,
+    open_unlocked,
+)
 from mptcp_hooks.base.model import (
     LEAVING,
     SILENT,
@@ -20,13 +38,19 @@ from mptcp_hooks.base.model import (
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint")
+_WAITED = ".waited"
+# In seconds: how long a vain wait is remembered, how long is waited meanwhile, and how long
+# a person waits, who is told for whom after a moment.
+_REMEMBERED, _MOMENT, _PERSONS_PATIENCE = 60.0, 0.5, 30.0
+# Of what hooks leave: files, and characters of one.
+_DEFERRED_AT_MOST, _DEFERRED_SIZE_AT_MOST = 256, 1 << 14
 
 
 class Store:
@@ -107,10 +131,112 @@ class Store:
         ]
         self._folder.write_lines(_LIMITS, lines)
 
+    def list_deferred(self) -> list[str]:
+        """The names of what hooks left that gave up, in the order in which they were told."""
+        return sorted(name for name in self._folder.list_names() if name.endswith(DEFERRED_SUFFIX))
 
-def open_store(lock: bool) -> Store:
-    """The record; Problem where its folder is not root's own or somebody keeps the lock."""
-    return Store(open_folder(RECORD, lock))
+    def load_deferred(self, name: str) -> tuple[str, tuple[str, ...]]:
+        """What a hook left: which hook it was, and its environment as `NAME=value`."""
+        lines = self._folder.read_lines(name)
+        try:
+            return lines[0], tuple(_decode_told(line) for line in lines[1:])
+        except (ValueError, IndexError):
+            raise Problem(f"{self._folder.path}/{name} cannot be read") from None
+
+    def remove_deferred(self, name: str) -> None:
+        """Forget what a hook left: it is done, or never will be."""
+        self._folder.write_lines(name, [])
+
+
+def open_store() -> Store:
+    """The record for reading only; Problem where its folder is not root's own."""
+    return Store(open_folder(RECORD, lock=False))
+
+
+def lock_store(say: Callable[[str], None] | None = None) -> Store:
+    """The record, locked. `say` is given where a person waits for that, and can wait longer.
+
+    Problem where its folder is not root's own, and (`in_vain` is LOCK) where somebody
+    keeps the lock.
+    """
+    folder = open_unlocked(RECORD)
+    if not folder.lock():
+        try:
+            _wait_for_lock(folder, say)
+        except BaseException:
+            folder.close()
+            raise
+    return Store(folder)
+
+
+def lock_store_at_once() -> Store | None:
+    """The record, locked; None where somebody has the lock."""
+    folder = open_unlocked(RECORD)
+    if folder.lock():
+        return Store(folder)
+    folder.close()
+    return None
+
+
+def has_deferred() -> bool:
+    """Whether hooks left anything."""
+    return any(name.endswith(DEFERRED_SUFFIX) for name in list_names(RECORD))
+
+
+def defer(iface: str, hook: str, told: tuple[str, ...]) -> None:
+    """Leave what a hook was told, as `NAME=value`, and note that it waited in vain.
+
+    Needs no lock. Problem where it is too much, or cannot be written.
+    """
+    lines = [hook, *map(_encode_told, told)]
+    folder = open_folder(RECORD, lock=False)
+    try:
+        folder.write_unlocked(_WAITED, [repr(monotonic())])
+        count = sum(name.endswith(DEFERRED_SUFFIX) for name in folder.list_names())
+        if count >= _DEFERRED_AT_MOST or sum(map(len, lines)) > _DEFERRED_SIZE_AT_MOST:
+            raise Problem("what the hook was told is forgotten: it is too much to be left")
+        folder.write_unlocked(f"{monotonic_ns():0{TIME_DIGITS}}-{iface}{DEFERRED_SUFFIX}", lines)
+    finally:
+        folder.close()
+
+
+def age_of_deferred(name: str) -> float:
+    """How long ago a hook left what has this name, in seconds."""
+    digits = name[:TIME_DIGITS]
+    return monotonic() - int(digits) / 1e9 if digits.isdecimal() else 0.0
+
+
+def find_patience() -> float:
+    """How long a hook may wait for something, in seconds: a moment after a vain wait."""
+    if not exists(RECORD, _WAITED):
+        return PATIENCE
+    folder = open_folder(RECORD, lock=False)
+    try:
+        ago = monotonic() - float(" ".join(folder.read_lines(_WAITED)))
+    except (Problem, ValueError):
+        return PATIENCE
+    finally:
+        folder.close()
+    return _MOMENT if 0 <= ago < _REMEMBERED else PATIENCE
+
+
+def _wait_for_lock(folder: Folder, say: Callable[[str], None] | None) -> None:
+    patience = _PERSONS_PATIENCE if say else find_patience()
+    began = monotonic()
+    while not folder.lock():
+        waited = monotonic() - began
+        if waited > patience:
+            raise Problem(_describe_holder(), in_vain=LOCK)
+        if say and waited > _MOMENT:
+            say(f"waiting: {_describe_holder()}")
+            say = None
+        sleep(0.005)
+
+
+def _describe_holder() -> str:
+    from mptcp_hooks.machine.holders import describe_holders
+
+    return f"{describe_holders(f'{RECORD}/.lock')} keeps the lock {RECORD}/.lock"
 
 
 def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
@@ -119,7 +245,7 @@ def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
         if stanza.state:
             yield stanza.state
         for line in stanza.told:
-            yield "told " + line.replace("\\", "\\\\").replace("\n", "\\n")
+            yield "told " + _encode_told(line)
         for installed in stanza.paths:
             yield "path"
             for field, value in zip(Path._fields, installed.path):
@@ -135,6 +261,10 @@ def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
         head, *paths = _split(["path", *block[bool(state):]], "path")
         told = tuple(_decode_told(line.removeprefix("told ")) for line in head)
         yield Stanza(told, tuple(_decode_path(path) for path in paths), state)
+
+
+def _encode_told(line: str) -> str:
+    return line.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _decode_told(text: str) -> str:

@@ -22,6 +22,9 @@ _ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK")
 _LOOK_AGAIN = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "EXPIRE6", "DEPREF6", "RELEASE6",
                "STOP6", "ROUTERADVERT")
 _ROUTES_AT_MOST = 64
+# What is read here of a client's environment.
+TOLD = ("interface", "reason", "new_ip_address", "new_routers",
+        "new_rfc3442_classless_static_routes", "new_classless_static_routes")
 
 
 class LeaseEvent(NamedTuple):

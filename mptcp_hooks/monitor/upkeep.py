@@ -44,7 +44,11 @@ def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None]
         upkeep.do(lambda store, machine: prepare_silence(
             store, machine, list(_list_silent(store, machine))))
     if adopting:
-        _adopt(upkeep, configuration)
+        try:
+            _adopt(upkeep, configuration)
+        except Problem as problem:
+            # What is on record is kept up all the same.
+            upkeep.fail(problem)
     upkeep.do(lambda store, machine: prepare_managed(store, machine, configuration, resting))
     upkeep.do(lambda store, machine: prepare_again(store, machine, [
         iface for iface in store.list_interfaces() if iface not in resting], configuration))
@@ -67,9 +71,14 @@ class _Upkeep:
         self._repaired += _list_repaired(work)
         self._failed |= len(problems) > len(work.problems)
 
+    def fail(self, problem: Problem) -> None:
+        """Note what cannot be done in this round."""
+        self.said.append(str(problem))
+        self._failed = True
+
     def has_silent(self) -> bool:
         """Whether an endpoint is of no use, seen without the lock."""
-        with open_store(lock=False) as store:
+        with open_store() as store:
             return any(_list_silent(store, self.machine))
 
     def report(self) -> Report:
@@ -80,7 +89,7 @@ class _Upkeep:
 def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
     """Take in what ifupdown has up and is not on record."""
     events = _ask_ifupdown(upkeep.said)
-    with open_store(lock=False) as store:
+    with open_store() as store:
         recorded = store.list_interfaces()
     news = [event for event in events if event.iface not in recorded]
     if news:

@@ -17,6 +17,8 @@ _TEMPLATE, _INSTANCE = f"@{_SUFFIX}", f"@mptcp{_SUFFIX}"
 _PROPERTIES = ("Id", "LoadState", "Environment", "EnvironmentFiles", "UnsetEnvironment",
                "TriggeredBy", "RootDirectory", "RootImage")
 _PROGRAM = "{ path="
+# systemd reads all units anew at a daemon-reload; in seconds.
+_ANSWER_AT_MOST = 90.0
 
 
 class Unit(NamedTuple):
@@ -90,7 +92,7 @@ def _show(properties: str, unit: str, *options: str) -> list[str]:
 
 
 def _ask(*arguments: str) -> str:
-    outcome = run_program("systemctl", arguments)
+    outcome = run_program("systemctl", arguments, at_most=_ANSWER_AT_MOST)
     if outcome.status != 0:
         raise Problem(f"systemctl {arguments[0]} failed: {outcome.errors}")
     return outcome.output

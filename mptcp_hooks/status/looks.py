@@ -153,5 +153,5 @@ def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | Connec
 
 
 def _take_survey(machine: Machine) -> Survey:
-    with open_store(lock=False) as store:
+    with open_store() as store:
         return take_survey(machine, store)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
 
+# Of a machine with many routes or connections, in seconds.
+_ANSWER_AT_MOST = 60.0
 _KERNELS_WORDS = "RTNETLINK answers: "
 
 
@@ -41,7 +43,7 @@ class Machine:
 
     def run(self, program: str, *arguments: str) -> Outcome:
         """How a program that only tells something ended, and what it said."""
-        return run_program(program, arguments)
+        return run_program(program, arguments, at_most=_ANSWER_AT_MOST)
 
     def ask_ip(self, *arguments: str) -> Answer:
         """What `ip -j ARGUMENTS` says."""

@@ -93,7 +93,7 @@ def _run(program: str, options: Namespace, prepare: Prepare) -> int:
 
 def _print_work(program: str, prepare: Prepare, verbose: bool) -> list[Problem]:
     """The dry run: what `sh` can read, and on stderr all that a person may want to know."""
-    with open_store(lock=False) as store:
+    with open_store() as store:
         work = prepare(store, Machine())
     for line in work.list_lines():
         print(line)
@@ -107,7 +107,7 @@ def _do_work(program: str, prepare: Prepare, verbose: bool) -> list[Problem]:
         raise Problem("must be root (try --dry-run)")
     machine = Machine(show_command if verbose else None)
     _, problems = do_work(machine, lambda store: prepare(store, machine),
-                          lambda text: say(program, text), verbose)
+                          lambda text: say(program, text), verbose, patient=True)
     return problems
 
 

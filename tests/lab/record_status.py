@@ -26,7 +26,7 @@ from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.status.take_survey import take_survey
 from tests.unit.canned import RecordingMachine
 machine = RecordingMachine()
-with open_store(lock=False) as store:
+with open_store() as store:
     take_survey(machine, store)
 print("\\n".join(machine.lines))
 """

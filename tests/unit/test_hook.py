@@ -46,8 +46,8 @@ def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
             monkeypatch.setattr(module, "RECORD", str(bench.folder))
         monkeypatch.setattr(folder, "OWN", str(tmp_path))
         monkeypatch.setattr(configuration, "PATH", str(tmp_path / folder.CONFIGURATION))
-        monkeypatch.setattr(system, "Machine", lambda show: bench.machine)
-        monkeypatch.setattr(runner, "Kernel", lambda show: bench.machine)
+        monkeypatch.setattr(system, "Machine", lambda show, batch: bench.machine)
+        monkeypatch.setattr(runner, "Kernel", lambda show, batch: bench.machine)
         monkeypatch.setattr(system, "wait_for_duplicate_check", lambda device, addresses: set())
         monkeypatch.setattr(spawn, "start_batch_ahead", lambda option, force: None)
         monkeypatch.setattr(report, "say_and_log",
@@ -91,7 +91,7 @@ def test_a_wrong_value_is_one_line(door: Door) -> None:
     (ZeroDivisionError("of ours"), "mptcp_up: eth1: unexpected ZeroDivisionError at "),
 ])
 def test_no_error_leaves_a_hook(door: Door, error: Exception, words: str) -> None:
-    def fail(show: object) -> None:
+    def fail(show: object, batch: object) -> None:
         raise error
 
     door.patch.setattr(system, "Machine", fail)
@@ -135,7 +135,7 @@ def test_a_ppp_link_comes_and_hangs_up(door: Door) -> None:
 def test_verbose_shows_each_command(door: Door) -> None:
     shown: list[object] = []
 
-    def make(show: object) -> MemoryMachine:
+    def make(show: object, batch: object) -> MemoryMachine:
         shown.append(show)
         return door.bench.machine
 

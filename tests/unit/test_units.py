@@ -41,7 +41,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What systemctl is asked, to which it answers the above."""
     calls: list[tuple[str, ...]] = []
 
-    def run(program: str, arguments: tuple[str, ...]) -> Outcome:
+    def run(program: str, arguments: tuple[str, ...], at_most: float) -> Outcome:
         calls.append((program, *arguments))
         return Outcome(0, COMMANDS if "--property=ExecStart" in arguments else SHOWN, "")
 

@@ -1,4 +1,4 @@
-"""An `ip` on the lab's client that fails, is the last that its caller sees, or is not alone."""
+"""An `ip` on the lab's client that fails, hangs, is not alone, or the last its caller sees."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ if echo "$lines" | grep -q '{words}'; then
     exit 2
 fi
 echo "$lines" | exec /run/ip.real "$@"
+"""
+
+_HANGING = """\
+#!/bin/sh
+case "$*" in
+    *-batch*) touch /run/ip.hangs; sleep {seconds} ;;
+esac
+exec /run/ip.real "$@"
 """
 
 
@@ -33,8 +41,13 @@ def meddle(lab: Lab, command: str) -> None:
                 f"/run/ip.real {command} 2>/dev/null\nexit $status\n")
 
 
+def hang_ip(lab: Lab, seconds: int) -> None:
+    """Make `ip -batch` wait so long before it does anything."""
+    _replace_ip(lab, _HANGING.format(seconds=seconds))
+
+
 def mend_ip(lab: Lab) -> None:
-    lab.client.run("umount", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
+    lab.client.run("umount", "--lazy", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
 
 
 def _replace_ip(lab: Lab, script: str) -> None:

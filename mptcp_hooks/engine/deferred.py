@@ -1,0 +1,143 @@
+"""What hooks leave that gave up waiting, and the work of it for whoever has the lock next.
+
+The functions are those that the hook itself would have called, with what is left of its
+environment; that is checked again, since it was a file meanwhile.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.report import describe_unexpected
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.announced import prepare_hangup, prepare_lease, prepare_link
+from mptcp_hooks.engine.bring_up import prepare_up
+from mptcp_hooks.engine.follow import see
+from mptcp_hooks.engine.record import age_of_deferred, defer
+from mptcp_hooks.engine.take_down import prepare_down, prepare_farewell
+from mptcp_hooks.intent.configuration import read_configuration
+from mptcp_hooks.intent.event import check_name, read_event
+from mptcp_hooks.intent.lease import TOLD as LEASE_TOLD
+from mptcp_hooks.intent.pppd import read_interface
+from mptcp_hooks.machine.system import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.engine.work import Work
+    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.runner import Kernel
+
+    Environment = Mapping[str, str]
+    Prepare = Callable[[Store, Machine, Environment, Configuration], Work]
+    CarryOut = Callable[[Store, Kernel, Work], list[Problem]]
+
+_UP, _LEASE = "if-up.d", "mptcp_lease"
+# What hooks other than that of the way up are told of, by the beginning of their names.
+_NAMES = {"if-": ("IFACE",), "ip": ("PPP_IFACE",), _LEASE: LEASE_TOLD}
+# What does not end is tried again by everybody who has the lock, for so many seconds.
+_TRIED_FOR = 600.0
+
+
+def defer_told(hook: str, iface: str, environment: Environment) -> str:
+    """Leave what a hook was told; what became of it, as the end of a sentence."""
+    try:
+        check_name(iface)
+        defer(iface, hook, tuple(_keep(hook, environment)))
+    except Problem as problem:
+        return str(problem)
+    return "left to the next hook or command, or to mptcp_monitor"
+
+
+def take_in(
+    store: Store, kernel: Kernel, names: list[str], carry_out: CarryOut,
+    say: Callable[[str], None],
+) -> None:
+    """Carry out what hooks left; what is done or cannot be is removed, and said.
+
+    Problem where a command does not end: that and what comes after it stays.
+    """
+    machine = _widen(kernel)
+    # What is wrong with the file was said by the hook.
+    configuration, _ = read_configuration()
+    for name in names:
+        try:
+            work = _prepare(store, machine, name, configuration)
+            problems = carry_out(store, machine, work) if work else []
+            for text in (*(work.warnings if work else ()), *map(str, problems)):
+                say(text)
+        except Problem as problem:
+            if problem.in_vain and age_of_deferred(name) < _TRIED_FOR:
+                raise
+            say(str(problem))
+        except Exception as error:
+            # It would be met by everybody else who has the lock.
+            say(describe_unexpected(error))
+        store.remove_deferred(name)
+
+
+def _keep(hook: str, environment: Environment) -> list[str]:
+    """What of a hook's environment its work needs, as `NAME=value`."""
+    if hook == _UP:
+        event = read_event(environment)
+        return list(event.told) if event else []
+    (names,) = (names for beginning, names in _NAMES.items() if hook.startswith(beginning))
+    return [f"{name}={environment[name]}" for name in names if name in environment]
+
+
+def _prepare(
+    store: Store, machine: Machine, name: str, configuration: Configuration
+) -> Work | None:
+    hook, told = store.load_deferred(name)
+    if hook not in _PREPARE:
+        raise Problem(f"{name} in the record is of no hook: {hook!r}")
+    return _PREPARE[hook](store, machine, dict(line.split("=", 1) for line in told),
+                          configuration)
+
+
+def _widen(kernel: Kernel) -> Machine:
+    """The machine with the same runner: a hook of the way down has loaded the kernel alone."""
+    if isinstance(kernel, Machine):
+        return kernel
+    machine = Machine()
+    machine.runner = kernel.runner
+    return machine
+
+
+def _bring_up(
+    store: Store, machine: Machine, environment: Environment, configuration: Configuration
+) -> Work | None:
+    """The work of an interface that came up, None where its addresses have gone meanwhile."""
+    event = read_event(environment)
+    if event is None or see(machine, event) is None:
+        return None
+    return prepare_up(store, machine, [event], configuration)
+
+
+def _read_name(environment: Environment) -> str:
+    check_name(environment.get("IFACE", ""))
+    return environment["IFACE"]
+
+
+def _connect(family: int) -> Prepare:
+    return lambda store, machine, environment, configuration: prepare_link(
+        store, machine, read_interface(environment), family, configuration)
+
+
+def _hang_up(family: int) -> Prepare:
+    return lambda store, machine, environment, configuration: prepare_hangup(
+        store, machine, read_interface(environment), family)
+
+
+_PREPARE: dict[str, Callable[[Store, Machine, Environment, Configuration], Work | None]] = {
+    _UP: _bring_up,
+    "if-down.d": lambda store, machine, environment, configuration: prepare_farewell(
+        store, machine, [_read_name(environment)]),
+    "if-post-down.d": lambda store, machine, environment, configuration: prepare_down(
+        store, machine, [_read_name(environment)]),
+    "ip-up.d": _connect(4),
+    "ip-down.d": _hang_up(4),
+    "ipv6-up.d": _connect(6),
+    "ipv6-down.d": _hang_up(6),
+    _LEASE: prepare_lease,
+}

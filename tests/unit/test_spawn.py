@@ -1,0 +1,92 @@
+"""A program runs for as long as it may: then it is killed, with all that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from mptcp_hooks.base import spawn
+from mptcp_hooks.base.errors import PROGRAM, Problem
+from mptcp_hooks.base.spawn import Outcome, run_program
+from tests.unit.help import wait_until
+
+# Far less than the programs here would take, far more than their start does.
+SOON = 0.5
+
+
+def run_too_long(script: str, text: str = "") -> Problem:
+    """What is said of a script that does not end within SOON."""
+    began = time.monotonic()
+    with pytest.raises(Problem) as raised:
+        run_program("sh", ("-c", script), text, at_most=SOON)
+    assert SOON <= time.monotonic() - began < 20
+    return raised.value
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_what_a_program_says_and_how_it_ends_comes_back() -> None:
+    assert run_program("sh", ("-c", "cat; echo no >&2; exit 3"), "yes\n") == Outcome(
+        3, "yes\n", "no\n")
+    assert run_program("sh", ("-c", "kill -9 $$")).status == -9
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_program_that_does_not_end_is_killed() -> None:
+    problem = run_too_long("exec sleep 300")
+    assert str(problem) == "'sh -c exec sleep 300' did not end within 0.5 s and was killed"
+    assert problem.in_vain == PROGRAM
+
+
+def test_so_is_what_it_started(tmp_path: Path) -> None:
+    run_too_long(f"sleep 300 & echo $! >{tmp_path}/pid; wait")
+    wait_until(lambda: not is_running(int((tmp_path / "pid").read_text())))
+
+
+def test_one_that_does_not_read_its_input_is_killed() -> None:
+    """A pipe holds 64 KiB: whoever writes more waits for the reader."""
+    run_too_long("exec sleep 300", "x" * 1_000_000)
+
+
+def test_one_that_ignores_what_can_be_ignored_is_killed() -> None:
+    run_too_long("trap '' TERM INT HUP ALRM; while :; do sleep 1; done")
+
+
+def test_a_caller_that_blocks_alarms_changes_nothing() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    try:
+        run_too_long("exec sleep 300")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_one_that_cannot_be_killed_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one is that waits in the kernel for a lock."""
+    spared: list[int] = []
+    monkeypatch.setattr(spawn, "_kill", spared.append)
+    assert str(run_too_long("exec sleep 300")).endswith("within 0.5 s and cannot be killed")
+    os.kill(spared[0], signal.SIGKILL)
+    os.waitpid(spared[0], 0)
+
+
+def test_what_was_started_ahead_and_is_not_needed_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Even an `ip` that hangs, which nobody waits for; and nothing of it stays open."""
+    (tmp_path / "ip").write_text("#!/bin/sh\nexec sleep 300\n")
+    (tmp_path / "ip").chmod(0o755)
+    monkeypatch.setattr(spawn, "_DIRECTORIES", (str(tmp_path),))
+    before, began = os.listdir("/proc/self/fd"), time.monotonic()
+    spawn.start_batch_ahead("-4", force=True)
+    spawn.dismiss_ahead()
+    assert time.monotonic() - began < 20
+    assert os.listdir("/proc/self/fd") == before
