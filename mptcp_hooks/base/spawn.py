@@ -11,7 +11,13 @@ import posix
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import write_all
-from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from signal import SIG_DFL, SIGCHLD, signal
+else:
+    # The same, without `enum` and `re`, which the public face makes its names with.
+    from _signal import SIG_DFL, SIGCHLD, signal
 
 # ifupdown-ng gives its hooks no PATH, and ifupdown2 gives them the caller's.
 _DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -67,6 +73,8 @@ def _batch_arguments(option: str, force: bool) -> tuple[str, ...]:
 
 
 def _start(call: tuple[str, ...]) -> _Started:
+    # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
+    signal(SIGCHLD, SIG_DFL)
     reading, writing = posix.pipe()
     output, errors = posix.memfd_create("output"), posix.memfd_create("errors")
     try:
