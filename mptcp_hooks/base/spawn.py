@@ -18,11 +18,11 @@ from mptcp_hooks.base.folder import PATIENCE, write_all
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from signal import ITIMER_REAL, SIG_UNBLOCK, SIGALRM, SIGKILL
+    from signal import ITIMER_REAL, SIG_DFL, SIG_UNBLOCK, SIGALRM, SIGCHLD, SIGKILL
     from signal import pthread_sigmask, setitimer, signal
 else:
     # The same, without `enum` and `re`, which the public face makes its names with.
-    from _signal import ITIMER_REAL, SIG_UNBLOCK, SIGALRM, SIGKILL
+    from _signal import ITIMER_REAL, SIG_DFL, SIG_UNBLOCK, SIGALRM, SIGCHLD, SIGKILL
     from _signal import pthread_sigmask, setitimer, signal
 
 # ifupdown-ng gives its hooks no PATH, and ifupdown2 gives them the caller's.
@@ -30,6 +30,8 @@ _DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES), "LC_ALL": "C"}
 # How long what was killed may take to end: the kernel may be busy with it, or stuck.
 _DYING_AT_MOST = 0.5
+# More than `ip -j` says of a router with a million routes; of a flood the rest is nobody's.
+_SAID_AT_MOST = 1 << 28
 
 
 class Outcome(NamedTuple):
@@ -92,6 +94,8 @@ def _batch_arguments(option: str, force: bool) -> tuple[str, ...]:
 
 
 def _start(call: tuple[str, ...]) -> _Started:
+    # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
+    signal(SIGCHLD, SIG_DFL)
     reading, writing = posix.pipe()
     output, errors = posix.memfd_create("output"), posix.memfd_create("errors")
     try:
@@ -161,7 +165,7 @@ def _find(program: str) -> str:
 
 def _read(stream: int) -> str:
     try:
-        size = posix.fstat(stream).st_size
+        size = min(posix.fstat(stream).st_size, _SAID_AT_MOST)
         return posix.pread(stream, size, 0).decode(errors="replace")
     finally:
         posix.close(stream)

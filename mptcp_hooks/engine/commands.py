@@ -51,15 +51,15 @@ def bind_ids(
     The kernel gives the id when the endpoint is made, long after the line that
     deletes it was rendered.
     """
-    stand_in = _stand_in(path)
-    ids = [str(endpoint.identity) for endpoint in endpoints if path.owns(endpoint)]
+    # Behind the word `id` alone: a device may be called like a stand-in.
+    stand_in = f" id {_stand_in(path)} "
+    ids = [f" id {endpoint.identity} " for endpoint in endpoints if path.owns(endpoint)]
     bound = []
     for line in lines:
-        words = line.split(" ")
-        if stand_in not in words:
+        if stand_in not in f"{line} ":
             bound.append(line)
         elif ids:
-            bound.append(" ".join(ids[0] if word == stand_in else word for word in words))
+            bound.append(f"{line} ".replace(stand_in, ids[0]).removesuffix(" "))
     return tuple(bound)
 
 

@@ -29,6 +29,8 @@ class Round:
     """A round of upkeep under way, in a process of its own; Problem where there can be none."""
 
     def __init__(self, work: Callable[[], Report]) -> None:
+        # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._output, writing = os.pipe()
         self._text = b""
         try:

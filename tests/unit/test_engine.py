@@ -208,6 +208,21 @@ def test_another_table_is_there_before_the_old_one_goes() -> None:
         assert {rule.table for _, rule in bench.machine.rules if rule.protocol == 77} == {77, 254}
 
 
+@pytest.mark.parametrize("device", ["@10.9.1.2", "id"])
+def test_a_device_that_is_called_like_a_word_of_ours_leaves_nothing_behind(device: str) -> None:
+    """The stand-in of an endpoint's id, and what stands before it."""
+    event = read_event({"IFACE": device, "METHOD": "static", "ADDRFAM": "inet", "IF_NETMASK": "24",
+                        "IF_ADDRESS": "10.9.1.2", "IF_GATEWAY": "10.9.1.1"})
+    assert event is not None
+    with open_bench() as bench:
+        bench.machine.plug(device, 9, *event.addresses)
+        before = bench.machine.snapshot()
+        assert bench.up(event) == []
+        assert len(bench.machine.snapshot().endpoints) == 2
+        assert bench.down(device) == []
+        assert bench.machine.snapshot() == before
+
+
 def test_a_foreign_endpoint_of_the_address_is_left_alone_on_both_ways() -> None:
     with open_bench() as bench:
         bench.machine.endpoints.append(Endpoint(8, "10.1.1.2", 2, ("signal",)))
