@@ -60,6 +60,12 @@ def is_endpoint_add(line: str, path: Path) -> bool:
     return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
 
 
+def read_value(line: str, word: str) -> str:
+    """What follows a word of a line; '' where the word is not there."""
+    words = line.split(" ")
+    return dict(zip(words, words[1:])).get(word, "")
+
+
 def list_kinds(lines: Iterable[str], path: Path) -> set[str]:
     """What the lines make that names the path's address or table: "rule", "route" or both."""
     table = str(path.table)
