@@ -22,8 +22,8 @@ DRAWN = ("all-good", "two-families", "no-path", "no-carrier", "device-gone", "ru
 _ASK = """\
 import sys
 sys.path.insert(0, sys.argv[1])
-from mptcp_hooks.record import open_store
-from mptcp_hooks.surveyor import take_survey
+from mptcp_hooks.engine.record import open_store
+from mptcp_hooks.status.take_survey import take_survey
 from tests.unit.canned import RecordingMachine
 machine = RecordingMachine()
 with open_store(lock=False) as store:
