@@ -82,12 +82,17 @@ def _is_rule_shown(said: dict[str, str], path: Path, use: TableUse) -> bool:
     source, table, device = said.get("from", ""), said.get("lookup", ""), said.get("oif", "")
     if path.address != source and str(path.table) != table and path.device != device:
         return True
-    number = int(said["pref"]) if said.get("pref", "").isdigit() else None
     return any(
-        number in (None, rule.preference) and rule.device == device
-        and rule.source == _with_length(source) and rule.destination == _with_length(
-            said.get("to", "")) and (not table.isdigit() or rule.table == int(table))
+        (rule.source, rule.destination, rule.device) == (
+            _with_length(source), _with_length(said.get("to", "")), device)
+        and _is_number(said, "pref", rule.preference) and _is_number(said, "lookup", rule.table)
+        and _is_number(said, "suppress_prefixlength", rule.suppress)
         for rule in use.rules)
+
+
+def _is_number(said: dict[str, str], word: str, number: int | None) -> bool:
+    """Whether a number is the one that a line says after a word, as far as it says one."""
+    return said.get(word, "") in ("", str(number)) or not said[word].isdigit()
 
 
 def _is_route_shown(rest: list[str], path: Path, use: TableUse) -> bool:
@@ -103,6 +108,12 @@ def _with_length(prefix: str) -> str:
     if prefix in ("", "all", "default") or "/" in prefix:
         return "" if prefix == "all" else prefix
     return f"{prefix}/{BITS[family_of(prefix)]}"
+
+
+def read_value(line: str, word: str) -> str:
+    """What follows a word of a line; '' where the word is not there."""
+    words = line.split(" ")
+    return dict(zip(words, words[1:])).get(word, "")
 
 
 def family_option(line: str) -> str:

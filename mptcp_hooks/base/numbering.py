@@ -19,6 +19,11 @@ PREFERENCES = {
     "device_default": 20004,
 }
 PROTOCOL = 77
+# By family, the longest prefix with which a route of main is no better than a default. VPNs
+# divide a default in pieces (OpenVPN's redirect-gateway def1: 0.0.0.0/1 and 128.0.0.0/1; for
+# IPv6 2000::/3, or ::/3, 2000::/4 and 3000::/4). It is not 0, since wg-quick(8) deletes all
+# rules that it can by `ip rule delete table main suppress_prefixlength 0`.
+SUPPRESSED_LENGTHS = {4: 1, 6: 4}
 
 TABLE_BASE = 20000
 TABLE_STEP = 10000000

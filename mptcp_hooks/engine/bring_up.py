@@ -139,7 +139,7 @@ class WorkBuilder:
         self._remarks += planned.remarks
         for installed in old:
             self._undo_outdated(installed, changes)
-        self._changes += [change for change in changes if change.lines]
+        self._changes += [change for change in changes if change.lines or change.late]
         self._expect_endpoints(planned.paths)
         stanza = Stanza(event.told, tuple(change.after for change in changes), SILENT * silent)
         stays = settings.wanted or not forgetting

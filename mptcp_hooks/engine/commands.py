@@ -7,7 +7,7 @@ from posix import listdir, stat
 from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, refuse_foreign
-from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL
+from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
 
@@ -81,7 +81,7 @@ def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ..
     """The set as it was kept, or rendered: equal keys mean equal sets."""
     label = path.iface if path else _LIMITS_LABEL
     key = repr((__version__, name, _read_identities(), path and tuple(path),
-                limits and tuple(limits), PREFERENCES, PROTOCOL))
+                limits and tuple(limits), PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS))
     kept = recall_commands(label, key)
     if kept is not None:
         return kept
@@ -98,6 +98,7 @@ def _render(name: str, path: Path | None, limits: Limits | None) -> tuple[str, .
         "limits": limits,
         "pref": PREFERENCES,
         "protocol": PROTOCOL,
+        "suppress": SUPPRESSED_LENGTHS,
     })
 
 

@@ -6,7 +6,7 @@ undo, and what stands in the way. bring_up keeps the books of a whole work.
 
 from __future__ import annotations
 
-from mptcp_hooks.base.line import is_endpoint_add, is_mptcp
+from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, read_value
 from mptcp_hooks.base.model import Installed, Stanza, TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import bind_ids
@@ -137,7 +137,25 @@ def _list_routing(installed: Installed) -> list[str]:
 
 
 def _list_late(before: Installed | None, after: Installed) -> tuple[str, ...]:
-    """The lines that take away what a path has in a table that it leaves."""
-    if before is None or before.path.table == after.path.table:
+    """The lines that take away what a path has in a table that it leaves, and replaced rules.
+
+    All else may stand in the way of what comes, or be what it makes again in other words.
+    """
+    if before is None:
         return ()
-    return tuple(line for line in before.down if not is_mptcp(line) and line not in after.down)
+    outdated = [line for line in before.down if not is_mptcp(line) and line not in after.down]
+    if before.path.table != after.path.table:
+        return tuple(outdated)
+    return tuple(line for line in outdated if _is_replaced(line, after.up))
+
+
+def _is_replaced(line: str, lines: Iterable[str]) -> bool:
+    """Whether `lines` make rules at the preference of this one that suppress another length.
+
+    The kernel has all of them side by side, and deletes the one that is meant
+    (net/core/fib_rules.c, rule_exists and rule_find).
+    """
+    own, *others = ((read_value(rule, "pref"), read_value(rule, "suppress_prefixlength"))
+                    for rule in (line, *lines))
+    lengths = {length for preference, length in others if preference == own[0]}
+    return bool(own[1] and lengths) and lengths.isdisjoint({own[1], ""})

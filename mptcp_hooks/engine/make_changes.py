@@ -40,7 +40,7 @@ def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
         else:
             made.append(change)
             outcomes[path] = (forget_endpoint(change.after) if mine else change.after,)
-    problems += _leave_old_tables(kernel, made, outcomes)
+    problems += _undo_replaced(kernel, made, outcomes)
     _note_routing(kernel.read_tables(), made, outcomes)
     return outcomes, problems
 
@@ -63,9 +63,7 @@ def disown_lost(store: Store, kernel: Kernel, outcomes: Outcomes) -> list[Proble
     return [tell_failure(failure) for failure in failures]
 
 
-def _leave_old_tables(
-    kernel: Kernel, made: list[Change], outcomes: Outcomes
-) -> list[Problem]:
+def _undo_replaced(kernel: Kernel, made: list[Change], outcomes: Outcomes) -> list[Problem]:
     """Take away what changes took the place of; what could not be stays, told with its reason."""
     problems: list[Problem] = []
     for failure in kernel.runner.undo_sets([change.late for change in made]):

@@ -31,8 +31,8 @@ class Undo(NamedTuple):
 class Change(NamedTuple):
     """One path that is set up: what was on record of it, what will be, the lines to run.
 
-    `late` are lines that take away what was in another table, once the new one is
-    in place: what is under way meanwhile always has a table.
+    `late` are lines that take away what was in another table, and rules whose place new
+    ones take, once these stand: what is under way meanwhile always has its rules and table.
     """
 
     before: Installed | None

@@ -5,7 +5,7 @@ Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
 
 from __future__ import annotations
 
-from mptcp_hooks.base.address import contains
+from mptcp_hooks.base.address import BITS, contains
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
 from mptcp_hooks.base.model import LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
@@ -185,9 +185,11 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
 
 def _describe_straying(survey: Survey, path: PathStatus, text: str) -> Finding:
     """Where no rule is to blame, a route of main may be: ours come after all but its default."""
+    length = _find_suppressed_length(survey, path)
     routes = [seen.route for seen in survey.routes
               if (seen.family, seen.table) == (path.family, MAIN_TABLE)
               and is_inside(path.exit.destination, seen.route)
+              and int(seen.route.destination.partition("/")[2]) > length
               and survey.name_of(seen.route.device) != path.device]
     if routes:
         return Finding(BROKEN, "strays", path.interface, f"{text}: a route of main is narrower "
@@ -196,6 +198,14 @@ def _describe_straying(survey: Survey, path: PathStatus, text: str) -> Finding:
                              for route in routes))
     return Finding(BROKEN, "strays", path.interface, text, "see which route takes it: 'ip route "
                    f"get fibmatch {path.exit.destination} from {path.address}'")
+
+
+def _find_suppressed_length(survey: Survey, path: PathStatus) -> int:
+    """Up to which length a route of main counts as a default, by the path's rules that stand."""
+    own = f"{path.address}/{BITS[path.family]}"
+    return min((seen.rule.suppress for seen in survey.rules
+                if (seen.rule.source, seen.rule.table) == (own, MAIN_TABLE)
+                and not seen.rule.destination and seen.rule.suppress is not None), default=0)
 
 
 def _list_shadows(survey: Survey, path: PathStatus) -> list[str]:

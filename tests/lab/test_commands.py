@@ -19,9 +19,9 @@ def test_a_dry_run_prints_the_exact_lines_without_root(lab: Lab) -> None:
     assert done.stdout.splitlines() == [
         "ip mptcp limits set subflows 2 add_addr_accepted 1",
         f"ip -4 rule add pref 20000 from 10.1.1.2 to 10.1.1.0/24 lookup {table} protocol 77",
-        "ip -4 rule add pref 20001 from 10.1.1.2 lookup main suppress_prefixlength 0 protocol 77",
+        "ip -4 rule add pref 20001 from 10.1.1.2 lookup main suppress_prefixlength 1 protocol 77",
         f"ip -4 rule add pref 20002 from 10.1.1.2 lookup {table} protocol 77",
-        "ip -4 rule add pref 20003 oif eth0 lookup main suppress_prefixlength 0 protocol 77",
+        "ip -4 rule add pref 20003 oif eth0 lookup main suppress_prefixlength 1 protocol 77",
         f"ip -4 rule add pref 20004 oif eth0 lookup {table} protocol 77",
         f"ip -4 route replace 10.1.1.0/24 dev eth0 scope link src 10.1.1.2 table {table} "
         "protocol 77",

@@ -100,9 +100,9 @@ def paths_of(lab: Lab) -> str:
 
 def rules_of_link(own: str, table: int) -> list[str]:
     return [f"20000: from {own} to {PEER} lookup {table} proto mptcp",
-            f"20001: from {own} lookup main suppress_prefixlength 0 proto mptcp",
+            f"20001: from {own} lookup main suppress_prefixlength 1 proto mptcp",
             f"20002: from {own} lookup {table} proto mptcp",
-            "20003: from all oif ppp0 lookup main suppress_prefixlength 0 proto mptcp",
+            "20003: from all oif ppp0 lookup main suppress_prefixlength 1 proto mptcp",
             f"20004: from all oif ppp0 lookup {table} proto mptcp"]
 
 

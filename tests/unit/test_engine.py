@@ -6,16 +6,20 @@ The lab shows them on real kernels; here every line of every work can fail or be
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Endpoint, Lease, Limits, Rule
+from mptcp_hooks.base.model import Endpoint, Installed, Lease, Limits, Path, Rule
+from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.announced import prepare_lease
 from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.compare import compare_path
 from mptcp_hooks.engine.follow import prepare_adoption
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION
@@ -39,6 +43,11 @@ def dhcp() -> Event:
     event = read_event(DHCP)
     assert event is not None
     return event
+
+
+def another_version() -> AbstractContextManager[object]:
+    """What is made meanwhile has the rules of 0.1.0."""
+    return mock.patch.object(commands, "SUPPRESSED_LENGTHS", {4: 0, 6: 0})
 
 
 @given(some_stanzas)
@@ -220,6 +229,82 @@ def test_a_device_that_is_called_like_a_word_of_ours_leaves_nothing_behind(devic
         assert bench.up(event) == []
         assert len(bench.machine.snapshot().endpoints) == 2
         assert bench.down(device) == []
+        assert bench.machine.snapshot() == before
+
+
+@pytest.mark.parametrize("family, length", [(4, 1), (6, 4)])
+def test_rules_that_another_version_made_stand_until_the_new_ones_do(
+    family: int, length: int
+) -> None:
+    event = static("eth1", family)
+    with open_bench() as bench:
+        with another_version():
+            bench.up(event)
+        endpoints = list(bench.machine.endpoints)
+        assert bench.again("eth1") == []
+        kinds = [line.split(" ")[:2] for line in bench.machine.ran]
+        assert [kind for kind in kinds if kind == ["rule", "del"]] == kinds[-2:]
+        assert bench.machine.endpoints == endpoints
+        assert sorted((rule.preference, rule.suppress) for _, rule in bench.machine.rules
+                      if rule.suppress is not None) == [(20001, length), (20003, length)]
+        assert bench.again("eth1") == [] and bench.machine.ran == []
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_rules_that_another_version_made_go_with_the_interface(family: int) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        with another_version():
+            bench.up(static("eth1", family))
+        bench.down("eth1")
+        assert bench.machine.snapshot() == before
+
+
+@given(st.integers(0, 9))
+def test_a_kill_while_rules_are_replaced_leaves_nothing_behind(number: int) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        with another_version():
+            bench.up(ETH1)
+        bench.machine.obstacle = kill_at(number)
+        try:
+            bench.again("eth1")
+        except Killed:
+            pass
+        bench.machine.obstacle = lambda line: ""
+        assert bench.again("eth1") == []
+        assert sorted(rule.suppress for _, rule in bench.machine.rules
+                      if rule.suppress is not None) == [1, 1]
+        bench.down("eth1")
+        assert bench.machine.snapshot() == before
+
+
+@pytest.mark.parametrize("going", [
+    "pref 20001 from 10.1.2.2 lookup main protocol 77",
+    "pref 20001 from 10.1.2.2 table main suppress_prefixlength 1 protocol 77",
+    "pref 20009 from 10.1.2.2 lookup main suppress_prefixlength 0 protocol 77",
+    "from 10.1.2.2 lookup main suppress_prefixlength 0 protocol 77",
+])
+def test_a_rule_goes_first_where_it_may_be_taken_for_one_that_comes(going: str) -> None:
+    """A line of an administrator's own template may take what another line is about to make."""
+    coming = "ip -4 rule add pref 20001 from 10.1.2.2 lookup main suppress_prefixlength 1"
+    path = Path("eth1", "eth1", 3, 4, "10.1.2.2", "", "", False, True, 20003, True, False, ())
+    before = Installed(path, (f"ip -4 rule add {going}",), (f"ip -4 rule del {going}",), "")
+    change = compare_path(Installed(path, (coming,), (coming.replace("add", "del"),), ""),
+                          [before], [])
+    assert (change.lines, change.late) == ((coming,), ())
+
+
+def test_a_replaced_rule_that_cannot_be_deleted_stays_on_record() -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        with another_version():
+            bench.up(ETH1)
+        bench.machine.obstacle = lambda line: "no" if line.startswith("rule del pref 20001") else ""
+        (problem,) = bench.again("eth1")
+        assert "rule del pref 20001" in str(problem)
+        bench.machine.obstacle = lambda line: ""
+        bench.down("eth1")
         assert bench.machine.snapshot() == before
 
 

@@ -152,12 +152,19 @@ def test_a_rule_that_somebody_added_is_told_of_with_all_it_says() -> None:
     assert found["difference"] == ["+ 100: not from 10.1.2.2 fwmark 0x5 lookup 9"]
 
 
-def test_a_route_of_main_that_takes_what_is_ours_is_told_of() -> None:
-    """As OpenVPN's redirect-gateway makes it: two halves that outdo every default route."""
-    (found,) = find(STRAYS | {ROUTES: f'{ROUTES}{{"dst":"128.0.0.0/1","gateway":"10.1.1.9",'
-                                      '"dev":"eth0","flags":[]},'})
+@pytest.mark.parametrize("route, case, is_told", [
+    ("192.0.0.0/2", "all-good", True),
+    # As OpenVPN's redirect-gateway makes it: two halves, that are a default to our rules.
+    ("128.0.0.0/1", "all-good", False),
+    ("128.0.0.0/1", "rules-of-0.1.0", True),
+])
+def test_a_route_of_main_that_takes_what_is_ours_is_told_of(
+    route: str, case: str, is_told: bool
+) -> None:
+    (found,) = find(STRAYS | {ROUTES: f'{ROUTES}{{"dst":"{route}","gateway":"10.1.1.9",'
+                                      '"dev":"eth0","flags":[]},'}, case)
     assert (found["kind"], found["difference"]) == (
-        "strays", ["+ 128.0.0.0/1 via 10.1.1.9 dev eth0 table main"])
+        "strays", [f"+ {route} via 10.1.1.9 dev eth0 table main"] * is_told)
 
 
 def test_a_network_that_somebody_blocks_is_not_asked_for() -> None:

@@ -94,9 +94,13 @@ BREAKAGES = (
     Breakage("two-families", (), stanzas=TWO_UPLINKS + SECOND_FAMILY),
     # Neither is the other's neighbour.
     Breakage("two-addresses-of-a-lan", (), stanzas=ONE_UPLINK + LANS),
-    # As OpenVPN makes it: more specific than a default route, and that counts for all.
-    Breakage("strays", (("broken", "strays", "eth1"),), run("ip route add 128.0.0.0/1 dev eth0"),
-             run("ip route del 128.0.0.0/1")),
+    # More specific than half of a default route, and that counts for all.
+    Breakage("strays", (("broken", "strays", "eth1"),), run("ip route add 192.0.0.0/2 dev eth0"),
+             run("ip route del 192.0.0.0/2")),
+    # As OpenVPN makes it.
+    Breakage("halves-of-a-default", (), run("ip route add 0.0.0.0/1 via 10.1.1.1",
+                                            "ip route add 128.0.0.0/1 via 10.1.1.1"),
+             run("ip route del 0.0.0.0/1", "ip route del 128.0.0.0/1")),
     Breakage("mptcp-disabled", (("broken", "mptcp-disabled", None),),
              run("sysctl -qw net.mptcp.enabled=0"), run("sysctl -qw net.mptcp.enabled=1")),
     Breakage("userspace-manager", (("broken", "userspace-manager", None),),
@@ -160,8 +164,8 @@ BREAKAGES = (
              run("ip rule add pref 100 from 10.1.2.0/24 prohibit"),
              run("ip rule del pref 100")),
     Breakage("route-of-main", (("broken", "strays", "eth1"),),
-             run("ip route add 128.0.0.0/1 via 10.1.1.1"),
-             run("ip route del 128.0.0.0/1")),
+             run("ip route add 192.0.0.0/2 via 10.1.1.1"),
+             run("ip route del 192.0.0.0/2")),
     Breakage("documentation-blocked", (), run("ip route add unreachable 192.0.2.0/24"),
              run("ip route del 192.0.2.0/24")),
     Breakage("reverse-path", (("broken", "routing-changed", "eth1"),

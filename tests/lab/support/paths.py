@@ -37,11 +37,12 @@ def flush(lab: Lab) -> None:
 
 def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:
     """The rules of an IPv4 or IPv6 uplink, as `ip rule` prints them."""
+    length = 4 if ":" in address else 1
     return [
         f"20000: from {address} to {subnet} lookup {table} proto mptcp",
-        f"20001: from {address} lookup main suppress_prefixlength 0 proto mptcp",
+        f"20001: from {address} lookup main suppress_prefixlength {length} proto mptcp",
         f"20002: from {address} lookup {table} proto mptcp",
-        f"20003: from all oif {device} lookup main suppress_prefixlength 0 proto mptcp",
+        f"20003: from all oif {device} lookup main suppress_prefixlength {length} proto mptcp",
         f"20004: from all oif {device} lookup {table} proto mptcp",
     ]
 

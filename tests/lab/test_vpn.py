@@ -1,0 +1,318 @@
+"""VPNs that take main's default: wg-quick's rules, OpenVPN's halves, what comes of ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from tests.lab.support import datagrams
+from tests.lab.support.lab import (
+    SERVER_4,
+    SERVER_6,
+    TRANSFER,
+    TWO_UPLINKS,
+    TWO_UPLINKS_6,
+    Host,
+    Lab,
+)
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import check_both_paths, route_get, rules_of
+from tests.lab.support.status import find
+from tests.lab.support.uplink import ETH1
+from tests.lab.support.waiting import wait_for
+
+WIREGUARD = ("wireguard-tools", "wireguard-go", "nftables")
+OPENVPN = ("openvpn", "openssl")
+OPENVPN_USUAL = ("openvpn", "--dev", "tun0", "--dev-type", "tun", "--key", "/etc/openvpn/key",
+                 "--cert", "/etc/openvpn/certificate")
+TEMPLATES = "/etc/mptcp-hooks/templates"
+# What the server is asked from; no VPN takes what the lab has of IPv6 for the Internet.
+INTERNET = "2001:db8:99::1"
+# As each says: OpenVPN's manual page on redirect-gateway, its server's usual `push "route-ipv6
+# 2000::/3"`, and what it makes of `redirect-gateway ipv6`.
+HALVES = ("0.0.0.0/1", "128.0.0.0/1")
+PIECES = ("2000::/3", "::/3", "2000::/4", "3000::/4")
+
+
+def bring_up(lab: Lab) -> None:
+    """Both uplinks, with both families."""
+    lab.set_interfaces(TWO_UPLINKS + TWO_UPLINKS_6.partition("\n")[2])
+    lab.ifup("-a")
+
+
+def list_expected() -> list[str]:
+    """The rules of both uplinks and families, as `ip rule` prints them."""
+    return [rule for number in (1, 2) for address, subnet in (
+        (f"10.1.{number}.2", f"10.1.{number}.0/24"), (f"fd00:{number}::2", f"fd00:{number}::/64"))
+        for rule in rules_of(address, subnet, f"eth{number - 1}", 20001 + number)]
+
+
+def list_rules(lab: Lab) -> list[str]:
+    return [*lab.rules(4), *lab.rules(6)]
+
+
+def answers(lab: Lab, address: str) -> bool:
+    """Whether the server gets through to an address of the client, and hears the answer."""
+    receiver = lab.client.start(sys.executable, TRANSFER, "serve", address, "5003")
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    try:
+        done = lab.server.try_run("timeout", "5", sys.executable, TRANSFER, "send", address,
+                                  "5003", "100000")
+    finally:
+        receiver.kill()
+    return '"whole": true' in done.stdout
+
+
+class Tunnel:
+    """WireGuard's wg0 from the client to the server, for everything; the server's end is up."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._client = lab.client
+        (own, public), (peer, peers_public) = (self._make_keys() for _ in range(2))
+        _configure(lab.client, f"PrivateKey={own}", "Address=10.77.0.2/24,fd00:77::2/64",
+                   "[Peer]", f"PublicKey={peers_public}", f"Endpoint={SERVER_4}:51820",
+                   "AllowedIPs=0.0.0.0/0,::/0", "PersistentKeepalive=1")
+        _configure(lab.server, f"PrivateKey={peer}", "Address=10.77.0.1/24,fd00:77::1/64",
+                   "ListenPort=51820", "[Peer]", f"PublicKey={public}",
+                   "AllowedIPs=10.77.0.2/32,fd00:77::2/128")
+        lab.server.run("wg-quick", "up", "wg0")
+
+    def up(self) -> None:
+        self._client.run("wg-quick", "up", "wg0")
+
+    def down(self) -> None:
+        self._client.run("wg-quick", "down", "wg0")
+
+    def _make_keys(self) -> tuple[str, str]:
+        key = self._client.run("wg", "genkey")
+        return key.strip(), self._client.run("wg", "pubkey", text=key).strip()
+
+
+def _configure(host: Host, *lines: str) -> None:
+    host.run("sh", "-c", "umask 77; mkdir -p /etc/wireguard; cat >/etc/wireguard/wg0.conf",
+             text="\n".join(("[Interface]", *lines, "")))
+
+
+def check_tunnel(lab: Lab) -> None:
+    """What is bound to nothing goes by the tunnel, and arrives."""
+    # Before, SYNs are lost, and the kernel blames a box on the way.
+    wait_for(lambda: not lab.client.run("wg", "show", "wg0", "latest-handshakes").endswith("\t0\n"))
+    for server in (SERVER_4, SERVER_6):
+        assert route_get(lab, server)["dev"] == "wg0"
+        assert lab.transfer(1_000_000, server).whole
+
+
+def check_tunnel_is_gone(lab: Lab, before: str) -> None:
+    """All rules of ours stand, none is another's, and both paths of both families carry."""
+    assert lab.snapshot() == before
+    assert sorted(list_rules(lab)) == sorted(list_expected())
+    assert find(lab) == ()
+    for server in (SERVER_4, SERVER_6):
+        check_both_paths(lab, server)
+
+
+@pytest.fixture
+def tunnel_lab(make_lab: MakeLab) -> Lab:
+    return make_lab(*WIREGUARD, server=WIREGUARD)
+
+
+def test_wg_quick_down_takes_its_own_rules_alone_where_it_was_up_before_ifup(
+    tunnel_lab: Lab
+) -> None:
+    lab, tunnel = tunnel_lab, Tunnel(tunnel_lab)
+    tunnel.up()
+    theirs = list_rules(lab)
+    assert len(theirs) == 4
+    bring_up(lab)
+    before = "\n".join(line for line in lab.snapshot().splitlines() if line not in theirs)
+    check_tunnel(lab)
+    # Ours come first: what comes from an uplink's address leaves by that uplink.
+    assert find(lab) == ()
+    assert all(answers(lab, own) for own in ("10.1.1.2", "10.1.2.2", "fd00:1::2", "fd00:2::2"))
+    tunnel.down()
+    check_tunnel_is_gone(lab, before)
+
+
+def test_wg_quick_down_takes_its_own_rules_alone_where_it_came_up_after_ifup(
+    tunnel_lab: Lab
+) -> None:
+    lab, tunnel = tunnel_lab, Tunnel(tunnel_lab)
+    bring_up(lab)
+    before = lab.snapshot()
+    tunnel.up()
+    assert set(list_expected()) < set(list_rules(lab))
+    check_tunnel(lab)
+    # Its rules come first, and take what comes from an uplink's address as well.
+    assert {kind for _, kind, _ in find(lab)} == {"shadowed"}
+    tunnel.down()
+    check_tunnel_is_gone(lab, before)
+
+
+def test_wg_quick_comes_and_goes_while_ours_come_and_go(tunnel_lab: Lab) -> None:
+    lab, tunnel = tunnel_lab, Tunnel(tunnel_lab)
+    nothing = lab.snapshot()
+    tunnel.up()
+    bring_up(lab)
+    tunnel.down()
+    before = lab.snapshot()
+    tunnel.up()
+    lab.ifdown("eth1")
+    lab.ifup("eth1")
+    tunnel.down()
+    check_tunnel_is_gone(lab, before)
+    lab.ifdown("-a")
+    assert lab.snapshot() == nothing
+
+
+def have_internet(lab: Lab) -> None:
+    """The server's address in 2000::/3, which it asks uplinks from."""
+    lab.server.ip(f"-6 addr add {INTERNET}/128 dev lo", *(
+        f"-6 route replace fd00:{number}::/64 via fd00:8:{number}::1 src {INTERNET}"
+        for number in (1, 2)))
+    for number, router in enumerate(lab.routers, start=1):
+        router.ip(f"-6 route add {INTERNET} via fd00:8:{number}::2")
+
+
+def test_a_machine_answers_at_its_uplinks_beside_two_halves_of_a_default(lab: Lab) -> None:
+    have_internet(lab)
+    bring_up(lab)
+    before = lab.snapshot()
+    lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up", "addr add 10.3.0.2/24 dev tun0",
+                  *(f"route add {half} dev tun0" for half in HALVES),
+                  *(f"-6 route add {piece} dev tun0" for piece in PIECES))
+    for server in (SERVER_4, INTERNET):
+        assert route_get(lab, server)["dev"] == "tun0"
+    assert find(lab) == ()
+    assert all(answers(lab, own) for own in ("10.1.1.2", "10.1.2.2", "fd00:1::2", "fd00:2::2"))
+    lab.client.ip("link del tun0")
+    assert lab.snapshot() == before
+
+
+def test_routes_that_are_narrower_than_what_vpns_push_stay_with_main(lab: Lab) -> None:
+    bring_up(lab)
+    lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up",
+                  "route add 64.0.0.0/2 dev tun0", "-6 route add 4000::/5 dev tun0")
+    assert route_get(lab, "64.0.0.1", "from", "10.1.2.2")["dev"] == "tun0"
+    assert route_get(lab, "4000::1", "from", "fd00:2::2")["dev"] == "tun0"
+
+
+def test_a_machine_answers_at_its_uplinks_beside_openvpn(make_lab: MakeLab) -> None:
+    lab = make_lab(*OPENVPN, server=OPENVPN)
+    prints = [_certify(host) for host in (lab.client, lab.server)]
+    lab.server.start(*OPENVPN_USUAL, "--tls-server", "--dh", "none",
+                     "--peer-fingerprint", prints[0], "--ifconfig", "10.3.0.1", "10.3.0.2")
+    bring_up(lab)
+    before = lab.snapshot()
+    client = lab.client.start(*OPENVPN_USUAL, "--tls-client", "--peer-fingerprint", prints[1],
+                              "--ifconfig", "10.3.0.2", "10.3.0.1", "--remote", "10.8.1.2",
+                              "--redirect-gateway", "def1")
+    wait_for(lambda: route_get(lab, SERVER_4)["dev"] == "tun0")
+    assert find(lab) == ()
+    assert answers(lab, "10.1.1.2") and answers(lab, "10.1.2.2")
+    # By the tunnel, and by each uplink beside it.
+    assert lab.transfer(1_000_000).whole
+    client.terminate()
+    client.wait(10)
+    assert lab.snapshot() == before
+    check_both_paths(lab)
+
+
+def _certify(host: Host) -> str:
+    """Have a key and a certificate in /etc/openvpn; the fingerprint that the peer knows it by."""
+    host.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp384r1",
+             "-nodes", "-subj", "/CN=lab", "-keyout", "/etc/openvpn/key", "-out",
+             "/etc/openvpn/certificate")
+    return host.run("openssl", "x509", "-fingerprint", "-sha256", "-noout", "-in",
+                    "/etc/openvpn/certificate").strip().partition("=")[2]
+
+
+class Way(NamedTuple):
+    """What makes true again what is on record."""
+
+    name: str
+    take: Callable[[Lab], object]
+
+
+def run_hooks(lab: Lab) -> None:
+    for number in (1, 2):
+        four = ETH1 | {"IFACE": f"eth{number - 1}", "IF_ADDRESS": f"10.1.{number}.2",
+                       "IF_GATEWAY": f"10.1.{number}.1"}
+        six = four | {"ADDRFAM": "inet6", "IF_ADDRESS": f"fd00:{number}::2", "IF_NETMASK": "64",
+                      "IF_GATEWAY": f"fd00:{number}::1"}
+        for environment in (four, six):
+            done = lab.run_hook("if-up.d", environment)
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+WAYS = (Way("hooks", run_hooks), Way("all", lambda lab: lab.client.run("mptcp_up", "--all")),
+        Way("monitor", Monitor))
+
+
+class Stream:
+    """Datagrams from an address of the client to one of a host, 2,000 a second."""
+
+    def __init__(self, lab: Lab, source: str, host: Host, address: str) -> None:
+        self._receiver = self._start(host, "receive", address)
+        self._sender = self._start(lab.client, "send", source, address)
+        # Neighbours may have to be found first, who get nothing meanwhile.
+        assert _read_word(self._receiver) == "heard"
+
+    def count(self) -> tuple[int, int]:
+        """Let it end; how many were sent, and how many came."""
+        return self._end(self._sender), self._end(self._receiver)
+
+    def _start(self, host: Host, *words: str) -> subprocess.Popen[str]:
+        process = host.start(sys.executable, datagrams.__file__, *words, "5004")
+        assert _read_word(process) == "ready"
+        return process
+
+    def _end(self, process: subprocess.Popen[str]) -> int:
+        process.terminate()
+        output, errors = process.communicate(timeout=10)
+        assert process.returncode == 0, errors
+        return int(output)
+
+
+def _read_word(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def be_of_another_version(lab: Lab) -> None:
+    """The templates as they were before, which an administrator may have a copy of."""
+    lab.client.run("mkdir", "-p", TEMPLATES)
+    for name in ("up.j2", "down.j2"):
+        text = lab.read(f"/usr/share/mptcp-hooks/templates/{name}")
+        assert "{{ suppress[path.family] }}" in text
+        lab.write(f"{TEMPLATES}/{name}", text.replace("{{ suppress[path.family] }}", "0"))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.name for way in WAYS])
+def test_rules_of_before_are_moved_without_a_lost_packet(lab: Lab, way: Way) -> None:
+    be_of_another_version(lab)
+    bring_up(lab)
+    old = [rule.replace("prefixlength 1", "prefixlength 0").replace("prefixlength 4",
+                                                                    "prefixlength 0")
+           for rule in list_expected()]
+    assert sorted(list_rules(lab)) == sorted(old)
+    assert find(lab) == ()
+    endpoints = lab.client.run("ip", "mptcp", "endpoint")
+    # The first two go where main knows better: router2 would drop them. A packet that is
+    # dropped, or takes another way, is missing.
+    streams = [Stream(lab, "10.1.2.2", lab.routers[0], "10.1.1.1"),
+               Stream(lab, "fd00:2::2", lab.routers[0], "fd00:1::1"),
+               Stream(lab, "10.1.2.2", lab.server, SERVER_4),
+               Stream(lab, "fd00:2::2", lab.server, SERVER_6)]
+    lab.client.run("rm", "-r", TEMPLATES)
+    way.take(lab)
+    assert sorted(list_rules(lab)) == sorted(list_expected())
+    counts = [stream.count() for stream in streams]
+    assert all(sent == came > 100 for sent, came in counts), counts
+    assert sum(sent for sent, _ in counts) > 2000
+    assert lab.client.run("ip", "mptcp", "endpoint") == endpoints
+    assert find(lab) == ()
