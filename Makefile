@@ -5,6 +5,12 @@ VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
 PACKED = Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
 	templates tests
+# Copies the sources to a folder, as they are before a build.
+pack = rm -rf $(1) && mkdir -p $(1) && cp -r $(PACKED) $(1) && rm -f $(addprefix $(1)/,$(OBJECTS))
+BUILD = dpkg-buildpackage --no-sign --build=binary
+# Another release of Debian, and where a root of it is kept.
+RELEASE = trixie
+ROOT = build/roots/$(RELEASE)
 # A colon in a name, as recorded environments of aliases have it, means something to make.
 find_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '*:*' \
 	-not -name '*.bpf.o')
@@ -31,18 +37,21 @@ LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them,
-# but for those of coverage, and of test-bpf, which does without it where they cannot be had.
+# but for those of coverage, of build-on, and of test-bpf, which does without it where they
+# cannot be had.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
 	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
 	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist util-linux
 COVERAGE_PACKAGES = python3-coverage
 VM_PACKAGES = kmod qemu-system-x86
+ROOT_PACKAGES = mmdebstrap
 
 # The files or folders of `make test`.
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test test-bpf bench compare unit coverage lint deb objects install clean packages
+.PHONY: help demo test test-bpf bench compare unit coverage lint deb build-on objects install clean \
+	packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
@@ -55,6 +64,7 @@ help:
 	@echo 'make coverage what of each module the unit tests run'
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
+	@echo 'make build-on RELEASE=trixie  the .deb as that release of Debian builds it (root)'
 	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
 	@echo 'make clean    remove build/ and dist/'
 
@@ -105,12 +115,26 @@ deb:
 
 $(DEB): $(call find_files,$(BUILT_FROM)) | packages
 	@echo 'building $(DEB)'
-	@rm -rf build/mptcp-hooks && mkdir -p build/mptcp-hooks dist
-	@cp -r $(PACKED) build/mptcp-hooks && rm -f $(addprefix build/mptcp-hooks/,$(OBJECTS))
-	@cd build/mptcp-hooks && dpkg-buildpackage --no-sign --build=binary >../build.log 2>&1 \
-		|| { cat ../build.log; exit 1; }
-	@mv build/*.deb dist/
+	@$(call pack,build/mptcp-hooks)
+	@cd build/mptcp-hooks && $(BUILD) >../build.log 2>&1 || { cat ../build.log; exit 1; }
+	@mkdir -p dist && mv build/*.deb dist/
 	@rm -rf build/mptcp-hooks build/mptcp-hooks_*
+
+# The tools of another release, in a root of it that is kept, build from it without a network.
+build-on: | $(ROOT)
+	@rm -rf $(ROOT)/build && $(call pack,$(ROOT)/build/mptcp-hooks)
+	unshare --fork --kill-child --pid --net --mount --root=$(ROOT) --wd=/build/mptcp-hooks \
+		--mount-proc $(BUILD)
+	@mkdir -p dist/$(RELEASE) && mv $(ROOT)/build/*.deb dist/$(RELEASE)/
+
+# apt asks there as it does here.
+$(ROOT):
+	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
+	@rm -rf $@.new && mkdir -p $(@D) && apt-config dump Acquire >$@.conf
+	mmdebstrap --variant=buildd --aptopt=$@.conf --customize-hook='mkdir "$$1/build"' \
+		--customize-hook='copy-in debian /build' --customize-hook='chroot "$$1" \
+		apt-get build-dep -y --no-install-recommends /build' $(RELEASE) $@.new
+	@mv $@.new $@
 
 objects: $(OBJECTS)
 

@@ -4,9 +4,58 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.lab.support.lab import TWO_UPLINKS, Lab
+import pytest
 
-PAGES = sorted(Path(__file__).parents[2].glob("man/*"))
+from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
+from tests.lab.support.making import MakeHost
+
+SOURCE = Path(__file__).parents[2]
+PAGES = sorted(SOURCE.glob("man/*"))
+INSTALLED = "/usr/share/mptcp-hooks/hooks"
+PROGRAMS = sorted(path.name for path in SOURCE.glob("hooks/*") if path.name != "dhcp")
+# Every interpreter imports it first of all, wherever it finds it first.
+POISON = "import posix; posix.close(posix.open('/run/imported', posix.O_CREAT))\n"
+
+
+@pytest.fixture(scope="module")
+def host(make_host: MakeHost) -> Host:
+    """Modules of somebody's in /run/app, which whoever imports leaves /run/imported."""
+    made = make_host()
+    made.run("mkdir", "-p", "/run/app/encodings")
+    made.run("tee", "/run/app/encodings/__init__.py", text=POISON)
+    return made
+
+
+def is_poisoned(host: Host, *command: str) -> bool:
+    """Whether a command that is started with a PYTHONPATH imports from there."""
+    host.run("rm", "-f", "/run/imported")
+    done = host.try_run("env", "PYTHONPATH=/run/app", *command)
+    poisoned = host.try_run("test", "-e", "/run/imported").returncode == 0
+    assert poisoned or done.returncode == 0, done.stderr
+    return poisoned
+
+
+def test_first_lines_are_the_sources(host: Host) -> None:
+    """Tools of a build rewrite them, and -I and -S are what keeps callers' modules out."""
+    found = host.run("find", INSTALLED, "-type", "f", "-perm", "/111", "-printf", "%f\n")
+    assert sorted(found.split()) == PROGRAMS
+    for name in PROGRAMS:
+        (first, *_) = host.run("cat", f"{INSTALLED}/{name}").splitlines()
+        (wanted, *_) = (SOURCE / "hooks" / name).read_text().splitlines()
+        assert (name, first) == (name, wanted) and " -I" in wanted
+
+
+@pytest.mark.parametrize("command", [
+    ("mptcp_run", "true"), ("mptcp_status", "--version"), ("mptcp_up", "--version"),
+    ("mptcp_down", "--version"), ("mptcp_monitor", "--version"),
+    (f"{INSTALLED}/unit", "release", "web.service"), (f"{INSTALLED}/mptcp_lease",),
+    ("/etc/network/if-up.d/mptcp_up",), ("/etc/network/if-post-down.d/mptcp_down",),
+    ("/etc/ppp/ip-up.d/mptcp_up",),
+    ("sh", "-c", ". /etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks"),
+], ids="_".join)
+def test_nobody_imports_the_modules_of_the_caller(host: Host, command: tuple[str, ...]) -> None:
+    assert is_poisoned(host, "/usr/bin/python3", "-c", "")
+    assert not is_poisoned(host, *command)
 
 
 def test_the_hooks_are_links_that_run_parts_runs(lab: Lab) -> None:
