@@ -20,14 +20,16 @@ FOLDER = "/etc/systemd/system"
 
 _NAME = "mptcp-hooks.conf"
 _HOOK = f"{ROOT}/hooks/unit"
-# systemd passes over sections and keys that begin with X-.
-_TEXT = """\
+# Has what mptcp_run made, and goes with the package: debian/mptcp-hooks.prerm looks for it as
+# well. systemd passes over sections and keys that begin with X-.
+_MARK = "[X-mptcp-hooks]"
+_TEXT = f"""\
 # Made by mptcp_run --enable, taken away by mptcp_run --disable; see mptcp_run(8).
-[X-mptcp-hooks]
-Method={methods}
+{_MARK}
+Method={{methods}}
 
 [Service]
-{settings}
+{{settings}}
 """
 # -: the service starts all the same where this fails, or is not there any more. +: with
 # root's rights, whatever the service has.
@@ -62,20 +64,24 @@ def save(unit: str, text: str) -> None:
 
 
 def read(unit: str) -> str:
-    """What a unit's drop-in says, '' where it has none; Problem where it cannot be read."""
+    """What a unit's drop-in says, '' where it has none.
+
+    Problem where it cannot be read, or is of the same name but not of mptcp_run's making.
+    """
     path = _locate(unit)
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise Problem(f"cannot read {path}: {error.strerror}") from None
+    text = _read(path)
+    if text is not None and not _is_ours(text):
+        raise Problem(f"{path} is not of mptcp_run's making, and stays as it is")
+    return text or ""
 
 
 def remove(unit: str) -> bool:
-    """Remove a unit's drop-in, and its folder where nothing else is in it; False for none."""
+    """Remove a unit's drop-in, and its folder where nothing else is in it; False for none.
+
+    Problem as from `read`, and where it cannot be removed.
+    """
     path = _locate(unit)
+    read(unit)
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -92,9 +98,25 @@ def list_all() -> dict[str, str]:
     found = {}
     for path in sorted(glob(f"{FOLDER}/*.d/{_NAME}")):
         unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
-        method = _METHOD.search(read(unit))
+        text = _read(path) or ""
+        method = _METHOD.search(text) if _is_ours(text) else None
         found[unit] = method[1] if method else "not of mptcp_run's making"
     return found
+
+
+def _read(path: str) -> str | None:
+    """A drop-in, None where there is none; Problem where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}") from None
+
+
+def _is_ours(text: str) -> bool:
+    return _MARK in text.splitlines()
 
 
 def _locate(unit: str) -> str:

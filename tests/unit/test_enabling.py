@@ -101,10 +101,19 @@ def test_a_service_of_several_programs_has_the_methods_of_all(
 
 def test_enabling_again_begins_with_what_the_vendor_says(system: System) -> None:
     """Not with what we added to it."""
-    dropins.save("web.service", 'Environment="LD_PRELOAD=/old.so"\n')
+    dropins.save("web.service", dropins.write_text(["mptcpize"], {"LD_PRELOAD": "/old.so"}))
     assert change(enable="web") == 0
     assert read_settings(system)[1] == f'Environment="LD_PRELOAD={LIBRARY}"'
     assert system.reloads == 2
+
+
+@pytest.mark.parametrize("option", ["enable", "disable"])
+def test_a_drop_in_of_an_administrators_stays_as_it_is(system: System, option: str) -> None:
+    dropins.save("web.service", "[Service]\nNice=5\n")
+    before = system.drop_in.stat().st_ino
+    with pytest.raises(Problem, match="is not of mptcp_run's making, and stays as it is$"):
+        change(**{option: "web"})
+    assert system.drop_in.stat().st_ino == before and (system.reloads, system.released) == (0, [])
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -188,7 +197,7 @@ def test_a_service_is_disabled(system: System, capsys: pytest.CaptureFixture[str
 
 def test_a_service_that_is_gone_can_be_disabled_once(system: System) -> None:
     """Its package was removed, and our drop-in is all that is left."""
-    dropins.save("web.service", "text")
+    dropins.save("web.service", dropins.write_text(["mptcpize"], {}))
     system.unit = WEB._replace(state="not-found", programs=())
     assert change(disable="web") == 0
     for changed in ({"disable": "web"}, {"enable": "web"}):

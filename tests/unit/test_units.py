@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import subprocess
@@ -125,14 +126,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("mask", [0o022, 0o077])
 def test_everybody_may_read_a_drop_in(folder: Path, mask: int) -> None:
     """--list needs no rights."""
+    text = dropins.write_text([BPF], {})
     old = os.umask(mask)
     try:
-        dropins.save("a.service", "text")
+        dropins.save("a.service", text)
     finally:
         os.umask(old)
     path = folder / "a.service.d/mptcp-hooks.conf"
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o644, 0o755)
-    assert os.listdir(path.parent) == [path.name] and dropins.read("a.service") == "text"
+    assert os.listdir(path.parent) == [path.name] and dropins.read("a.service") == text
 
 
 def test_a_drop_in_that_is_not_there_is_empty_and_one_that_is_no_file_is_a_problem(
@@ -159,10 +161,37 @@ def test_drop_ins_come_and_go(folder: Path) -> None:
         "a.service.d", "c.service.d", "mptcp-hooks.conf", "override.conf"]
 
 
+@pytest.mark.parametrize("text", ["", "[Service]\nMethod=mptcpize\n", "# [X-mptcp-hooks]\n"])
+def test_what_mptcp_run_did_not_make_is_neither_taken_for_its_own_nor_removed(
+    folder: Path, text: str
+) -> None:
+    path = folder / "a.service.d/mptcp-hooks.conf"
+    path.parent.mkdir()
+    path.write_text(text)
+    for use in (dropins.read, dropins.remove):
+        with pytest.raises(Problem, match=f"^{path} is not of mptcp_run's making, and stays"):
+            use("a.service")
+    assert dropins.list_all() == {"a.service": "not of mptcp_run's making"}
+    assert path.read_text() == text
+
+
 def test_what_cannot_be_written_is_a_problem(folder: Path) -> None:
     (folder / "a.service.d").write_text("a file")
     with pytest.raises(Problem, match="^cannot write .*: "):
         dropins.save("a.service", "")
     subprocess.run(["mkdir", "-p", folder / "b.service.d/mptcp-hooks.conf"], check=True)
-    with pytest.raises(Problem, match="^cannot remove .*: Is a directory"):
+    with pytest.raises(Problem, match="^cannot read .*: Is a directory"):
         dropins.remove("b.service")
+
+
+def test_what_cannot_be_removed_is_a_problem(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that root cannot remove, on a read-only file system or marked as immutable."""
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+    dropins.save("a.service", dropins.write_text([BPF], {}))
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(Problem, match="^cannot remove .*: Operation not permitted$"):
+        dropins.remove("a.service")
