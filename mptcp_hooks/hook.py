@@ -160,7 +160,9 @@ def _is_on_record(iface: str) -> bool:
 
 def _may_be_on_record(iface: str) -> bool:
     """Whether it is, or will be once what other hooks left is done."""
-    return _is_on_record(iface) or folder.holds_deferred(folder.RECORD, iface)
+    return _is_on_record(iface) or any(
+        name.endswith(f"-{iface}{folder.DEFERRED_SUFFIX}")
+        for name in folder.list_names(folder.RECORD))
 
 
 def _is_verbose(environment: Environment) -> bool:
@@ -190,32 +192,33 @@ def _work(
     from mptcp_hooks.engine.carry_out import do_work
 
     verbose = _is_verbose(environment)
-    kernel = kind(_find_show(verbose), _hurry())
+    kernel = kind(_find_show(verbose), _find_batch())
     do_work(kernel, lambda store: prepare(store, kernel),
             lambda text: _say(program, text), verbose)
 
 
-def _hurry() -> Batch:
-    """What runs batches for a hook: not for long where a hook has waited in vain before."""
-    from mptcp_hooks.base.spawn import run_batch
-    from mptcp_hooks.engine.record import find_patience
+def _find_batch() -> Batch:
+    """What runs batches: not for long where a hook has waited in vain before."""
+    if folder.exists(folder.RECORD, folder.WAITED):
+        from mptcp_hooks.engine.waiting import find_batch
 
-    patience = find_patience()
-    return lambda option, force, text: run_batch(option, force, text, patience)
+        return find_batch()
+    from mptcp_hooks.base.spawn import run_batch
+
+    return run_batch
 
 
 def _defer(program: str, name: str, environment: Environment, problem: Problem) -> None:
     """Leave what we were told to whoever has the lock next; that may be us by now."""
-    from mptcp_hooks.engine.deferred import defer_told
+    from mptcp_hooks.engine.carry_out import carry_out
+    from mptcp_hooks.engine.deferred import defer_told, settle
+    from mptcp_hooks.machine.runner import Kernel
 
     iface = _name_interface(environment)
     outcome = defer_told(name, iface, environment)
     _say(program, f"{iface}: {problem}: {outcome}")
     if problem.in_vain == LOCK:
-        from mptcp_hooks.engine.carry_out import settle_deferred
-        from mptcp_hooks.machine.runner import Kernel
-
-        settle_deferred(Kernel(None, _hurry()), lambda text: _say(program, text))
+        settle(Kernel(None, _find_batch()), carry_out, lambda text: _say(program, text))
 
 
 def _find_show(verbose: bool) -> Callable[[str], None] | None:

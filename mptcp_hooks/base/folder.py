@@ -23,6 +23,8 @@ PATHS_SUFFIX = ".paths"
 # What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
 DEFERRED_SUFFIX = ".deferred"
 TIME_DIGITS = 20
+# When a hook last waited in vain.
+WAITED = ".waited"
 
 _FORMAT = "mptcp-hooks 1"
 _END = "end"
@@ -222,12 +224,6 @@ def list_names(path: str) -> list[str]:
         return posix.listdir(path)
     except OSError:
         return []
-
-
-def holds_deferred(path: str, iface: str) -> bool:
-    """Whether a folder has what hooks were told of an interface that gave up."""
-    ending = f"-{iface}{DEFERRED_SUFFIX}"
-    return any(name[TIME_DIGITS:] == ending for name in list_names(path))
 
 
 def exists(path: str, name: str) -> bool:

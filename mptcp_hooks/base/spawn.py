@@ -13,23 +13,21 @@ from __future__ import annotations
 
 import posix
 
-from mptcp_hooks.base.errors import PROGRAM, Problem
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import PATIENCE, write_all
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from signal import ITIMER_REAL, SIG_DFL, SIG_UNBLOCK, SIGALRM, SIGCHLD, SIGKILL
+    from signal import ITIMER_REAL, SIG_DFL, SIG_UNBLOCK, SIGALRM, SIGCHLD
     from signal import pthread_sigmask, setitimer, signal
 else:
     # The same, without `enum` and `re`, which the public face makes its names with.
-    from _signal import ITIMER_REAL, SIG_DFL, SIG_UNBLOCK, SIGALRM, SIGCHLD, SIGKILL
+    from _signal import ITIMER_REAL, SIG_DFL, SIG_UNBLOCK, SIGALRM, SIGCHLD
     from _signal import pthread_sigmask, setitimer, signal
 
 # ifupdown-ng gives its hooks no PATH, and ifupdown2 gives them the caller's.
 _DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES), "LC_ALL": "C"}
-# How long what was killed may take to end: the kernel may be busy with it, or stuck.
-_DYING_AT_MOST = 0.5
 # More than `ip -j` says of a router with a million routes; of a flood the rest is nobody's.
 _SAID_AT_MOST = 1 << 28
 
@@ -82,9 +80,11 @@ def start_batch_ahead(option: str, force: bool) -> None:
 def dismiss_ahead() -> None:
     """End what was started ahead and not needed: it was given no line, and has done nothing."""
     while _ahead:
+        from mptcp_hooks.base.overdue import DYING_AT_MOST, kill
+
         call, started = _ahead.popitem()
-        _kill(started.child)
-        _finish(call, started, "", _DYING_AT_MOST)
+        kill(started.child)
+        _finish(call, started, "", DYING_AT_MOST)
         for stream in (started.output, started.errors):
             posix.close(stream)
 
@@ -112,12 +112,9 @@ def _finish(call: tuple[str, ...], started: _Started, text: str, at_most: float)
     killed: list[int] = []
 
     def end(*_: object) -> None:
-        # What it waits for in the kernel may keep it from dying; that is not waited for.
-        if killed:
-            raise _overdue(call, at_most, "cannot be killed")
-        killed.append(started.child)
-        setitimer(ITIMER_REAL, _DYING_AT_MOST)
-        _kill(started.child)
+        from mptcp_hooks.base.overdue import end_overdue
+
+        end_overdue(call, started.child, at_most, killed)
 
     signal(SIGALRM, end)
     # Whoever started us may have blocked it.
@@ -129,7 +126,9 @@ def _finish(call: tuple[str, ...], started: _Started, text: str, at_most: float)
     finally:
         setitimer(ITIMER_REAL, 0)
     if killed:
-        raise _overdue(call, at_most, "was killed")
+        from mptcp_hooks.base.overdue import describe_overdue
+
+        raise describe_overdue(call, at_most)
     return posix.waitstatus_to_exitcode(status)
 
 
@@ -140,19 +139,6 @@ def _hand(descriptor: int, text: str) -> None:
         # It ended before it read all; its status and words say why.
         pass
     posix.close(descriptor)
-
-
-def _kill(group: int) -> None:
-    try:
-        posix.killpg(group, SIGKILL)
-    except ProcessLookupError:
-        # It has ended just now.
-        return
-
-
-def _overdue(call: tuple[str, ...], at_most: float, end: str) -> Problem:
-    return Problem(f"'{' '.join(call)}' did not end within {at_most:g} s and {end}",
-                   in_vain=PROGRAM)
 
 
 def _find(program: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Stanza
 from mptcp_hooks.base.spawn import dismiss_ahead
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import keep_commands
-from mptcp_hooks.engine.record import has_deferred, lock_store, lock_store_at_once
+from mptcp_hooks.engine.record import has_deferred, lock_store
 from mptcp_hooks.engine.work import keep_remainder
 from mptcp_hooks.machine.runner import tell_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Installed
     from mptcp_hooks.engine.make_changes import Outcomes
     from mptcp_hooks.engine.record import Store
@@ -34,7 +34,11 @@ def do_work(
     """
     try:
         with lock_store(say if patient else None) as store:
-            _take_in_deferred(store, kernel, say)
+            if store.list_deferred():
+                # Few ever need it.
+                from mptcp_hooks.engine.deferred import take_in
+
+                take_in(store, kernel, carry_out, say)
             work = prepare(store)
             for text in (*work.warnings, *(work.remarks if verbose else ())):
                 say(text)
@@ -45,25 +49,11 @@ def do_work(
         dismiss_ahead()
     for problem in problems:
         say(str(problem))
-    settle_deferred(kernel, say)
+    if has_deferred():
+        from mptcp_hooks.engine.deferred import settle
+
+        settle(kernel, carry_out, say)
     return work, problems
-
-
-def settle_deferred(kernel: Kernel, say: Callable[[str], None]) -> None:
-    """Do what hooks left that gave up, unless somebody has the lock.
-
-    Whoever held the lock asks this after it, and whoever gave up asks it after leaving
-    something: one of the two finds it.
-    """
-    store = lock_store_at_once() if has_deferred() else None
-    if store is not None:
-        with store:
-            try:
-                _take_in_deferred(store, kernel, say)
-                keep_commands()
-            except Problem as problem:
-                # Nothing of our own failed; the next one tries it again.
-                say(str(problem))
 
 
 def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
@@ -89,15 +79,6 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
         standing = _list_standing(stanzas, outcomes)
         store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
     return [*work.problems, *problems]
-
-
-def _take_in_deferred(store: Store, kernel: Kernel, say: Callable[[str], None]) -> None:
-    names = store.list_deferred()
-    if names:
-        # Few ever need it.
-        from mptcp_hooks.engine.deferred import take_in
-
-        take_in(store, kernel, names, carry_out, say)
 
 
 def _undo(runner: Runner, undo: tuple[Undo, ...]) -> tuple[list[Installed], list[Problem]]:

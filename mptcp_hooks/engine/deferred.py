@@ -1,19 +1,31 @@
 """What hooks leave that gave up waiting, and the work of it for whoever has the lock next.
 
-The functions are those that the hook itself would have called, with what is left of its
+It lies beside the record, as `TIME-IFACE.deferred`, and is written without the lock. The
+functions are those that the hook itself would have called, with what is left of its
 environment; that is checked again, since it was a file meanwhile.
 """
 
 from __future__ import annotations
 
-from mptcp_hooks.base.errors import Problem
+from time import monotonic, monotonic_ns
+
+from mptcp_hooks.base.errors import Problem, quote
+from mptcp_hooks.base.folder import (
+    DEFERRED_SUFFIX,
+    RECORD,
+    TIME_DIGITS,
+    open_folder,
+    open_unlocked,
+)
 from mptcp_hooks.base.report import describe_unexpected
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.announced import prepare_hangup, prepare_lease, prepare_link
 from mptcp_hooks.engine.bring_up import prepare_up
+from mptcp_hooks.engine.command_cache import keep_commands
 from mptcp_hooks.engine.follow import see
-from mptcp_hooks.engine.record import age_of_deferred, defer
+from mptcp_hooks.engine.record import Store, decode_told, encode_told
 from mptcp_hooks.engine.take_down import prepare_down, prepare_farewell
+from mptcp_hooks.engine.waiting import note_vain_wait
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import check_name, read_event
 from mptcp_hooks.intent.lease import TOLD as LEASE_TOLD
@@ -23,7 +35,6 @@ from mptcp_hooks.machine.system import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.machine.runner import Kernel
@@ -35,6 +46,8 @@ if TYPE_CHECKING:
 _UP, _LEASE = "if-up.d", "mptcp_lease"
 # What hooks other than that of the way up are told of, by the beginning of their names.
 _NAMES = {"if-": ("IFACE",), "ip": ("PPP_IFACE",), _LEASE: LEASE_TOLD}
+# Files, and characters of one.
+_AT_MOST, _SIZE_AT_MOST = 256, 1 << 14
 # What does not end is tried again by everybody who has the lock, for so many seconds.
 _TRIED_FOR = 600.0
 
@@ -43,15 +56,32 @@ def defer_told(hook: str, iface: str, environment: Environment) -> str:
     """Leave what a hook was told; what became of it, as the end of a sentence."""
     try:
         check_name(iface)
-        defer(iface, hook, tuple(_keep(hook, environment)))
+        _write(iface, [hook, *map(encode_told, _keep(hook, environment))])
     except Problem as problem:
         return str(problem)
     return "left to the next hook or command, or to mptcp_monitor"
 
 
+def settle(kernel: Kernel, carry_out: CarryOut, say: Callable[[str], None]) -> None:
+    """Do what hooks left, unless somebody has the lock.
+
+    Whoever had the lock asks this after it, and whoever gave up asks it after leaving
+    something: one of the two finds it.
+    """
+    folder = open_unlocked(RECORD)
+    if not folder.lock():
+        folder.close()
+        return
+    with Store(folder) as store:
+        try:
+            take_in(store, kernel, carry_out, say)
+        except Problem as problem:
+            # Nothing of our own failed; the next one tries it again.
+            say(str(problem))
+
+
 def take_in(
-    store: Store, kernel: Kernel, names: list[str], carry_out: CarryOut,
-    say: Callable[[str], None],
+    store: Store, kernel: Kernel, carry_out: CarryOut, say: Callable[[str], None]
 ) -> None:
     """Carry out what hooks left; what is done or cannot be is removed, and said.
 
@@ -60,20 +90,49 @@ def take_in(
     machine = _widen(kernel)
     # What is wrong with the file was said by the hook.
     configuration, _ = read_configuration()
-    for name in names:
+    for name in store.list_deferred():
         try:
             work = _prepare(store, machine, name, configuration)
             problems = carry_out(store, machine, work) if work else []
             for text in (*(work.warnings if work else ()), *map(str, problems)):
                 say(text)
         except Problem as problem:
-            if problem.in_vain and age_of_deferred(name) < _TRIED_FOR:
+            if problem.in_vain and _find_age(name) < _TRIED_FOR:
                 raise
             say(str(problem))
         except Exception as error:
             # It would be met by everybody else who has the lock.
             say(describe_unexpected(error))
-        store.remove_deferred(name)
+        store.folder.write_lines(name, [])
+    keep_commands()
+
+
+def _write(iface: str, lines: list[str]) -> None:
+    folder = open_folder(RECORD, lock=False)
+    try:
+        note_vain_wait(folder)
+        count = sum(name.endswith(DEFERRED_SUFFIX) for name in folder.list_names())
+        if count >= _AT_MOST or sum(map(len, lines)) > _SIZE_AT_MOST:
+            raise Problem("what the hook was told is forgotten: it is too much to be left")
+        folder.write_unlocked(f"{monotonic_ns():0{TIME_DIGITS}}-{iface}{DEFERRED_SUFFIX}", lines)
+    finally:
+        folder.close()
+
+
+def _read(store: Store, name: str) -> tuple[str, dict[str, str]]:
+    """Which hook left something, and what of its environment."""
+    lines = store.folder.read_lines(name)
+    try:
+        told = [decode_told(line) for line in lines[1:]]
+        return lines[0], dict(line.split("=", 1) for line in told)
+    except (ValueError, IndexError):
+        raise Problem(f"{store.folder.path}/{name} cannot be read") from None
+
+
+def _find_age(name: str) -> float:
+    """How long ago a hook left what has this name, in seconds."""
+    digits = name[:TIME_DIGITS]
+    return monotonic() - int(digits) / 1e9 if digits.isdecimal() else _TRIED_FOR
 
 
 def _keep(hook: str, environment: Environment) -> list[str]:
@@ -88,11 +147,10 @@ def _keep(hook: str, environment: Environment) -> list[str]:
 def _prepare(
     store: Store, machine: Machine, name: str, configuration: Configuration
 ) -> Work | None:
-    hook, told = store.load_deferred(name)
+    hook, environment = _read(store, name)
     if hook not in _PREPARE:
-        raise Problem(f"{name} in the record is of no hook: {hook!r}")
-    return _PREPARE[hook](store, machine, dict(line.split("=", 1) for line in told),
-                          configuration)
+        raise Problem(f"{store.folder.path}/{name} is of no hook: {quote(hook)}")
+    return _PREPARE[hook](store, machine, environment, configuration)
 
 
 def _widen(kernel: Kernel) -> Machine:

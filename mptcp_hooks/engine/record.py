@@ -1,26 +1,17 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
-The only module that writes there. `IFACE.paths` and `IFACE.lease` for each
-interface, and `limits` for the path manager's; lines of text, each a key and a value.
-
-Who holds the lock is not waited for without end. A hook that gave up leaves what it was
-told, `TIME-IFACE.deferred`, to whoever takes the lock next, and notes in `.waited` that it
-waited in vain: for a minute nobody waits for more than a moment.
+`IFACE.paths` and `IFACE.lease` for each interface, and `limits` for the path
+manager's; lines of text, each a key and a value. No other module writes there, but for
+what is written without the lock (deferred.py).
 """
 
 from __future__ import annotations
 
-from time import monotonic, monotonic_ns, sleep
-
-from mptcp_hooks.base.errors import LOCK, Problem
 from mptcp_hooks.base.folder import (
     DEFERRED_SUFFIX,
     PATHS_SUFFIX,
-    PATIENCE,
     RECORD,
-    TIME_DIGITS,
     Folder,
-    exists,
     list_names,
     open_folder,
     open_unlocked,
@@ -45,41 +36,35 @@ _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint")
-_WAITED = ".waited"
-# In seconds: how long a vain wait is remembered, how long is waited meanwhile, and how long
-# a person waits, who is told for whom after a moment.
-_REMEMBERED, _MOMENT, _PERSONS_PATIENCE = 60.0, 0.5, 30.0
-# Of what hooks leave: files, and characters of one.
-_DEFERRED_AT_MOST, _DEFERRED_SIZE_AT_MOST = 256, 1 << 14
 
 
 class Store:
     """The record: `open_store(lock=False)` reads it, for a dry run without rights."""
 
     def __init__(self, folder: Folder) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._folder.close()
+        self.folder.close()
 
     def load(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas on record of an interface; none where there is no record."""
-        lines = self._folder.read_lines(iface + PATHS_SUFFIX)
+        lines = self.folder.read_lines(iface + PATHS_SUFFIX)
         try:
             return tuple(_decode_stanzas(lines))
         except (ValueError, KeyError, IndexError, TypeError):
-            raise self._folder.damaged(iface + PATHS_SUFFIX) from None
+            raise self.folder.damaged(iface + PATHS_SUFFIX) from None
 
     def save(self, iface: str, stanzas: tuple[Stanza, ...]) -> None:
         """Replace an interface's record; an empty one leaves no file."""
-        self._folder.write_lines(iface + PATHS_SUFFIX, list(_encode_stanzas(stanzas)))
+        self.folder.write_lines(iface + PATHS_SUFFIX, list(_encode_stanzas(stanzas)))
 
     def list_interfaces(self) -> list[str]:
         """All interfaces on record, sorted."""
-        return sorted(name.removesuffix(PATHS_SUFFIX) for name in self._folder.list_names()
+        return sorted(name.removesuffix(PATHS_SUFFIX) for name in self.folder.list_names()
                       if name.endswith(PATHS_SUFFIX))
 
     def list_labels(self, device: str) -> list[str]:
@@ -90,13 +75,13 @@ class Store:
     def load_lease(self, iface: str) -> Lease | None:
         """The IPv4 lease that was noted of an interface."""
         name = iface + _LEASE_SUFFIX
-        pairs = [line.partition(" ") for line in self._folder.read_lines(name)]
+        pairs = [line.partition(" ") for line in self.folder.read_lines(name)]
         known = {key: value for key, _, value in pairs}
         try:
             routes = tuple(_decode_route(value) for key, _, value in pairs if key == "route")
             return Lease(known["address"], known["gateway"], routes) if pairs else None
         except (ValueError, KeyError):
-            raise self._folder.damaged(name) from None
+            raise self.folder.damaged(name) from None
 
     def save_lease(self, iface: str, lease: Lease | None) -> None:
         """Note an interface's lease; None leaves no file."""
@@ -105,11 +90,11 @@ class Store:
             f"gateway {lease.gateway}",
             *(f"route {_encode_route(route)}" for route in lease.routes),
         ]
-        self._folder.write_lines(iface + _LEASE_SUFFIX, lines)
+        self.folder.write_lines(iface + _LEASE_SUFFIX, lines)
 
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""
-        pairs = [line.split(" ", 1) for line in self._folder.read_lines(_LIMITS)]
+        pairs = [line.split(" ", 1) for line in self.folder.read_lines(_LIMITS)]
         try:
             known = dict(pairs)
             return LimitsRecord(
@@ -119,7 +104,7 @@ class Store:
                 restore=tuple(value for key, value in pairs if key == "down"),
             ) if pairs else None
         except (ValueError, KeyError, TypeError):
-            raise self._folder.damaged(_LIMITS) from None
+            raise self.folder.damaged(_LIMITS) from None
 
     def save_limits(self, limits: LimitsRecord | None) -> None:
         """Replace the limits on record; None leaves no file."""
@@ -129,23 +114,11 @@ class Store:
             *(f"owner {owner}" for owner in limits.owners),
             *(f"down {line}" for line in limits.restore),
         ]
-        self._folder.write_lines(_LIMITS, lines)
+        self.folder.write_lines(_LIMITS, lines)
 
     def list_deferred(self) -> list[str]:
         """The names of what hooks left that gave up, in the order in which they were told."""
-        return sorted(name for name in self._folder.list_names() if name.endswith(DEFERRED_SUFFIX))
-
-    def load_deferred(self, name: str) -> tuple[str, tuple[str, ...]]:
-        """What a hook left: which hook it was, and its environment as `NAME=value`."""
-        lines = self._folder.read_lines(name)
-        try:
-            return lines[0], tuple(_decode_told(line) for line in lines[1:])
-        except (ValueError, IndexError):
-            raise Problem(f"{self._folder.path}/{name} cannot be read") from None
-
-    def remove_deferred(self, name: str) -> None:
-        """Forget what a hook left: it is done, or never will be."""
-        self._folder.write_lines(name, [])
+        return sorted(name for name in self.folder.list_names() if name.endswith(DEFERRED_SUFFIX))
 
 
 def open_store() -> Store:
@@ -161,82 +134,15 @@ def lock_store(say: Callable[[str], None] | None = None) -> Store:
     """
     folder = open_unlocked(RECORD)
     if not folder.lock():
-        try:
-            _wait_for_lock(folder, say)
-        except BaseException:
-            folder.close()
-            raise
+        from mptcp_hooks.engine.waiting import wait_for_lock
+
+        wait_for_lock(folder, say)
     return Store(folder)
-
-
-def lock_store_at_once() -> Store | None:
-    """The record, locked; None where somebody has the lock."""
-    folder = open_unlocked(RECORD)
-    if folder.lock():
-        return Store(folder)
-    folder.close()
-    return None
 
 
 def has_deferred() -> bool:
     """Whether hooks left anything."""
     return any(name.endswith(DEFERRED_SUFFIX) for name in list_names(RECORD))
-
-
-def defer(iface: str, hook: str, told: tuple[str, ...]) -> None:
-    """Leave what a hook was told, as `NAME=value`, and note that it waited in vain.
-
-    Needs no lock. Problem where it is too much, or cannot be written.
-    """
-    lines = [hook, *map(_encode_told, told)]
-    folder = open_folder(RECORD, lock=False)
-    try:
-        folder.write_unlocked(_WAITED, [repr(monotonic())])
-        count = sum(name.endswith(DEFERRED_SUFFIX) for name in folder.list_names())
-        if count >= _DEFERRED_AT_MOST or sum(map(len, lines)) > _DEFERRED_SIZE_AT_MOST:
-            raise Problem("what the hook was told is forgotten: it is too much to be left")
-        folder.write_unlocked(f"{monotonic_ns():0{TIME_DIGITS}}-{iface}{DEFERRED_SUFFIX}", lines)
-    finally:
-        folder.close()
-
-
-def age_of_deferred(name: str) -> float:
-    """How long ago a hook left what has this name, in seconds."""
-    digits = name[:TIME_DIGITS]
-    return monotonic() - int(digits) / 1e9 if digits.isdecimal() else 0.0
-
-
-def find_patience() -> float:
-    """How long a hook may wait for something, in seconds: a moment after a vain wait."""
-    if not exists(RECORD, _WAITED):
-        return PATIENCE
-    folder = open_folder(RECORD, lock=False)
-    try:
-        ago = monotonic() - float(" ".join(folder.read_lines(_WAITED)))
-    except (Problem, ValueError):
-        return PATIENCE
-    finally:
-        folder.close()
-    return _MOMENT if 0 <= ago < _REMEMBERED else PATIENCE
-
-
-def _wait_for_lock(folder: Folder, say: Callable[[str], None] | None) -> None:
-    patience = _PERSONS_PATIENCE if say else find_patience()
-    began = monotonic()
-    while not folder.lock():
-        waited = monotonic() - began
-        if waited > patience:
-            raise Problem(_describe_holder(), in_vain=LOCK)
-        if say and waited > _MOMENT:
-            say(f"waiting: {_describe_holder()}")
-            say = None
-        sleep(0.005)
-
-
-def _describe_holder() -> str:
-    from mptcp_hooks.machine.holders import describe_holders
-
-    return f"{describe_holders(f'{RECORD}/.lock')} keeps the lock {RECORD}/.lock"
 
 
 def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
@@ -245,7 +151,7 @@ def _encode_stanzas(stanzas: tuple[Stanza, ...]) -> Iterator[str]:
         if stanza.state:
             yield stanza.state
         for line in stanza.told:
-            yield "told " + _encode_told(line)
+            yield "told " + encode_told(line)
         for installed in stanza.paths:
             yield "path"
             for field, value in zip(Path._fields, installed.path):
@@ -259,15 +165,15 @@ def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
     for block in _split(lines, "stanza"):
         state = block[0] if block and block[0] in (LEAVING, SILENT) else ""
         head, *paths = _split(["path", *block[bool(state):]], "path")
-        told = tuple(_decode_told(line.removeprefix("told ")) for line in head)
+        told = tuple(decode_told(line.removeprefix("told ")) for line in head)
         yield Stanza(told, tuple(_decode_path(path) for path in paths), state)
 
 
-def _encode_told(line: str) -> str:
+def encode_told(line: str) -> str:
     return line.replace("\\", "\\\\").replace("\n", "\\n")
 
 
-def _decode_told(text: str) -> str:
+def decode_told(text: str) -> str:
     if "=" not in text:
         raise ValueError("not a variable")
     return "\\".join(piece.replace("\\n", "\n") for piece in text.split("\\\\"))

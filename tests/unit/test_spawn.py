@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.base import spawn
+from mptcp_hooks.base import overdue, spawn
 from mptcp_hooks.base.errors import PROGRAM, Problem
 from mptcp_hooks.base.spawn import Outcome, run_program
 from tests.unit.help import wait_until
@@ -72,7 +72,7 @@ def test_a_caller_that_blocks_alarms_changes_nothing() -> None:
 def test_one_that_cannot_be_killed_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one is that waits in the kernel for a lock."""
     spared: list[int] = []
-    monkeypatch.setattr(spawn, "_kill", spared.append)
+    monkeypatch.setattr(overdue, "kill", spared.append)
     assert str(run_too_long("exec sleep 300")).endswith("within 0.5 s and cannot be killed")
     os.kill(spared[0], signal.SIGKILL)
     os.waitpid(spared[0], 0)
