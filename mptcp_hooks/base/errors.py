@@ -5,7 +5,9 @@ from __future__ import annotations
 FAILED = 1
 USAGE = 2
 
-_SHOWN_AT_MOST = 200
+# As much as a line has room for: of a text that somebody else wrote, and in all. rsyslog
+# keeps so much of a line; a path may have half of it.
+_SHOWN_AT_MOST, _TOLD_AT_MOST = 200, 8192
 
 
 class Problem(Exception):
@@ -16,15 +18,21 @@ class Problem(Exception):
     """
 
     def __init__(self, text: str, status: int = FAILED) -> None:
-        super().__init__(" ".join(text.split()))
+        super().__init__(shorten(" ".join(text.split()), _TOLD_AT_MOST))
         self.status = status
 
 
 def wrong_value(where: str, option: str, text: str, allowed: str) -> Problem:
     """The Problem of a value that was told: where (an interface, FILE:LINE), and what may be."""
-    return Problem(f"{where}: {option} {quote(text)} is wrong: it must be {allowed}", USAGE)
+    return Problem(f"{shorten(where)}: {option} {quote(text)} is wrong: it must be {allowed}",
+                   USAGE)
 
 
 def quote(text: str) -> str:
     """A text in quotation marks, so much of it as a line has room for."""
-    return repr(text if len(text) <= _SHOWN_AT_MOST else text[:_SHOWN_AT_MOST] + "...")
+    return repr(shorten(text))
+
+
+def shorten(text: str, at_most: int = _SHOWN_AT_MOST) -> str:
+    """A text, or its beginning where it is longer than a line has room for."""
+    return text if len(text) <= at_most else text[:at_most] + "..."

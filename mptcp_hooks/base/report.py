@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import syslog
 
+from mptcp_hooks.base.errors import shorten
+
 
 def say(program: str, text: str) -> None:
     """One line on stderr, as the program."""
@@ -44,7 +46,7 @@ def describe_unexpected(error: Exception) -> str:
     while trace and trace.tb_next:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-    return f"unexpected {type(error).__name__} at {where}: {error} (please report it)"
+    return f"unexpected {type(error).__name__} at {where}: {shorten(str(error))} (please report it)"
 
 
 def make_printable(text: str) -> str:

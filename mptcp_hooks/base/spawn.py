@@ -22,6 +22,8 @@ else:
 # ifupdown-ng gives its hooks no PATH, and ifupdown2 gives them the caller's.
 _DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES), "LC_ALL": "C"}
+# More than `ip -j` says of a router with a million routes; of a flood the rest is nobody's.
+_SAID_AT_MOST = 1 << 28
 
 
 class Outcome(NamedTuple):
@@ -108,7 +110,7 @@ def _find(program: str) -> str:
 
 def _read(stream: int) -> str:
     try:
-        size = posix.fstat(stream).st_size
+        size = min(posix.fstat(stream).st_size, _SAID_AT_MOST)
         return posix.pread(stream, size, 0).decode(errors="replace")
     finally:
         posix.close(stream)

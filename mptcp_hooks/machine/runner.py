@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     Batch = Callable[[str, bool, str], Outcome]
 
 _FAILED = "Command failed -:"
+# No batch comes near so many lines.
+_DIGITS_AT_MOST = 9
 # EEXIST of a rule or route with our mark, and of an endpoint that came meanwhile.
 _DONE_ALREADY = ("File exists", "too many addresses or duplicate one: -17")
 # A rule, a route, a table, an endpoint and a device that went before us.
@@ -208,13 +210,22 @@ def _read_failures(group: list[_Line], errors: str) -> tuple[list[Failure], str]
     failures = []
     said: list[str] = []
     for text in errors.splitlines():
-        if text.startswith(_FAILED):
-            line = group[int(text[len(_FAILED):]) - 1]
+        line = _find_failed(group, text)
+        if line:
             failures.append(Failure(line.number, line.text, _clean("\n".join(said))))
             said = []
         elif text:
             said.append(text)
     return failures, "\n".join(said)
+
+
+def _find_failed(group: list[_Line], text: str) -> _Line | None:
+    """The line that `ip -force` names by number; None where it names none that there is."""
+    number = text.removeprefix(_FAILED)
+    if number == text or not (number.isascii() and number.isdigit()
+                              and len(number) <= _DIGITS_AT_MOST):
+        return None
+    return group[int(number) - 1] if 0 < int(number) <= len(group) else None
 
 
 def _clean(errors: str) -> str:

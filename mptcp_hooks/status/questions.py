@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 
-from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.errors import Problem, shorten
 from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -48,11 +48,10 @@ class Machine:
         outcome = self.run("ip", "-j", *arguments)
         if outcome.status != 0:
             words = outcome.errors.strip().splitlines() or [f"status {outcome.status}"]
-            return Answer((), words[-1].removeprefix(_KERNELS_WORDS).removeprefix("Error: "))
-        # `ip` prints an empty object for what it leaves out, nothing for nothing, and names
-        # with the control characters that they have.
-        rows = json.loads(outcome.output or "[]", strict=False)
-        return Answer(tuple(row for row in rows if row), "")
+            return Answer((), shorten(
+                words[-1].removeprefix(_KERNELS_WORDS).removeprefix("Error: ")))
+        rows = _parse_rows(outcome.output)
+        return Answer((), "its answer makes no sense") if rows is None else Answer(rows, "")
 
     def insist_ip(self, *arguments: str) -> tuple[dict[str, Any], ...]:
         """The rows of `ip -j ARGUMENTS`; Problem where it has none to show for a reason."""
@@ -89,3 +88,18 @@ class Machine:
     def ask_stanzas(self, iface: str) -> list[Event]:
         """What ifupdown's file says of an interface: at least that there is one."""
         return ask_events(iface)
+
+
+def _parse_rows(output: str) -> tuple[dict[str, Any], ...] | None:
+    """The rows that `ip -j` printed, None where it printed anything else.
+
+    It prints an empty object for what it leaves out, nothing for nothing, and names with the
+    control characters that they have.
+    """
+    try:
+        rows = json.loads(output or "[]", strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return None
+    return tuple(row for row in rows if row)
