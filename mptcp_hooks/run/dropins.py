@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FOLDER = "/etc/systemd/system"
 
 _NAME = "mptcp-hooks.conf"
+# What may lie there is not ours.
+_SIZE_AT_MOST = 1 << 16
 _HOOK = f"{ROOT}/hooks/unit"
 # systemd passes over sections and keys that begin with X-.
 _TEXT = """\
@@ -66,7 +68,7 @@ def read(unit: str) -> str:
     path = _locate(unit)
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+            return file.read(_SIZE_AT_MOST)
     except FileNotFoundError:
         return ""
     except OSError as error:
