@@ -7,8 +7,9 @@ USAGE = 2
 # What was waited for in vain.
 LOCK, PROGRAM = "lock", "program"
 
-# As much as a line has room for: of a text that somebody else wrote, and in all.
-_SHOWN_AT_MOST, _TOLD_AT_MOST = 200, 1000
+# As much as a line has room for: of a text that somebody else wrote, and in all. rsyslog
+# keeps so much of a line; a path may have half of it.
+_SHOWN_AT_MOST, _TOLD_AT_MOST = 200, 8192
 
 
 class Problem(Exception):

@@ -32,8 +32,10 @@ _LOCK = ".lock"
 # How long a hook waits for the lock, or for a program that it started, in seconds. Either
 # takes milliseconds; 64 hooks at once are done long before.
 PATIENCE = 5.0
-# S_IFMT, S_IFREG, S_IWGRP and S_IWOTH of sys/stat.h.
-_KIND, _REGULAR, _WRITABLE_BY_OTHERS = 0o170000, 0o100000, 0o022
+# S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, and S_IWGRP with S_IWOTH, of sys/stat.h.
+_KIND, _REGULAR, _FOLDER, _LINK, _WRITABLE_BY_OTHERS = 0o170000, 0o100000, 0o40000, 0o120000, 0o22
+# An interface with thousands of addresses has less; of anything else the rest is nobody's.
+_READ_AT_MOST = 1 << 24
 
 
 # Opened before they are needed, by path.
@@ -85,7 +87,8 @@ class Folder:
             info = posix.fstat(file)
             if not is_regular(info) or not _is_roots_own(info):
                 raise Problem(f"{self.path}/{name} is not a file of root's own: remove it")
-            text = posix.read(file, info.st_size).decode("utf-8", "surrogateescape")
+            size = min(info.st_size, _READ_AT_MOST)
+            text = posix.read(file, size).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         finally:
@@ -209,6 +212,16 @@ def refuse_foreign(path: str, info: posix.stat_result) -> None:
 def is_regular(info: posix.stat_result) -> bool:
     """Whether it is a file, and not a folder, a FIFO or a device."""
     return info.st_mode & _KIND == _REGULAR
+
+
+def is_folder(info: posix.stat_result) -> bool:
+    """Whether it is a folder."""
+    return info.st_mode & _KIND == _FOLDER
+
+
+def is_link(info: posix.stat_result) -> bool:
+    """Whether it is a symbolic link, seen by what does not follow it."""
+    return info.st_mode & _KIND == _LINK
 
 
 def write_all(descriptor: int, text: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from posix import listdir, stat
+from posix import listdir, lstat, stat, stat_result
 
 from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
-from mptcp_hooks.base.folder import OWN, refuse_foreign
+from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_foreign
 from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
+# A template has a thousand.
+_SIZE_AT_MOST = 1 << 20
 _LIMITS_LABEL = ".limits"
 _identities: list[tuple[str, int, int, int, int]] = []
 
@@ -120,7 +122,7 @@ def _identify(path: str) -> list[tuple[str, int, int, int, int]]:
     except OSError as error:
         raise Problem(f"cannot read {path}: {error.strerror}", USAGE) from None
     if path.startswith(OWN_TEMPLATES):
-        refuse_foreign(path, info)
+        _refuse_unfit(path, lstat(path))
     return [(path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)]
 
 
@@ -132,5 +134,19 @@ def _list_files(folder: str) -> list[str]:
     except OSError as error:
         raise Problem(f"cannot read {folder}: {error.strerror}", USAGE) from None
     if folder == OWN_TEMPLATES:
-        refuse_foreign(folder, stat(folder))
+        # Who may write in the one above can put another folder of root's in the place of this.
+        for own in (OWN, OWN_TEMPLATES):
+            _refuse_unfit(own, lstat(own))
     return sorted(names)
+
+
+def _refuse_unfit(path: str, info: stat_result) -> None:
+    """Raise Problem unless it is a small file, or a folder, of root's own; `info` is lstat's."""
+    if is_link(info):
+        raise Problem(f"{path} is a symbolic link, which is not followed: put what it leads to "
+                      "there", USAGE)
+    refuse_foreign(path, info)
+    if not (is_regular(info) or is_folder(info)):
+        raise Problem(f"{path} is no file: remove it", USAGE)
+    if info.st_size > _SIZE_AT_MOST:
+        raise Problem(f"{path}: {info.st_size} bytes are too many, {_SIZE_AT_MOST} may be", USAGE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from mptcp_hooks.base.errors import Problem, quote, shorten
+from mptcp_hooks.base.errors import Problem, quote
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.force.elf import ELFMAG, Elf, read_elf
 
@@ -82,7 +82,7 @@ def _find_path(name: str, search: str) -> str:
     if "/" in name:
         _check_executable(name, name)
         return name
-    refusal = Problem(f"{shorten(name)}: command not found", NOT_FOUND)
+    refusal = Problem(f"{name}: command not found", NOT_FOUND)
     for folder in search.split(":") if name else ():
         # An empty entry of PATH is the working directory.
         path = f"{folder}/{name}" if folder else f"./{name}"
@@ -99,9 +99,9 @@ def _check_executable(path: str, name: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise Problem(f"{shorten(name)}: command not found", NOT_FOUND) from None
+        raise Problem(f"{name}: command not found", NOT_FOUND) from None
     except OSError as error:
-        raise Problem(f"{shorten(path)}: {error.strerror}", NOT_EXECUTABLE) from None
+        raise Problem(f"{path}: {error.strerror}", NOT_EXECUTABLE) from None
     if stat.S_ISDIR(mode):
         raise Problem(f"{path}: is a directory", NOT_EXECUTABLE)
     if not stat.S_ISREG(mode):

@@ -9,7 +9,7 @@ import posix
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
-from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_regular, refuse_foreign
+from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_link, is_regular, refuse_foreign
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import read_gateway
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
@@ -55,8 +55,23 @@ def _read_nothing(problem: Problem) -> tuple[Configuration, list[Problem]]:
 
 
 def _read_text() -> str:
+    """The file's text, if nobody but root can have put it there: its lines are said and logged."""
+    folder, _, name = PATH.rpartition("/")
+    directory = posix.open(folder, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW)
+    try:
+        refuse_foreign(folder, posix.fstat(directory))
+        if is_link(posix.stat(name, dir_fd=directory, follow_symlinks=False)):
+            raise Problem(f"{PATH} is a symbolic link, which is not followed: put the file itself "
+                          "there", USAGE)
+        return _read_file(name, directory)
+    finally:
+        posix.close(directory)
+
+
+def _read_file(name: str, directory: int) -> str:
     # O_NONBLOCK: a FIFO that lies there is refused instead of waited for.
-    file = posix.open(PATH, posix.O_RDONLY | posix.O_NONBLOCK)
+    file = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK,
+                      dir_fd=directory)
     try:
         info = posix.fstat(file)
         refuse_foreign(PATH, info)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import timegm
 from time import strptime, time
 
+from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.lease import read_lease
 
@@ -19,17 +20,8 @@ def read_kept_lease(iface: str) -> Lease | None:
 
     Problem where a value of it is not what it must be.
     """
-    environment = _read_kept(_read_lines(iface))
+    environment = _read_kept(read_text(f"{_FOLDER}/dhclient.{iface}.leases").split("\n"))
     return read_lease(iface, environment) if environment else None
-
-
-def _read_lines(iface: str) -> list[str]:
-    try:
-        with open(f"{_FOLDER}/dhclient.{iface}.leases", encoding="utf-8",
-                  errors="replace") as lines:
-            return lines.readlines()
-    except FileNotFoundError:
-        return []
 
 
 def _read_kept(lines: list[str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FOLDER = "/etc/systemd/system"
 
 _NAME = "mptcp-hooks.conf"
+# What may lie there is not ours.
+_SIZE_AT_MOST = 1 << 16
 _HOOK = f"{ROOT}/hooks/unit"
 # Has what mptcp_run made, and goes with the package: debian/mptcp-hooks.prerm looks for it as
 # well. systemd passes over sections and keys that begin with X-.
@@ -108,7 +110,7 @@ def _read(path: str) -> str | None:
     """A drop-in, None where there is none; Problem where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+            return file.read(_SIZE_AT_MOST)
     except FileNotFoundError:
         return None
     except OSError as error:

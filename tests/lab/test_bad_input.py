@@ -174,12 +174,64 @@ def test_a_record_of_the_limits_that_is_damaged_costs_the_limits_alone(link: Lab
     ("mkdir -p $0; touch $0/up.j2; chmod 666 $0/up.j2",
      "/etc/mptcp-hooks/templates/up.j2 is not root's own"),
     ("mkdir -p $(dirname $0); touch $0", "cannot read /etc/mptcp-hooks/templates: Not a dir"),
+    # Who may write in the folder above can have any folder of root's in its place.
+    ("mkdir -p $0; chown nobody /etc/mptcp-hooks", "/etc/mptcp-hooks is not root's own"),
+    ("mkdir -p /run/own /etc/mptcp-hooks; ln -s /run/own $0",
+     "/etc/mptcp-hooks/templates is a symbolic link"),
+    ("mkdir -p $0; echo secret >/run/own; ln -s /run/own $0/up.j2",
+     "/etc/mptcp-hooks/templates/up.j2 is a symbolic link"),
+    ("mkdir -p $0; mkfifo $0/up.j2", "/etc/mptcp-hooks/templates/up.j2 is no file: remove it"),
+    ("mkdir -p $0; truncate -s 1T $0/up.j2",
+     "/etc/mptcp-hooks/templates/up.j2: 1099511627776 bytes are too many"),
 ])
 def test_templates_that_are_not_roots_own(link: Lab, trap: str, complaint: str) -> None:
     before = link.snapshot()
     link.client.run("sh", "-ec", trap, "/etc/mptcp-hooks/templates")
     said = up(link)
     assert said.startswith(f"mptcp_up: {complaint}") and said.count("\n") == 1, said
+    assert link.snapshot() == before
+
+
+@pytest.mark.parametrize("trap, complaint", [
+    ("chown nobody /etc/mptcp-hooks; ln -s /run/secret $0", "/etc/mptcp-hooks is not root's own"),
+    ("ln -s /run/secret $0", "/etc/mptcp-hooks/mptcp-hooks.conf is a symbolic link"),
+    ("truncate -s 1T $0", "/etc/mptcp-hooks/mptcp-hooks.conf: 1099511627776 bytes are too many"),
+])
+def test_a_configuration_that_is_not_roots_own_is_not_told(
+    link: Lab, trap: str, complaint: str
+) -> None:
+    """Its lines are said and logged where they are wrong."""
+    link.client.run("sh", "-ec", "mkdir -p /etc/mptcp-hooks; umask 77; echo secret >/run/secret; "
+                    + trap, "/etc/mptcp-hooks/mptcp-hooks.conf")
+    said = up(link)
+    assert said.startswith(f"mptcp_up: {complaint}") and said.count("\n") == 1, said
+    assert "secret" not in said
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
+
+
+def test_a_record_and_a_cache_of_a_terabyte_are_read_in_part(link: Lab) -> None:
+    up(link)
+    link.client.run("truncate", "-s", "1T", "/var/cache/mptcp-hooks/eth1.commands")
+    down(link)
+    assert up(link) == "" and link.endpoints() == ["10.1.2.2 eth1 subflow"]
+    link.client.run("truncate", "-s", "1T", "/run/mptcp-hooks/eth1.paths")
+    said = up(link)
+    assert "/run/mptcp-hooks/eth1.paths is damaged" in said and said.count("\n") == 1, said
+
+
+def test_a_caller_that_ignores_sigchld_costs_nothing(link: Lab) -> None:
+    """It is inherited, and nobody can wait for a child then: waitpid(2)."""
+    deaf = ("/usr/bin/env", "--ignore-signal=CHLD")
+    before = link.snapshot()
+    for command, environment, endpoints in (
+        ("/etc/network/if-up.d/mptcp_up", ETH1, 1), ("/usr/sbin/mptcp_status", None, 1),
+        ("/etc/network/if-down.d/mptcp_down", LEAVE, 0),
+        ("/etc/network/if-post-down.d/mptcp_down", LEAVE, 0),
+        ("/usr/sbin/mptcp_up", ETH1, 1), ("/usr/sbin/mptcp_down", ETH1, 0),
+    ):
+        done = link.client.try_run(*deaf, command, env=environment)
+        assert (done.returncode, done.stderr) == (0, ""), (command, done)
+        assert len(link.endpoints()) == endpoints, command
     assert link.snapshot() == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,46 @@ def test_a_file_that_others_may_write_is_refused(file: Path, mode: int) -> None:
     known, (problem,) = read_configuration()
     assert not known.names("eth0") and not known.whole and "is not root's own" in str(problem)
     assert problem.status == USAGE
+
+
+def refuse(file: Path) -> str:
+    """What is said of a file of which nothing may count, nor be told."""
+    known, (problem,) = read_configuration()
+    assert known == NO_CONFIGURATION._replace(whole=False) and problem.status == USAGE
+    assert "secret" not in str(problem)
+    return str(problem)
+
+
+def test_a_link_to_what_only_root_may_read_is_not_followed(file: Path) -> None:
+    (file.parent / "shadow").write_text("secret")
+    file.symlink_to(file.parent / "shadow")
+    assert refuse(file) == (
+        f"{file} is a symbolic link, which is not followed: put the file itself there")
+    (file.parent / "shadow").unlink()
+    assert "is a symbolic link" in refuse(file)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_in_a_folder_that_others_may_write_nothing_is_read(file: Path, mode: int) -> None:
+    file.write_text("secret")
+    file.parent.chmod(mode)
+    assert refuse(file).startswith(f"{file.parent} is not root's own")
+
+
+def test_a_folder_that_is_a_link_is_not_followed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("secret")
+    link = file.parent / "link"
+    link.symlink_to(file.parent)
+    monkeypatch.setattr(configuration, "PATH", f"{link}/{file.name}")
+    assert refuse(file) == f"{link}/{file.name}: cannot be read: Not a directory"
+
+
+def test_a_sparse_file_counts_for_nothing(file: Path) -> None:
+    file.write_text("[eth0]\ntable = 5\n")
+    os.truncate(file, 1 << 40)
+    assert "1099511627776 bytes are too many" in refuse(file)
 
 
 def test_a_wrong_option_of_the_stanza_is_its_own_problem(file: Path) -> None:

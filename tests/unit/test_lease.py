@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,22 @@ def test_a_lease_that_is_half_written_does_not_count(kept: Path) -> None:
     for end in range(len(WITH_ROUTES) - 2):
         kept.write_text(LEASES + WITH_ROUTES[:end])
         assert read_kept_lease("eth1") == FIRST
+
+
+def test_a_file_that_no_client_can_have_written_keeps_no_lease(kept: Path) -> None:
+    kept.write_text(LEASES)
+    os.truncate(kept, 1 << 40)
+    assert read_kept_lease("eth1") is None
+    kept.unlink()
+    kept.mkdir()
+    assert read_kept_lease("eth1") is None
+
+
+def test_a_line_of_a_lease_ends_where_its_client_ends_it(kept: Path) -> None:
+    """What a server says may hold what Unicode takes for an end."""
+    said = "\N{LINE SEPARATOR}lease {\N{LINE SEPARATOR}option routers 10.6.6.6;\x0c}\x85"
+    kept.write_text(LEASES.replace("a } lease", f"a {said} lease"))
+    assert read_kept_lease("eth1") == FIRST
 
 
 def test_a_kept_lease_that_is_wrong_is_refused(kept: Path) -> None:
