@@ -42,7 +42,7 @@ VM_PACKAGES = kmod qemu-system-x86
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test test-bpf bench unit coverage lint deb objects install clean packages
+.PHONY: help demo test test-bpf bench compare unit coverage lint deb objects install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
@@ -50,6 +50,7 @@ help:
 	@echo '              make test TESTS="tests/lab/test_static.py ..."  these alone'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios (root)'
+	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
 	@echo 'make unit     the unit tests alone (no root)'
 	@echo 'make coverage what of each module the unit tests run'
 	@echo 'make lint     flake8, mypy'
@@ -77,6 +78,10 @@ test-bpf: $(DEB)
 
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)
+
+compare: packages
+	@[ -f '$(OLD)' ] && [ -f '$(NEW)' ] || { echo 'make compare OLD=old.deb NEW=new.deb' >&2; exit 2; }
+	@$(PYTHON) -m tests.bench.compare '$(OLD)' '$(NEW)'
 
 unit: packages
 	$(PYTHON) -m pytest tests/unit
