@@ -16,14 +16,7 @@ from pathlib import Path
 
 from tests.bench.bench import enter
 from tests.bench.rounds import (
-    STEPS,
-    Series,
-    Spent,
-    Times,
-    find_difference,
-    find_quartile,
-    take_turns,
-)
+    STEPS, Series, Spent, Times, find_difference, find_quartile, take_turns)
 from tests.lab.support.lab import Installation, Lab, begin_run, find_obstacles
 
 # The differences of a package to itself are within 0.1 ms then, on a busy machine too.

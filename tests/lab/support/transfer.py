@@ -3,7 +3,7 @@
     transfer.py serve ADDRESS PORT            receive once, answer with size and hash
     transfer.py send ADDRESS PORT BYTES       send, compare the answer, print JSON
     transfer.py listen ADDRESS PORT           receive once, print each long wait
-    transfer.py stream ADDRESS PORT SECONDS   send 26 Mbit/s
+    transfer.py stream ADDRESS PORT SECONDS   send 26 Mbit/s, so long or until SIGTERM
 
 `send` prints one line of JSON: bytes, seconds, whole (the receiver's hash is ours).
 `listen` prints `TIME SECONDS` for each wait: when it began by the machine's monotonic
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import socket
 import sys
 import time
@@ -85,14 +86,19 @@ def listen(address: str, port: int) -> None:
 
 
 def stream(address: str, port: int, seconds: float) -> None:
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     with open_socket(address) as connection:
         connection.connect((address, port))
         due = time.monotonic()
         end = due + seconds
-        while due < end:
+        while due < end and not stopped:
             connection.sendall(PACED)
             due += INTERVAL
             time.sleep(max(0.0, due - time.monotonic()))
+        # A socket that nobody holds any more may reset the connection, with data under way.
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
 
 
 if __name__ == "__main__":
