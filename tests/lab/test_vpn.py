@@ -169,6 +169,19 @@ def test_wg_quick_comes_and_goes_while_ours_come_and_go(tunnel_lab: Lab) -> None
     assert lab.snapshot() == nothing
 
 
+def test_new_connections_stay_in_the_tunnel_after_mptcp_down(tunnel_lab: Lab) -> None:
+    lab, tunnel = tunnel_lab, Tunnel(tunnel_lab)
+    tunnel.up()
+    bring_up(lab)
+    lab.client.run("mptcp_down", "--all")
+    check_tunnel(lab)
+    sent = lab.transfer(4_000_000)
+    # The tunnel's own packets leave by eth0, as main has it.
+    assert sent.whole and sent.uplinks[1] < 10_000
+    lab.client.run("mptcp_up", "eth0", "eth1")
+    assert set(list_expected()) < set(list_rules(lab))
+
+
 def have_internet(lab: Lab) -> None:
     """The server's address in 2000::/3, which it asks uplinks from."""
     lab.server.ip(f"-6 addr add {INTERNET}/128 dev lo", *(
