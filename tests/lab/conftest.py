@@ -48,11 +48,17 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
+def deb(request: pytest.FixtureRequest) -> str:
+    """The path of the package."""
+    path = request.config.getoption("--deb")
+    assert path, "run the lab by 'make test', or give --deb"
+    return str(path.resolve())
+
+
+@pytest.fixture(scope="session")
+def installation(deb: str) -> Iterator[Installation]:
     """The package, installed by dpkg once for all tests."""
-    deb = request.config.getoption("--deb")
-    assert deb, "run the lab by 'make test', or give --deb"
-    made = Installation(deb.resolve())
+    made = Installation(Path(deb))
     yield made
     made.close()
 

@@ -97,13 +97,12 @@ def test_removal_leaves_no_hook_behind(lab: Lab) -> None:
     assert lab.ifdown("-a") == ""
 
 
-def test_upgrade_keeps_what_is_up(lab: Lab, request) -> None:  # type: ignore[no-untyped-def]
-    deb = request.config.getoption("--deb").resolve()
+def test_upgrade_keeps_what_is_up(lab: Lab, deb: str) -> None:
     lab.set_interfaces(TWO_UPLINKS)
     before = lab.snapshot()
     lab.ifup("-a")
     full = lab.snapshot()
-    lab.client.run("dpkg", "-i", str(deb))
+    lab.client.run("dpkg", "-i", deb)
     assert lab.snapshot() == full
     lab.ifdown("-a")
     assert lab.snapshot() == before

@@ -37,11 +37,6 @@ def running(make_lab: MakeLab) -> Lab:
     return lab
 
 
-@pytest.fixture
-def deb(request: pytest.FixtureRequest) -> str:
-    return str(request.config.getoption("--deb").resolve())
-
-
 def show(lab: Lab, name: str) -> str:
     """A property of the service."""
     return lab.client.run("systemctl", "show", SERVICE, "--value", "--property", name).strip()
