@@ -202,9 +202,7 @@ def bare(make_lab: MakeLab) -> Served:
     return with_providers(make_lab("isc-dhcp-client", routers=SERVICES, installed=False))
 
 
-def test_the_package_takes_in_what_was_up_before_it_came(
-    bare: Served, request: pytest.FixtureRequest
-) -> None:
+def test_the_package_takes_in_what_was_up_before_it_came(bare: Served, deb: str) -> None:
     lab, *providers = bare
     for provider in providers:
         provider.serve_dhcp()
@@ -213,7 +211,7 @@ def test_the_package_takes_in_what_was_up_before_it_came(
     lab.ifup("-a")
     before = lab.snapshot()
     assert lab.rules() == [] and list_defaults(lab) == ["eth0"]
-    lab.client.run("dpkg", "-i", str(request.config.getoption("--deb").resolve()))
+    lab.client.run("dpkg", "-i", deb)
     monitor = Monitor(lab)
     assert lab.endpoints() == BOTH
     assert has_path(lab, "10.1.1.50", "10.1.1.1", "eth0")

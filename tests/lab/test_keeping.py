@@ -28,11 +28,6 @@ def test_that_passes(lab):
 """
 
 
-@pytest.fixture
-def deb(request: pytest.FixtureRequest) -> str:
-    return str(request.config.getoption("--deb").resolve())
-
-
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=60)
