@@ -17,9 +17,11 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.record import has_deferred
 from mptcp_hooks.machine.system import find_device
-from mptcp_hooks.monitor.announcements import Watch
+from mptcp_hooks.monitor.announcements import News, Watch
 from mptcp_hooks.monitor.fights import Patience
+from mptcp_hooks.monitor.mailbox import Mailbox
 from mptcp_hooks.monitor.round import Report, Round
 from mptcp_hooks.monitor.schedule import Agenda
 from mptcp_hooks.monitor.upkeep import keep_up
@@ -27,13 +29,13 @@ from mptcp_hooks.monitor.upkeep import keep_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mptcp_hooks.monitor.announcements import News
-
 PROGRAM = "mptcp_monitor"
 # What was said is not said again so soon, in seconds, and is not remembered without end.
 _SAID_FOR, _SAID_AT_MOST = 3600.0, 256
 # How long the last round may take when the monitor is told to stop, in milliseconds.
 _FAREWELL_AT_MOST = 2000
+# What a hook left is a reason for a round, but none to be impatient.
+_MAIL = News(matters=True, urgent=False, devices=frozenset(), lost=False)
 
 
 def run_mptcp_monitor() -> int:
@@ -62,9 +64,11 @@ class Monitor:
         self._adopting, self._adopted = True, False
         self._said: dict[str, float] = {}
         self._signals = _catch_signals()
+        self._mailbox = Mailbox()
 
     def run(self) -> None:
         """Watch until a signal says to stop."""
+        self._mailbox.open()
         self._agenda.hurry(monotonic())
         stopping = False
         while not stopping:
@@ -77,6 +81,8 @@ class Monitor:
                     stopping = self._heed_signals()
                 elif self._round is not None and self._round.read():
                     self._end_round(self._round.finish())
+            if self._round is not None and not self._round.find_time_left():
+                self._end_round(self._round.abandon())
         self._await_last_round()
 
     def _wait(self) -> list[int]:
@@ -84,7 +90,8 @@ class Monitor:
         running = [self._round.fileno()] if self._round else []
         for descriptor in (self._watch.fileno(), self._signals, *running):
             poll.register(descriptor, select.POLLIN)
-        timeout = None if self._round else self._agenda.wait(monotonic())
+        timeout = (int(self._round.find_time_left() * 1000) + 1 if self._round
+                   else self._agenda.wait(monotonic()))
         return [descriptor for descriptor, _ in poll.poll(timeout)]
 
     def _begin_round(self) -> None:
@@ -103,6 +110,7 @@ class Monitor:
             self._say(text, now)
         if report.failed:
             self._adopting |= self._adopted
+        self._mailbox.open()
         _notify_systemd()
 
     def _hear(self, news: News) -> None:
@@ -119,16 +127,20 @@ class Monitor:
             self._patience.forgive_all()
             self._adopting = True
             self._agenda.hurry(monotonic())
+        if signal.SIGIO in caught and has_deferred():
+            self._agenda.note(_MAIL, monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
 
     def _await_last_round(self) -> None:
-        """A round that is at work finishes it; one that waits for another program does not."""
+        """A round that is at work finishes it; one that waits for another program is ended."""
+        if self._round is None:
+            return
         poll = select.poll()
-        if self._round is not None:
-            poll.register(self._round.fileno(), select.POLLIN)
-            while poll.poll(_FAREWELL_AT_MOST):
-                if self._round.read():
-                    return
+        poll.register(self._round.fileno(), select.POLLIN)
+        while poll.poll(_FAREWELL_AT_MOST):
+            if self._round.read():
+                return
+        self._round.abandon()
 
     def _say(self, text: str, now: float) -> None:
         """Say what was not said in the last hour; news of an hour ago may be news again."""
@@ -144,7 +156,7 @@ def _catch_signals() -> int:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO):
         signal.signal(number, lambda *_: None)
     return reading
 

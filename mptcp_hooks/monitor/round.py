@@ -1,16 +1,26 @@
-"""A round of upkeep in a process of its own, and what it reports through a pipe."""
+"""A round of upkeep in a process of its own, and what it reports through a pipe.
+
+It is the first of a session, setsid(2): whatever it starts is found by that and ended with
+it, also once the round itself is gone.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+from time import monotonic, sleep
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import describe_unexpected
+from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+# How long a round may take, in seconds: each program that it runs is given five. How long
+# what was killed is waited for.
+_AT_MOST, _DYING_AT_MOST = 60.0, 1.0
 
 
 class Report(NamedTuple):
@@ -33,6 +43,7 @@ class Round:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._output, writing = os.pipe()
         self._text = b""
+        self._end = monotonic() + _AT_MOST
         try:
             self._child = os.fork()
         except OSError as error:
@@ -53,6 +64,23 @@ class Round:
         self._text += piece
         return not piece
 
+    def find_time_left(self) -> float:
+        """How long it may still take, in seconds; 0 where it has taken too long."""
+        return max(0.0, self._end - monotonic())
+
+    def abandon(self) -> Report:
+        """End it with all that it started, so that nobody has the lock; what to say of that."""
+        os.close(self._output)
+        os.kill(self._child, signal.SIGKILL)
+        end = monotonic() + _DYING_AT_MOST
+        while (left := list(_list_session(self._child))) and monotonic() < end:
+            for pid in left:
+                _kill(pid)
+            sleep(0.01)
+        os.waitpid(self._child, os.WNOHANG)
+        return Report((f"a round of upkeep took more than {_AT_MOST:.0f} s and was killed",),
+                      (), True)
+
     def finish(self) -> Report:
         """What it reported, once it has said all."""
         os.close(self._output)
@@ -69,7 +97,10 @@ class Round:
 def _do_and_exit(work: Callable[[], Report], output: int) -> None:
     """In the child: work, report, end. What stops the monitor lets its last round finish."""
     try:
+        os.setsid()
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        # The monitor is not to hear of our alarms.
+        signal.set_wakeup_fd(-1)
         report = _report(work)
         lines = [*(f"said {text}" for text in report.said),
                  *(f"repaired {iface}" for iface in report.repaired),
@@ -88,3 +119,21 @@ def _report(work: Callable[[], Report]) -> Report:
         return Report((str(problem),), (), True)
     except Exception as error:
         return Report((describe_unexpected(error),), (), True)
+
+
+def _list_session(session: int) -> Iterator[int]:
+    """The processes of a session that still run, proc(5)."""
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            # The name of the program, in parentheses, may hold anything.
+            _, _, rest = read_text(f"/proc/{name}/stat").rpartition(")")
+            state, _, _, of_session = (rest.split() + ["", "", "", ""])[:4]
+            if of_session == str(session) and state != "Z":
+                yield int(name)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ import pytest
 
 from tests.lab.support.faults import hang_ip, mend_ip
 from tests.lab.support.lab import TWO_UPLINKS, Lab
-from tests.lab.support.paths import BOTH
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, flush
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -261,3 +263,65 @@ def test_a_person_hears_who_keeps_the_lock_and_can_wait_longer(link: Lab) -> Non
         assert command.poll() is None
     assert command.communicate() == ("", "")
     assert command.returncode == 0
+
+
+def test_the_monitor_takes_in_what_a_hook_left_by_itself(link: Lab) -> None:
+    """Though nothing happens any more, and a round of its own waited in vain meanwhile."""
+    before = link.snapshot()
+    up(link)
+    full = link.snapshot()
+    down(link)
+    assert link.snapshot() == before
+    monitor = Monitor(link)
+    monitor.rest()
+    with held_lock(link):
+        assert "left to" in up(link)
+    wait_for(lambda: link.snapshot() == full)
+    assert list_deferred(link) == []
+    assert monitor.stop() == 0
+
+
+def test_a_round_that_hangs_is_ended_when_the_monitor_stops(link: Lab) -> None:
+    """Nobody has the lock after that."""
+    up(link)
+    monitor = Monitor(link)
+    monitor.rest()
+    hang_ip(link, 3600)
+    flush(link)
+    wait_for(lambda: link.client.try_run("test", "-e", "/run/ip.hangs").returncode == 0)
+    seconds, _ = measure(lambda: str(monitor.stop()))
+    assert seconds < SECONDS_AT_MOST
+    mend_ip(link)
+    assert link.client.run("flock", "--nonblock", LOCK, "echo", "free") == "free\n"
+    assert down(link) == ""
+
+
+def test_a_round_whose_ip_hangs_is_done_again(link: Lab) -> None:
+    up(link)
+    full = link.snapshot()
+    monitor = Monitor(link)
+    monitor.rest()
+    hang_ip(link, 3600)
+    flush(link)
+    wait_for(lambda: [line for line in monitor.read_log() if "did not end within 5 s" in line])
+    # A hook meanwhile neither waits long nor is it lost.
+    seconds, _ = measure(lambda: up(link))
+    assert seconds < SECONDS_AT_MOST
+    mend_ip(link)
+    wait_for(lambda: link.snapshot() == full, 60)
+    assert monitor.stop() == 0
+
+
+def test_a_round_that_never_ends_is_killed(link: Lab) -> None:
+    """Here it reads a template that has no end; a hook's patience is not for that."""
+    up(link)
+    monitor = Monitor(link)
+    monitor.rest()
+    link.write("/etc/mptcp-hooks/templates/up.j2",
+               "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: "mptcp_monitor: a round of upkeep took more than 60 s and was killed"
+             in monitor.read_log(), 90)
+    link.client.run("rm", "/etc/mptcp-hooks/templates/up.j2")
+    assert monitor.stop() == 0
+    assert link.client.run("flock", "--nonblock", LOCK, "echo", "free") == "free\n"

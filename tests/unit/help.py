@@ -27,6 +27,14 @@ def wait_until(look: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, even if nobody has asked yet how it did."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def find_options(texts: Iterable[str]) -> set[str]:
     """The options, short and long, that texts name."""
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(texts)))

@@ -6,11 +6,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.spawn import run_program
+from mptcp_hooks.monitor import round as round_of_upkeep
 from mptcp_hooks.monitor.round import Report, Round
+from tests.unit.help import is_running, wait_until
 
 
 def wait_for(work: Callable[[], Report]) -> Report:
@@ -79,6 +83,34 @@ def test_what_stops_the_monitor_lets_a_round_finish() -> None:
         return Report(("done",), (), False)
 
     assert wait_for(work) == Report(("done",), (), False)
+
+
+@pytest.mark.parametrize("overdue", [False, True])
+def test_a_round_that_is_abandoned_goes_with_all_that_it_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overdue: bool
+) -> None:
+    """Programs have process groups of their own, and go on when the round is killed."""
+    if overdue:
+        monkeypatch.setattr(round_of_upkeep, "_AT_MOST", 1.0)
+
+    def work() -> Report:
+        run_program("sh", ("-c", f"sleep 300 & echo $! $$ >{tmp_path}/new; mv {tmp_path}/new "
+                           f"{tmp_path}/pids; wait"), at_most=300)
+        return Report((), (), False)
+
+    before = os.listdir("/proc/self/fd")
+    one = Round(work)
+    wait_until((tmp_path / "pids").exists)
+    if overdue:
+        wait_until(lambda: not one.find_time_left())
+    else:
+        assert one.find_time_left() > 30
+    report = one.abandon()
+    assert report.failed and "was killed" in report.said[0]
+    assert not any(is_running(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.wait()
 
 
 def test_it_goes_on_while_its_reader_does_other_things() -> None:

@@ -12,7 +12,7 @@ import pytest
 from mptcp_hooks.base import overdue, spawn
 from mptcp_hooks.base.errors import PROGRAM, Problem
 from mptcp_hooks.base.spawn import Outcome, run_program
-from tests.unit.help import wait_until
+from tests.unit.help import is_running, wait_until
 
 # Far less than the programs here would take, far more than their start does.
 SOON = 0.5
@@ -25,13 +25,6 @@ def run_too_long(script: str, text: str = "") -> Problem:
         run_program("sh", ("-c", script), text, at_most=SOON)
     assert SOON <= time.monotonic() - began < 20
     return raised.value
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def test_what_a_program_says_and_how_it_ends_comes_back() -> None:
