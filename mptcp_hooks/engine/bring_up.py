@@ -120,7 +120,8 @@ class WorkBuilder:
             changes=tuple(self._changes),
             limits=limits,
             problems=(*self.problems, *obstacles),
-            warnings=tuple(self._warnings),
+            # What could not be read of the record is made anew.
+            warnings=(*self._store.take_complaints(), *self._warnings),
             remarks=tuple(self._remarks),
             leases=tuple(self._leases.items()),
         )

@@ -7,6 +7,7 @@ from posix import listdir, stat
 from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, refuse_foreign
+from mptcp_hooks.base.line import is_mptcp
 from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
 _LIMITS_LABEL = ".limits"
+# What the stand-in of an endpoint's id begins with; its address follows.
+STAND_IN = "@"
 _identities: list[tuple[str, int, int, int, int]] = []
 
 
@@ -63,6 +66,13 @@ def bind_ids(
     return tuple(bound)
 
 
+def names_own_endpoint(lines: Iterable[str], path: Path) -> bool:
+    """Whether each stand-in of an endpoint's id is that of the path: no other is ever bound."""
+    own = _stand_in(path)
+    return all(word == own for line in lines if is_mptcp(line)
+               for word in line.split(" ") if word.startswith(STAND_IN))
+
+
 class _Shown:
     """A path as a template sees it: its fields, and the stand-in of its endpoint's id."""
 
@@ -74,7 +84,7 @@ class _Shown:
 
 
 def _stand_in(path: Path) -> str:
-    return f"@{path.address}"
+    return f"{STAND_IN}{path.address}"
 
 
 def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:

@@ -6,6 +6,11 @@ interface, and `limits` for the path manager's; lines of text, each a key and a 
 Who holds the lock is not waited for without end. A hook that gave up leaves what it was
 told, `TIME-IFACE.deferred`, to whoever takes the lock next, and notes in `.waited` that it
 waited in vain: for a minute nobody waits for more than a moment.
+
+What any version wrote is read for good. A key that came later has a value here for
+records without it, and one that is not known is passed over. Of what cannot be read in
+full, salvage.py takes what undoes it; with the lock that is written in its place at once,
+and `take_complaints` tells of it.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from time import monotonic, monotonic_ns, sleep
 
 from mptcp_hooks.base.errors import LOCK, Problem
 from mptcp_hooks.base.folder import (
+    DAMAGED,
     DEFERRED_SUFFIX,
     PATHS_SUFFIX,
     PATIENCE,
@@ -36,6 +42,7 @@ from mptcp_hooks.base.model import (
     Stanza,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.commands import names_own_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +58,10 @@ _WAITED = ".waited"
 _REMEMBERED, _MOMENT, _PERSONS_PATIENCE = 60.0, 0.5, 30.0
 # Of what hooks leave: files, and characters of one.
 _DEFERRED_AT_MOST, _DEFERRED_SIZE_AT_MOST = 256, 1 << 14
+# What a key meant while there was none: a record without routes is of a path without.
+_BEFORE_THERE_WERE = {"routes": ""}
+# What a decoder raises over lines that make no sense.
+_NONSENSE = (ValueError, KeyError, IndexError, TypeError)
 
 
 class Store:
@@ -58,6 +69,24 @@ class Store:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self._faults: dict[str, tuple[str, str]] = {}
+
+    def take_complaints(self) -> tuple[str, ...]:
+        """What of all that was asked for could not be read in full, and what comes of that.
+
+        Each is given once.
+        """
+        complaints = tuple(f"{self._folder.path}/{name} {fault}: {outcome}"
+                           for name, (fault, outcome) in self._faults.items())
+        self._faults.clear()
+        return complaints
+
+    @property
+    def damaged(self) -> tuple[tuple[str, str], ...]:
+        """As complaints: the interface, '' where it is no interface's, and what is wrong."""
+        return tuple((name.removesuffix(PATHS_SUFFIX) if name.endswith(PATHS_SUFFIX) else "",
+                      f"{self._folder.path}/{name} {fault}")
+                     for name, (fault, _) in self._faults.items())
 
     def __enter__(self) -> Store:
         return self
@@ -66,12 +95,29 @@ class Store:
         self._folder.close()
 
     def load(self, iface: str) -> tuple[Stanza, ...]:
-        """The stanzas on record of an interface; none where there is no record."""
-        lines = self._folder.read_lines(iface + PATHS_SUFFIX)
+        """The stanzas on record of an interface.
+
+        Of a record that cannot be read in full, what undoes it; where there is none, an
+        endpoint that is ours by the record of the limits, which somebody removed it from.
+        """
+        lines, fault = self._folder.read_lines(iface + PATHS_SUFFIX)
         try:
-            return tuple(_decode_stanzas(lines))
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise self._folder.damaged(iface + PATHS_SUFFIX) from None
+            if lines and not fault:
+                return tuple(_decode_stanzas(lines))
+        except _NONSENSE:
+            fault = DAMAGED
+        owned = self._list_owned(iface)
+        if not (owned or fault):
+            return ()
+        from mptcp_hooks.engine.salvage import Decoders, salvage_stanzas
+
+        stanzas = salvage_stanzas(iface, lines, owned, Decoders(_decode_told, _decode_path))
+        if fault:
+            self._faults[iface + PATHS_SUFFIX] = fault, (
+                f"what can be read of it is used, and 'mptcp_up {iface}' finds what else it made")
+            if self._folder.writable:
+                self.save(iface, stanzas)
+        return stanzas
 
     def save(self, iface: str, stanzas: tuple[Stanza, ...]) -> None:
         """Replace an interface's record; an empty one leaves no file."""
@@ -89,14 +135,17 @@ class Store:
 
     def load_lease(self, iface: str) -> Lease | None:
         """The IPv4 lease that was noted of an interface."""
-        name = iface + _LEASE_SUFFIX
-        pairs = [line.partition(" ") for line in self._folder.read_lines(name)]
-        known = {key: value for key, _, value in pairs}
+        lines, fault = self._folder.read_lines(iface + _LEASE_SUFFIX)
         try:
-            routes = tuple(_decode_route(value) for key, _, value in pairs if key == "route")
-            return Lease(known["address"], known["gateway"], routes) if pairs else None
-        except (ValueError, KeyError):
-            raise self._folder.damaged(name) from None
+            if not fault:
+                return _decode_lease(lines) if lines else None
+        except _NONSENSE:
+            fault = DAMAGED
+        self._faults[iface + _LEASE_SUFFIX] = fault, (
+            "the lease's gateway and routes count again when it is renewed")
+        if self._folder.writable:
+            self.save_lease(iface, None)
+        return None
 
     def save_lease(self, iface: str, lease: Lease | None) -> None:
         """Note an interface's lease; None leaves no file."""
@@ -109,17 +158,20 @@ class Store:
 
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""
-        pairs = [line.split(" ", 1) for line in self._folder.read_lines(_LIMITS)]
+        lines, fault = self._folder.read_lines(_LIMITS)
         try:
-            known = dict(pairs)
-            return LimitsRecord(
-                before=_decode_limits(known["before"]),
-                raised=_decode_limits(known["raised"]),
-                owners=tuple(value for key, value in pairs if key == "owner"),
-                restore=tuple(value for key, value in pairs if key == "down"),
-            ) if pairs else None
-        except (ValueError, KeyError, TypeError):
-            raise self._folder.damaged(_LIMITS) from None
+            if not fault:
+                return _decode_limits_record(lines) if lines else None
+        except _NONSENSE:
+            fault = DAMAGED
+        from mptcp_hooks.engine.salvage import salvage_limits
+
+        limits = salvage_limits(lines, _decode_limits)
+        self._faults[_LIMITS] = fault, (
+            "limits of the path manager that it does not tell stay as they are")
+        if self._folder.writable:
+            self.save_limits(limits)
+        return limits
 
     def save_limits(self, limits: LimitsRecord | None) -> None:
         """Replace the limits on record; None leaves no file."""
@@ -137,15 +189,27 @@ class Store:
 
     def load_deferred(self, name: str) -> tuple[str, tuple[str, ...]]:
         """What a hook left: which hook it was, and its environment as `NAME=value`."""
-        lines = self._folder.read_lines(name)
+        lines, fault = self._folder.read_lines(name)
         try:
-            return lines[0], tuple(_decode_told(line) for line in lines[1:])
-        except (ValueError, IndexError):
-            raise Problem(f"{self._folder.path}/{name} cannot be read") from None
+            if not fault:
+                return lines[0], tuple(_decode_told(line) for line in lines[1:])
+        except _NONSENSE:
+            fault = DAMAGED
+        raise Problem(f"{self._folder.path}/{name} {fault}")
 
     def remove_deferred(self, name: str) -> None:
         """Forget what a hook left: it is done, or never will be."""
         self._folder.write_lines(name, [])
+
+    def _list_owned(self, iface: str) -> tuple[str, ...]:
+        """The addresses whose endpoints are the interface's, as the limits are on record."""
+        try:
+            limits = self.load_limits()
+        except Problem:
+            # Who settles the limits says it.
+            return ()
+        owners = [owner.partition(" ") for owner in (limits.owners if limits else ())]
+        return tuple(address for name, _, address in owners if name == iface)
 
 
 def open_store() -> Store:
@@ -212,7 +276,7 @@ def find_patience() -> float:
         return PATIENCE
     folder = open_folder(RECORD, lock=False)
     try:
-        ago = monotonic() - float(" ".join(folder.read_lines(_WAITED)))
+        ago = monotonic() - float(" ".join(folder.read_lines(_WAITED).lines))
     except (Problem, ValueError):
         return PATIENCE
     finally:
@@ -265,6 +329,22 @@ def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
 
 def _encode_told(line: str) -> str:
     return line.replace("\\", "\\\\").replace("\n", "\\n")
+def _decode_lease(lines: list[str]) -> Lease:
+    pairs = [line.partition(" ") for line in lines]
+    known = {key: value for key, _, value in pairs}
+    return Lease(known["address"], known["gateway"], tuple(
+        _decode_route(value) for key, _, value in pairs if key == "route"))
+
+
+def _decode_limits_record(lines: list[str]) -> LimitsRecord:
+    pairs = [line.split(" ", 1) for line in lines]
+    known = dict(pairs)
+    return LimitsRecord(
+        before=_decode_limits(known["before"]),
+        raised=_decode_limits(known["raised"]),
+        owners=tuple(value for key, value in pairs if key == "owner"),
+        restore=tuple(value for key, value in pairs if key == "down"),
+    )
 
 
 def _decode_told(text: str) -> str:
@@ -275,13 +355,16 @@ def _decode_told(text: str) -> str:
 
 def _decode_path(lines: list[str]) -> Installed:
     pairs = [line.split(" ", 1) for line in lines]
-    known = dict(pairs)
-    return Installed(
+    known = {**_BEFORE_THERE_WERE, **dict(pairs)}
+    installed = Installed(
         path=Path(*(_decode_field(field, known[field]) for field in Path._fields)),
         up=tuple(value for key, value in pairs if key == "up"),
         down=tuple(value for key, value in pairs if key == "down"),
         kernel=known["kernel"],
     )
+    if not names_own_endpoint(installed.down, installed.path):
+        raise ValueError("the endpoint is of another address")
+    return installed
 
 
 def _encode_field(field: str, value: Any) -> str:
