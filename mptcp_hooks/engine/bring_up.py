@@ -164,7 +164,8 @@ class WorkBuilder:
         manager = self._manager.without(path for path in previous if path.address not in staying)
         planned = plan_paths(event.iface, settings, host, previous, others, manager)
         if host.ifindex:
-            return planned
+            lack = "" if host.addresses else f"{event.iface}: no address yet"
+            return planned.add(remark=lack)
         if not event.addresses:
             return planned._replace(remarks=(f"{event.iface}: not there yet",))
         return planned.add(warning=f"{event.iface}: no such interface here: its table number "

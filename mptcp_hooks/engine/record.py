@@ -329,6 +329,8 @@ def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
 
 def _encode_told(line: str) -> str:
     return line.replace("\\", "\\\\").replace("\n", "\\n")
+
+
 def _decode_lease(lines: list[str]) -> Lease:
     pairs = [line.partition(" ") for line in lines]
     known = {key: value for key, _, value in pairs}

@@ -349,7 +349,7 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         elif path.link == UP and path.address:
             yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
                           "is left alone as a LAN", "if it is an uplink, give its stanza "
-                          "'mptcp-gateway ADDRESS'")
+                          f"'mptcp-gateway ADDRESS', and then 'mptcp_up {path.interface}'")
         elif path.link == UP:
             yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
                           "yet", "see to its DHCP server or router")

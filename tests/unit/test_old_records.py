@@ -70,7 +70,7 @@ def complain(bench: Bench) -> list[str]:
             store.load(iface)
             store.load_lease(iface)
         store.load_limits()
-        return list(store.complaints)
+        return list(store.take_complaints())
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
