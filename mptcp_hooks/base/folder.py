@@ -12,6 +12,7 @@ import posix
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.value import NamedTuple
 
 RECORD = "/run/mptcp-hooks"
 KEPT = "/var/cache/mptcp-hooks"
@@ -26,8 +27,12 @@ TIME_DIGITS = 20
 # When a hook last waited in vain.
 WAITED = ".waited"
 
-_FORMAT = "mptcp-hooks 1"
-_END = "end"
+# The first line of each file. The number is another one when a reader of this one would take
+# the lines for something else; a key that is new or missing is no reason (record.py).
+_NAME, _NUMBER = "mptcp-hooks ", 1
+_FORMAT = f"{_NAME}{_NUMBER}"
+_DIGITS_AT_MOST = 9
+END = "end"
 _LOCK = ".lock"
 # How long a hook waits for the lock, or for a program that it started, in seconds. Either
 # takes milliseconds; 64 hooks at once are done long before.
@@ -36,6 +41,19 @@ PATIENCE = 5.0
 _KIND, _REGULAR, _FOLDER, _LINK, _WRITABLE_BY_OTHERS = 0o170000, 0o100000, 0o40000, 0o120000, 0o22
 # An interface with thousands of addresses has less; of anything else the rest is nobody's.
 _READ_AT_MOST = 1 << 24
+DAMAGED, NEWER = "is damaged", "is of a newer mptcp-hooks"
+
+
+class Contents(NamedTuple):
+    """The lines of a file between its first and its last one.
+
+    `fault` says in words why they may not be all, or not what they seem; '' where they are.
+    Then a heading that is none of ours and END stand among them, and a line that was cut off
+    does not.
+    """
+
+    lines: list[str]
+    fault: str
 
 
 # Opened before they are needed, by path.
@@ -49,6 +67,11 @@ class Folder:
         self.path = path
         self._directory = directory
         self._lock = lock
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened for more than reading."""
+        return self._lock is not None
 
     def close(self) -> None:
         """Close the folder and give the lock back."""
@@ -69,18 +92,18 @@ class Folder:
         """The names of all that is in the folder."""
         return [] if self._directory is None else posix.listdir(self._directory)
 
-    def read_lines(self, name: str) -> list[str]:
+    def read_lines(self, name: str) -> Contents:
         """The lines of a file; none where there is no such file.
 
-        Problem where it is not a regular file of root's own, or not whole.
+        Problem where it is not a regular file of root's own.
         """
         if self._directory is None:
-            return []
+            return _NOTHING
         try:
             file = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW
                               | posix.O_NONBLOCK, dir_fd=self._directory)
         except FileNotFoundError:
-            return []
+            return _NOTHING
         except OSError as error:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         try:
@@ -94,9 +117,9 @@ class Folder:
         finally:
             posix.close(file)
         first, *rest = text.split("\n")
-        if first != _FORMAT or rest[-2:] != [_END, ""]:
-            raise self.damaged(name)
-        return rest[:-2]
+        if first == _FORMAT and rest[-2:] == [END, ""]:
+            return Contents(rest[:-2], "")
+        return Contents([first, *rest][:-1], NEWER if _is_newer(first) else DAMAGED)
 
     def write_lines(self, name: str, lines: list[str]) -> None:
         """Replace a file, so that a reader sees the old one or the new; no lines, no file."""
@@ -117,18 +140,13 @@ class Folder:
         except OSError as error:
             raise Problem(f"cannot write {self.path}/{name}: {error.strerror}") from None
 
-    def damaged(self, name: str) -> Problem:
-        """The Problem of a file whose lines make no sense."""
-        return Problem(f"{self.path}/{name} is damaged: remove it and bring the interface up "
-                       "again")
-
     def _replace(self, name: str, beside: str, lines: list[str]) -> None:
         # O_NONBLOCK: opening a FIFO that lies in the way fails instead of waiting.
         file = posix.open(beside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
                           | posix.O_NOFOLLOW | posix.O_NONBLOCK, 0o644, dir_fd=self._directory)
         try:
             posix.fchmod(file, 0o644)
-            write_all(file, "\n".join([_FORMAT, *lines, _END, ""]))
+            write_all(file, "\n".join([_FORMAT, *lines, END, ""]))
         finally:
             posix.close(file)
         posix.rename(beside, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
@@ -138,6 +156,9 @@ class Folder:
             posix.unlink(name, dir_fd=self._directory)
         except FileNotFoundError:
             return
+
+
+_NOTHING = Contents([], "")
 
 
 def open_folder(path: str, lock: bool) -> Folder:
@@ -266,3 +287,9 @@ def _make(path: str) -> None:
 def _is_roots_own(info: posix.stat_result) -> bool:
     """Root's, and nobody else may write; for a process without rights, its own will do."""
     return info.st_uid in (0, posix.geteuid()) and not info.st_mode & _WRITABLE_BY_OTHERS
+
+
+def _is_newer(first: str) -> bool:
+    number = first.removeprefix(_NAME)
+    return (first != number and number.isascii() and number.isdigit()
+            and len(number) <= _DIGITS_AT_MOST and int(number) > _NUMBER)

@@ -14,6 +14,7 @@ from mptcp_hooks.engine.compare import (
     join_stanzas,
     judge_found,
     list_current,
+    list_leftovers,
     renews,
     replace_stanzas,
 )
@@ -120,7 +121,8 @@ class WorkBuilder:
             changes=tuple(self._changes),
             limits=limits,
             problems=(*self.problems, *obstacles),
-            warnings=tuple(self._warnings),
+            # What could not be read of the record is made anew.
+            warnings=(*self._store.take_complaints(), *self._warnings),
             remarks=tuple(self._remarks),
             leases=tuple(self._leases.items()),
         )
@@ -163,7 +165,8 @@ class WorkBuilder:
         manager = self._manager.without(path for path in previous if path.address not in staying)
         planned = plan_paths(event.iface, settings, host, previous, others, manager)
         if host.ifindex:
-            return planned
+            lack = "" if host.addresses else f"{event.iface}: no address yet"
+            return planned.add(remark=lack)
         if not event.addresses:
             return planned._replace(remarks=(f"{event.iface}: not there yet",))
         return planned.add(warning=f"{event.iface}: no such interface here: its table number "
@@ -197,7 +200,9 @@ class WorkBuilder:
             raise Problem(f"{path.iface}: {obstacle}")
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
                           kernel=use.describe())
-        return compare_path(after, old, self._manager.endpoints or ())
+        change = compare_path(after, old, self._manager.endpoints or ())
+        leftovers = [line for line in list_leftovers(after, use) if line not in change.late]
+        return change._replace(late=(*change.late, *leftovers))
 
     def _undo_outdated(self, installed: Installed, changes: list[Change]) -> None:
         """Undo the lines on record that no change makes again."""

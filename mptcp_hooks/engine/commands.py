@@ -7,6 +7,7 @@ from posix import listdir, lstat, stat, stat_result
 from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_foreign
+from mptcp_hooks.base.line import is_mptcp, read_value
 from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
@@ -22,6 +23,9 @@ FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
 # A template has a thousand.
 _SIZE_AT_MOST = 1 << 20
 _LIMITS_LABEL = ".limits"
+# What the stand-in of an endpoint's id begins with; its address follows.
+STAND_IN = "@"
+_SUPPRESS = "suppress_prefixlength"
 _identities: list[tuple[str, int, int, int, int]] = []
 
 
@@ -65,6 +69,23 @@ def bind_ids(
     return tuple(bound)
 
 
+def names_own_endpoint(lines: Iterable[str], path: Path) -> bool:
+    """Whether each stand-in of an endpoint's id is that of the path: no other is ever bound."""
+    own = _stand_in(path)
+    return all(word == own for line in lines if is_mptcp(line)
+               for word in line.split(" ") if word.startswith(STAND_IN))
+
+
+def list_first_released(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines about rules of main as version 0.1.0 had them: they suppressed the default alone.
+
+    Such rules may stand where the record that told of them is lost or damaged.
+    """
+    lengths = [(line, read_value(line, _SUPPRESS)) for line in lines]
+    return tuple(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
+                 for line, length in lengths if length not in ("", "0"))
+
+
 class _Shown:
     """A path as a template sees it: its fields, and the stand-in of its endpoint's id."""
 
@@ -76,7 +97,7 @@ class _Shown:
 
 
 def _stand_in(path: Path) -> str:
-    return f"@{path.address}"
+    return f"{STAND_IN}{path.address}"
 
 
 def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:

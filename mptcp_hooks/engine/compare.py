@@ -6,10 +6,10 @@ undo, and what stands in the way. bring_up keeps the books of a whole work.
 
 from __future__ import annotations
 
-from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, read_value
+from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown, read_value
 from mptcp_hooks.base.model import Installed, Stanza, TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.commands import bind_ids
+from mptcp_hooks.engine.commands import bind_ids, list_first_released
 from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
 from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
@@ -41,6 +41,15 @@ def compare_path(
                   and not (routed and not is_mptcp(line)))
     return Change(before, after._replace(kernel="") if lines else after, lines,
                   _list_late(before, after))
+
+
+def list_leftovers(after: Installed, use: TableUse) -> tuple[str, ...]:
+    """The lines that take away rules which an earlier version left and no record tells of.
+
+    `use` is what the kernel holds of the path.
+    """
+    return tuple(line for line in list_first_released(after.down) if line not in after.down
+                 and is_shown(line.replace(" rule del ", " rule add ", 1), after.path, use))
 
 
 def find_outdated(

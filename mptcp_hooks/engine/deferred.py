@@ -121,8 +121,10 @@ def _write(iface: str, lines: list[str]) -> None:
 
 def _read(store: Store, name: str) -> tuple[str, dict[str, str]]:
     """Which hook left something, and what of its environment."""
-    lines = store.folder.read_lines(name)
+    lines, fault = store.folder.read_lines(name)
     try:
+        if fault:
+            raise ValueError(fault)
         told = [decode_told(line) for line in lines[1:]]
         return lines[0], dict(line.split("=", 1) for line in told)
     except (ValueError, IndexError):

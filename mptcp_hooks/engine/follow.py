@@ -48,9 +48,9 @@ def prepare_all(
     interfaces that are up and not on record, only what is there is taken in.
     """
     builder = WorkBuilder(store, machine, configuration)
-    recorded = store.list_interfaces()
-    _follow(builder, machine, recorded, (_end, _bring_back))
-    _take_in(builder, machine, events, recorded)
+    told = list_told(store)
+    _follow(builder, machine, store.list_interfaces(), (_end, _bring_back))
+    _take_in(builder, machine, events, told)
     return builder.finish()
 
 
@@ -75,13 +75,26 @@ def prepare_adoption(
     unnoted = {device: lease for device, lease in leases.items()
                if store.load_lease(device) is None}
     builder = WorkBuilder(store, machine, configuration, unnoted)
-    _take_in(builder, machine, events, store.list_interfaces())
+    _take_in(builder, machine, events, list_told(store))
     return builder.finish()
 
 
 def recall_events(store: Store, iface: str) -> list[Event]:
     """What was told of an interface on record."""
     return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
+
+
+def list_told(store: Store) -> list[str]:
+    """The interfaces on record of which something was told; those too whose record is refused."""
+    return [iface for iface in store.list_interfaces() if _is_told(store, iface)]
+
+
+def _is_told(store: Store, iface: str) -> bool:
+    try:
+        return any(stanza.told for stanza in store.load(iface))
+    except Problem:
+        # Who follows it says so.
+        return True
 
 
 def _follow(
@@ -103,13 +116,13 @@ def _follow(
 
 
 def _take_in(
-    builder: WorkBuilder, machine: Machine, events: Iterable[Event], recorded: list[str]
+    builder: WorkBuilder, machine: Machine, events: Iterable[Event], told: list[str]
 ) -> None:
-    """Add what is there of interfaces that are up and not on record."""
+    """Add what is there of interfaces that are up and not `told` of."""
     for event in events:
         try:
             seen = see(machine, event)
-            if seen and event.iface not in recorded and _is_up(machine, event.device):
+            if seen and event.iface not in told and _is_up(machine, event.device):
                 builder.add(seen)
         except Problem as problem:
             builder.problems.append(problem)

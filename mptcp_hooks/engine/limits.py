@@ -56,7 +56,9 @@ def list_restoring(recorded: LimitsRecord | None, current: Limits) -> tuple[str,
     restored = restore_limits(current, recorded.raised, recorded.before)
     if restored == current:
         return ()
-    return recorded.restore if restored == recorded.before else build_restore(restored)
+    kept = recorded.restore if restored == recorded.before else ()
+    # Records did not always have them.
+    return kept or build_restore(restored)
 
 
 def _compare_limits(

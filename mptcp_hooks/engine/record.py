@@ -3,11 +3,18 @@
 `IFACE.paths` and `IFACE.lease` for each interface, and `limits` for the path
 manager's; lines of text, each a key and a value. No other module writes there, but for
 what is written without the lock (deferred.py).
+
+What any version wrote is read for good. A key that came later has a value here for
+records without it, and one that is not known is passed over. Of what cannot be read in
+full, salvage.py takes what undoes it; with the lock that is written in its place at once,
+and `take_complaints` tells of it.
 """
 
 from __future__ import annotations
 
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import (
+    DAMAGED,
     DEFERRED_SUFFIX,
     PATHS_SUFFIX,
     RECORD,
@@ -27,6 +34,7 @@ from mptcp_hooks.base.model import (
     Stanza,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.commands import names_own_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +44,10 @@ _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint")
+# What a key meant while there was none: a record without routes is of a path without.
+_BEFORE_THERE_WERE = {"routes": ""}
+# What a decoder raises over lines that make no sense.
+_NONSENSE = (ValueError, KeyError, IndexError, TypeError)
 
 
 class Store:
@@ -43,6 +55,24 @@ class Store:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+        self._faults: dict[str, tuple[str, str]] = {}
+
+    def take_complaints(self) -> tuple[str, ...]:
+        """What of all that was asked for could not be read in full, and what comes of that.
+
+        Each is given once.
+        """
+        complaints = tuple(f"{self.folder.path}/{name} {fault}: {outcome}"
+                           for name, (fault, outcome) in self._faults.items())
+        self._faults.clear()
+        return complaints
+
+    @property
+    def damaged(self) -> tuple[tuple[str, str], ...]:
+        """As complaints: the interface, '' where it is no interface's, and what is wrong."""
+        return tuple((name.removesuffix(PATHS_SUFFIX) if name.endswith(PATHS_SUFFIX) else "",
+                      f"{self.folder.path}/{name} {fault}")
+                     for name, (fault, _) in self._faults.items())
 
     def __enter__(self) -> Store:
         return self
@@ -51,12 +81,29 @@ class Store:
         self.folder.close()
 
     def load(self, iface: str) -> tuple[Stanza, ...]:
-        """The stanzas on record of an interface; none where there is no record."""
-        lines = self.folder.read_lines(iface + PATHS_SUFFIX)
+        """The stanzas on record of an interface.
+
+        Of a record that cannot be read in full, what undoes it; where there is none, an
+        endpoint that is ours by the record of the limits, which somebody removed it from.
+        """
+        lines, fault = self.folder.read_lines(iface + PATHS_SUFFIX)
         try:
-            return tuple(_decode_stanzas(lines))
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise self.folder.damaged(iface + PATHS_SUFFIX) from None
+            if lines and not fault:
+                return tuple(_decode_stanzas(lines))
+        except _NONSENSE:
+            fault = DAMAGED
+        owned = self._list_owned(iface)
+        if not (owned or fault):
+            return ()
+        from mptcp_hooks.engine.salvage import Decoders, salvage_stanzas
+
+        stanzas = salvage_stanzas(iface, lines, owned, Decoders(decode_told, _decode_path))
+        if fault:
+            self._faults[iface + PATHS_SUFFIX] = fault, (
+                f"what can be read of it is used, and 'mptcp_up {iface}' finds what else it made")
+            if self.folder.writable:
+                self.save(iface, stanzas)
+        return stanzas
 
     def save(self, iface: str, stanzas: tuple[Stanza, ...]) -> None:
         """Replace an interface's record; an empty one leaves no file."""
@@ -74,14 +121,17 @@ class Store:
 
     def load_lease(self, iface: str) -> Lease | None:
         """The IPv4 lease that was noted of an interface."""
-        name = iface + _LEASE_SUFFIX
-        pairs = [line.partition(" ") for line in self.folder.read_lines(name)]
-        known = {key: value for key, _, value in pairs}
+        lines, fault = self.folder.read_lines(iface + _LEASE_SUFFIX)
         try:
-            routes = tuple(_decode_route(value) for key, _, value in pairs if key == "route")
-            return Lease(known["address"], known["gateway"], routes) if pairs else None
-        except (ValueError, KeyError):
-            raise self.folder.damaged(name) from None
+            if not fault:
+                return _decode_lease(lines) if lines else None
+        except _NONSENSE:
+            fault = DAMAGED
+        self._faults[iface + _LEASE_SUFFIX] = fault, (
+            "the lease's gateway and routes count again when it is renewed")
+        if self.folder.writable:
+            self.save_lease(iface, None)
+        return None
 
     def save_lease(self, iface: str, lease: Lease | None) -> None:
         """Note an interface's lease; None leaves no file."""
@@ -94,17 +144,20 @@ class Store:
 
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""
-        pairs = [line.split(" ", 1) for line in self.folder.read_lines(_LIMITS)]
+        lines, fault = self.folder.read_lines(_LIMITS)
         try:
-            known = dict(pairs)
-            return LimitsRecord(
-                before=_decode_limits(known["before"]),
-                raised=_decode_limits(known["raised"]),
-                owners=tuple(value for key, value in pairs if key == "owner"),
-                restore=tuple(value for key, value in pairs if key == "down"),
-            ) if pairs else None
-        except (ValueError, KeyError, TypeError):
-            raise self.folder.damaged(_LIMITS) from None
+            if not fault:
+                return _decode_limits_record(lines) if lines else None
+        except _NONSENSE:
+            fault = DAMAGED
+        from mptcp_hooks.engine.salvage import salvage_limits
+
+        limits = salvage_limits(lines, _decode_limits)
+        self._faults[_LIMITS] = fault, (
+            "limits of the path manager that it does not tell stay as they are")
+        if self.folder.writable:
+            self.save_limits(limits)
+        return limits
 
     def save_limits(self, limits: LimitsRecord | None) -> None:
         """Replace the limits on record; None leaves no file."""
@@ -119,6 +172,16 @@ class Store:
     def list_deferred(self) -> list[str]:
         """The names of what hooks left that gave up, in the order in which they were told."""
         return sorted(name for name in self.folder.list_names() if name.endswith(DEFERRED_SUFFIX))
+
+    def _list_owned(self, iface: str) -> tuple[str, ...]:
+        """The addresses whose endpoints are the interface's, as the limits are on record."""
+        try:
+            limits = self.load_limits()
+        except Problem:
+            # Who settles the limits says it.
+            return ()
+        owners = [owner.partition(" ") for owner in (limits.owners if limits else ())]
+        return tuple(address for name, _, address in owners if name == iface)
 
 
 def open_store() -> Store:
@@ -173,6 +236,24 @@ def encode_told(line: str) -> str:
     return line.replace("\\", "\\\\").replace("\n", "\\n")
 
 
+def _decode_lease(lines: list[str]) -> Lease:
+    pairs = [line.partition(" ") for line in lines]
+    known = {key: value for key, _, value in pairs}
+    return Lease(known["address"], known["gateway"], tuple(
+        _decode_route(value) for key, _, value in pairs if key == "route"))
+
+
+def _decode_limits_record(lines: list[str]) -> LimitsRecord:
+    pairs = [line.split(" ", 1) for line in lines]
+    known = dict(pairs)
+    return LimitsRecord(
+        before=_decode_limits(known["before"]),
+        raised=_decode_limits(known["raised"]),
+        owners=tuple(value for key, value in pairs if key == "owner"),
+        restore=tuple(value for key, value in pairs if key == "down"),
+    )
+
+
 def decode_told(text: str) -> str:
     if "=" not in text:
         raise ValueError("not a variable")
@@ -181,13 +262,16 @@ def decode_told(text: str) -> str:
 
 def _decode_path(lines: list[str]) -> Installed:
     pairs = [line.split(" ", 1) for line in lines]
-    known = dict(pairs)
-    return Installed(
+    known = {**_BEFORE_THERE_WERE, **dict(pairs)}
+    installed = Installed(
         path=Path(*(_decode_field(field, known[field]) for field in Path._fields)),
         up=tuple(value for key, value in pairs if key == "up"),
         down=tuple(value for key, value in pairs if key == "down"),
         kernel=known["kernel"],
     )
+    if not names_own_endpoint(installed.down, installed.path):
+        raise ValueError("the endpoint is of another address")
+    return installed
 
 
 def _encode_field(field: str, value: Any) -> str:

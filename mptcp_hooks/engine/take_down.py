@@ -67,7 +67,8 @@ def prepare_removal(
         undo=tuple(_list_undo(recorded, manager, is_meant)),
         changes=(),
         limits=limits,
-        problems=(*problems, *obstacles),
+        # What could not be read of the record may be left.
+        problems=(*problems, *obstacles, *map(Problem, store.take_complaints())),
         warnings=(),
         remarks=(),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
-from mptcp_hooks.engine.follow import prepare_adoption, prepare_again
+from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.engine.take_down import prepare_silence
 from mptcp_hooks.intent.configuration import read_configuration
@@ -90,8 +90,8 @@ def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
     """Take in what ifupdown has up and is not on record."""
     events = _ask_ifupdown(upkeep.said)
     with open_store() as store:
-        recorded = store.list_interfaces()
-    news = [event for event in events if event.iface not in recorded]
+        told = list_told(store)
+    news = [event for event in events if event.iface not in told]
     if news:
         leases = _read_kept_leases(news, upkeep.said)
         upkeep.do(lambda store, machine: prepare_adoption(

@@ -68,10 +68,12 @@ def _judge_kernel(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_records(survey: Survey) -> Iterator[Finding]:
-    for problem in survey.damaged:
-        yield Finding(BROKEN, "record-damaged", "", problem.partition(": remove it")[0],
-                      "remove it and bring the interface up again; its endpoint is 'not ours' "
-                      "then, and goes with 'ip mptcp endpoint delete id ID'")
+    for iface, text in survey.damaged:
+        what, foreign, _ = text.partition(": remove it")
+        remedy = f"'mptcp_up {iface}', or 'mptcp_down {iface}' where it shall stay away" if (
+            iface) else "'mptcp_up --all'"
+        yield Finding(BROKEN, "record-damaged", iface, what,
+                      "remove it, and then " * bool(foreign) + remedy)
 
 
 def _judge_links(survey: Survey) -> Iterator[Finding]:
@@ -357,7 +359,7 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         elif path.link == UP and path.address:
             yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
                           "is left alone as a LAN", "if it is an uplink, give its stanza "
-                          "'mptcp-gateway ADDRESS'")
+                          f"'mptcp-gateway ADDRESS', and then 'mptcp_up {path.interface}'")
         elif path.link == UP:
             yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
                           "yet", "see to its DHCP server or router")
@@ -387,8 +389,8 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
                       f"{CONFIGURATION_FILE}")
     elif len({path.device for path in paths}) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", "bring another one up; 'mptcp_up --all' says what "
-                      "is against it")
+                      "path", "bring another one up; 'mptcp_up --all -v' says why "
+                      "one has no path")
 
 
 def _judge_traffic(survey: Survey) -> Iterator[Finding]:

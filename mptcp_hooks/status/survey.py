@@ -92,8 +92,9 @@ class Survey(NamedTuple):
     """All that is known. `endpoints` is None where only root sees them.
 
     `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now.
-    `counters` is /proc/net/netstat. `damaged` says which records are, `mistakes` what
-    is wrong with mptcp-hooks.conf.
+    `counters` is /proc/net/netstat. `damaged` are records that cannot be read in full, as
+    the interface ('' for the limits') and what is wrong. `mistakes` is what is wrong with
+    mptcp-hooks.conf.
     """
 
     kernel: Kernel
@@ -107,7 +108,7 @@ class Survey(NamedTuple):
     programs: frozenset[str]
     counters: str
     excluded: frozenset[str]
-    damaged: tuple[str, ...]
+    damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
 
     @property

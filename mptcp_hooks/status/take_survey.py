@@ -66,7 +66,8 @@ def _is_under_way(stanzas: tuple[tuple[str, Stanza], ...]) -> bool:
 
 
 def _read_survey(
-    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...], damaged: tuple[str, ...]
+    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...],
+    damaged: tuple[tuple[str, str], ...],
 ) -> Survey:
     configuration, mistakes = machine.read_configuration()
     devices = tuple(_read_devices(machine))
@@ -162,15 +163,24 @@ def _read_endpoints(
     ) for row in answer.rows)
 
 
-def _read_record(store: Store) -> tuple[tuple[tuple[str, Stanza], ...], tuple[str, ...]]:
+def _read_record(
+    store: Store
+) -> tuple[tuple[tuple[str, Stanza], ...], tuple[tuple[str, str], ...]]:
+    """The stanzas of the records that can be read in full, and what is wrong with the others."""
     stanzas: list[tuple[str, Stanza]] = []
-    damaged: list[str] = []
+    refused: list[tuple[str, str]] = []
     for iface in store.list_interfaces():
         try:
             stanzas += [(iface, stanza) for stanza in store.load(iface)]
         except Problem as problem:
-            damaged.append(str(problem))
-    return tuple(stanzas), tuple(damaged)
+            refused.append((iface, str(problem)))
+    try:
+        store.load_limits()
+    except Problem as problem:
+        refused.append(("", str(problem)))
+    damaged = (*store.damaged, *refused)
+    names = {iface for iface, _ in damaged}
+    return tuple(one for one in stanzas if one[0] not in names), damaged
 
 
 def _list_excluded(

@@ -10,7 +10,7 @@ from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import do_work
-from mptcp_hooks.engine.follow import prepare_all, recall_events
+from mptcp_hooks.engine.follow import list_told, prepare_all, recall_events
 from mptcp_hooks.engine.record import Store, open_store
 from mptcp_hooks.engine.take_down import prepare_dismissal
 from mptcp_hooks.intent.configuration import read_configuration
@@ -114,8 +114,8 @@ def _do_work(program: str, prepare: Prepare, verbose: bool) -> list[Problem]:
 def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
     """The work for all interfaces meant; one whose stanza is wrong does not cost the others."""
     configuration, problems = read_configuration()
-    recorded = store.list_interfaces() if options.all else []
-    meant = [iface for iface in list_up() if iface not in recorded] if options.all \
+    told = list_told(store) if options.all else []
+    meant = [iface for iface in list_up() if iface not in told] if options.all \
         else list(dict.fromkeys(options.interfaces))
     events: list[Event] = []
     for iface in meant:

@@ -262,9 +262,6 @@ def test_a_template_of_ones_own_replaces_the_packaged_one(link: Lab) -> None:
      "/run/mptcp-hooks/.lock"),
     ("mkdir /run/mptcp-hooks; mkfifo /run/mptcp-hooks/.lock", "/run/mptcp-hooks/.lock"),
     ("mkdir /run/mptcp-hooks; mkfifo /run/mptcp-hooks/eth1.paths", "/run/mptcp-hooks/eth1.paths"),
-    ("mkdir /run/mptcp-hooks; echo nonsense >/run/mptcp-hooks/eth1.paths", "damaged: remove it"),
-    ("mkdir /run/mptcp-hooks; echo mptcp-hooks 1 >/run/mptcp-hooks/eth1.paths; "
-     "echo path >>/run/mptcp-hooks/eth1.paths", "damaged: remove it"),
 ])
 def test_a_record_that_is_not_roots_own_is_not_touched(
     link: Lab, trap: str, complaint: str

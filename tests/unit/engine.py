@@ -32,7 +32,10 @@ ADDRESSES = {
 
 
 class Bench:
-    """Two uplinks, what somebody else has in the kernel beside them, and an empty record."""
+    """Two uplinks, what somebody else has in the kernel beside them, and an empty record.
+
+    The record is in `folder`; `before` is what there was before anything of ours.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,6 +46,7 @@ class Bench:
         self.machine.rules.append((4, Rule(19000, "", "", "", 999, None, 0)))
         self.machine.routes[4, 254] = [Route("default", "unicast", "10.1.1.1", 2, "", 0, 3)]
         self.machine.endpoints.append(Endpoint(7, "10.9.9.9", 0, ("signal",)))
+        self.before = self.machine.snapshot()
 
     def open_store(self) -> Store:
         """The record, as a hook has it, which has run nothing yet."""

@@ -56,12 +56,13 @@ def test_limits(store: Store) -> None:
 
 
 def test_every_truncation_is_noticed(store: Store, tmp_path: Path) -> None:
-    store.save("eth0", STANZAS)
-    whole = (tmp_path / "eth0.paths").read_bytes()
+    store.save("eth0:1", STANZAS)
+    whole = (tmp_path / "eth0:1.paths").read_bytes()
     for length in range(len(whole)):
-        (tmp_path / "eth0.paths").write_bytes(whole[:length])
-        with pytest.raises(Problem, match="damaged: remove it"):
-            store.load("eth0")
+        (tmp_path / "eth0:1.paths").write_bytes(whole[:length])
+        cut = Store(open_folder(str(tmp_path), lock=False))
+        assert not any(one.up for stanza in cut.load("eth0:1") for one in stanza.paths)
+        assert cut.damaged == (("eth0:1", f"{tmp_path}/eth0:1.paths is damaged"),)
 
 
 def test_reading_only_never_writes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.folder import Folder
 from mptcp_hooks.base.model import Installed, Path, Stanza
 from mptcp_hooks.engine.record import Store
 from mptcp_hooks.intent.event import MANAGED
@@ -34,6 +35,7 @@ class FakeStore(Store):
     """A record that has these stanzas at the first question, those at the next, and so on."""
 
     def __init__(self, *looks: Look) -> None:
+        super().__init__(Folder("/run/mptcp-hooks", None))
         self.looks = list(looks)
         self.questions = 0
 
@@ -121,9 +123,10 @@ def test_who_named_a_device_in_the_configuration_did_not_promise_both_families(
     assert [path.family for path in found.paths if path.interface == "eth1"] == families
 
 
-def test_a_damaged_record_is_told_of_and_costs_no_other(slept: list[float]) -> None:
-    found = survey(BARE, {"eth0": Problem("eth0.paths is damaged: remove it"), "eth1": ETH1})
-    assert found.damaged == ("eth0.paths is damaged: remove it",)
+def test_a_record_that_is_refused_is_told_of_and_costs_no_other(slept: list[float]) -> None:
+    refusal = "eth0.paths is not a file of root's own: remove it"
+    found = survey(BARE, {"eth0": Problem(refusal), "eth1": ETH1})
+    assert found.damaged == (("eth0", refusal),)
     assert found.stanzas == (("eth1", ETH1),)
 
 
