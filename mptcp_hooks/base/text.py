@@ -8,6 +8,16 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
 
+# Of 64 bits, as the kernel counts.
+_DIGITS_AT_MOST = 20
+
+
+def read_number(text: str) -> int | None:
+    """A number as the kernel prints it; None for anything else, thousands of digits among it."""
+    digits = text.isascii() and text.isdecimal() and len(text) <= _DIGITS_AT_MOST
+    return int(text) if digits else None
+
+
 def count(number: int, noun: str) -> str:
     """`1 subflow`, `2 subflows`."""
     return f"{number} {noun}{'s' * (number != 1)}"

@@ -25,6 +25,8 @@ _ROUTES_AT_MOST = 64
 # What is read here of a client's environment.
 TOLD = ("interface", "reason", "new_ip_address", "new_routers",
         "new_rfc3442_classless_static_routes", "new_classless_static_routes")
+# A list has a tenth of it, however it is written; Linux lets a variable have 128 kB.
+_TEXT_AT_MOST = 1 << 14
 
 
 class LeaseEvent(NamedTuple):
@@ -54,14 +56,14 @@ def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
     With these, `routers` does not count (RFC 3442): the gateway is that of
     0.0.0.0/0. Problem (USAGE) names the wrong one.
     """
-    own = _read_host(iface, "new_ip_address", environment.get("new_ip_address", ""))
+    own = _read_host(iface, "new_ip_address", _read_text(iface, "new_ip_address", environment))
     routes = _read_routes(iface, own, environment)
     if routes:
         defaults = [gateway for destination, gateway in routes if destination == "0.0.0.0/0"]
         rest = tuple(route for route in routes if route[0] != "0.0.0.0/0")
         return Lease(own, (defaults or [""])[0], rest)
     routers = [_read_router(iface, "new_routers", text, own)
-               for text in environment.get("new_routers", "").split()]
+               for text in _read_text(iface, "new_routers", environment).split()]
     return Lease(own, (routers or [""])[0], ())
 
 
@@ -77,7 +79,7 @@ def _read_routes(
 ) -> list[tuple[str, str]]:
     for name, split in (("new_rfc3442_classless_static_routes", _split_octets),
                         ("new_classless_static_routes", _split_pairs)):
-        text = environment.get(name, "")
+        text = _read_text(iface, name, environment)
         if text:
             break
     else:
@@ -96,20 +98,29 @@ def _read_routes(
     return list(routes.items())
 
 
+def _read_text(iface: str, name: str, environment: Mapping[str, str]) -> str:
+    """The text of a variable, '' where it is not there; Problem where no server can have sent it."""
+    text = environment.get(name, "")
+    if len(text) > _TEXT_AT_MOST:
+        raise wrong_value(iface, name, text, f"of {_TEXT_AT_MOST} characters at the most")
+    return text
+
+
 def _split_octets(words: list[str]) -> Iterator[tuple[str, str]]:
     """RFC 3442 as dhclient prints it: a length, as many octets as it takes, four of a router."""
     octets = [int(word) for word in words if word.isascii() and word.isdigit() and int(word) < 256]
     if len(octets) != len(words):
         raise ValueError("not octets")
-    while octets:
-        length, *octets = octets
-        size = (length + 7) // 8
-        if length > 32 or len(octets) < size + 4:
+    start = 0
+    while start < len(octets):
+        length = octets[start]
+        router = start + 1 + (length + 7) // 8
+        if length > 32 or len(octets) < router + 4:
             raise ValueError("not whole")
-        parts = [*octets[:size], 0, 0, 0, 0][:4]
+        parts = [*octets[start + 1:router], 0, 0, 0, 0][:4]
+        start = router + 4
         yield (address.network(".".join(map(str, parts)), length),
-               ".".join(map(str, octets[size:size + 4])))
-        octets = octets[size + 4:]
+               ".".join(map(str, octets[router:start])))
 
 
 def _split_pairs(words: list[str]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ mptcp-hooks-interfaces(5) and mptcp-hooks.conf(5) describe them for people.
 from __future__ import annotations
 
 from mptcp_hooks.base import address
-from mptcp_hooks.base.errors import wrong_value
+from mptcp_hooks.base.errors import shorten, wrong_value
 from mptcp_hooks.base.numbering import TABLES_OF_THE_KERNEL, TABLE_LARGEST
 from mptcp_hooks.base.value import NamedTuple
 from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
@@ -112,7 +112,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
 def judge_options(event: Event, settings: Settings) -> list[str]:
     """What is to be said of options that do not exist."""
     known = ", ".join(OPTIONS)
-    return [f"{event.iface}: no option is called {name}: ignored (there are {known})"
+    return [f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
             for name in settings.unknown]
 
 

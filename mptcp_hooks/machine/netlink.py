@@ -53,9 +53,12 @@ _MPTCP_PM_VERSION = 1
 
 # Of errno.h; the module would cost as much as one of ours.
 _EPERM, ENOENT, _ENODEV = 1, 2, 19
+# Of include/linux/err.h.
+_ERRNO_AT_MOST = 4095
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
 MESSAGES_AT_MOST = 1 << 15
 
+_ADDRESS_SIZES = (4, 16)
 _ADDRESS_FAMILY = {4: AF_INET, 6: AF_INET6}
 _HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")
@@ -63,6 +66,7 @@ ROUTE = Struct("=BBBBBBBBI")
 RULE = Struct("=BBBBBBBBI")
 _HOP = Struct("=HBBi")
 _U32 = Struct("=I")
+_U16_SIZE = 2
 
 # RTN_* of rtnetlink.h, and MPTCP_PM_ADDR_FLAG_* of mptcp_pm.h, as `ip` names them.
 ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -84,7 +88,7 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
     leaves only the few to parse that name the table, address or device in question.
     """
     return [_parse_rule(message) for message in messages
-            if any(wanted in message for wanted in about)]
+            if len(message) >= RULE.size and any(wanted in message for wanted in about)]
 
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
@@ -113,7 +117,7 @@ def read_path_manager() -> PathManager:
             number = kernel.find_generic_family(b"mptcp_pm")
         except Refused:
             return PathManager((), None)
-        (limits,) = kernel.ask(number, _ask_path_manager(_MPTCP_PM_CMD_GET_LIMITS), _NLM_F_ACK)
+        limits = kernel.ask_one(number, _ask_path_manager(_MPTCP_PM_CMD_GET_LIMITS))
         return PathManager(_ask_endpoints(kernel, number), _parse_limits(limits))
 
 
@@ -125,7 +129,8 @@ def _ask_path_manager(command: int) -> bytes:
 def _ask_endpoints(kernel: Conversation, number: int) -> tuple[Endpoint, ...] | None:
     try:
         messages = kernel.ask(number, _ask_path_manager(_MPTCP_PM_CMD_GET_ADDR), NLM_F_DUMP)
-        return tuple(map(_parse_endpoint, messages))
+        endpoints = map(_parse_endpoint, messages)
+        return tuple(endpoint for endpoint in endpoints if endpoint.address)
     except Refused as refused:
         if refused.number != _EPERM:
             raise refused.problem("the MPTCP endpoints") from None
@@ -149,7 +154,7 @@ def device_attribute(device: str) -> bytes:
 
 class Refused(Exception):
     def __init__(self, number: int) -> None:
-        super().__init__(strerror(number))
+        super().__init__(strerror(number & _ERRNO_AT_MOST))
         self.number = number
 
     def problem(self, what: str) -> Problem:
@@ -181,9 +186,15 @@ class Conversation:
         """The number of a generic netlink family; Refused where the kernel has none."""
         request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
         request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
-        (answer,) = self.ask(_GENL_ID_CTRL, request, _NLM_F_ACK)
-        said = read_attributes(answer, _GENL_HEADER_SIZE)
-        return int.from_bytes(said[_CTRL_ATTR_FAMILY_ID], byteorder)
+        said = read_attributes(self.ask_one(_GENL_ID_CTRL, request), _GENL_HEADER_SIZE)
+        number = _number(said.get(_CTRL_ATTR_FAMILY_ID, b"")[:_U16_SIZE])
+        if not number:
+            raise Refused(ENOENT)
+        return number
+
+    def ask_one(self, kind: int, request: bytes) -> bytes:
+        """The payload of an answer that is one message, empty where there is none."""
+        return (self.ask(kind, request, _NLM_F_ACK) or [b""])[0]
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
         """The payloads of the answer; Refused with the kernel's errno.
@@ -211,12 +222,17 @@ class Conversation:
 
 
 def split_messages(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """The kind, the flags and the payload of each message that one recv brought."""
+    """The kind, the flags and the payload of each message that one recv brought.
+
+    A length that cannot be is the end, here and in all else that netlink(3) measures.
+    """
     offset = 0
     while offset + _HEADER.size <= len(buffer):
         length, kind, flags, _, _ = _HEADER.unpack_from(buffer, offset)
+        if not _HEADER.size <= length <= len(buffer) - offset:
+            return
         yield kind, flags, buffer[offset + _HEADER.size:offset + length]
-        offset += max((length + 3) & ~3, _HEADER.size)
+        offset += (length + 3) & ~3
 
 
 def make_attribute(kind: int, value: bytes) -> bytes:
@@ -227,8 +243,10 @@ def make_attribute(kind: int, value: bytes) -> bytes:
 def read_attributes(message: bytes, offset: int) -> dict[int, bytes]:
     """The attributes of a message by their kinds, from `offset` on."""
     found = {}
-    while offset < len(message):
+    while offset + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
+        if not _ATTRIBUTE.size <= length <= len(message) - offset:
+            break
         found[kind & _NLA_TYPE_MASK] = message[offset + 4:offset + length]
         offset += (length + 3) & ~3
     return found
@@ -239,11 +257,12 @@ def _number(value: bytes | None, default: int = 0) -> int:
 
 
 def _address(value: bytes | None) -> str:
-    return unpack(value) if value else ""
+    return unpack(value) if value and len(value) in _ADDRESS_SIZES else ""
 
 
 def _prefix(value: bytes | None, length: int) -> str:
-    return f"{unpack(value)}/{length}" if value else ""
+    text = _address(value)
+    return f"{text}/{length}" if text else ""
 
 
 def _parse_rule(message: bytes) -> Rule:
@@ -254,7 +273,8 @@ def _parse_rule(message: bytes) -> Rule:
         preference=_number(said.get(_FRA_PRIORITY)),
         source=_prefix(said.get(_FRA_SRC), from_length),
         destination=_prefix(said.get(_FRA_DST), to_length),
-        device=said.get(_FRA_OIFNAME, b"").rstrip(b"\0").decode(),
+        device=said.get(_FRA_OIFNAME, b"").rstrip(b"\0").decode(
+            "utf-8", "surrogateescape"),
         table=_number(said.get(_FRA_TABLE), table),
         suppress=None if suppress in (None, _NO_SUPPRESS) else _number(suppress),
         protocol=_number(said.get(FRA_PROTOCOL)),
@@ -263,6 +283,8 @@ def _parse_rule(message: bytes) -> Rule:
 
 def _parse_routes(message: bytes) -> Iterator[Route]:
     """The route of a message, or one for each next hop of a multipath route."""
+    if len(message) < ROUTE.size:
+        return
     _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
     said = read_attributes(message, ROUTE.size)
     for device, hop in _list_hops(said):
@@ -285,15 +307,17 @@ def _list_hops(said: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]
         yield _number(said.get(_RTA_OIF)), said
         return
     offset = 0
-    while offset < len(hops):
+    while offset + _HOP.size <= len(hops):
         length, _, _, device = _HOP.unpack_from(hops, offset)
+        if not _HOP.size <= length <= len(hops) - offset:
+            return
         yield device, read_attributes(hops[offset:offset + length], _HOP.size)
         offset += (length + 3) & ~3
 
 
 def _parse_endpoint(message: bytes) -> Endpoint:
     said = read_attributes(
-        read_attributes(message, _GENL_HEADER_SIZE)[_MPTCP_PM_ENDPOINT_ADDR], 0)
+        read_attributes(message, _GENL_HEADER_SIZE).get(_MPTCP_PM_ENDPOINT_ADDR, b""), 0)
     flags = _number(said.get(_MPTCP_PM_ADDR_ATTR_FLAGS))
     return Endpoint(
         identity=_number(said.get(_MPTCP_PM_ADDR_ATTR_ID)),

@@ -75,7 +75,7 @@ def read_sockets() -> list[Socket]:
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
         return [_parse(message, protocol) for protocol in (IPPROTO_TCP, IPPROTO_MPTCP)
                 for family in (AF_INET, AF_INET6)
-                for message in _ask(kernel, family, protocol)]
+                for message in _ask(kernel, family, protocol) if _is_socket(message)]
 
 
 def _ask(kernel: Conversation, family: int, protocol: int) -> list[bytes]:
@@ -89,6 +89,11 @@ def _ask(kernel: Conversation, family: int, protocol: int) -> list[bytes]:
             raise refused.problem("its sockets") from None
         # A kernel without mptcp_diag; the subflows are TCP's.
         return []
+
+
+def _is_socket(message: bytes) -> bool:
+    """Whether a message is as long as one of a socket is, which has one of our families."""
+    return len(message) >= _ANSWER.size and message[0] in (AF_INET, AF_INET6)
 
 
 def _parse(message: bytes, protocol: int) -> Socket:

@@ -42,6 +42,9 @@ _GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_R
 # struct ifinfomsg and struct ifaddrmsg.
 _LINK = Struct("=BxHiII")
 _ADDRESS = Struct("=BBBBI")
+# What a message has at least that is looked into: one that is shorter says nothing.
+_SIZES = {RTM_NEWLINK: _LINK.size, RTM_DELLINK: _LINK.size, RTM_NEWADDR: _ADDRESS.size,
+          RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size}
 # As every rule of ours has it.
 _OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))
 # So that a flood does not keep signals and rounds waiting.
@@ -119,6 +122,8 @@ class Watch:
         return News(True, False, frozenset(), lost=True)
 
     def _sift(self, kind: int, message: bytes) -> News:
+        if len(message) < _SIZES.get(kind, 0):
+            return _NOTHING
         if kind in (RTM_NEWLINK, RTM_DELLINK):
             return self._sift_link(kind, message)
         if kind in (RTM_NEWADDR, RTM_DELADDR):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from mptcp_hooks.base.address import normalise
+from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import NamedTuple
 
 # -M and -t the sockets, -a also those that are not established, -n numbers, -i what
@@ -24,7 +25,9 @@ _ENDPOINT = re.compile(r"(\[[^\]\s]+\]|[^\[\]%:\s]+)(?:%([^:\s]+))?:(\d+|\*)")
 _INODE = re.compile(r" ino:([1-9]\d*) sk:")
 _TIMEOUTS = re.compile(r" timer:\(on,[^,()]*,(\d+)\)")
 # `token:REMOTE(id:N)/LOCAL(id:N)`, see mptcp_subflow_info() in iproute2's misc/ss.c.
-_TOKENS = re.compile(r"[0-9a-f]+\(id:\d+\)/([0-9a-f]+)\(id:(\d+)\)")
+_TOKENS = re.compile(r"[0-9a-f]+\(id:\d+\)/([0-9a-f]{1,8})\(id:(\d+)\)")
+_TOKEN = re.compile("[0-9a-f]{1,8}")
+_TIME = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class Subflow(NamedTuple):
@@ -190,12 +193,12 @@ def _read_end(text: str) -> _End | None:
 
 def _find_number(pattern: re.Pattern[str], text: str) -> int:
     match = pattern.search(text)
-    return int(match[1]) if match else 0
+    return match and read_number(match[1]) or 0
 
 
 def _read_piece(socket: _Socket, devices: Mapping[str, str]) -> _Piece:
     tokens = _TOKENS.fullmatch(socket.field("token"))
-    token, identity = (_read_token(tokens[1]), int(tokens[2])) if tokens else ("", None)
+    token, identity = (_read_token(tokens[1]), read_number(tokens[2])) if tokens else ("", None)
     # B: the peer asked to have it as a backup, b: this end did.
     backup = not set("Bb").isdisjoint(socket.field("flags"))
     subflow = Subflow(
@@ -217,15 +220,13 @@ def _read_token(text: str) -> str:
 
 def _read_bytes(text: str) -> int:
     """ss leaves a number out that is zero."""
-    return int(text) if text.isdecimal() else 0
+    return read_number(text) or 0
 
 
 def _read_time(text: str) -> float | None:
-    """The first of `SMOOTHED/VARIANCE`, in milliseconds."""
-    try:
-        return float(text.partition("/")[0])
-    except ValueError:
-        return None
+    """The first of `SMOOTHED/VARIANCE`, in milliseconds; JSON has no number for nan or inf."""
+    time = text.partition("/")[0]
+    return float(time) if _TIME.fullmatch(time) else None
 
 
 def _find_device(address: str, devices: Mapping[str, str]) -> str:
@@ -254,7 +255,7 @@ def _mark(piece: _Piece, number: int) -> object:
 
 def _token_of(parent: _Socket) -> str:
     text = parent.field("token")
-    return _read_token(text) if re.fullmatch("[0-9a-f]+", text) else ""
+    return _read_token(text) if _TOKEN.fullmatch(text) else ""
 
 
 def _join(parent: _Socket, pieces: list[_Piece]) -> Connection:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mptcp_hooks.base.text import count
+from mptcp_hooks.base.text import count, read_number
 from mptcp_hooks.base.value import NamedTuple
 
 _Counters = Mapping[str, int]
@@ -39,7 +39,8 @@ def read_counters(text: str) -> dict[str, int]:
     lines = [line.split()[1:] for line in text.splitlines() if line.startswith(_PREFIX)]
     if len(lines) != 2:
         return {}
-    return {name: int(value) for name, value in zip(*lines) if value.isdecimal()}
+    known = {name: read_number(value) for name, value in zip(*lines)}
+    return {name: number for name, number in known.items() if number is not None}
 
 
 def judge_counters(counters: _Counters) -> list[Evidence]:

@@ -24,6 +24,8 @@ from mptcp_hooks.status.paint import Paint
 from tests.unit.connection_cases import CASES, describe_case, draw_case, read_case
 
 NAMES = sorted(case.name for case in CASES.iterdir())
+# More digits than int() takes.
+MANY = "9" * 5000
 DEVICES = {"10.1.1.2": "eth0", "10.1.2.2": "eth1"}
 SOCKET = """\
 mptcp ESTAB 0      0           10.1.1.2:40000    10.99.0.1:443 ino:77 sk:1 cgroup:/ <->
@@ -89,6 +91,11 @@ def test_a_subflow_without_its_token_goes_by_its_inode() -> None:
     assert [subflow.identity for subflow in connection.subflows] == [0, None]
 
 
+def test_an_inode_that_makes_no_sense_is_none() -> None:
+    (connection,) = read_connections(SOCKET.replace("ino:77", f"ino:{MANY}"), DEVICES)
+    assert connection.inode == 0
+
+
 def test_sockets_of_no_process_are_not_one_connection() -> None:
     text = (FIRST + SECOND).replace("ino:77", "ino:0").replace("/c0ffee(", "/0000(")
     connections = read_connections(text, DEVICES)
@@ -130,6 +137,11 @@ def test_what_is_no_connection(text: str) -> None:
 @pytest.mark.parametrize("detail", [
     "rtt:x/y bytes_sent:-3 bytes_received:\N{SUPERSCRIPT TWO} flags: token:zz(id:0)/1(id:0)",
     "rtt: bytes_sent: token: flags", "rtt bytes_sent:1e9 token:1/2 token:",
+    pytest.param(
+        f"rtt:{MANY} bytes_sent:{MANY} bytes_received:{MANY} token:1(id:{MANY})/1(id:{MANY})",
+        id="5000 digits"),
+    pytest.param(f"rtt:1e999 token:1(id:0)/{MANY}(id:0)", id="5000 digits of a token"),
+    "rtt:nan", "rtt:inf", "rtt:1e9", "rtt:-1", "rtt:1_0",
 ])
 def test_details_that_make_no_sense(detail: str) -> None:
     text = SOCKET + FIRST.splitlines()[0] + f"\n\t tcp-ulp-mptcp {detail}\n"
@@ -153,6 +165,7 @@ def test_the_device_of_a_subflow(address: str, device: str) -> None:
 @pytest.mark.parametrize(("timer", "unanswered"), [
     ("timer:(on,996ms,3) ", 3), ("timer:(keepalive,59sec,2) ", 0), ("timer:(on,1.2sec,0) ", 0),
     ("timer:(on,2min3sec,12) ", 12), ("timer:(persist,) ", 0), ("", 0),
+    pytest.param(f"timer:(on,996ms,{MANY}) ", 0, id="5000 digits"),
 ])
 def test_timeouts(timer: str, unanswered: int) -> None:
     ((subflow,),) = [connection.subflows for connection in

@@ -31,7 +31,7 @@ def test_the_lines_among_others() -> None:
 
 @pytest.mark.parametrize("text", [
     "", "TcpExt: A\nTcpExt: 1\n", "MPTcpExt: A B\n", "MPTcpExt: A\nMPTcpExt: x\n",
-    "MPTcpExt: 1\n" * 3,
+    "MPTcpExt: 1\n" * 3, pytest.param(f"MPTcpExt: A\nMPTcpExt: {'9' * 5000}\n", id="5000 digits"),
 ])
 def test_no_counters(text: str) -> None:
     assert read_counters(text) == {}

@@ -164,6 +164,22 @@ def test_a_wrong_value_is_named(name: str, text: str, shown: str, allowed: str) 
     assert refusal(**{name: text}) == f"eth1: {name} '{shown}' is wrong: it must be {allowed}"
 
 
+@pytest.mark.parametrize("name, text", [
+    (OCTETS, "24 10 77 1 10 1 2 8 "), (PAIRS, "10.77.0.0/16 10.1.2.8 "),
+    ("new_routers", "10.1.2.8 "), ("new_ip_address", "10.1.2.50 "),
+])
+def test_what_no_server_can_have_sent_is_refused_in_a_line(name: str, text: str) -> None:
+    said = refusal(**{name: text * (100_000 // len(text))})
+    assert said.startswith(f"eth1: {name} '{text}") and len(said) < 400
+    assert said.endswith("is wrong: it must be of 16384 characters at the most")
+
+
+def test_a_name_that_no_interface_can_have_is_refused_in_a_line() -> None:
+    with pytest.raises(Problem, match="^xxxx") as raised:
+        read_lease_event({"reason": "BOUND", "interface": "x" * 100_000})
+    assert len(str(raised.value)) < 600
+
+
 def test_sixty_four_routes_and_no_more() -> None:
     routes = [f"24 10 77 {number} 10 1 2 8" for number in range(65)]
     assert len(read(**{OCTETS: " ".join(routes[:64])}).routes) == 64

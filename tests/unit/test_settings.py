@@ -6,7 +6,7 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.intent.event import read_event
-from mptcp_hooks.intent.settings import NO_CONFIGURATION, read_settings
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, judge_options, read_settings
 
 STANZA = {"IFACE": "eth1", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64",
           "IF_MPTCP_GATEWAY": "10.1.2.1"}
@@ -27,3 +27,10 @@ def test_a_gateway_is_of_one_of_the_stanzas_families() -> None:
 
 def test_a_gateway_stays_right_when_the_addresses_that_it_is_for_are_gone() -> None:
     assert read_gateway(STANZA, slice(1, None)) == "10.1.2.1"
+
+
+def test_an_option_of_a_name_without_end_is_told_in_part() -> None:
+    event = read_event({**STANZA, "IF_MPTCP_" + "X" * 100_000: "1"})
+    assert event is not None
+    (said,) = judge_options(event, read_settings(event, NO_CONFIGURATION))
+    assert said.startswith("eth1: no option is called mptcp-xxx") and len(said) < 400

@@ -6,13 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from mptcp_hooks.base.text import align, count
+from mptcp_hooks.base.text import align, count, read_number
 
 
 @pytest.mark.parametrize(("number", "text"), [
     (0, "0 subflows"), (1, "1 subflow"), (2, "2 subflows"), (21, "21 subflows")])
 def test_numbers_with_what_they_count(number: int, text: str) -> None:
     assert count(number, "subflow") == text
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("0", 0), ("18446744073709551615", 2 ** 64 - 1), ("", None), ("-1", None), ("1e3", None),
+    (" 1", None), ("1_0", None), ("\N{SUPERSCRIPT TWO}", None),
+    ("\N{ARABIC-INDIC DIGIT TWO}", None), pytest.param("9" * 5000, None, id="5000 digits"),
+])
+def test_a_number_as_the_kernel_prints_it(text: str, number: int | None) -> None:
+    assert read_number(text) == number
 
 
 def test_columns_stand_to_the_left_and_numbers_to_the_right() -> None:
