@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,9 +116,11 @@ def test_the_unit_of_a_process(groups: str, unit: str) -> None:
 ])
 def test_what_a_process_was_called_with(name: str, words: tuple[str, ...]) -> None:
     process = subprocess.Popen(["bash", "-c", f"exec -a '{name}' sleep 60"])
+    cmdline = Path(f"/proc/{process.pid}/cmdline")
     try:
         wait = time.monotonic() + 10
-        while "sleep" not in read_origin(process.pid).program and time.monotonic() < wait:
+        # While a process becomes another program there is a moment without any words.
+        while not cmdline.read_bytes().endswith(b"\0" b"60\0") and time.monotonic() < wait:
             time.sleep(0.01)
         origin = read_origin(process.pid)
     finally:
