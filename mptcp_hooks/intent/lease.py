@@ -99,7 +99,7 @@ def _read_routes(
 
 
 def _read_text(iface: str, name: str, environment: Mapping[str, str]) -> str:
-    """The text of a variable, '' where it is not there; Problem where no server can have sent it."""
+    """The text of a variable, '' where there is none; Problem where no server can have sent it."""
     text = environment.get(name, "")
     if len(text) > _TEXT_AT_MOST:
         raise wrong_value(iface, name, text, f"of {_TEXT_AT_MOST} characters at the most")
