@@ -34,11 +34,7 @@ def do_work(
     """
     try:
         with lock_store(say if patient else None) as store:
-            if store.list_deferred():
-                # Few ever need it.
-                from mptcp_hooks.engine.deferred import take_in
-
-                take_in(store, kernel, carry_out, say)
+            _take_in_deferred(store, kernel, say)
             work = prepare(store)
             for text in (*work.warnings, *(work.remarks if verbose else ())):
                 say(text)
@@ -49,10 +45,7 @@ def do_work(
         dismiss_ahead()
     for problem in problems:
         say(str(problem))
-    if has_deferred():
-        from mptcp_hooks.engine.deferred import settle
-
-        settle(kernel, carry_out, say)
+    _settle_deferred(kernel, say)
     return work, problems
 
 
@@ -79,6 +72,22 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
         standing = _list_standing(stanzas, outcomes)
         store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
     return [*work.problems, *problems]
+
+
+def _take_in_deferred(store: Store, kernel: Kernel, say: Callable[[str], None]) -> None:
+    """Do what hooks left that gave up; few ever need it."""
+    if store.list_deferred():
+        from mptcp_hooks.engine.deferred import take_in
+
+        take_in(store, kernel, carry_out, say)
+
+
+def _settle_deferred(kernel: Kernel, say: Callable[[str], None]) -> None:
+    """The same after our own work: what was left while we had the lock."""
+    if has_deferred():
+        from mptcp_hooks.engine.deferred import settle
+
+        settle(kernel, carry_out, say)
 
 
 def _undo(runner: Runner, undo: tuple[Undo, ...]) -> tuple[list[Installed], list[Problem]]:

@@ -233,6 +233,7 @@ def _decode_stanzas(lines: list[str]) -> Iterator[Stanza]:
 
 
 def encode_told(line: str) -> str:
+    """A variable of an environment as one line; decode_told reads it."""
     return line.replace("\\", "\\\\").replace("\n", "\\n")
 
 
@@ -255,6 +256,7 @@ def _decode_limits_record(lines: list[str]) -> LimitsRecord:
 
 
 def decode_told(text: str) -> str:
+    """The variable that encode_told wrote; ValueError where it is none."""
     if "=" not in text:
         raise ValueError("not a variable")
     return "\\".join(piece.replace("\\n", "\n") for piece in text.split("\\\\"))
