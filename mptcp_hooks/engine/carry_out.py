@@ -34,7 +34,7 @@ def do_work(
     """
     try:
         with lock_store(say if patient else None) as store:
-            if store.list_deferred():
+            if has_deferred():
                 # Few ever need it.
                 from mptcp_hooks.engine.deferred import take_in
 

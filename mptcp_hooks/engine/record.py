@@ -116,10 +116,6 @@ class Store:
         ]
         self.folder.write_lines(_LIMITS, lines)
 
-    def list_deferred(self) -> list[str]:
-        """The names of what hooks left that gave up, in the order in which they were told."""
-        return sorted(name for name in self.folder.list_names() if name.endswith(DEFERRED_SUFFIX))
-
 
 def open_store() -> Store:
     """The record for reading only; Problem where its folder is not root's own."""

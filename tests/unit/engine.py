@@ -36,6 +36,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.path = str(folder)
         self.configuration = NO_CONFIGURATION
         self.machine = MemoryMachine()
         for number, (name, addresses) in enumerate(ADDRESSES.items()):
