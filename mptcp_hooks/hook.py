@@ -11,7 +11,7 @@ from __future__ import annotations
 import posix
 
 from mptcp_hooks.base import folder
-from mptcp_hooks.base.errors import LOCK, Problem
+from mptcp_hooks.base.errors import Problem
 
 TYPE_CHECKING = False
 _LEASE = "mptcp_lease"
@@ -208,19 +208,6 @@ def _find_batch() -> Batch:
     return run_batch
 
 
-def _defer(program: str, name: str, environment: Environment, problem: Problem) -> None:
-    """Leave what we were told to whoever has the lock next; that may be us by now."""
-    from mptcp_hooks.engine.carry_out import carry_out
-    from mptcp_hooks.engine.deferred import defer_told, settle
-    from mptcp_hooks.machine.runner import Kernel
-
-    iface = _name_interface(environment)
-    outcome = defer_told(name, iface, environment)
-    _say(program, f"{iface}: {problem}: {outcome}")
-    if problem.in_vain == LOCK:
-        settle(Kernel(None, _find_batch()), carry_out, lambda text: _say(program, text))
-
-
 def _find_show(verbose: bool) -> Callable[[str], None] | None:
     """What shows each command as it runs, where that is asked for."""
     if not verbose:
@@ -269,7 +256,11 @@ def _act(program: str, name: str, environment: Environment) -> None:
     except Problem as problem:
         if not problem.in_vain:
             raise
-        _defer(program, name, environment, problem)
+        from mptcp_hooks.engine.carry_out import carry_out
+        from mptcp_hooks.engine.deferred import give_up
+
+        give_up(name, _name_interface(environment), environment, problem, carry_out,
+                lambda text: _say(program, text))
 
 
 _ACTIONS: dict[str, Callable[[str, Environment], None]] = {

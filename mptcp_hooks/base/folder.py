@@ -61,7 +61,7 @@ _ahead: dict[str, Folder] = {}
 
 
 class Folder:
-    """An open folder. Reading needs no rights; writing takes the lock, or write_unlocked."""
+    """An open folder. Reading needs no rights; writing takes the lock."""
 
     def __init__(self, path: str, directory: int | None, lock: int | None = None) -> None:
         self.path = path
@@ -127,20 +127,18 @@ class Folder:
             raise Problem(f"{self.path} is open for reading only")
         try:
             if lines:
-                self._replace(name, f".{name}.new", lines)
+                self.replace(name, lines)
             else:
                 self._remove(name)
         except OSError as error:
             raise Problem(f"cannot write {self.path}/{name}: {error.strerror}") from None
 
-    def write_unlocked(self, name: str, lines: list[str]) -> None:
-        """Write a file without the lock: one that nobody else writes, or that is whole anyhow."""
-        try:
-            self._replace(name, f".{name}.{posix.getpid()}", lines)
-        except OSError as error:
-            raise Problem(f"cannot write {self.path}/{name}: {error.strerror}") from None
+    def replace(self, name: str, lines: list[str], ending: str = "new") -> None:
+        """Replace a file, as write_lines, without a look at the lock; OSError where it cannot.
 
-    def _replace(self, name: str, beside: str, lines: list[str]) -> None:
+        Who has no lock has an `ending` of its own, for what it writes first.
+        """
+        beside = f".{name}.{ending}"
         # O_NONBLOCK: opening a FIFO that lies in the way fails instead of waiting.
         file = posix.open(beside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
                           | posix.O_NOFOLLOW | posix.O_NONBLOCK, 0o644, dir_fd=self._directory)
@@ -177,16 +175,15 @@ def open_folder(path: str, lock: bool) -> Folder:
 
 
 def open_unlocked(path: str) -> Folder:
-    """The folder with its lock file open, for Folder.lock; as open_ahead left it.
+    """The folder with its lock file open, for Folder.lock.
 
-    What is started from now on inherits the lock as soon as that is taken, and has it for
-    as long as it runs: the lock is the open file's, flock(2).
+    What is started from now on has the lock as soon as that is taken: flock(2).
     """
     return _ahead.pop(path) if path in _ahead else _open_for_lock(path, inherited=True)
 
 
 def open_ahead(path: str) -> None:
-    """Do what open_unlocked does, and keep it: for what is started before the lock is taken."""
+    """Do what open_unlocked does, for it to find."""
     _ahead[path] = _open_for_lock(path, inherited=True)
 
 

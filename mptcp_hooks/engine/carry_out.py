@@ -76,7 +76,7 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
 
 def _take_in_deferred(store: Store, kernel: Kernel, say: Callable[[str], None]) -> None:
     """Do what hooks left that gave up; few ever need it."""
-    if store.list_deferred():
+    if has_deferred():
         from mptcp_hooks.engine.deferred import take_in
 
         take_in(store, kernel, carry_out, say)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from time import monotonic, monotonic_ns
 
-from mptcp_hooks.base.errors import Problem, quote
+from mptcp_hooks.base.errors import LOCK, Problem, quote
 from mptcp_hooks.base.folder import (
     DEFERRED_SUFFIX,
     RECORD,
@@ -25,11 +25,12 @@ from mptcp_hooks.engine.command_cache import keep_commands
 from mptcp_hooks.engine.follow import see
 from mptcp_hooks.engine.record import Store, decode_told, encode_told
 from mptcp_hooks.engine.take_down import prepare_down, prepare_farewell
-from mptcp_hooks.engine.waiting import note_vain_wait
+from mptcp_hooks.engine.waiting import find_batch, note_vain_wait, write_unlocked
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import check_name, read_event
 from mptcp_hooks.intent.lease import TOLD as LEASE_TOLD
 from mptcp_hooks.intent.pppd import read_interface
+from mptcp_hooks.machine.runner import Kernel
 from mptcp_hooks.machine.system import Machine
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration
-    from mptcp_hooks.machine.runner import Kernel
 
     Environment = Mapping[str, str]
     Prepare = Callable[[Store, Machine, Environment, Configuration], Work]
@@ -50,6 +50,16 @@ _NAMES = {"if-": ("IFACE",), "ip": ("PPP_IFACE",), _LEASE: LEASE_TOLD}
 _AT_MOST, _SIZE_AT_MOST = 256, 1 << 14
 # What does not end is tried again by everybody who has the lock, for so many seconds.
 _TRIED_FOR = 600.0
+
+
+def give_up(
+    hook: str, iface: str, environment: Environment, problem: Problem, carry_out: CarryOut,
+    say: Callable[[str], None],
+) -> None:
+    """Leave what a hook was told to whoever has the lock next; that may be itself by now."""
+    say(f"{iface}: {problem}: {defer_told(hook, iface, environment)}")
+    if problem.in_vain == LOCK:
+        settle(Kernel(None, find_batch()), carry_out, say)
 
 
 def defer_told(hook: str, iface: str, environment: Environment) -> str:
@@ -90,7 +100,7 @@ def take_in(
     machine = _widen(kernel)
     # What is wrong with the file was said by the hook.
     configuration, _ = read_configuration()
-    for name in store.list_deferred():
+    for name in sorted(filter(_is_deferred, store.folder.list_names())):
         try:
             work = _prepare(store, machine, name, configuration)
             problems = carry_out(store, machine, work) if work else []
@@ -111,10 +121,11 @@ def _write(iface: str, lines: list[str]) -> None:
     folder = open_folder(RECORD, lock=False)
     try:
         note_vain_wait(folder)
-        count = sum(name.endswith(DEFERRED_SUFFIX) for name in folder.list_names())
+        count = sum(map(_is_deferred, folder.list_names()))
         if count >= _AT_MOST or sum(map(len, lines)) > _SIZE_AT_MOST:
             raise Problem("what the hook was told is forgotten: it is too much to be left")
-        folder.write_unlocked(f"{monotonic_ns():0{TIME_DIGITS}}-{iface}{DEFERRED_SUFFIX}", lines)
+        write_unlocked(
+            folder, f"{monotonic_ns():0{TIME_DIGITS}}-{iface}{DEFERRED_SUFFIX}", lines)
     finally:
         folder.close()
 
@@ -122,13 +133,17 @@ def _write(iface: str, lines: list[str]) -> None:
 def _read(store: Store, name: str) -> tuple[str, dict[str, str]]:
     """Which hook left something, and what of its environment."""
     lines, fault = store.folder.read_lines(name)
+    if fault:
+        raise Problem(f"{store.folder.path}/{name} {fault}")
     try:
-        if fault:
-            raise ValueError(fault)
         told = [decode_told(line) for line in lines[1:]]
         return lines[0], dict(line.split("=", 1) for line in told)
     except (ValueError, IndexError):
         raise Problem(f"{store.folder.path}/{name} cannot be read") from None
+
+
+def _is_deferred(name: str) -> bool:
+    return name.endswith(DEFERRED_SUFFIX)
 
 
 def _find_age(name: str) -> float:

@@ -169,10 +169,6 @@ class Store:
         ]
         self.folder.write_lines(_LIMITS, lines)
 
-    def list_deferred(self) -> list[str]:
-        """The names of what hooks left that gave up, in the order in which they were told."""
-        return sorted(name for name in self.folder.list_names() if name.endswith(DEFERRED_SUFFIX))
-
     def _list_owned(self, iface: str) -> tuple[str, ...]:
         """The addresses whose endpoints are the interface's, as the limits are on record."""
         try:

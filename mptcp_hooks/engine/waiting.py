@@ -6,6 +6,7 @@ than a moment, so that a boot waits once, however many interfaces it brings up.
 
 from __future__ import annotations
 
+from posix import getpid
 from time import monotonic, sleep
 
 from mptcp_hooks.base.errors import LOCK, Problem
@@ -59,7 +60,15 @@ def find_patience() -> float:
 
 def note_vain_wait(folder: Folder) -> None:
     """Remember that a hook waited in vain, or killed what did not end."""
-    folder.write_unlocked(WAITED, [repr(monotonic())])
+    write_unlocked(folder, WAITED, [repr(monotonic())])
+
+
+def write_unlocked(folder: Folder, name: str, lines: list[str]) -> None:
+    """Write a file without the lock: one that nobody else writes, or that may be anybody's."""
+    try:
+        folder.replace(name, lines, str(getpid()))
+    except OSError as error:
+        raise Problem(f"cannot write {folder.path}/{name}: {error.strerror}") from None
 
 
 def find_batch() -> Batch:
