@@ -158,6 +158,8 @@ def _catch_signals() -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO):
         signal.signal(number, lambda *_: None)
+    # hooks/mptcp_monitor has it blocked until it can be heard.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
     return reading
 
 

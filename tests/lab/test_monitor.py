@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -405,3 +406,34 @@ def test_a_stanza_that_is_on_record_twice_is_one_again(up: Lab, change: str) -> 
     assert up.snapshot() == before and up.read("/run/mptcp-hooks/eth1.paths") == record
     up.ifdown("eth1")
     assert up.endpoints() == ONLY_FIRST and len(up.rules()) == 5
+
+
+def has_signal(pid: int, field: str, number: signal.Signals) -> bool:
+    """Whether a process blocks (SigBlk) or catches (SigCgt) a signal, proc(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return any(int(line.split()[1], 16) >> number - 1 & 1
+               for line in lines if line.startswith(field + ":"))
+
+
+@pytest.mark.parametrize("start", [
+    # What starts it may see to it that nothing is lost from the first moment on.
+    ("env", "--block-signal=HUP", "mptcp_monitor"), ("nohup", "mptcp_monitor"),
+    ("mptcp_monitor",),
+])
+def test_a_reload_in_its_first_moments_is_not_its_end(up: Lab, start: tuple[str, ...]) -> None:
+    process = up.client.start(*start, "--verbose")
+    if start[0] == "mptcp_monitor":
+        # Python itself takes a moment until it reads a program.
+        while not has_signal(process.pid, "SigBlk", signal.SIGHUP):
+            assert not has_signal(process.pid, "SigCgt", signal.SIGTERM)
+    else:
+        wait_for(lambda: "mptcp_monitor" in Path(f"/proc/{process.pid}/comm").read_text())
+    while process.poll() is None and not has_signal(process.pid, "SigCgt", signal.SIGTERM):
+        process.send_signal(signal.SIGHUP)
+    wait_for(lambda: not has_signal(process.pid, "SigBlk", signal.SIGHUP))
+    assert process.poll() is None
+    up.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth0]\nexclude = yes\n")
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: up.endpoints() == BOTH[1:])
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0

@@ -118,3 +118,12 @@ def test_removing_the_package_leaves_no_service(bare: Lab, deb: str) -> None:
     assert bare.client.run("find", "/etc", "/usr/sbin", "/usr/share", "/usr/lib/systemd",
                            "/var/cache", "/var/lib/systemd", "-name", "mptcp[-_]*") == ""
     assert show(bare, "LoadState") == "not-found"
+
+
+def test_a_reload_right_after_a_start_waits_for_it(running: Lab) -> None:
+    for _ in range(5):
+        running.client.run("systemctl", "restart", "--no-block", SERVICE)
+        running.client.run("systemctl", "reload", SERVICE)
+    wait_for(lambda: ask(running, "is-active") == "active")
+    assert show(running, "NRestarts") == "0"
+    assert read_status(running, "SigBlk")[-1] == "0"
