@@ -14,6 +14,10 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Where systemd looks for programs (systemd.exec(5), "Environment variables"), and most others
+# do. Who asks may have a PATH of his own, and keep it over sudo(8).
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 _SOCKET = "socket:["
 
 
@@ -94,7 +98,7 @@ def _read_words(pid: int) -> tuple[str, ...]:
     words = tuple(read_text(f"/proc/{pid}/cmdline").removesuffix("\0").split("\0"))
     name = words[0]
     if "/" not in name:
-        name = shutil.which(name) or ""
+        name = shutil.which(name, path=SEARCHED) or ""
     try:
         # A relative path is one from where the process is, most likely still.
         same = os.path.samefile(os.path.join(f"/proc/{pid}/cwd", name), f"/proc/{pid}/exe")

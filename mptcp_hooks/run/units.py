@@ -14,15 +14,13 @@ from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.force.means import read_means
 from mptcp_hooks.force.methods import BPF, Choice, choose, extend
 from mptcp_hooks.force.program import find_program
+from mptcp_hooks.machine.procfs import SEARCHED
 from mptcp_hooks.run import dropins, pins
 from mptcp_hooks.run.systemd import Unit, ask_unit, name_for_restart, reload_units
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Mapping
-
-# Where systemd looks for programs (systemd.exec(5), "Environment variables").
-_SEARCHED = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def change_units(program: str, options: Namespace) -> int:
@@ -105,7 +103,7 @@ def _unknown(name: str) -> Problem:
 
 def _choose_for(unit: Unit, path: str, method: str) -> Choice:
     try:
-        program = find_program(path, {b"PATH": _SEARCHED})
+        program = find_program(path, {b"PATH": os.fsencode(SEARCHED)})
     except Problem as problem:
         raise Problem(f"{unit.name}: {problem}", FAILED) from None
     choice = choose(method, program, read_means())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.support.lab import Host, Lab
+from tests.lab.support.lab import NOBODY, Host, Lab
 from tests.lab.support.making import MakeHost
 from tests.lab.support.waiting import Gate, wait_for
 
@@ -162,6 +162,61 @@ def test_the_command_takes_our_place(host: Host) -> None:
     first, second = shell(host, f"echo $$; exec {RUN} sh -c 'echo $$'").stdout.split()
     assert first == second
     assert shell(host, f"{{ {RUN} yes; echo $? >&2; }} | head -1").stderr == "141\n"
+
+
+SUDOERS = "nobody ALL=(root) NOPASSWD: ALL\n"
+# A person's own folder comes first, with programs that root's would find there.
+PERSON = (*NOBODY, "env", "PATH=/run/own:/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+@pytest.fixture(scope="module")
+def sudo(make_host: MakeHost) -> Host:
+    """A host with the package, mptcpize and sudo, on which nobody has a folder of programs."""
+    host = make_host("mptcpize", "sudo")
+    host.run("sh", "-ec", """mkdir /run/own
+for name in tool ip ss ifquery systemctl; do
+    printf '#!/bin/sh\necho "$0 $(id -u)" >>/run/seen\n' >/run/own/$name; chmod 755 /run/own/$name
+done""")
+    return host
+
+
+def run_by_sudo(
+    host: Host, *command: str, sudoers: str = SUDOERS
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does who may do so by sudo; /run/seen has whose tools ran."""
+    host.run("sh", "-ec", "rm -f /run/seen; cat >/etc/sudoers.d/lab", text=sudoers)
+    return host.try_run(*PERSON, "sudo", "-n", *command)
+
+
+def test_by_sudo_the_command_is_looked_for_where_sudo_says(sudo: Host) -> None:
+    done = run_by_sudo(sudo, "mptcp_run", "tool")
+    assert (done.returncode, done.stderr) == (127, "mptcp_run: tool: command not found\n")
+    # As `sudo env tool` does.
+    done = run_by_sudo(sudo, "mptcp_run", "tool", sudoers=SUDOERS + "Defaults !secure_path\n")
+    assert (done.returncode, sudo.run("cat", "/run/seen")) == (0, "/run/own/tool 0\n")
+
+
+@pytest.mark.parametrize("command", [
+    ("mptcp_up", "--all"), ("mptcp_up", "--check"), ("mptcp_down", "--all"), ("mptcp_status",),
+    ("mptcp_status", "--connections"), ("mptcp_status", "--candidates"),
+    ("mptcp_run", "--enable", "nosuch"), ("mptcp_run", "--list"), ("mptcp_run", "true"),
+])
+def test_by_sudo_nothing_else_of_a_person_runs(sudo: Host, command: tuple[str, ...]) -> None:
+    """And what a command preloads is preloaded to none that it starts by itself."""
+    preload = "LD_PRELOAD=/run/own/library.so"
+    done = run_by_sudo(sudo, preload, *command, sudoers=SUDOERS + "Defaults !secure_path\n")
+    assert sudo.try_run("cat", "/run/seen").stdout == ""
+    # The command itself, and what it becomes.
+    assert done.stderr.count("/run/own/library.so") == 1 + (command[-1] == "true"), done.stderr
+
+
+def test_sudo_hands_no_library_over_by_itself(sudo: Host) -> None:
+    allowed = "nobody ALL=(root) NOPASSWD: /usr/sbin/mptcp_run\n"
+    done = run_by_sudo(sudo, "LD_PRELOAD=/run/own/library.so", "mptcp_run", "true",
+                       sudoers=allowed)
+    assert (done.returncode, done.stdout) == (1, "") and "not allowed to set" in done.stderr
+    done = run_by_sudo(sudo, "mptcp_run", "sh", "-c", "echo $LD_PRELOAD", sudoers=allowed)
+    assert (done.returncode, done.stderr) == (0, "") and "/run/own" not in done.stdout
 
 
 def test_a_daemon_is_not_waited_for(host: Host) -> None:

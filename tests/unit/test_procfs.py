@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from mptcp_hooks.machine import procfs
-from mptcp_hooks.machine.procfs import find_owners, list_descendants, list_sockets
+from mptcp_hooks.machine.procfs import (
+    find_owners,
+    list_descendants,
+    list_sockets,
+    read_origin,
+)
 from tests.unit.help import wait_until
 
 
@@ -59,3 +65,23 @@ def test_descendants_are_found_however_deep() -> None:
         shell.communicate()
     assert deepest in found and shell.pid not in found
     assert {shell.pid, *found} <= {*ours}
+
+
+@pytest.mark.parametrize("path", ["own", "own:/usr/bin", "", "."])
+def test_what_a_process_was_called_with_is_known_whatever_path_we_have(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person's own folder may come first, with another program of that name."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sleep").write_text("#!/bin/sh\n")
+    (own / "sleep").chmod(0o755)
+    monkeypatch.chdir(own)
+    process = subprocess.Popen(["sleep", "60"], executable="/usr/bin/sleep")
+    try:
+        monkeypatch.setenv("PATH", path.replace("own", str(own)))
+        # Until its execve(2) a child is as its parent.
+        wait_until(lambda: read_origin(process.pid).words == ("sleep", "60"))
+    finally:
+        process.kill()
+        process.wait()
