@@ -12,7 +12,6 @@ import posix
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.value import NamedTuple
 
 RECORD = "/run/mptcp-hooks"
 KEPT = "/var/cache/mptcp-hooks"
@@ -42,18 +41,6 @@ _KIND, _REGULAR, _FOLDER, _LINK, _WRITABLE_BY_OTHERS = 0o170000, 0o100000, 0o400
 # An interface with thousands of addresses has less; of anything else the rest is nobody's.
 _READ_AT_MOST = 1 << 24
 DAMAGED, NEWER = "is damaged", "is of a newer mptcp-hooks"
-
-
-class Contents(NamedTuple):
-    """The lines of a file between its first and its last one.
-
-    `fault` says in words why they may not be all, or not what they seem; '' where they are.
-    Then a heading that is none of ours and END stand among them, and a line that was cut off
-    does not.
-    """
-
-    lines: list[str]
-    fault: str
 
 
 # Opened before they are needed, by path.
@@ -92,18 +79,20 @@ class Folder:
         """The names of all that is in the folder."""
         return [] if self._directory is None else posix.listdir(self._directory)
 
-    def read_lines(self, name: str) -> Contents:
-        """The lines of a file; none where there is no such file.
+    def read_lines(self, name: str) -> tuple[list[str], str]:
+        """The lines of a file (none where there is no such file), and what is wrong with it.
 
-        Problem where it is not a regular file of root's own.
+        The latter is '' or DAMAGED, where they may not be all, or NEWER. Then its first and its
+        last line stand among them, but not one that was cut off. Problem where it is not a
+        regular file of root's own.
         """
         if self._directory is None:
-            return _NOTHING
+            return [], ""
         try:
             file = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW
                               | posix.O_NONBLOCK, dir_fd=self._directory)
         except FileNotFoundError:
-            return _NOTHING
+            return [], ""
         except OSError as error:
             raise Problem(f"cannot read {self.path}/{name}: {error.strerror}") from None
         try:
@@ -118,8 +107,8 @@ class Folder:
             posix.close(file)
         first, *rest = text.split("\n")
         if first == _FORMAT and rest[-2:] == [END, ""]:
-            return Contents(rest[:-2], "")
-        return Contents([first, *rest][:-1], NEWER if _is_newer(first) else DAMAGED)
+            return rest[:-2], ""
+        return [first, *rest][:-1], NEWER if _is_newer(first) else DAMAGED
 
     def write_lines(self, name: str, lines: list[str]) -> None:
         """Replace a file, so that a reader sees the old one or the new; no lines, no file."""
@@ -154,9 +143,6 @@ class Folder:
             posix.unlink(name, dir_fd=self._directory)
         except FileNotFoundError:
             return
-
-
-_NOTHING = Contents([], "")
 
 
 def open_folder(path: str, lock: bool) -> Folder:

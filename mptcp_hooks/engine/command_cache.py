@@ -61,7 +61,8 @@ def _load(label: str) -> list[tuple[str, ...]]:
     except Problem:
         return []
     try:
-        return _decode(folder.read_lines(label + _SUFFIX).lines)
+        lines, _ = folder.read_lines(label + _SUFFIX)
+        return _decode(lines)
     except Problem:
         return []
     finally:

@@ -7,7 +7,7 @@ from posix import listdir, lstat, stat, stat_result
 from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_foreign
-from mptcp_hooks.base.line import is_mptcp, read_value
+from mptcp_hooks.base.line import read_value
 from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
@@ -71,9 +71,8 @@ def bind_ids(
 
 def names_own_endpoint(lines: Iterable[str], path: Path) -> bool:
     """Whether each stand-in of an endpoint's id is that of the path: no other is ever bound."""
-    own = _stand_in(path)
-    return all(word == own for line in lines if is_mptcp(line)
-               for word in line.split(" ") if word.startswith(STAND_IN))
+    own = f" id {_stand_in(path)} "
+    return all(own in f"{line} " for line in lines if f" id {STAND_IN}" in line)
 
 
 def list_first_released(lines: Iterable[str]) -> tuple[str, ...]:

@@ -126,8 +126,9 @@ def _recall_line(iface: str, line: str, block: list[str]) -> Installed:
     """One line that undoes something, with as much of its path as the line says itself."""
     words = line.split(" ")
     said = dict(zip(words, words[1:]))
-    endpoint = [word for word in words if word.startswith(STAND_IN)]
-    address = endpoint[0].removeprefix(STAND_IN) if endpoint else said.get("from", "")
+    identity = said.get("id", "")
+    endpoint = identity.startswith(STAND_IN)
+    address = identity.removeprefix(STAND_IN) if endpoint else said.get("from", "")
     table = said.get("table", said.get("lookup", ""))
     return Installed(Path(
         iface=iface,
@@ -141,7 +142,7 @@ def _recall_line(iface: str, line: str, block: list[str]) -> Installed:
         default=False,
         table=int(table) if table.isascii() and table.isdigit() else 0,
         primary=False,
-        endpoint=bool(endpoint),
+        endpoint=endpoint,
         flags=(),
     ), (), (line,), "")
 

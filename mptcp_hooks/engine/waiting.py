@@ -50,7 +50,8 @@ def find_patience() -> float:
         return PATIENCE
     folder = open_folder(RECORD, lock=False)
     try:
-        ago = monotonic() - float(" ".join(folder.read_lines(WAITED).lines))
+        lines, _ = folder.read_lines(WAITED)
+        ago = monotonic() - float(" ".join(lines))
     except (Problem, ValueError):
         return PATIENCE
     finally:

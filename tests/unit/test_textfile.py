@@ -51,7 +51,7 @@ def test_a_sparse_file_in_a_folder_of_ours_is_damaged(tmp_path: Path) -> None:
     with closing(open_folder(str(tmp_path), lock=True)) as folder:
         folder.write_lines("eth0.paths", ["a line"])
         os.truncate(tmp_path / "eth0.paths", TERABYTE)
-        assert folder.read_lines("eth0.paths").fault == DAMAGED
+        assert folder.read_lines("eth0.paths")[1] == DAMAGED
 
 
 def test_a_process_that_is_not_there_has_empty_files() -> None:
