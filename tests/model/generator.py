@@ -1,0 +1,251 @@
+"""Chooses steps: what is likely on a machine, and what is not, weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tests.model.known import is_known
+from tests.model.player import Player
+from tests.model.steps import Step, make_step
+from tests.model.things import find_foreign
+from tests.model.told import list_held
+from tests.model.world import (
+    ALIAS,
+    DEVICES,
+    FAMILIES,
+    FOREIGN,
+    FOREIGN_ENDPOINTS,
+    PLACES,
+    TABLES,
+    Configuration,
+    Stanza,
+    find_own,
+)
+
+_FLAGS = (("subflow",), ("subflow", "backup"), ("signal",), ("subflow", "fullmesh"),
+          ("subflow", "signal"))
+_IFACES = (*DEVICES, ALIAS)
+
+
+def choose_step(random: Random, player: Player) -> Step:
+    """A step that leads to no known defect."""
+    while True:
+        (choose,) = random.choices(list(_CHOICES), weights=list(_CHOICES.values()))
+        step = choose(random, player)
+        if step is not None and not is_known(step, player):
+            return step
+
+
+def _choose_ifup(random: Random, player: Player) -> Step:
+    return make_step(f"ifup {_choose_stanza(random)}")
+
+
+def _choose_hook(random: Random, player: Player) -> Step | None:
+    """A hook alone, mostly where the kernel can take what it makes."""
+    stanza = _choose_stanza(random)
+    held = list_held(player.seen, stanza.device)
+    fitting = player.seen.is_up(stanza.device) and {
+        own.address for own in stanza.list_own()} <= held
+    return make_step(f"hook {stanza}") if fitting or random.random() < 0.1 else None
+
+
+def _choose_stanza(random: Random) -> Stanza:
+    iface = random.choice(_IFACES)
+    places = (1,) if iface == ALIAS else random.choice(
+        ((0,), (0,), (0,), (0,), (), (), (1,), (2,), (0, 1), (0, 2), (3,)))
+    unusual = random.random() < 0.3
+    return Stanza(
+        iface=iface,
+        families=random.choice(((4,), (4,), (6,), (4, 6))),
+        places=places,
+        gateway=bool(places) and random.random() < 0.8,
+        mptcp_gateway=random.random() < 0.2,
+        flags=random.choice(_FLAGS) if unusual and random.random() < 0.6 else (),
+        table=random.choice(TABLES) if unusual and random.random() < 0.4 else 0,
+        off=unusual and random.random() < 0.15,
+    )
+
+
+def _choose_down(random: Random, player: Player) -> Step:
+    kind = random.choice(("ifdown", "ifdown", "farewell", "down", "mptcp_down"))
+    return make_step(f"{kind} {_choose_told(random, player)}")
+
+
+def _choose_up_again(random: Random, player: Player) -> Step | None:
+    """The same hook once more, or mptcp_up."""
+    told = [one.stanza for one in player.model.told if not one.managed]
+    if told and random.random() < 0.4:
+        return make_step(f"hook {random.choice(told)}")
+    iface = _choose_told(random, player)
+    known = any(one.stanza.iface == iface for one in player.model.told)
+    there = known or iface in player.seen.links
+    return make_step(f"mptcp_up {iface}") if there else None
+
+
+def _choose_told(random: Random, player: Player) -> str:
+    """An interface that is told of, or any."""
+    told = [one.stanza.iface for one in player.model.told]
+    return random.choice(told if told and random.random() < 0.9 else _IFACES)
+
+
+def _choose_all(random: Random, player: Player) -> Step:
+    return make_step("mptcp_down --all" if random.random() < 0.1 else "mptcp_up --all")
+
+
+def _choose_address(random: Random, player: Player) -> Step | None:
+    device = random.choice(DEVICES)
+    if device not in player.seen.links:
+        return None
+    held = list_held(player.seen, device)
+    family, place = random.choice(FAMILIES), random.choice((0, 0, 0, 1, 2, 3))
+    there = find_own(device, place, family).address in held
+    if there and random.random() < 0.4:
+        return None
+    return make_step(f"address {'del' if there else 'add'} {device} {family} {place}")
+
+
+def _choose_link(random: Random, player: Player) -> Step | None:
+    """What is down comes up sooner than what is up goes down."""
+    device = random.choice(DEVICES)
+    if device not in player.seen.links:
+        return make_step(f"device made {device}")
+    if not player.seen.is_up(device):
+        return make_step(f"link up {device}")
+    if not player.seen.is_running(device):
+        return make_step(f"carrier on {device}")
+    return make_step(random.choice((f"device gone {device}", f"link down {device}",
+                                    f"link down {device}", f"carrier off {device}",
+                                    f"carrier off {device}"))) if random.random() < 0.5 else None
+
+
+def _choose_default(random: Random, player: Player) -> Step | None:
+    device, family = random.choice(DEVICES), random.choice(FAMILIES)
+    there = any((one.device, one.family) == (device, family) for one in player.seen.defaults)
+    if not there and find_own(device, 0, family).address not in list_held(player.seen, device):
+        return None
+    return make_step(f"default {'del' if there else 'add'} {device} {family}")
+
+
+def _choose_damage(random: Random, player: Player) -> Step | None:
+    if not player.list_ours():
+        return None
+    return make_step("damage flush" if random.random() < 0.15
+                     else f"damage {random.randrange(100)}")
+
+
+def _choose_foreign(random: Random, player: Player) -> Step:
+    return make_step(f"foreign {random.choice(('add', 'del'))} {random.choice(list(FOREIGN))}")
+
+
+def _choose_endpoint(random: Random, player: Player) -> Step | None:
+    """Another program's endpoint; never one that cannot be told from ours."""
+    name = random.choice(list(FOREIGN_ENDPOINTS))
+    address = FOREIGN_ENDPOINTS[name][0]
+    if find_foreign(name, player.seen) in player.model.foreign:
+        return make_step(f"endpoint del {name}")
+    ours = {one for told in player.model.told for one in told.list_addresses()}
+    taken = {endpoint.address for endpoint in player.seen.endpoints}
+    may = address not in ours | taken or (address not in taken and not any(
+        address in told.paths and told.paths[address].endpoint for told in player.model.told))
+    return make_step(f"endpoint add {name}") if may else None
+
+
+def _choose_limits(random: Random, player: Player) -> Step | None:
+    """Never what ours were raised to: nobody could tell who did it."""
+    limits = random.randrange(9), random.randrange(9)
+    raised = player.model.raised or (-1, -1)
+    if any(one == ours for one, ours in zip(limits, raised)):
+        return None
+    return make_step("limits {} {}".format(*limits))
+
+
+def _choose_configuration(random: Random, player: Player) -> Step:
+    def choose() -> tuple[str, ...]:
+        return tuple(device for device in DEVICES if random.random() < 0.15)
+
+    configuration = Configuration(
+        usual_flags=random.choice(((), (), ("subflow", "backup"))),
+        managed=choose(), excluded=choose(), gateways=choose(),
+        flags=tuple((device, random.choice(_FLAGS)) for device in choose()),
+        tables=tuple((device, random.choice(TABLES)) for device in choose()),
+        broken=random.random() < 0.1,
+    )
+    return make_step(f"configure {configuration}")
+
+
+def _choose_monitor(random: Random, player: Player) -> Step:
+    word = random.choice(("off", "off", "kill", "reload")) if player.model.monitored else "on"
+    return make_step(f"monitor {word}")
+
+
+def _choose_kill(random: Random, player: Player) -> Step | None:
+    """What is killed is run again; a hook on the way up may be followed by its way down."""
+    step = random.choice((_choose_hook, _choose_up_again, _choose_down, _choose_all))(
+        random, player)
+    if step is None or step.kind == "ifdown" or _may_fail(step, player):
+        return None
+    milliseconds = random.randrange(80 if step.kind.startswith("mptcp") else 25)
+    extent = random.choice(("all", "all", "one"))
+    down = step.kind == "hook" and random.random() < 0.3
+    after = make_step(f"down {step.iface}") if down else step
+    return Step("kill", (str(milliseconds), extent), (step,) if after == step else (step, after))
+
+
+def _may_fail(step: Step, player: Player) -> bool:
+    """Whether a hook finds no link or no address: what it leaves then is not settled."""
+    from tests.model.world import read_stanza
+
+    if step.kind != "hook":
+        return False
+    stanza = read_stanza(step.words)
+    return not player.seen.is_up(stanza.device) or not {
+        own.address for own in stanza.list_own()} <= list_held(player.seen, stanza.device)
+
+
+def _choose_race(random: Random, player: Player) -> Step | None:
+    step = _choose_up_again(random, player)
+    if step is None or step.kind != "hook" or not player.list_ours() or _may_fail(step, player):
+        return None
+    return Step("race", (str(random.randrange(100)), str(random.randrange(8, 25))), (step,))
+
+
+def _choose_together(random: Random, player: Player) -> Step | None:
+    """Programs that are about different devices, so that their order does not matter."""
+    steps: dict[str, Step] = {}
+    for _ in range(random.randrange(2, 6)):
+        step = random.choice((_choose_hook, _choose_up_again, _choose_down))(random, player)
+        if step is not None and step.kind != "ifdown":
+            if "at=3" not in str(step) and "table=" not in str(step):
+                steps.setdefault(step.iface.partition(":")[0], step)
+    return Step("together", (), tuple(steps.values())) if len(steps) > 1 and not any(
+        _may_meet(player, device) for device in steps) else None
+
+
+def _may_meet(player: Player, device: str) -> bool:
+    """Whether a device may be at odds with another about an address or a table."""
+    tables = [one.stanza.table for one in player.model.told] + list(
+        dict(player.model.configuration.tables).values())
+    shared = {find_own(device, PLACES[-1], family).address for family in FAMILIES}
+    return any(tables) or bool(shared & list_held(player.seen, device))
+
+
+_CHOICES: dict[Callable[[Random, Player], Step | None], int] = {
+    _choose_ifup: 16,
+    _choose_hook: 8,
+    _choose_down: 8,
+    _choose_up_again: 10,
+    _choose_all: 6,
+    _choose_address: 8,
+    _choose_link: 8,
+    _choose_default: 6,
+    _choose_damage: 8,
+    _choose_foreign: 4,
+    _choose_endpoint: 4,
+    _choose_limits: 2,
+    _choose_configuration: 4,
+    _choose_monitor: 1,
+    _choose_kill: 8,
+    _choose_race: 2,
+    _choose_together: 6,
+}

@@ -1,0 +1,227 @@
+"""Does steps to a namespace: what the world does to it, and what starts a program of ours."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+from tests.model.kernel import FOREIGN_PROTOCOL, Endpoint, Route, Rule, Snapshot, Thing
+from tests.model.namespace import Namespace, Program
+from tests.model.steps import Step
+from tests.model.things import find_foreign
+from tests.model.world import (
+    ALIAS,
+    CONFIGURATION,
+    DEVICES,
+    FOREIGN,
+    FOREIGN_ENDPOINTS,
+    Own,
+    Stanza,
+    device_of,
+    find_own,
+    make_environment,
+    read_configuration,
+    read_stanza,
+)
+
+_FOLDERS = {"hook": ("if-up.d/mptcp_up", "post-up"),
+            "farewell": ("if-down.d/mptcp_down", "pre-down"),
+            "down": ("if-post-down.d/mptcp_down", "post-down")}
+_OFF = {"off": signal.SIGTERM, "kill": signal.SIGKILL}
+
+
+class Machine:
+    """A namespace with the devices of the world, and what it said last."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self.said: list[str] = []
+        # Addresses are usable at once: the wait for duplicates is not what is tested here.
+        namespace.run(Program(("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0",
+                               "net.ipv6.conf.all.accept_dad=0")))
+        self._ip([line for device in DEVICES for line in _make_device(device)])
+
+    def look(self) -> Snapshot:
+        """The kernel as it is now, once the monitor sleeps."""
+        self._namespace.rest()
+        return self._namespace.look()
+
+    def disturb(self, step: Step, seen: Snapshot, ours: list[Thing]) -> None:
+        """Do what the world does; what cannot be, such as what is there already, does no harm."""
+        if step.kind == "configure":
+            self._configure(step)
+        else:
+            self.alter(list(_list_lines(step, seen, ours)))
+
+    def alter(self, lines: list[str]) -> None:
+        """Run lines of `ip`, and wait until the kernel tells the carriers that they make."""
+        self._ip(lines)
+        while _is_unsettled(self._namespace.look()):
+            pass
+
+    def start(self, *steps: Step, kill: int | None = None, whole: bool = True) -> None:
+        """Run programs of ours at the same time."""
+        self.said = self._namespace.run(*(
+            make_program(step)._replace(kill=kill, whole=whole) for step in steps))
+
+    def race(self, step: Step, milliseconds: int, line: str) -> None:
+        """Run a program of ours, and a line of `ip` that long after it began."""
+        self.said = self._namespace.run(make_program(step), Program(
+            ("sh", "-c", f"sleep {milliseconds / 1000}; {line}")))
+
+    def set_monitor(self, word: str) -> None:
+        """Have the monitor on, off, killed, or look again."""
+        if word == "on":
+            self._namespace.start_monitor()
+        elif word == "reload":
+            self._namespace.reload_monitor()
+        else:
+            self._namespace.stop_monitor(_OFF[word])
+
+    def read_log(self) -> str:
+        """What the monitor said so far."""
+        return self._namespace.read("/run/monitor.log")
+
+    def _configure(self, step: Step) -> None:
+        text = read_configuration(step.words).write()
+        if text:
+            self._namespace.write(CONFIGURATION, text)
+        else:
+            self._namespace.remove(CONFIGURATION)
+
+    def _ip(self, lines: list[str]) -> None:
+        """Run lines of `ip`, one after another, each whatever became of the others."""
+        for option in ("", "-4", "-6"):
+            mine = [line for line in lines if _option_of(line) == option]
+            if mine:
+                text = "".join(line.removeprefix("ip ").removeprefix(option).strip() + "\n"
+                               for line in mine)
+                self._namespace.run(Program(
+                    ("ip", *[option] * bool(option), "-force", "-batch", "-"), text=text))
+
+
+def _option_of(line: str) -> str:
+    word = line.split()[1]
+    return word if word in ("-4", "-6") else ""
+
+
+def _is_unsettled(seen: Snapshot) -> bool:
+    """Whether a device does not show yet what its cable is."""
+    return any(seen.is_up(device) and seen.is_up(_peer(device)) != seen.is_running(device)
+               for device in DEVICES)
+
+
+def make_program(step: Step) -> Program:
+    """The program of a step of ours."""
+    if step.kind in ("mptcp_up", "mptcp_down"):
+        return Program((step.kind, step.iface))
+    name, phase = _FOLDERS[step.kind]
+    stanza = read_stanza(step.words) if step.kind == "hook" else None
+    return Program((f"/etc/network/{name}",), make_environment(step.iface, phase, stanza))
+
+
+def _peer(device: str) -> str:
+    return device.replace("wan", "far")
+
+
+def _make_device(device: str) -> list[str]:
+    return [f"ip link add {device} type veth peer name {_peer(device)}",
+            f"ip link set {_peer(device)} up", f"ip link set {device} up"]
+
+
+def _list_lines(step: Step, seen: Snapshot, ours: list[Thing]) -> Iterator[str]:
+    """The lines of `ip` that do a step."""
+    match step.kind, *step.words:
+        case "link", way, device:
+            yield f"ip link set {device} {way}"
+        case "carrier", way, device:
+            yield f"ip link set {_peer(device)} {'up' if way == 'on' else 'down'}"
+        case "device", "gone", device:
+            yield f"ip link del {device}"
+        case "device", _, device:
+            yield from _make_device(device)
+        case "address", way, device, family, place:
+            yield _change_address(way, device, find_own(device, int(place), int(family)))
+        case "default", way, device, family:
+            yield from _change_default(way, device, find_own(device, 0, int(family)))
+        case "damage", which:
+            yield from delete_things(choose_things(which, ours), seen)
+        case "foreign", way, name:
+            yield FOREIGN[name].add if way == "add" else FOREIGN[name].delete
+        case "endpoint", way, name:
+            yield _change_endpoint(way, name, seen)
+        case "limits", subflows, addresses:
+            yield f"ip mptcp limits set subflows {subflows} add_addr_accepted {addresses}"
+        case _:
+            raise ValueError(f"no step: {step}")
+
+
+def list_raising(stanza: Stanza) -> list[str]:
+    """What ifup does before the hooks."""
+    return [f"ip link set {stanza.device} up",
+            *(_change_address("add", stanza.iface, own) for own in stanza.list_own())]
+
+
+def list_lowering(iface: str, seen: Snapshot) -> list[str]:
+    """What ifdown does before if-post-down.d: all addresses go; an alias leaves the link."""
+    if iface == ALIAS:
+        return [_change_address("del", iface, find_own(device_of(iface), 1, family))
+                for family in (4, 6)]
+    return [*(f"ip -{held.family} addr del {held.address}/{held.length} dev {held.device}"
+              for held in seen.addresses if held.device == iface), f"ip link set {iface} down"]
+
+
+def _change_address(way: str, iface: str, own: Own) -> str:
+    # The kernel would check for duplicates first; such an address is of no use meanwhile.
+    words = ("nodad" if own.family == 6 else f"label {iface}") if way == "add" else ""
+    return (f"ip -{own.family} addr {way} {own.address}/{own.length} "
+            f"dev {device_of(iface)} {words}")
+
+
+def _change_default(way: str, device: str, own: Own) -> Iterator[str]:
+    metric = 100 + DEVICES.index(device)
+    yield f"ip -{own.family} route del default dev {device} metric {metric}"
+    if way == "add":
+        yield (f"ip -{own.family} route add default via {own.gateway} dev {device} "
+               f"metric {metric} protocol {FOREIGN_PROTOCOL}")
+
+
+def _change_endpoint(way: str, name: str, seen: Snapshot) -> str:
+    address, device, flags = FOREIGN_ENDPOINTS[name]
+    if way == "add":
+        return f"ip mptcp endpoint add {address} {f'dev {device}' * bool(device)} {flags}"
+    return f"ip mptcp endpoint delete id {seen.ids.get(find_foreign(name, seen), 255)}"
+
+
+def choose_things(which: str, ours: list[Thing]) -> list[Thing]:
+    """The things that damage is about."""
+    if which == "flush":
+        return [thing for thing in ours if not isinstance(thing, Endpoint)]
+    return [ours[int(which) % len(ours)]] if ours else []
+
+
+def delete_things(things: list[Thing], seen: Snapshot) -> Iterator[str]:
+    """The lines of `ip` that delete things of ours."""
+    for thing in things:
+        match thing:
+            case Rule():
+                yield _delete_rule(thing)
+            case Route():
+                yield _delete_route(thing)
+            case Endpoint():
+                yield f"ip mptcp endpoint delete id {seen.ids[thing]}"
+
+
+def _delete_rule(rule: Rule) -> str:
+    words = [f"ip -{rule.family} rule del pref {rule.preference} lookup {rule.table} protocol 77",
+             *[f"from {rule.source}"] * bool(rule.source),
+             *[f"to {rule.destination}"] * bool(rule.destination),
+             *[f"oif {rule.device}"] * bool(rule.device),
+             *[f"suppress_prefixlength {rule.suppress}"] * (rule.suppress is not None)]
+    return " ".join(words)
+
+
+def _delete_route(route: Route) -> str:
+    kind = "unreachable " * (not route.device)
+    return (f"ip -{route.family} route del {kind}{route.destination} table {route.table} "
+            f"metric {route.metric} protocol 77")

@@ -1,0 +1,254 @@
+"""What must be there: a simple model of docs/architecture.md, from what was told and what is up.
+
+It is no copy of the planner. What the documentation leaves open, such as which of
+several addresses is the first, is read off the kernel and then held to (outcome.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.model.kernel import Endpoint, Limits, Snapshot
+from tests.model.steps import Step
+from tests.model.things import Wish, find_foreign
+from tests.model.told import Told, is_wanted, list_held, list_wishes
+from tests.model.world import FAMILIES, Configuration, Stanza, read_configuration, read_stanza
+
+
+@dataclass
+class Model:
+    """All that was told, other programs' endpoints, the configuration, whose limits count.
+
+    `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
+    were raised to. In the step under way, `limits` are those the package finds, and `settling`
+    is whether it sees to them.
+    """
+
+    told: list[Told] = field(default_factory=list)
+    foreign: set[Endpoint] = field(default_factory=set)
+    configuration: Configuration = Configuration()
+    monitored: bool = False
+    base: Limits | None = None
+    raised: Limits | None = None
+    limits: Limits = Limits(0, 0)
+    settling: bool = False
+
+    def begin(self, before: Snapshot) -> None:
+        """Begin a step: nothing changes unless it says so."""
+        self.limits, self.settling = before.limits, False
+        for told in self.told:
+            told.release()
+
+    def note(self, step: Step, before: Snapshot, after: Snapshot) -> None:
+        """Heed a step of the world; most change only what the kernel shows."""
+        if step.kind == "configure":
+            self.configuration = read_configuration(step.words)
+        elif step.kind == "endpoint":
+            way, name = step.words
+            self._note_foreign(way, name, before, after)
+        elif step.kind == "limits":
+            self._note_limits(Limits(*map(int, step.words)))
+
+    def follow(self, step: Step, before: Snapshot) -> None:
+        """Heed a step of ours: what was told, and what is to become of it."""
+        match step.kind:
+            case "hook":
+                self._hear(read_stanza(step.words), before)
+            case "farewell":
+                self._say_farewell(step.iface)
+            case "down":
+                self.told = [one for one in self.told if one.stanza.iface != step.iface]
+            case "mptcp_up":
+                self._bring_up(step.iface, before)
+            case "mptcp_down":
+                self._dismiss(step.iface)
+
+    def attend(self, before: Snapshot) -> None:
+        """Heed rounds of the monitor, after which all is as the machine is."""
+        self.settling = True
+        self._fall_silent(before)
+        self.told = [told for told in self.told
+                     if not (told.managed and self._has_ended(told.stanza.device, before))]
+        self._take_in(before)
+        self._make_true(self.told, before)
+        # What has just come on a link without a carrier is silenced by the next round.
+        self._fall_silent(before)
+
+    def list_of(self, iface: str) -> list[Told]:
+        """What was told of an interface, or of all."""
+        return [one for one in self.told if iface in ("--all", one.stanza.iface)]
+
+    def wish(self, told: Told, before: Snapshot, present: bool) -> list[Wish]:
+        """The paths that a stanza should have."""
+        if not is_wanted(told, self.configuration):
+            return []
+        return list_wishes(told, self.told, self.configuration, self.foreign, before, present)
+
+    def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
+        if way == "del":
+            self.foreign.discard(find_foreign(name, before))
+        else:
+            self.foreign |= {find_foreign(name, after)} & after.endpoints
+
+    def _note_limits(self, limits: Limits) -> None:
+        """Whoever sets a limit means it; to what we raised it to, cannot be told from us."""
+        self.limits = limits
+        if self.base is not None and self.raised is not None:
+            self.base = Limits(*(old if now == ours else now for now, ours, old in zip(
+                limits, self.raised, self.base)))
+
+    def _hear(self, stanza: Stanza, before: Snapshot) -> None:
+        """A stanza comes up: it takes the place of what was told of it before."""
+        replaced = [one for one in self.list_of(stanza.iface)
+                    if _is_replaced(one, stanza, before)]
+        told = Told(stanza, silent=any(one.silent for one in replaced) and not
+                    before.is_running(stanza.device))
+        for one in replaced:
+            told.paths |= one.paths
+        others = [one for one in self.told if one not in replaced]
+        if not is_wanted(told, self.configuration):
+            self.told = others
+            return
+        self.settling = True
+        wishes = list_wishes(told, others, self.configuration, self.foreign, before, False)
+        if not _is_refused(told, wishes, others, before):
+            self._replace(replaced, told)
+            self._make(told, wishes, before)
+
+    def _make(self, told: Told, wishes: list[Wish], before: Snapshot) -> None:
+        """The paths that the kernel takes are made; of the others stays what stood."""
+        makeable = [wish for wish in wishes if _can_be_made(wish, before)]
+        failing = {wish.address for wish in wishes if wish not in makeable}
+        told.paths = {address: path for address, path in told.paths.items() if address in failing}
+        told.settle(makeable, loose=True)
+        if wishes and not makeable and not told.paths:
+            # A stanza whose every path failed is as if it had never come.
+            self.told.remove(told)
+
+    def _replace(self, replaced: list[Told], told: Told) -> None:
+        place = self.told.index(replaced[0]) if replaced else len(self.told)
+        self.told[place:place] = [told]
+        self.told = [one for one in self.told if one not in replaced]
+
+    def _say_farewell(self, iface: str) -> None:
+        for told in self.list_of(iface):
+            told.leaving = True
+            told.drop_endpoints()
+
+    def _dismiss(self, iface: str) -> None:
+        for told in self.list_of(iface):
+            told.leaving = True
+            told.paths.clear()
+            told.release()
+
+    def _bring_up(self, iface: str, before: Snapshot) -> None:
+        """What is on record is made true; an interface that is not on record is taken in."""
+        self.settling = True
+        meant = self.list_of(iface)
+        if not meant and iface != "--all":
+            self._hear(Stanza(iface, FAMILIES), before)
+        dismissed = [told for told in meant if told.leaving]
+        for told in dismissed:
+            told.leaving = False
+        self._make_true(meant, before)
+        for told in meant:
+            told.loose |= not before.is_up(told.stanza.device)
+            # What is refused stays as it was.
+            told.leaving = told in dismissed and told.wishes is None
+
+    def _fall_silent(self, before: Snapshot) -> None:
+        """Endpoints of links without a carrier go, until it returns."""
+        silent = {told.stanza.iface for told in self.told
+                  if told.expects_endpoint and not before.is_running(told.stanza.device)}
+        for told in self.told:
+            told.silent |= told.stanza.iface in silent and not told.leaving
+            if told.stanza.iface in silent:
+                told.drop_endpoints()
+
+    def _has_ended(self, device: str, before: Snapshot) -> bool:
+        """Whether a device that the configuration named is gone, or named no more."""
+        unnamed = not self.configuration.broken and not self._names(device)
+        return unnamed or device not in before.links
+
+    def _names(self, device: str) -> bool:
+        return (device in self.configuration.managed
+                and device not in self.configuration.excluded)
+
+    def _take_in(self, before: Snapshot) -> None:
+        """Devices that the configuration names come up in families that nobody tells of."""
+        for device in self.configuration.managed:
+            covered = {family for one in self.list_of(device) for family in one.stanza.families}
+            if self._names(device) and device in before.links:
+                self.told += [Told(Stanza(device, (family,)), managed=True)
+                              for family in FAMILIES if family not in covered]
+
+    def _make_true(self, meant: list[Told], before: Snapshot) -> None:
+        """Each stanza becomes what the machine is by now; what goes does so first.
+
+        Of two that want the same, the one whose interface has the smaller name comes first.
+        """
+        for told in meant:
+            self._take_leave(told, before)
+        for told in sorted(meant, key=lambda one: one.stanza.iface):
+            if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device):
+                self._renew(told, before)
+
+    def _take_leave(self, told: Told, before: Snapshot) -> None:
+        held = list_held(before, told.stanza.device)
+        stated = {one.address for one in told.stanza.list_own()}
+        told.release()
+        if told.leaving:
+            if not held & set(told.paths):
+                told.paths.clear()
+        elif told.stanza.device not in before.links or (stated and not held & stated) or (
+                not is_wanted(told, self.configuration)):
+            told.settle([])
+
+    def _renew(self, told: Told, before: Snapshot) -> None:
+        told.silent &= not before.is_running(told.stanza.device)
+        wishes = self.wish(told, before, present=True)
+        if _is_refused(told, wishes, [one for one in self.told if one is not told], before):
+            told.loose = True
+        else:
+            told.settle(wishes)
+
+
+def _is_replaced(told: Told, stanza: Stanza, before: Snapshot) -> bool:
+    """Whether a stanza renews what was told, or comes instead of addresses that are gone."""
+    covered = set(told.stanza.families) <= set(stanza.families)
+    if told.managed:
+        return covered
+    old = {own.address for own in told.stanza.list_own()}
+    if told.stanza == stanza or not old:
+        return told.stanza == stanza or covered and not stanza.places
+    return bool(old & {own.address for own in stanza.list_own()}) or not (
+        old & list_held(before, stanza.device))
+
+
+def _is_refused(
+    told: Told, wishes: list[Wish], others: list[Told], before: Snapshot
+) -> bool:
+    """Whether another path or program has an address or a table that a stanza wants."""
+    paths = [path for one in others if one.wishes is None for path in one.paths.values()]
+    coming = [wish for one in others for wish in one.wishes or ()]
+    theirs = [*(path.wish for path in paths), *coming]
+    tables = {(path.wish.family, path.table) for path in paths} | {
+        (wish.family, wish.table or wish.usual_table) for wish in coming
+        if wish.table or wish.device != told.stanza.device}
+    # Who comes to a table that a path has already, has to live with that.
+    tables |= {(thing.family, thing.table) for thing in before.foreign} - {
+        (path.wish.family, path.table) for path in told.paths.values()}
+    for wish in wishes:
+        beside = any((one.device, one.family) == (wish.device, wish.family) for one in theirs)
+        standing = told.paths.get(wish.address)
+        usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
+        table = wish.table or usual
+        if table and (wish.family, table) in tables or wish.address in {
+                one.address for one in theirs}:
+            return True
+    return False
+
+
+def _can_be_made(wish: Wish, before: Snapshot) -> bool:
+    """Whether the kernel takes a path's routes: its link is up and has the address."""
+    return before.is_up(wish.device) and wish.address in list_held(before, wish.device)

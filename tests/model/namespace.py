@@ -1,0 +1,87 @@
+"""A host of the lab with an agent inside; the only module here that knows the lab."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.lab.support.lab import Host, Installation, find_obstacles, make_scratch, remove_scratch
+from tests.model.kernel import Snapshot, read_snapshot
+
+__all__ = ["Installation", "Namespace", "Program", "find_obstacles"]
+
+_AGENT = Path(__file__).with_name("agent.py")
+
+
+class Program(NamedTuple):
+    """A program to run; killed after so many milliseconds where `kill` says it."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str] | None = None
+    text: str = ""
+    kill: int | None = None
+    whole: bool = True
+
+
+class Namespace:
+    """A fresh host on which the package is installed."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._scratch = make_scratch()
+        try:
+            self._host = Host(self._scratch, (installation.layer,))
+        except BaseException:
+            remove_scratch(self._scratch)
+            raise
+        self._agent = subprocess.Popen(
+            ["/usr/bin/nsenter", "-t", str(self._host.pid), "-n", "-m", "-u", "--",
+             sys.executable, "-I", str(_AGENT)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def close(self) -> None:
+        assert self._agent.stdin is not None
+        self._agent.stdin.close()
+        self._agent.wait()
+        self._host.close()
+        remove_scratch(self._scratch)
+
+    def run(self, *programs: Program) -> list[str]:
+        """Run programs at the same time; what each said, and its status where that is not 0."""
+        answers = self._ask("run", [program._asdict() for program in programs])
+        return [said + f"(status {status})\n" * bool(status) for status, said in answers]
+
+    def look(self) -> Snapshot:
+        return read_snapshot(*self._ask("look"))
+
+    def write(self, path: str, text: str) -> None:
+        self._ask("write", path, text)
+
+    def remove(self, path: str) -> None:
+        self._ask("remove", path)
+
+    def read(self, path: str) -> str:
+        return str(self._ask("read", path))
+
+    def start_monitor(self) -> None:
+        self._ask("start_monitor")
+
+    def stop_monitor(self, number: int) -> None:
+        self._ask("stop_monitor", number)
+
+    def reload_monitor(self) -> None:
+        """Have the monitor look at everything again, and wait until it has."""
+        self._ask("reload_monitor")
+
+    def rest(self) -> None:
+        """Wait until the monitor, if there is one, has nothing to do."""
+        self._ask("rest")
+
+    def _ask(self, *request: Any) -> Any:
+        assert self._agent.stdin is not None and self._agent.stdout is not None
+        print(json.dumps(request), file=self._agent.stdin, flush=True)
+        line = self._agent.stdout.readline()
+        assert line, "the agent has ended"
+        return json.loads(line)

@@ -1,0 +1,149 @@
+"""What must and may be in the kernel after a step, given what the documentation leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tests.model.kernel import Endpoint, Limits, Route, Rule, Snapshot, Thing
+from tests.model.model import Model
+from tests.model.things import Wish, Written, write_wish
+from tests.model.told import Told
+
+ENDPOINTS_AT_MOST = 8
+_TABLE_BASE, _TABLE_STEP = 20000, 10000000
+
+
+class Outcome(NamedTuple):
+    """What of ours must be there, what may, and between what the limits are."""
+
+    must: frozenset[Thing]
+    may: frozenset[Thing]
+    lowest: Limits
+    highest: Limits
+
+
+def resolve(
+    model: Model, before: Snapshot, after: Snapshot, disturbed: bool
+) -> Outcome:
+    """The outcome of the step that `model` has followed, whose paths are as it chose then.
+
+    `disturbed` is whether the world did it: what is gone then is gone.
+    """
+    must: set[Thing] = set()
+    may: set[Thing] = set()
+    held = frozenset((*before.marked, *before.endpoints))
+    kept = held & {*after.marked, *after.endpoints} if disturbed else held
+    for told in model.told:
+        _leave_standing(told)
+        for path in told.paths.values():
+            things = path.things | _lose_source(path)
+            # An endpoint whose path could not be made anew is not put back.
+            must |= {thing for thing in things & kept
+                     if not (told.loose and isinstance(thing, Endpoint))}
+            may |= things if told.loose or disturbed else things & held
+    for path in _write_all(model, before, after):
+        must |= path.things
+        may |= path.things
+    lowest, highest = _find_limits(model, before, after)
+    return Outcome(frozenset(must), frozenset(may), lowest, highest)
+
+
+def list_ours(model: Model, seen: Snapshot) -> list[Thing]:
+    """All that is there and ours, in an order that does not depend on chance."""
+    things = {thing for told in model.told for path in told.paths.values()
+              for thing in path.things}
+    return sorted(things & {*seen.marked, *seen.endpoints}, key=repr)
+
+
+def _leave_standing(told: Told) -> None:
+    """Of a stanza that the step makes anew, only what it could not make stands as it did."""
+    if told.wishes is not None:
+        coming = {wish.address for wish in told.wishes}
+        told.paths = {address: path for address, path in told.paths.items()
+                      if told.loose and address not in coming}
+
+
+def _lose_source(path: Written) -> set[Thing]:
+    """What the kernel makes of IPv6 routes when their source goes (net/ipv6/route.c)."""
+    return {thing._replace(source="") for thing in path.things
+            if isinstance(thing, Route) and thing.family == 6}
+
+
+def _write_all(model: Model, before: Snapshot, after: Snapshot) -> list[Written]:
+    """Give each wish its table, and one of each device and family the sockets bound to it."""
+    groups: dict[tuple[str, int], list[tuple[Told, Wish]]] = {}
+    for told in model.told:
+        for wish in told.wishes or ():
+            groups.setdefault((wish.device, wish.family), []).append((told, wish))
+    full = max(len(before.endpoints), len(after.endpoints)) >= ENDPOINTS_AT_MOST
+    return [path for group in groups.values() for path in _write(model, group, after, full)]
+
+
+def _write(
+    model: Model, group: list[tuple[Told, Wish]], after: Snapshot, full: bool
+) -> Iterator[Written]:
+    wishes = [wish for _, wish in group]
+    beside = [path for told in model.told for path in told.paths.values()
+              if (path.wish.device, path.wish.family) == (wishes[0].device, wishes[0].family)]
+    first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
+    for told, wish in group:
+        path = write_wish(wish, wish.address == first, _find_table(wish, after))
+        if full and not path.things <= {*after.marked, *after.endpoints}:
+            # The kernel takes eight; who goes without is nobody's promise.
+            path = path.without_endpoint()
+        told.paths[wish.address] = path
+        yield path
+
+
+def _find_first(wishes: list[Wish], after: Snapshot) -> str:
+    """The address whose table the sockets bound to the device have."""
+    tables = {rule.table for rule in _list_rules(after, wishes[0].family, 20004)
+              if rule.device == wishes[0].device}
+    fitting = [wish.address for wish in wishes if tables & _list_tables(wish, after)]
+    return (fitting or [wishes[0].address])[0]
+
+
+def _find_table(wish: Wish, after: Snapshot) -> int:
+    """The table that an address has, where it may have that."""
+    usual = _TABLE_BASE + wish.ifindex
+    fitting = [table for table in _list_tables(wish, after)
+               if (table - usual) % _TABLE_STEP == 0]
+    return (fitting or [usual])[0]
+
+
+def _list_tables(wish: Wish, after: Snapshot) -> set[int]:
+    return {rule.table for rule in _list_rules(after, wish.family, 20002)
+            if rule.source == wish.address}
+
+
+def _list_rules(after: Snapshot, family: int, preference: int) -> list[Rule]:
+    return [thing for thing in after.marked if isinstance(thing, Rule)
+            and (thing.family, thing.preference) == (family, preference)]
+
+
+def _find_limits(model: Model, before: Snapshot, after: Snapshot) -> tuple[Limits, Limits]:
+    """Between what the limits must be; and whose they are is noted."""
+    base = model.base or model.limits
+    if not any(told.has_endpoint for told in model.told):
+        model.base = model.raised = None
+        return base, base
+    lowest = model.limits
+    if model.settling:
+        lowest = _raise(base, {one.address: one.flags for one in after.endpoints})
+    tried = {one.address: () for told in model.told if told.wishes is not None
+             for one in told.stanza.list_own()}
+    wanted = {address: path.wish.flags for told in model.told
+              for address, path in told.paths.items()}
+    there = {one.address: one.flags for one in before.endpoints | after.endpoints}
+    highest = _raise(model.limits, tried | there | wanted)
+    if model.base is None or after.limits != model.limits:
+        model.base, model.raised = base, after.limits
+    return lowest, highest
+
+
+def _raise(limits: Limits, endpoints: Mapping[str, tuple[str, ...]]) -> Limits:
+    """Both limits are at least the number of endpoints, eight where one is fullmesh."""
+    meshed = any("fullmesh" in flags for flags in endpoints.values())
+    need = ENDPOINTS_AT_MOST if meshed else min(len(endpoints), ENDPOINTS_AT_MOST)
+    return Limits(max(limits.subflows, need), max(limits.add_addr_accepted, need))

@@ -1,0 +1,136 @@
+"""Plays steps on a machine, and holds the kernel against the model after each."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from time import monotonic
+
+from tests.model.comparison import Difference, compare, compare_foreign
+from tests.model.kernel import Endpoint, Snapshot, Thing
+from tests.model.machine import Machine, choose_things, delete_things, list_lowering, list_raising
+from tests.model.model import Model
+from tests.model.outcome import list_ours, resolve
+from tests.model.steps import OURS, Step
+from tests.model.world import read_stanza
+
+# Of what the world does, what the kernel announces; for the rest the monitor is told to look.
+_HEARD = ("link", "carrier", "device", "address", "default", "damage")
+# A monitor whose round failed begins the next in a second or two.
+_PATIENCE = 10.0
+
+
+class Player:
+    """A machine and its model, step by step."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.model = Model()
+        self.seen = machine.look()
+
+    def play(self, step: Step) -> list[Difference]:
+        """Do a step; how the kernel differs from the model then."""
+        match step.kind:
+            case "ifup":
+                return self._come_up(step)
+            case "ifdown":
+                return self._go_down(step)
+            case "monitor":
+                return self._switch_monitor(step.words[0])
+            case "kill":
+                return self._kill(step)
+            case "together":
+                return self._do(step.inner)
+            case "race":
+                return self._race(step)
+        return self._do((step,)) if step.kind in OURS else self._disturb(step)
+
+    def list_ours(self) -> list[Thing]:
+        return list_ours(self.model, self.seen)
+
+    def _disturb(self, step: Step) -> list[Difference]:
+        """The world changes, and nothing of ours does but by the monitor."""
+        before, ours = self.seen, self.list_ours()
+        chosen = choose_things(step.words[0], ours) if step.kind == "damage" else []
+        self._machine.disturb(step, before, ours)
+        unheard = step.kind not in _HEARD or any(isinstance(one, Endpoint) for one in chosen)
+        if self.model.monitored and unheard:
+            self._machine.set_monitor("reload")
+        found = self._settle((step,), before, disturbed=True)
+        if self.model.monitored and chosen:
+            # So that it does not take this for a fight with another program.
+            self._machine.set_monitor("reload")
+        return found
+
+    def _come_up(self, step: Step) -> list[Difference]:
+        self._alter(list_raising(read_stanza(step.words)))
+        return self._do((step._replace(kind="hook"),))
+
+    def _go_down(self, step: Step) -> list[Difference]:
+        found = self._do((step._replace(kind="farewell"),))
+        self._alter(list_lowering(step.iface, self.seen))
+        return [*found, *self._do((step._replace(kind="down"),))]
+
+    def _alter(self, lines: list[str]) -> None:
+        """What a manager does between its hooks."""
+        self._machine.alter(lines)
+        self.seen = self._machine.look()
+
+    def _switch_monitor(self, word: str) -> list[Difference]:
+        self._machine.set_monitor(word)
+        self.model.monitored = word in ("on", "reload") and (
+            self.model.monitored or word == "on")
+        return self._settle((), self.seen)
+
+    def _do(self, steps: tuple[Step, ...]) -> list[Difference]:
+        """Programs of ours run at the same time."""
+        before = self.seen
+        self._machine.start(*steps)
+        return self._settle(steps, before)
+
+    def _kill(self, step: Step) -> list[Difference]:
+        """A program of ours is killed; what it left, the next one sees to."""
+        milliseconds, extent = step.words
+        before = self.seen
+        self._machine.start(*step.inner[:1], kill=int(milliseconds), whole=extent == "all")
+        self._machine.start(*step.inner[-1:])
+        return self._settle(step.inner[-1:], before)
+
+    def _race(self, step: Step) -> list[Difference]:
+        """Somebody deletes one of ours meanwhile; the next program of ours puts it back."""
+        which, milliseconds = step.words
+        before = self.seen
+        lines = delete_things(choose_things(which, self.list_ours()), before)
+        self._machine.race(step.inner[0], int(milliseconds), next(lines, "true"))
+        self._machine.start(*step.inner)
+        return self._settle(step.inner, before)
+
+    def _settle(
+        self, steps: tuple[Step, ...], before: Snapshot, disturbed: bool = False
+    ) -> list[Difference]:
+        """The differences after steps; a monitor is given time to make them none."""
+        since = monotonic()
+        while True:
+            self.seen = self._machine.look()
+            model = deepcopy(self.model)
+            found = _follow(model, steps, before, self.seen, disturbed)
+            if not found or not model.monitored or monotonic() - since > _PATIENCE:
+                self.model = model
+                return found
+
+
+def _follow(
+    model: Model, steps: tuple[Step, ...], before: Snapshot, after: Snapshot, disturbed: bool
+) -> list[Difference]:
+    """Have the model follow what was done between two looks; what differs from it then."""
+    model.begin(before)
+    world = after if disturbed else before
+    for step in steps:
+        if disturbed:
+            model.note(step, before, after)
+        else:
+            model.follow(step, world)
+    if model.monitored:
+        model.attend(world)
+    outcome = resolve(model, before, after, disturbed)
+    found = compare(outcome, model.foreign, after)
+    return found if disturbed else [*found, *compare_foreign(before, after)]

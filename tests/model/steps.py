@@ -1,0 +1,51 @@
+"""Steps as values, and as lines of text that a person reads and a replay takes.
+
+    link up|down DEV             carrier on|off DEV        device gone|made DEV
+    address add|del DEV 4|6 PLACE    default add|del DEV 4|6
+    damage N                     the Nth of ours is deleted   damage flush
+    foreign add|del NAME         endpoint add|del NAME     limits SUBFLOWS ADDRESSES
+    configure WORD...            mptcp-hooks.conf (world.Configuration)
+    hook STANZA                  if-up.d alone (world.Stanza)
+    ifup STANZA                  link, addresses, if-up.d
+    farewell IFACE               if-down.d             down IFACE    if-post-down.d
+    ifdown IFACE                 if-down.d, addresses and link, if-post-down.d
+    mptcp_up IFACE|--all         mptcp_down IFACE|--all
+    monitor on|off|kill|reload
+    kill MS all|one: STEP        killed after MS ms, with all it started or alone; then again
+    together: STEP & STEP...     at the same time
+    race N MS: STEP              the Nth of ours is deleted MS ms after STEP began; then again
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Those of the package, which start one program.
+OURS = ("hook", "farewell", "down", "mptcp_up", "mptcp_down")
+
+
+class Step(NamedTuple):
+    """One step: what to do, with what, and the steps it is made of."""
+
+    kind: str
+    words: tuple[str, ...] = ()
+    inner: tuple[Step, ...] = ()
+
+    def __str__(self) -> str:
+        head = " ".join([self.kind, *self.words])
+        return f"{head}: {' & '.join(map(str, self.inner))}" if self.inner else head
+
+    @property
+    def iface(self) -> str:
+        """The interface of a step that begins with it."""
+        return self.words[0]
+
+
+def make_step(text: str) -> Step:
+    """A step of its text."""
+    head, colon, rest = text.partition(": ")
+    if not colon:
+        kind, *words = text.split()
+        return Step(kind, tuple(words))
+    kind, *words = head.split()
+    return Step(kind, tuple(words), tuple(map(make_step, rest.split(" & "))))

@@ -1,0 +1,130 @@
+"""The comparison sees what is wrong, steps survive being text, and shrinking keeps the cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.model.comparison import Difference, compare, compare_foreign
+from tests.model.driver import Violation, minimise
+from tests.model.kernel import Endpoint, Held, Limits, Link, Route, Rule, Snapshot
+from tests.model.model import Model
+from tests.model.outcome import resolve
+from tests.model.steps import Step, make_step
+from tests.model.told import Told
+from tests.model.world import Configuration, Stanza, read_configuration, read_stanza
+
+TABLE = 20003
+OWN = "10.1.0.2"
+SUBNET = "10.1.0.0/24"
+RULES = (
+    Rule(4, 20000, OWN, SUBNET, "", TABLE),
+    Rule(4, 20001, OWN, "", "", 254, 1),
+    Rule(4, 20002, OWN, "", "", TABLE),
+    Rule(4, 20003, "", "", "wan0", 254, 1),
+    Rule(4, 20004, "", "", "wan0", TABLE),
+)
+ROUTES = (
+    Route(4, TABLE, SUBNET, "1", "", "wan0", OWN, 0, False),
+    Route(4, TABLE, "default", "1", "10.1.0.1", "wan0", OWN, 0, False),
+    Route(4, TABLE, "default", "7", "", "", "", 4294967295, False),
+)
+ENDPOINT = Endpoint(OWN, 3, ("subflow",))
+BARE = Snapshot(
+    links={"wan0": Link(3, True, True)}, addresses=(), defaults=(), marked=frozenset(),
+    foreign=frozenset((Rule(4, 90, "", "192.0.2.0/24", "", 254),)), ids={}, limits=Limits(2, 0))
+WHOLE = BARE._replace(marked=frozenset((*RULES, *ROUTES)), ids={ENDPOINT: 1},
+                      limits=Limits(2, 1))
+
+
+def come_up(after: Snapshot) -> list[Difference]:
+    """What differs where wan0 should have come up."""
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
+    model = Model()
+    model.begin(before)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    return compare(resolve(model, before, after, disturbed=False), model.foreign, after)
+
+
+def test_a_path_that_is_whole_is_no_difference() -> None:
+    assert come_up(WHOLE) == []
+
+
+@pytest.mark.parametrize("thing", [*RULES, *ROUTES])
+def test_each_rule_and_route_that_is_missing_is_seen(thing: Rule | Route) -> None:
+    found = come_up(WHOLE._replace(marked=WHOLE.marked - {thing}))
+    assert ("missing", type(thing).__name__) in [(one.way, one.kind) for one in found]
+
+
+@pytest.mark.parametrize("changed, way, kind", [
+    (WHOLE._replace(ids={}), "missing", "Endpoint"),
+    (WHOLE._replace(ids={ENDPOINT._replace(flags=("subflow", "backup")): 1}), "left over",
+     "Endpoint"),
+    (WHOLE._replace(ids={ENDPOINT: 1, Endpoint("10.1.0.3", 3, ("subflow",)): 2}), "left over",
+     "Endpoint"),
+    (WHOLE._replace(marked=WHOLE.marked | {RULES[0]._replace(table=20004)}), "left over", "Rule"),
+    (WHOLE._replace(limits=Limits(2, 0)), "wrong", "Limits"),
+    (WHOLE._replace(limits=Limits(3, 1)), "wrong", "Limits"),
+])
+def test_each_other_fault_is_seen(changed: Snapshot, way: str, kind: str) -> None:
+    assert (way, kind) in [(one.way, one.kind) for one in come_up(changed)]
+
+
+def test_what_is_taken_from_others_is_seen() -> None:
+    (found,) = compare_foreign(WHOLE, WHOLE._replace(foreign=frozenset()))
+    assert (found.way, found.kind) == ("taken from others", "Rule")
+
+
+def test_what_stays_of_an_interface_that_went_down_is_seen() -> None:
+    model = Model(told=[Told(Stanza("wan0", (4,), (0,), gateway=True))], base=Limits(2, 0),
+                  raised=Limits(2, 1))
+    model.begin(WHOLE)
+    model.follow(make_step("down wan0"), WHOLE)
+    after = BARE._replace(marked=frozenset(ROUTES[-1:]))
+    (found,) = compare(resolve(model, WHOLE, after, disturbed=False), (), after)
+    assert (found.way, found.kind) == ("left over", "Route")
+
+
+@pytest.mark.parametrize("text", [
+    "link down wan0",
+    "ifup wan0:1 inet,inet6 at=1 gateway mptcp-gateway off flags=subflow,backup table=101",
+    "kill 12 all: hook wan0 inet at=0,2 gateway & down wan0",
+    "together: mptcp_up --all & farewell wan1",
+])
+def test_a_step_is_the_same_after_being_text(text: str) -> None:
+    assert str(make_step(text)) == text
+
+
+@pytest.mark.parametrize("stanza", [
+    Stanza("wan0", (4,)),
+    Stanza("wan1", (4, 6), (0, 2), True, True, ("subflow", "backup"), 101, True),
+])
+def test_a_stanza_is_the_same_after_being_text(stanza: Stanza) -> None:
+    assert read_stanza(tuple(str(stanza).split())) == stanza
+
+
+@pytest.mark.parametrize("configuration", [
+    Configuration(),
+    Configuration(("subflow", "backup"), ("wan0",), ("wan1", "wan2"), (("wan0", ("signal",)),),
+                  (("wan2", 101),), ("wan1",), True),
+])
+def test_a_configuration_is_the_same_after_being_text(configuration: Configuration) -> None:
+    assert read_configuration(tuple(str(configuration).split())) == configuration
+
+
+def make_violation(steps: tuple[Step, ...]) -> Violation:
+    return Violation(steps, (Difference("missing", "Rule", "any"),), "")
+
+
+@pytest.mark.parametrize("needed", [("a",), ("a", "z"), ("c", "k", "z"), ("y", "z")])
+def test_what_is_needed_is_all_that_shrinking_leaves(needed: tuple[str, ...]) -> None:
+    def attempt(steps: tuple[Step, ...]) -> Violation | None:
+        kinds = [step.kind for step in steps]
+        return make_violation(steps) if set(needed) <= set(kinds) else None
+
+    steps = tuple(Step(kind) for kind in "abcdefghijklmnopqrstuvwxyz")
+    last = max(needed)
+    before = tuple(step for step in steps if step.kind <= last)
+    left: Any = minimise(make_violation(before), attempt)
+    assert [step.kind for step in left.steps] == list(needed)

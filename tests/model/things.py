@@ -1,0 +1,96 @@
+"""What one path becomes in the kernel: docs/architecture.md, "What one uplink becomes"."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.model.kernel import (
+    LARGEST_METRIC,
+    MAIN_TABLE,
+    UNREACHABLE,
+    Endpoint,
+    Route,
+    Rule,
+    Snapshot,
+    Thing,
+)
+from tests.model.world import FOREIGN_ENDPOINTS
+
+_METRIC = {4: 0, 6: 1024}
+# What the rules that lead to main do not take of it: a default, and a half or more of one.
+_SUPPRESSED = {4: 1, 6: 4}
+
+
+class Wish(NamedTuple):
+    """A path that should be, before it is known which table it has and whether it is the first.
+
+    `table` is what its stanza names, `usual_table` what the configuration has for the first
+    address; `chosen` is whether its flags are chosen for it; `endpoint` whether it may have one.
+    """
+
+    family: int
+    address: str
+    device: str
+    ifindex: int
+    subnet: str
+    gateway: str
+    table: int
+    usual_table: int
+    flags: tuple[str, ...]
+    chosen: bool
+    endpoint: bool
+
+
+class Written(NamedTuple):
+    """A path as it is to stand in the kernel."""
+
+    wish: Wish
+    table: int
+    primary: bool
+    things: frozenset[Thing]
+
+    @property
+    def endpoint(self) -> bool:
+        return any(isinstance(thing, Endpoint) for thing in self.things)
+
+    def without_endpoint(self) -> Written:
+        """The same path as routing alone."""
+        return self._replace(things=frozenset(
+            thing for thing in self.things if not isinstance(thing, Endpoint)))
+
+
+def write_wish(wish: Wish, primary: bool, table: int) -> Written:
+    """The path of a wish in a table; `primary` gives it the sockets bound to the device."""
+    table = wish.table or (wish.usual_table if primary else 0) or table
+    things: list[Thing] = [*_list_rules(wish, table, primary), *_list_routes(wish, table)]
+    if wish.endpoint and (primary or wish.chosen):
+        things.append(Endpoint(wish.address, wish.ifindex, wish.flags))
+    return Written(wish, table, primary, frozenset(things))
+
+
+def _list_rules(wish: Wish, table: int, primary: bool) -> Iterator[Rule]:
+    own = wish.address
+    yield Rule(wish.family, 20000, own, wish.subnet, "", table)
+    yield Rule(wish.family, 20001, own, "", "", MAIN_TABLE, _SUPPRESSED[wish.family])
+    yield Rule(wish.family, 20002, own, "", "", table)
+    if primary:
+        yield Rule(wish.family, 20003, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
+        yield Rule(wish.family, 20004, "", "", wish.device, table)
+
+
+def _list_routes(wish: Wish, table: int) -> Iterator[Route]:
+    metric = _METRIC[wish.family]
+    yield Route(wish.family, table, wish.subnet, "1", "", wish.device, wish.address, metric, False)
+    if wish.gateway:
+        near = ipaddress.ip_address(wish.gateway) in ipaddress.ip_network(wish.subnet)
+        yield Route(wish.family, table, "default", "1", wish.gateway, wish.device, wish.address,
+                    metric, not near)
+    yield Route(wish.family, table, "default", UNREACHABLE, "", "", "", LARGEST_METRIC, False)
+
+
+def find_foreign(name: str, seen: Snapshot) -> Endpoint:
+    """The foreign endpoint of a name, as the kernel shows it."""
+    address, device, flags = FOREIGN_ENDPOINTS[name]
+    return Endpoint(address, seen.ifindex(device), tuple(flags.split()))

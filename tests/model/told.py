@@ -1,0 +1,150 @@
+"""What was told of an interface, and the paths that should come of it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tests.model.kernel import Endpoint, Snapshot
+from tests.model.things import Wish, Written
+from tests.model.world import FAMILIES, Configuration, Own, Stanza
+
+
+@dataclass(eq=False)
+class Told:
+    """One stanza, and its paths by address.
+
+    `wishes` is what the step under way makes of it, None where it leaves it alone; `loose`
+    is where it may put back what is missing of paths that are no wish.
+    """
+
+    stanza: Stanza
+    managed: bool = False
+    leaving: bool = False
+    silent: bool = False
+    paths: dict[str, Written] = field(default_factory=dict)
+    wishes: list[Wish] | None = None
+    loose: bool = False
+
+    def settle(self, wishes: list[Wish], loose: bool = False) -> None:
+        """Have the step make these paths of it."""
+        self.wishes, self.loose = wishes, loose
+
+    def release(self) -> None:
+        """Begin a step: nothing of it changes, unless the step says so."""
+        self.wishes, self.loose = None, False
+
+    def drop_endpoints(self) -> None:
+        """Leave routing alone of what it has, and of what it is about to have."""
+        self.paths = {address: path.without_endpoint() for address, path in self.paths.items()}
+        if self.wishes is not None:
+            self.wishes = [wish._replace(endpoint=False) for wish in self.wishes]
+
+    @property
+    def has_endpoint(self) -> bool:
+        return any(path.endpoint for path in self.paths.values())
+
+    @property
+    def expects_endpoint(self) -> bool:
+        """Whether it has an endpoint, or may be about to."""
+        return self.has_endpoint or any(wish.endpoint for wish in self.wishes or ())
+
+    def list_addresses(self) -> set[str]:
+        """The addresses that are its own: stated, with a path, or about to have one."""
+        return {*self.paths, *(own.address for own in self.stanza.list_own()),
+                *(wish.address for wish in self.wishes or ())}
+
+
+def list_held(seen: Snapshot, device: str) -> set[str]:
+    """The addresses of a device that can be used."""
+    return {held.address for family in FAMILIES for held in seen.list_held(device, family)}
+
+
+def is_wanted(told: Told, configuration: Configuration) -> bool:
+    """Whether a stanza is meant: its own word, then the configuration's."""
+    if told.stanza.has_options and not told.managed:
+        return not told.stanza.off
+    return told.stanza.device not in configuration.excluded
+
+
+def list_wishes(
+    told: Told, everything: Iterable[Told], configuration: Configuration,
+    foreign: Iterable[Endpoint], seen: Snapshot, present: bool,
+) -> list[Wish]:
+    """The paths a stanza should have; `present` leaves out addresses that are not there."""
+    stanza = told.stanza
+    held = list_held(seen, stanza.device)
+    own = [one for one in stanza.list_own() if one.address in held or not present]
+    others = [one for one in everything if one is not told]
+    taken = {endpoint.address for endpoint in foreign}
+    wishes: list[Wish] = []
+    for one in own if stanza.places else _find_own(told, others, seen):
+        gateway = _find_gateway(stanza, one, configuration, seen)
+        if gateway or _choose_flags(stanza, configuration):
+            wish = _make_wish(told, one, gateway, configuration, seen)
+            first = one.family not in {wish.family for wish in wishes}
+            wishes.append(wish._replace(table=wish.table if first else 0,
+                                        endpoint=wish.endpoint and one.address not in taken))
+    return wishes
+
+
+def _find_own(told: Told, others: list[Told], seen: Snapshot) -> Iterator[Own]:
+    """The addresses of a stanza that states none: the device's, less those of other stanzas."""
+    device = told.stanza.device
+    theirs = {address for one in others if one.stanza.device == device
+              for address in one.list_addresses()}
+    for family in told.stanza.families:
+        for held in seen.list_held(device, family):
+            # One that has an alias for its name is that interface's.
+            if held.address not in theirs and held.label == told.stanza.iface:
+                yield Own(held.family, held.address, held.length, "")
+
+
+def _find_gateway(
+    stanza: Stanza, own: Own, configuration: Configuration, seen: Snapshot
+) -> str:
+    """The option's, else the stanza's, else that of main's default route on this subnet."""
+    option = [stanza.find_option_gateway()] * stanza.mptcp_gateway
+    usual = [one for one in configuration.list_gateways(stanza.device)
+             if not (option and _family_of(one) == stanza.families[0])]
+    main = [one.gateway for one in sorted(seen.defaults, key=lambda one: one.metric)
+            if one.device == stanza.device and _contains(own.subnet, one.gateway)]
+    for candidates in ([*option, *usual], stanza.list_gateways(), main):
+        fitting = [one for one in candidates
+                   if _family_of(one) == own.family and one != own.address]
+        if fitting:
+            return fitting[0]
+    return ""
+
+
+def _choose_flags(stanza: Stanza, configuration: Configuration) -> tuple[str, ...]:
+    return stanza.flags or dict(configuration.flags).get(stanza.device, ())
+
+
+def _make_wish(
+    told: Told, own: Own, gateway: str, configuration: Configuration, seen: Snapshot
+) -> Wish:
+    stanza = told.stanza
+    chosen = _choose_flags(stanza, configuration)
+    return Wish(
+        family=own.family,
+        address=own.address,
+        device=stanza.device,
+        ifindex=seen.ifindex(stanza.device),
+        subnet=own.subnet,
+        gateway=gateway,
+        table=stanza.table,
+        usual_table=dict(configuration.tables).get(stanza.device, 0),
+        flags=chosen or configuration.usual_flags or ("subflow",),
+        chosen=bool(chosen),
+        endpoint=not (told.silent and not seen.is_running(stanza.device)),
+    )
+
+
+def _contains(subnet: str, address: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(subnet)
+
+
+def _family_of(address: str) -> int:
+    return 6 if ":" in address else 4
