@@ -116,7 +116,7 @@ def test_check_counts_them(web: Lab) -> None:
 
 def test_check_of_what_is_not_forced(web: Lab) -> None:
     plain = run(web, "--method", "godebug", "--check", "curl", "-sSo", "/dev/null", URL)
-    assert plain.status == 1 and not plain.sockets
+    assert plain.status == 1 and not plain.connections
     assert plain.errors.splitlines() == [
         "mptcp_run: curl may go without Multipath TCP: godebug does nothing where /usr/bin/curl is "
         "dynamic and uses glibc",
