@@ -7,7 +7,7 @@ folder or file that is missing, not root's own or not whole is as good as empty.
 
 from __future__ import annotations
 
-from zlib import crc32
+from binascii import crc32
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import KEPT, open_folder

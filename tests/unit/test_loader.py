@@ -1,4 +1,4 @@
-"""The hook's finder of modules: what it takes, and what it leaves to Python."""
+"""The hook's own import: what it takes, and what it leaves to Python."""
 
 from __future__ import annotations
 
@@ -20,8 +20,22 @@ sys.path.insert(0, {root!r})
 from mptcp_hooks.loader import import_quickly
 import_quickly()
 from mptcp_hooks.engine import plan
-print(type(plan.__spec__.loader).__name__, type(sys.modules["mptcp_hooks.engine"].__spec__.loader)
-      .__name__, plan.Plan.__module__, plan.__file__)
+from mptcp_hooks.engine.plan import Plan
+assert plan.Plan is Plan is sys.modules["mptcp_hooks.engine.plan"].Plan
+for module in (plan, sys.modules["mptcp_hooks.engine"]):
+    print("machinery" if module.__spec__ else "directly", end=" ")
+print(Plan.__module__, plan.__file__)
+"""
+RAISE = """\
+import sys
+sys.path.insert(0, {root!r})
+from mptcp_hooks.loader import import_quickly
+import_quickly()
+for _ in range(2):
+    try:
+        from mptcp_hooks.engine import plan
+    except ZeroDivisionError:
+        print("mptcp_hooks.engine.plan" in sys.modules, end=" ")
 """
 
 
@@ -31,23 +45,34 @@ def package(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "mptcp_hooks", tmp_path / "mptcp_hooks",
                     ignore=shutil.ignore_patterns("__pycache__"))
     for source in tmp_path.rglob("*.py"):
-        # A package's build has SOURCE_DATE_EPOCH, by which Python would compile otherwise.
-        py_compile.compile(str(source), doraise=True,
-                           invalidation_mode=PycInvalidationMode.TIMESTAMP)
+        compile_source(source)
     return tmp_path
 
 
-def show(package: Path) -> list[str]:
-    """By which loaders `engine.plan` and its floor came, its name, and its file."""
-    done = subprocess.run(["/usr/bin/python3", "-ISB", "-c", SHOW.format(root=str(package))],
+def compile_source(source: Path) -> None:
+    # A package's build has SOURCE_DATE_EPOCH, by which Python would compile otherwise.
+    py_compile.compile(str(source), doraise=True, invalidation_mode=PycInvalidationMode.TIMESTAMP)
+
+
+def show(package: Path, script: str = SHOW) -> list[str]:
+    """How `engine.plan` and its floor came, its name, and its file."""
+    done = subprocess.run(["/usr/bin/python3", "-ISB", "-c", script.format(root=str(package))],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
 def test_a_compiled_module_is_taken_with_its_floor(package: Path) -> None:
-    assert show(package) == ["_Loader", "_Loader", "mptcp_hooks.engine.plan",
+    assert show(package) == ["directly", "directly", "mptcp_hooks.engine.plan",
                              f"{package}/mptcp_hooks/engine/plan.py"]
+
+
+def test_a_module_that_cannot_be_made_is_not_there(package: Path) -> None:
+    """Whoever imports it next hears why, and gets no half of it."""
+    source = package / "mptcp_hooks/engine/plan.py"
+    source.write_text(source.read_text() + "1 / 0\n")
+    compile_source(source)
+    assert show(package, RAISE) == ["False", "False"]
 
 
 def spoil_magic(source: Path, compiled: Path) -> None:
@@ -84,4 +109,4 @@ def test_what_python_would_not_take_is_left_to_it(
 ) -> None:
     (compiled,) = (package / "mptcp_hooks/engine/__pycache__").glob("plan.*.pyc")
     spoil(package / "mptcp_hooks/engine/plan.py", compiled)
-    assert show(package)[:3] == ["SourceFileLoader", "_Loader", "mptcp_hooks.engine.plan"]
+    assert show(package)[:3] == ["machinery", "directly", "mptcp_hooks.engine.plan"]
