@@ -235,7 +235,7 @@ class WorkBuilder:
     def _holds_any(self, event: Event, stanza: Stanza) -> bool:
         """Whether the event's interface has any of the addresses that a stanza stated."""
         before = recall_event(stanza.told)
-        present = {one.address for label in (event.iface, event.device)
+        present = {one.address for label in {event.iface, event.device}
                    for one in self._machine.list_addresses(label, before.families)}
         return any(own.address in present for own in before.addresses)
 

@@ -7,8 +7,8 @@ change it later; what was told stays, and its paths come and go with the address
 from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import LEAVING
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.model import LEAVING, Stanza
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
@@ -16,14 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
-    from mptcp_hooks.base.model import Stanza
     from mptcp_hooks.engine.bring_up import Leases
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.machine.system import Machine
 
-    Act = Callable[[WorkBuilder, Machine, str, Stanza], None]
+    Act = Callable[[WorkBuilder, Machine, "_Seen"], None]
+
+
+class _Seen(NamedTuple):
+    """A stanza on record, and what it was told of as the machine is now: see `see`."""
+
+    iface: str
+    stanza: Stanza
+    event: Event | None
 
 
 def prepare_again(
@@ -102,15 +109,16 @@ def _follow(
 ) -> None:
     """Add what goes of each stanza on record, and then what comes.
 
-    An address may move between interfaces, so all that goes is prepared first.
+    An address may move between interfaces, so all that goes is prepared first. Both acts
+    know the same of the machine: it is asked once for each stanza.
     """
-    recorded = [(iface, stanza) for iface in ifaces for stanza in _list_stanzas(builder, iface)]
+    recorded = [seen for iface in ifaces for seen in _list_seen(builder, machine, iface)]
     for act in acts:
-        for iface, stanza in recorded:
+        for seen in recorded:
             try:
                 # A stanza that stands on record twice was made one with the first of the two.
-                if stanza in builder.list_stanzas(iface):
-                    act(builder, machine, iface, stanza)
+                if seen.stanza in builder.list_stanzas(seen.iface):
+                    act(builder, machine, seen)
             except Problem as problem:
                 builder.problems.append(problem)
 
@@ -128,45 +136,46 @@ def _take_in(
             builder.problems.append(problem)
 
 
-def _list_stanzas(builder: WorkBuilder, iface: str) -> tuple[Stanza, ...]:
+def _list_seen(builder: WorkBuilder, machine: Machine, iface: str) -> list[_Seen]:
     try:
-        return builder.list_stanzas(iface)
+        return [_Seen(iface, stanza, see(machine, recall_event(stanza.told)) if stanza.told
+                      else None) for stanza in builder.list_stanzas(iface)]
     except Problem as problem:
         builder.problems.append(problem)
-        return ()
+        return []
 
 
-def _take_leave(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+def _take_leave(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     """As _end, but what is leaving goes by itself, unless its addresses are gone already.
 
     Only coming back is not for us then: ifdown may have been cut off in the middle.
     """
+    stanza = seen.stanza
     if not stanza.told or stanza.state != LEAVING:
-        _end(builder, machine, iface, stanza)
+        _end(builder, machine, seen)
     elif stanza.paths and not _holds_any(machine, stanza):
-        builder.empty(iface, stanza)
+        builder.empty(seen.iface, stanza)
 
 
-def _end(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+def _end(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     """Prepare the end of what could not be undone before, and of paths without an address."""
-    if not stanza.told:
-        builder.drop(iface, stanza)
-    elif see(machine, recall_event(stanza.told)) is None:
-        builder.empty(iface, stanza)
+    if not seen.stanza.told:
+        builder.drop(seen.iface, seen.stanza)
+    elif seen.event is None:
+        builder.empty(seen.iface, seen.stanza)
 
 
-def _renew(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
-    if stanza.state != LEAVING:
-        _bring_back(builder, machine, iface, stanza)
+def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+    if seen.stanza.state != LEAVING:
+        _bring_back(builder, machine, seen)
 
 
-def _bring_back(builder: WorkBuilder, machine: Machine, iface: str, stanza: Stanza) -> None:
+def _bring_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     """Prepare that a stanza has the paths of what is there of it now."""
-    seen = see(machine, recall_event(stanza.told)) if stanza.told else None
     # A link that is down has lost its routes and takes no new ones; the unreachable
     # default stands until it is up again.
-    if seen and _is_up(machine, seen.device):
-        builder.renew(stanza, seen)
+    if seen.event and _is_up(machine, seen.event.device):
+        builder.renew(seen.stanza, seen.event)
 
 
 def _holds_any(machine: Machine, stanza: Stanza) -> bool:
@@ -191,8 +200,9 @@ def _is_up(machine: Machine, device: str) -> bool:
 
 def _find_present(machine: Machine, event: Event) -> tuple[InterfaceAddress, ...]:
     """The addresses stated that the device has; NetworkManager's as they are by now."""
-    present = (*machine.list_addresses(event.iface, event.families),
-               *machine.list_addresses(event.device, event.families))
+    # An alias has the addresses that are labelled so, and those that are not.
+    present = [one for label in dict.fromkeys((event.iface, event.device))
+               for one in machine.list_addresses(label, event.families)]
     if method_of(event.told) == NETWORKMANAGER:
         stated = {one.address: _forget_old_gateway(machine, event.device, one)
                   for one in event.addresses}
