@@ -87,8 +87,10 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
     A machine with many uplinks has hundreds of rules: looking for bytes first
     leaves only the few to parse that name the table, address or device in question.
     """
-    return [_parse_rule(message) for message in messages
-            if len(message) >= RULE.size and any(wanted in message for wanted in about)]
+    found = {number for wanted in about for number, message in enumerate(messages)
+             if wanted in message}
+    return [_parse_rule(messages[number]) for number in sorted(found)
+            if len(messages[number]) >= RULE.size]
 
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
