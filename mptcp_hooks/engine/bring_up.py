@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import SILENT, Endpoint, Installed, Stanza
+from mptcp_hooks.base.model import LEAVING, SILENT, Endpoint, Installed, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.compare import (
@@ -13,6 +13,7 @@ from mptcp_hooks.engine.compare import (
     find_outdated,
     join_stanzas,
     judge_found,
+    keep_standing,
     list_current,
     list_leftovers,
     renews,
@@ -79,9 +80,16 @@ class WorkBuilder:
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the work as it was."""
-        replaced = tuple(stanza for stanza in self.list_stanzas(event.iface)
-                         if self._is_replaced(stanza, event))
-        self._settle(event, replaced, forgetting=True)
+        self._settle(event, self._list_replaced(event), forgetting=True)
+
+    def want(self, event: Event) -> None:
+        """As `add`, for what a person names: it stays on record where it is excluded."""
+        self._settle(event, self._list_replaced(event), forgetting=False)
+
+    def expect(self, event: Event) -> None:
+        """Add that an event is on record without paths: it gets them when its link is up."""
+        self._told.add(event.told)
+        self._take_place(event.iface, self._list_replaced(event), (Stanza(event.told, ()),))
 
     def renew(self, stanza: Stanza, event: Event) -> None:
         """Add what it takes that a stanza on record becomes what `event` says of it.
@@ -92,11 +100,22 @@ class WorkBuilder:
 
     def empty(self, iface: str, stanza: Stanza) -> None:
         """Add what it takes that a stanza on record has no path left; it may get some again."""
-        self._replace(iface, stanza, (stanza._replace(paths=()),))
+        self._take_place(iface, self._list_same(iface, stanza), (stanza._replace(paths=()),))
 
     def drop(self, iface: str, stanza: Stanza) -> None:
         """Add what it takes that a stanza is as if it had never come."""
-        self._replace(iface, stanza, ())
+        self._take_place(iface, self._list_same(iface, stanza), ())
+
+    def call_back(self, iface: str, stanza: Stanza) -> None:
+        """Add that what is leaving, or was taken away, may come back by itself again."""
+        for one in self._list_same(iface, stanza):
+            if one.state == LEAVING:
+                self._records[iface] = replace_stanzas(
+                    self.list_stanzas(iface), (one,), (one._replace(state=""),))
+
+    def is_meant(self, event: Event) -> bool:
+        """Whether the interface is to have paths: its options and the configuration say it."""
+        return read_settings(event, self._configuration).wanted
 
     def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas of an interface, as they will be on record."""
@@ -107,7 +126,8 @@ class WorkBuilder:
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
         undo = tuple(self._undo)
-        leaving = undo or any(change.late for change in self._changes)
+        changes = tuple(keep_standing(self._changes, self._list_planned()))
+        leaving = undo or any(change.late for change in changes)
         changed = {iface: stanzas for iface, stanzas in self._records.items()
                    if stanzas != self._on_file[iface]}
         limits, obstacles = settle_limits(self._store, self._manager, self._records)
@@ -118,7 +138,7 @@ class WorkBuilder:
                 for iface, stanzas in changed.items()),
             records=tuple(changed.items()),
             undo=undo,
-            changes=tuple(self._changes),
+            changes=changes,
             limits=limits,
             problems=(*self.problems, *obstacles),
             # What could not be read of the record is made anew.
@@ -134,7 +154,8 @@ class WorkBuilder:
         old = [installed for stanza in replaced for installed in stanza.paths]
         silent = any(stanza.state == SILENT for stanza in replaced) and self._has_no_carrier(
             event.device)
-        planned = self._plan(event, settings, old, silent)
+        others = self._list_others(event.device, replaced)
+        planned = self._plan(event, settings, old, others, silent)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
         self._warnings += [*judge_options(event, settings), *planned.warnings]
@@ -148,7 +169,8 @@ class WorkBuilder:
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
 
     def _plan(
-        self, event: Event, settings: Settings, old: list[Installed], silent: bool
+        self, event: Event, settings: Settings, old: list[Installed], others: tuple[Stanza, ...],
+        silent: bool,
     ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
@@ -158,12 +180,12 @@ class WorkBuilder:
         if not event.addresses and not host.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
-        others = tuple(self._list_others(host.device, old))
         previous = tuple(installed.path for installed in old)
         host = self._judge_found(event, host._replace(silent=silent), others, previous)
         staying = {one.address for one in host.addresses}
         manager = self._manager.without(path for path in previous if path.address not in staying)
-        planned = plan_paths(event.iface, settings, host, previous, others, manager)
+        beside = tuple(one.path for stanza in others for one in stanza.paths)
+        planned = plan_paths(event.iface, settings, host, previous, beside, manager)
         if host.ifindex:
             lack = "" if host.addresses else f"{event.iface}: no address yet"
             return planned.add(remark=lack)
@@ -173,7 +195,7 @@ class WorkBuilder:
                                    "will be 20000 + its ifindex")
 
     def _judge_found(
-        self, event: Event, host: Host, others: tuple[Path, ...], previous: tuple[Path, ...]
+        self, event: Event, host: Host, others: tuple[Stanza, ...], previous: tuple[Path, ...]
     ) -> Host:
         """The host with what is to be said of addresses that were found, not stated."""
         if len(host.addresses) == len(event.addresses):
@@ -185,17 +207,18 @@ class WorkBuilder:
         """The lease that is noted of a device, or about to be."""
         return self._leases[device] if device in self._leases else self._store.load_lease(device)
 
-    def _list_others(self, device: str, old: list[Installed]) -> Iterator[Path]:
-        """The paths of the device's other stanzas and aliases."""
+    def _list_others(self, device: str, replaced: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
+        """The device's other stanzas and those of its aliases."""
         labels = {*self._store.list_labels(device),
                   *(iface for iface in self._records if iface.partition(":")[0] == device)}
-        return (one.path for label in sorted(labels) for stanza in self.list_stanzas(label)
-                for one in stanza.paths if one not in old)
+        return tuple(stanza for label in sorted(labels) for stanza in self.list_stanzas(label)
+                     if stanza not in replaced)
 
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         use = self._tables.read_use(path.family, path.address, path.device, path.table)
         going = [undo.installed for undo in self._undo]
-        obstacle = find_obstacle(path, use, [*old, *going], self._list_planned())
+        planned = [one.path for one in self._list_planned()]
+        obstacle = find_obstacle(path, use, [*old, *going], planned)
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
@@ -212,11 +235,18 @@ class WorkBuilder:
             if any(map(is_mptcp, undo.lines)):
                 self._manager = self._manager.without([installed.path])
 
-    def _replace(self, iface: str, stanza: Stanza, remains: tuple[Stanza, ...]) -> None:
-        same = self._list_same(iface, stanza)
-        for installed in [one for each in same for one in each.paths]:
+    def _take_place(
+        self, iface: str, replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]
+    ) -> None:
+        """Put stanzas without paths, or none, in the place of what is on record."""
+        for installed in [one for each in replaced for one in each.paths]:
             self._undo_outdated(installed, [])
-        self._records[iface] = replace_stanzas(self.list_stanzas(iface), same, remains)
+        self._records[iface] = replace_stanzas(self.list_stanzas(iface), replaced, new)
+
+    def _list_replaced(self, event: Event) -> tuple[Stanza, ...]:
+        """What is on record that an event takes the place of."""
+        return tuple(stanza for stanza in self.list_stanzas(event.iface)
+                     if self._is_replaced(stanza, event))
 
     def _list_same(self, iface: str, stanza: Stanza) -> tuple[Stanza, ...]:
         """What is on record of one stanza: twice where a hook was killed between old and new."""
@@ -235,17 +265,15 @@ class WorkBuilder:
     def _holds_any(self, event: Event, stanza: Stanza) -> bool:
         """Whether the event's interface has any of the addresses that a stanza stated."""
         before = recall_event(stanza.told)
-        present = {one.address for label in {event.iface, event.device}
-                   for one in self._machine.list_addresses(label, before.families)}
-        return any(own.address in present for own in before.addresses)
+        return bool(self._machine.find_present(event.iface, before.addresses))
 
     def _has_no_carrier(self, device: str) -> bool:
         link = self._machine.read_link(device)
         return link is None or not link.running
 
-    def _list_planned(self) -> Iterator[Path]:
-        """The paths that interfaces will have, as far as this work is about them."""
-        return (one.path for stanzas in self._records.values() for stanza in stanzas
+    def _list_planned(self) -> Iterator[Installed]:
+        """What interfaces will have, as far as this work is about them."""
+        return (one for stanzas in self._records.values() for stanza in stanzas
                 for one in stanza.paths)
 
     def _expect_endpoints(self, paths: Iterable[Path]) -> None:

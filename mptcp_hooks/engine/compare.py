@@ -15,7 +15,7 @@ from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mptcp_hooks.base.model import Endpoint, Host, Lease, Path
     from mptcp_hooks.intent.event import Event
@@ -107,16 +107,16 @@ def list_current(events: Iterable[Event]) -> list[Event]:
 
 
 def judge_found(
-    host: Host, stated: int, others: Iterable[Path], lease: Lease | None,
+    host: Host, stated: int, others: Iterable[Stanza], lease: Lease | None,
     previous: tuple[Path, ...],
 ) -> Host:
     """The host with what is to be said of addresses that it was found to have.
 
     The first `stated` of its addresses are as the manager says. Of the others those go
-    that another stanza's paths (`others`) have, and the lease's address gets its
-    gateway and routes.
+    that the device's other stanzas (`others`) have a path of or state, and the lease's
+    address gets its gateway and routes.
     """
-    theirs = {path.address for path in others}
+    theirs = {own for stanza in others for own in _list_own(stanza)}
     found = tuple(one for one in host.addresses[stated:] if one.address not in theirs)
     if lease is not None:
         found = tuple(one._replace(gateway=lease.gateway, routes=lease.routes)
@@ -137,6 +137,23 @@ def replace_stanzas(
 def join_stanzas(old: tuple[Stanza, ...], new: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
     """All of two versions of an interface's record, the new one last."""
     return (*(stanza for stanza in old if stanza not in new), *new)
+
+
+def keep_standing(changes: Iterable[Change], planned: Iterable[Installed]) -> Iterator[Change]:
+    """The changes, with the late lines alone that take away nothing of what is `planned`.
+
+    One path may leave a table, or the sockets bound to its device, that another one gets.
+    """
+    standing = {line for one in planned for line in one.down}
+    for change in changes:
+        yield change._replace(late=tuple(line for line in change.late if line not in standing))
+
+
+def _list_own(stanza: Stanza) -> Iterator[str]:
+    """The addresses that are a stanza's: those of its paths, and those it stated."""
+    yield from (one.path.address for one in stanza.paths)
+    if stanza.told:
+        yield from (one.address for one in recall_event(stanza.told).addresses)
 
 
 def _list_routing(installed: Installed) -> list[str]:

@@ -10,6 +10,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
+from mptcp_hooks.engine.compare import list_current
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
 if TYPE_CHECKING:
@@ -56,9 +57,52 @@ def prepare_all(
     """
     builder = WorkBuilder(store, machine, configuration)
     told = list_told(store)
-    _follow(builder, machine, store.list_interfaces(), (_end, _bring_back))
+    _follow(builder, machine, store.list_interfaces(), (_end, _call_back))
     _take_in(builder, machine, events, told)
     return builder.finish()
+
+
+def prepare_named(
+    store: Store, machine: Machine, events: Iterable[Event], configuration: Configuration
+) -> Work:
+    """The work of `mptcp_up IFACE`: of `events`, what is there comes up.
+
+    An interface that is not on record is taken as its manager would tell of it. What is on
+    record stays there, whatever keeps it from coming: it comes by itself when it can.
+    """
+    builder = WorkBuilder(store, machine, configuration)
+    for event in list_current(events):
+        try:
+            if builder.list_stanzas(event.iface):
+                _name(builder, machine, event)
+            else:
+                builder.add(event)
+        except Problem as problem:
+            builder.problems.append(problem)
+    return builder.finish()
+
+
+def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
+    """Add that an event of an interface on record comes; Problem where that cannot be yet."""
+    seen = see(machine, event)
+    if seen and is_up(machine, seen.device):
+        builder.want(seen)
+        return
+    for stanza in builder.list_stanzas(event.iface):
+        if stanza.told == event.told:
+            if seen is None:
+                builder.empty(event.iface, stanza)
+            builder.call_back(event.iface, stanza)
+    raise Problem(f"{event.iface}: {_find_lack(machine, event)}: its paths come once "
+                  "that has changed, by mptcp_up, ifup or mptcp_monitor")
+
+
+def _find_lack(machine: Machine, event: Event) -> str:
+    """What keeps an interface's paths from coming."""
+    link = machine.read_link(event.device)
+    if link is None:
+        return f"there is no device {event.device}"
+    return "has none of the addresses stated" if link.up else "is down"
 
 
 def prepare_announced(
@@ -130,7 +174,7 @@ def _take_in(
     for event in events:
         try:
             seen = see(machine, event)
-            if seen and event.iface not in told and _is_up(machine, event.device):
+            if seen and event.iface not in told and is_up(machine, event.device):
                 builder.add(seen)
         except Problem as problem:
             builder.problems.append(problem)
@@ -173,9 +217,15 @@ def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
 def _bring_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     """Prepare that a stanza has the paths of what is there of it now."""
     # A link that is down has lost its routes and takes no new ones; the unreachable
-    # default stands until it is up again.
-    if seen.event and _is_up(machine, seen.event.device):
+    # default stands until it is up again, unless the interface is to have no paths at all.
+    if seen.event and (is_up(machine, seen.event.device) or not builder.is_meant(seen.event)):
         builder.renew(seen.stanza, seen.event)
+
+
+def _call_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+    """As _bring_back; what cannot come back now may do so by itself."""
+    _bring_back(builder, machine, seen)
+    builder.call_back(seen.iface, seen.stanza)
 
 
 def _holds_any(machine: Machine, stanza: Stanza) -> bool:
@@ -186,29 +236,33 @@ def _holds_any(machine: Machine, stanza: Stanza) -> bool:
 
 
 def see(machine: Machine, event: Event) -> Event | None:
-    """The event as the machine is now; None without its device, or all addresses it stated."""
+    """The event as the machine is now; None without its device, or all addresses it stated.
+
+    A family of which none is left is no longer its: what else the device has of it is not
+    what was stated.
+    """
     if machine.read_link(event.device) is None:
         return None
     present = _find_present(machine, event)
-    return event._replace(addresses=present) if present or not event.addresses else None
+    lost = {one.family for one in event.addresses} - {one.family for one in present}
+    families = tuple(family for family in event.families if family not in lost)
+    return event._replace(addresses=present, families=families) if families else None
 
 
-def _is_up(machine: Machine, device: str) -> bool:
+def is_up(machine: Machine, device: str) -> bool:
+    """Whether there is such a device, and its link is up."""
     link = machine.read_link(device)
     return link is not None and link.up
 
 
 def _find_present(machine: Machine, event: Event) -> tuple[InterfaceAddress, ...]:
     """The addresses stated that the device has; NetworkManager's as they are by now."""
-    # An alias has the addresses that are labelled so, and those that are not.
-    present = [one for label in dict.fromkeys((event.iface, event.device))
-               for one in machine.list_addresses(label, event.families)]
-    if method_of(event.told) == NETWORKMANAGER:
-        stated = {one.address: _forget_old_gateway(machine, event.device, one)
-                  for one in event.addresses}
-        return tuple({one.address: stated.get(one.address, one) for one in present}.values())
-    there = {one.address for one in present}
-    return tuple(one for one in event.addresses if one.address in there)
+    if method_of(event.told) != NETWORKMANAGER:
+        return machine.find_present(event.iface, event.addresses)
+    stated = {one.address: _forget_old_gateway(machine, event.device, one)
+              for one in event.addresses}
+    present = machine.list_addresses(event.device, event.families)
+    return tuple(stated.get(one.address, one) for one in present)
 
 
 def _forget_old_gateway(

@@ -21,7 +21,8 @@ from mptcp_hooks.machine import netlink
 from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -84,6 +85,29 @@ class Machine(Kernel):
         """The addresses of an interface or alias."""
         return tuple(_ask_netifaces(label, families))
 
+    def list_labels(self, device: str) -> list[str]:
+        """The names that the device's addresses go by: its own, and those of aliases."""
+        return [name for name in _load_netifaces().interfaces()
+                if name.partition(":")[0] == device]
+
+    def find_present(
+        self, iface: str, addresses: tuple[InterfaceAddress, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        """Those of `addresses` that the interface's device has, under whatever label."""
+        device = iface.partition(":")[0]
+        there = self._find_under({iface, device}, addresses)
+        # The labels are asked for where they matter: for most addresses they do not.
+        return there if there == addresses else self._find_under(
+            self.list_labels(device), addresses)
+
+    def _find_under(
+        self, labels: Iterable[str], addresses: tuple[InterfaceAddress, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        families = tuple({one.family for one in addresses})
+        present = {one.address for label in labels
+                   for one in self.list_addresses(label, families)}
+        return tuple(one for one in addresses if one.address in present)
+
     def list_devices(self) -> list[str]:
         """The names of all devices but the loopback."""
         return sorted(name for _, name in if_nameindex() if name != "lo")
@@ -134,11 +158,7 @@ def _ask_netifaces(label: str, families: tuple[int, ...]) -> Iterator[InterfaceA
 
     They differ in the mask's key and in what they say of an unknown interface.
     """
-    from mptcp_hooks.base.libraries import reach_libraries
-
-    reach_libraries()
-    import netifaces
-
+    netifaces = _load_netifaces()
     try:
         found = netifaces.ifaddresses(label)
     except ValueError:
@@ -150,6 +170,16 @@ def _ask_netifaces(label: str, families: tuple[int, ...]) -> Iterator[InterfaceA
             length = address.prefix_length(mask, family)
             peer = entry.get("peer", "") if length == address.BITS[family] else ""
             yield InterfaceAddress(family, own, length, peer if peer != own else "", "")
+
+
+def _load_netifaces() -> ModuleType:
+    from mptcp_hooks.base.libraries import reach_libraries
+
+    reach_libraries()
+    import netifaces
+
+    module: ModuleType = netifaces
+    return module
 
 
 def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:

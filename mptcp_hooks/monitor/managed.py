@@ -5,7 +5,7 @@ from __future__ import annotations
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.bring_up import WorkBuilder
-from mptcp_hooks.engine.follow import is_covered
+from mptcp_hooks.engine.follow import is_covered, is_up
 from mptcp_hooks.intent.event import MANAGED, announce, method_of, recall_event
 from mptcp_hooks.intent.ifupdown import ask_events
 from mptcp_hooks.intent.settings import read_settings
@@ -37,18 +37,21 @@ def prepare_managed(
     for device in machine.list_devices():
         if configuration.names(device) and device not in resting:
             try:
-                _take_in(builder, configuration, device)
+                _take_in(builder, machine, configuration, device)
             except Problem as problem:
                 builder.problems.append(problem)
     return builder.finish()
 
 
-def _take_in(builder: WorkBuilder, configuration: Configuration, device: str) -> None:
+def _take_in(
+    builder: WorkBuilder, machine: Machine, configuration: Configuration, device: str
+) -> None:
+    """Add what a device has; one whose link is down takes no routes, and waits on record."""
     news = [event for event in (announce(device, family, MANAGED) for family in (4, 6))
             if not is_covered(event, builder.list_stanzas(device))]
     if news and not _is_refused(configuration, device):
         for event in news:
-            builder.add(event)
+            (builder.add if is_up(machine, device) else builder.expect)(event)
 
 
 def _has_ended(machine: Machine, configuration: Configuration, stanza: Stanza) -> bool:

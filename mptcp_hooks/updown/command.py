@@ -8,9 +8,8 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import do_work
-from mptcp_hooks.engine.follow import list_told, prepare_all, recall_events
+from mptcp_hooks.engine.follow import list_told, prepare_all, prepare_named, recall_events
 from mptcp_hooks.engine.record import Store, open_store
 from mptcp_hooks.engine.take_down import prepare_dismissal
 from mptcp_hooks.intent.configuration import read_configuration
@@ -123,7 +122,7 @@ def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
             events += _list_events(store, iface)
         except Problem as problem:
             problems.append(problem)
-    prepare = prepare_all if options.all else prepare_up
+    prepare = prepare_all if options.all else prepare_named
     work = prepare(store, machine, events, configuration)
     return work._replace(problems=(*problems, *work.problems))
 

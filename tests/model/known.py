@@ -103,23 +103,5 @@ def _states_aliased(step: Step, player: Player) -> bool:
 
 # Of each defect, what it is, and whether a step leads to it.
 KNOWN: dict[str, Callable[[Step, Player], bool]] = {
-    "a stanza without addresses takes those that another states and has no path of":
-        _is_beside_stated,
-    "mptcp_up sets up what was stated and is gone, which fails and stays, or is forgotten":
-        _lacks_address,
-    "the monitor leaves what is excluded while its link is down": _excludes_beneath_monitor,
-    "a path that gets the table another one moves out of loses its routes": _moves_beside,
     "an endpoint too many fails for all of its batch, which stay and are disowned": _crowds,
-    "an interface that goes down forgets that it is silent, and comes up without a carrier":
-        _forgets_silence,
-    "a managed device whose link is down is set up, which fails in each round, and is not told of":
-        _dismisses_managed,
-    "a stanza with addresses of both families that lost those of one takes others of it":
-        _watches_both_families,
-    "mptcp_up forgets what the configuration excludes, which then never comes back":
-        _forgets_excluded,
-    "an address that has an alias for its label is taken for gone from the device":
-        _states_aliased,
-    "what is deleted between our batch and our look is recorded as not to be there":
-        lambda step, player: step.kind == "race",
 }

@@ -132,12 +132,12 @@ class Model:
 
     def _say_farewell(self, iface: str) -> None:
         for told in self.list_of(iface):
-            told.leaving = True
+            told.leaving, told.silent = True, False
             told.drop_endpoints()
 
     def _dismiss(self, iface: str) -> None:
         for told in self.list_of(iface):
-            told.leaving = True
+            told.leaving, told.silent = True, False
             told.paths.clear()
             told.release()
 
@@ -150,11 +150,11 @@ class Model:
         dismissed = [told for told in meant if told.leaving]
         for told in dismissed:
             told.leaving = False
-        self._make_true(meant, before)
+        refused = self._make_true(meant, before)
         for told in meant:
             told.loose |= not before.is_up(told.stanza.device)
-            # What is refused stays as it was.
-            told.leaving = told in dismissed and told.wishes is None
+            # What is refused stays as it was; what cannot come now does so by itself.
+            told.leaving = told in dismissed and told in refused
 
     def _fall_silent(self, before: Snapshot) -> None:
         """Endpoints of links without a carrier go, until it returns."""
@@ -182,16 +182,17 @@ class Model:
                 self.told += [Told(Stanza(device, (family,)), managed=True)
                               for family in FAMILIES if family not in covered]
 
-    def _make_true(self, meant: list[Told], before: Snapshot) -> None:
-        """Each stanza becomes what the machine is by now; what goes does so first.
+    def _make_true(self, meant: list[Told], before: Snapshot) -> list[Told]:
+        """Each stanza becomes what the machine is by now, but those that are refused.
 
-        Of two that want the same, the one whose interface has the smaller name comes first.
+        What goes does so first. Of two that want the same, the one whose interface has the
+        smaller name comes first.
         """
         for told in meant:
             self._take_leave(told, before)
-        for told in sorted(meant, key=lambda one: one.stanza.iface):
-            if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device):
-                self._renew(told, before)
+        coming = [told for told in sorted(meant, key=lambda one: one.stanza.iface)
+                  if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
+        return [told for told in coming if not self._renew(told, before)]
 
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)
@@ -204,13 +205,15 @@ class Model:
                 not is_wanted(told, self.configuration)):
             told.settle([])
 
-    def _renew(self, told: Told, before: Snapshot) -> None:
+    def _renew(self, told: Told, before: Snapshot) -> bool:
+        """Make a stanza what the machine is by now, unless that is refused."""
         told.silent &= not before.is_running(told.stanza.device)
         wishes = self.wish(told, before, present=True)
         if _is_refused(told, wishes, [one for one in self.told if one is not told], before):
             told.loose = True
-        else:
-            told.settle(wishes)
+            return False
+        told.settle(wishes)
+        return True
 
 
 def _is_replaced(told: Told, stanza: Stanza, before: Snapshot) -> bool:

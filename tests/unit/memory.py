@@ -128,6 +128,9 @@ class MemoryMachine(Machine):
         found = self.devices[label].addresses if label in self.devices else ()
         return tuple(one for one in found if one.family in families)
 
+    def list_labels(self, device: str) -> list[str]:
+        return [name for name in self.devices if name.partition(":")[0] == device]
+
     def list_devices(self) -> list[str]:
         return sorted(self.devices)
 

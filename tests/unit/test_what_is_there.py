@@ -1,0 +1,221 @@
+"""What is told and what is there differ: addresses and links that are away, tables that move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import LEAVING, Link, Stanza
+from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.follow import prepare_named
+from mptcp_hooks.intent.event import MANAGED, Event, announce, read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
+from mptcp_hooks.monitor.managed import prepare_managed
+from tests.unit.engine import ADDRESSES, Bench, open_bench, static
+
+ETH1, ETH1_6 = static("eth1", 4), static("eth1", 6)
+DOWN = Link(False, False, False)
+EXCLUDED = Configuration((), (Wishes("eth1", excluded=True),), True)
+MANAGING = Configuration((), (Wishes("eth1", managed=True),), True)
+SECOND = InterfaceAddress(4, "10.1.2.3", 24, "", "")
+
+
+def told(**environment: str) -> Event:
+    event = read_event({"IFACE": "eth1", **environment})
+    assert event is not None
+    return event
+
+
+def name(bench: Bench, *events: Event) -> list[Problem]:
+    """What `mptcp_up eth1` does with these events."""
+    with bench.open_store() as store:
+        return carry_out(store, bench.machine, prepare_named(
+            store, bench.machine, events, bench.configuration))
+
+
+def manage(bench: Bench) -> list[Problem]:
+    """What a round does with the devices that the configuration names."""
+    with bench.open_store() as store:
+        return carry_out(store, bench.machine, prepare_managed(
+            store, bench.machine, bench.configuration, frozenset()))
+
+
+def switch(bench: Bench, link: Link) -> None:
+    device = bench.machine.devices["eth1"]
+    bench.machine.devices["eth1"] = device._replace(link=link)
+
+
+def list_paths(bench: Bench) -> list[tuple[str, int]]:
+    """The addresses with a path on record, and their tables."""
+    with bench.open_store() as store:
+        return [(one.path.address, one.path.table) for iface in store.list_interfaces()
+                for stanza in store.load(iface) for one in stanza.paths]
+
+
+def load(bench: Bench) -> tuple[Stanza, ...]:
+    with bench.open_store() as store:
+        return store.load("eth1")
+
+
+def test_an_address_that_another_stanza_states_is_not_found() -> None:
+    """A LAN's, say, which has neither a gateway nor a path."""
+    lan = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.2", IF_NETMASK="24")
+    dhcp = told(ADDRFAM="inet", METHOD="dhcp")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        assert bench.up(lan) == [] and list_paths(bench) == []
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND, gateways=("10.1.2.1",))
+        assert bench.up(dhcp) == []
+        assert list_paths(bench) == [("10.1.2.3", 20003)]
+
+
+@pytest.mark.parametrize("link, words", [
+    (Link(True, True, False), "eth1: has none of the addresses stated: its paths come once"),
+    (DOWN, "eth1: is down: its paths come once"),
+])
+def test_mptcp_up_of_what_is_gone_says_so_and_forgets_nothing(link: Link, words: str) -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(ETH1)
+        standing = bench.machine.snapshot()
+        bench.machine.take_address("eth1", "10.1.2.2")
+        switch(bench, link)
+        (problem,) = name(bench, ETH1)
+        assert str(problem).startswith(words)
+        assert bench.machine.snapshot() == before and bench.list_recorded() == ["eth1"]
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert name(bench, ETH1) == [] and bench.machine.snapshot() == standing
+
+
+def test_mptcp_up_of_a_device_that_is_gone_names_it() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        bench.machine.pull("eth1")
+        (problem,) = name(bench, ETH1)
+        assert str(problem).startswith("eth1: there is no device eth1: its paths come once")
+
+
+@pytest.mark.parametrize("act", [lambda bench: name(bench, ETH1), Bench.all])
+def test_what_a_person_wants_again_comes_back_by_itself_once_it_can(
+    act: Callable[[Bench], object]
+) -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        standing = bench.machine.snapshot()
+        bench.dismiss("eth1")
+        switch(bench, DOWN)
+        assert [stanza.state for stanza in load(bench)] == [LEAVING]
+        act(bench)
+        assert [stanza.state for stanza in load(bench)] == [""]
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+
+
+def test_mptcp_up_sets_up_the_addresses_that_are_there_and_keeps_the_others_in_mind() -> None:
+    both = told(ADDRFAM="inet", METHOD="static", IF_ADDRESSES="10.1.2.2/24 10.1.2.3/24",
+                IF_GATEWAYS="10.1.2.1")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        assert bench.up(both) == []
+        bench.machine.take_address("eth1", "10.1.2.2")
+        assert name(bench, both) == []
+        assert [own for own, _ in list_paths(bench)] == ["10.1.2.3"]
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        assert bench.again() == []
+        assert sorted(own for own, _ in list_paths(bench)) == ["10.1.2.2", "10.1.2.3"]
+
+
+def test_mptcp_up_keeps_what_the_configuration_excludes_in_mind() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        standing = bench.machine.snapshot()
+        bench.configuration = EXCLUDED
+        assert name(bench, ETH1) == [] and list_paths(bench) == []
+        bench.configuration = NO_CONFIGURATION
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+
+
+def test_what_is_excluded_goes_while_its_link_is_down() -> None:
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.up(ETH1)
+        switch(bench, DOWN)
+        bench.configuration = EXCLUDED
+        assert bench.again() == [] and bench.machine.snapshot() == before
+
+
+@pytest.mark.parametrize("table", ["20003", "10020003"])
+def test_a_table_that_another_path_moves_out_of_keeps_its_routes(table: str) -> None:
+    """Two addresses of a stanza, of which the first gets the table of the second or its own."""
+    stanza = {"ADDRFAM": "inet", "METHOD": "static", "IF_ADDRESSES": "10.1.2.2/24 10.1.2.3/24",
+              "IF_GATEWAYS": "10.1.2.1"}
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        assert bench.up(told(**stanza, IF_MPTCP_TABLE="77")) == []
+        moved = told(**stanza, IF_MPTCP_TABLE=table)
+        assert bench.up(moved) == []
+        standing = bench.machine.snapshot()
+        bench.down("eth1")
+        assert bench.machine.snapshot() != standing
+        assert bench.up(moved) == []
+        # As it would have come without anything before it.
+        assert bench.machine.snapshot().rules == standing.rules
+        assert set(bench.machine.snapshot().routes) <= set(standing.routes)
+
+
+def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> None:
+    """Rules of the sockets bound to the device are the same text for both."""
+    order = {"ADDRFAM": "inet", "METHOD": "static", "IF_GATEWAYS": "10.1.2.1"}
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        for addresses in ("10.1.2.2/24 10.1.2.3/24", "10.1.2.3/24 10.1.2.2/24"):
+            assert bench.up(told(**order, IF_ADDRESSES=addresses, IF_MPTCP_TABLE="77")) == []
+            bound = {(rule.preference, rule.table) for family, rule in bench.machine.rules
+                     if rule.device == "eth1"}
+            assert bound == {(20003, 254), (20004, 77)}
+            kinds = [(route.destination, route.kind) for route in bench.machine.routes[4, 77]]
+            assert sorted(kinds) == [("10.1.2.0/24", "unicast"), ("default", "unicast"),
+                                     ("default", "unreachable")]
+
+
+def test_a_stanza_that_lost_a_family_takes_no_other_address_of_it() -> None:
+    both = told(ADDRFAM="inet,inet6", METHOD="static",
+                IF_ADDRESSES="10.1.2.2/24 fd00:2::2/64", IF_GATEWAYS="10.1.2.1 fd00:2::1")
+    other = InterfaceAddress(6, "fd00:2::3", 64, "", "")
+    with open_bench() as bench:
+        assert bench.up(both) == []
+        bench.machine.plug("eth1", 3, ADDRESSES["eth1"][0], other, gateways=("fd00:2::1",))
+        assert bench.again() == []
+        assert [own for own, _ in list_paths(bench)] == ["10.1.2.2"]
+
+
+def test_an_address_with_an_aliass_label_is_there() -> None:
+    with open_bench() as bench:
+        assert bench.up(ETH1) == []
+        standing = bench.machine.snapshot()
+        v4, v6 = ADDRESSES["eth1"]
+        bench.machine.plug("eth1", 3, v6)
+        bench.machine.plug("eth1:0", 3, v4)
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+
+
+def test_a_managed_device_whose_link_is_down_waits_on_record() -> None:
+    with open_bench(MANAGING) as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1", "fd00:2::1"))
+        switch(bench, DOWN)
+        before = bench.machine.snapshot()
+        assert manage(bench) == [] and bench.machine.snapshot() == before
+        assert [stanza.told for stanza in load(bench)] == [
+            announce("eth1", family, MANAGED).told for family in (4, 6)]
+        switch(bench, Link(True, True, False))
+        assert bench.again() == [] and len(list_paths(bench)) == 2
+        # A person's word counts for it as for any other.
+        bench.down("eth1")
+        switch(bench, DOWN)
+        manage(bench)
+        bench.dismiss("eth1")
+        switch(bench, Link(True, True, False))
+        assert manage(bench) == bench.again() == [] and list_paths(bench) == []
