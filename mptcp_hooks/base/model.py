@@ -1,7 +1,7 @@
 """The nouns that the whole package shares: values without I/O, that know nothing of each other.
 
 What an uplink becomes (Path), what the kernel holds of it (Rule, Route, Endpoint,
-Limits, PathManager, TableUse), what a machine shows (Link, Host), and what goes on
+Limits, PathManager, TableUse), what a machine shows (Link, DeviceView), and what goes on
 record (Installed, Stanza, Lease, LimitsRecord).
 """
 
@@ -105,7 +105,7 @@ class Link(NamedTuple):
     point_to_point: bool
 
 
-class Host(NamedTuple):
+class DeviceView(NamedTuple):
     """What a plan must know of one device.
 
     `ifindex` is 0 where there is no such device, and `link` None. `adjectives`

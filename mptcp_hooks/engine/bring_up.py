@@ -28,7 +28,7 @@ from mptcp_hooks.intent.settings import judge_options, read_settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import Host, Lease, Path
+    from mptcp_hooks.base.model import DeviceView, Lease, Path
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
@@ -176,18 +176,18 @@ class WorkBuilder:
             return Plan((), (), (f"{event.iface}: left alone",))
         known = len(event.families) == 1 and (settings.gateways or (
             event.addresses and all(one.gateway for one in event.addresses)))
-        host = self._machine.read_host(event.iface, event.families, event.addresses, not known)
-        if not event.addresses and not host.ifindex and not method_of(event.told):
+        view = self._machine.view_device(event.iface, event.families, event.addresses, not known)
+        if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
         previous = tuple(installed.path for installed in old)
-        host = self._judge_found(event, host._replace(silent=silent), others, previous)
-        staying = {one.address for one in host.addresses}
+        view = self._judge_found(event, view._replace(silent=silent), others, previous)
+        staying = {one.address for one in view.addresses}
         manager = self._manager.without(path for path in previous if path.address not in staying)
         beside = tuple(one.path for stanza in others for one in stanza.paths)
-        planned = plan_paths(event.iface, settings, host, previous, beside, manager)
-        if host.ifindex:
-            lack = "" if host.addresses else f"{event.iface}: no address yet"
+        planned = plan_paths(event.iface, settings, view, previous, beside, manager)
+        if view.ifindex:
+            lack = "" if view.addresses else f"{event.iface}: no address yet"
             return planned.add(remark=lack)
         if not event.addresses:
             return planned._replace(remarks=(f"{event.iface}: not there yet",))
@@ -195,13 +195,13 @@ class WorkBuilder:
                                    "will be 20000 + its ifindex")
 
     def _judge_found(
-        self, event: Event, host: Host, others: tuple[Stanza, ...], previous: tuple[Path, ...]
-    ) -> Host:
-        """The host with what is to be said of addresses that were found, not stated."""
-        if len(host.addresses) == len(event.addresses):
-            return host
+        self, event: Event, view: DeviceView, others: tuple[Stanza, ...], previous: tuple[Path, ...]
+    ) -> DeviceView:
+        """The view with what is to be said of addresses that were found, not stated."""
+        if len(view.addresses) == len(event.addresses):
+            return view
         lease = self._find_lease(event.device) if 4 in event.families else None
-        return judge_found(host, len(event.addresses), others, lease, previous)
+        return judge_found(view, len(event.addresses), others, lease, previous)
 
     def _find_lease(self, device: str) -> Lease | None:
         """The lease that is noted of a device, or about to be."""

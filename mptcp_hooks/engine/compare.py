@@ -17,7 +17,7 @@ from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mptcp_hooks.base.model import Endpoint, Host, Lease, Path
+    from mptcp_hooks.base.model import Endpoint, DeviceView, Lease, Path
     from mptcp_hooks.intent.event import Event
 
 
@@ -107,22 +107,22 @@ def list_current(events: Iterable[Event]) -> list[Event]:
 
 
 def judge_found(
-    host: Host, stated: int, others: Iterable[Stanza], lease: Lease | None,
+    view: DeviceView, stated: int, others: Iterable[Stanza], lease: Lease | None,
     previous: tuple[Path, ...],
-) -> Host:
-    """The host with what is to be said of addresses that it was found to have.
+) -> DeviceView:
+    """The view with what is to be said of addresses that it was found to have.
 
     The first `stated` of its addresses are as the manager says. Of the others those go
     that the device's other stanzas (`others`) have a path of or state, and the lease's
     address gets its gateway and routes.
     """
     theirs = {own for stanza in others for own in _list_own(stanza)}
-    found = tuple(one for one in host.addresses[stated:] if one.address not in theirs)
+    found = tuple(one for one in view.addresses[stated:] if one.address not in theirs)
     if lease is not None:
         found = tuple(one._replace(gateway=lease.gateway, routes=lease.routes)
                       if one.address == lease.address else one for one in found)
-    judged = settle_order(host._replace(addresses=found), previous)
-    return host._replace(addresses=(*host.addresses[:stated], *judged.addresses))
+    judged = settle_order(view._replace(addresses=found), previous)
+    return view._replace(addresses=(*view.addresses[:stated], *judged.addresses))
 
 
 def replace_stanzas(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
-    from mptcp_hooks.base.model import Endpoint, Host, PathManager, TableUse
+    from mptcp_hooks.base.model import DeviceView, Endpoint, PathManager, TableUse
     from mptcp_hooks.intent.settings import Settings
 
 
@@ -50,7 +50,7 @@ class _Verdict(NamedTuple):
 def plan_paths(
     iface: str,
     settings: Settings,
-    host: Host,
+    view: DeviceView,
     previous: tuple[Path, ...],
     others: tuple[Path, ...],
     manager: PathManager,
@@ -61,10 +61,10 @@ def plan_paths(
     device's other stanzas and aliases. Problem where two paths would share a table.
     """
     plan = Plan((), (), ())
-    for own in host.addresses:
+    for own in view.addresses:
         before = [path for path in previous if path.address == own.address]
-        plan = _plan_address(plan, own, iface, settings, host, before, others, manager)
-    if not host.mptcp_enabled and any(path.endpoint for path in plan.paths):
+        plan = _plan_address(plan, own, iface, settings, view, before, others, manager)
+    if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
         plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it "
                                 "is 1")
     return plan
@@ -75,25 +75,25 @@ def _plan_address(
     own: InterfaceAddress,
     iface: str,
     settings: Settings,
-    host: Host,
+    view: DeviceView,
     before: list[Path],
     others: tuple[Path, ...],
     manager: PathManager,
 ) -> Plan:
     """The plan with one address more."""
-    reason = _reason_to_skip(own, settings, host)
+    reason = _reason_to_skip(own, settings, view)
     if reason:
         return plan.add(remark=f"{iface}: {own.address}: {reason}")
     if own.address in settings.gateways:
         plan = plan.add(warning=f"{iface}: {own.address} is the interface's own address, not its "
                                 "gateway: ignored as such")
     beside = [path for path in (*others, *plan.paths) if path.family == own.family]
-    adjective = dict(host.adjectives).get(own.address, "")
+    adjective = dict(view.adjectives).get(own.address, "")
     primary = not adjective and not any(path.primary for path in beside)
-    verdict = _judge_endpoint(own, settings, primary, before, manager, host)
+    verdict = _judge_endpoint(own, settings, primary, before, manager, view)
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
-    path = _lay_path(iface, own, settings, host, primary, verdict.endpoint)
+    path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
     first = not any(path.family == own.family for path in plan.paths)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
     return plan.add(
@@ -102,24 +102,24 @@ def _plan_address(
         remark=f"{iface}: {own.address}: {verdict.remark}" if verdict.remark else "")
 
 
-def settle_order(host: Host, previous: tuple[Path, ...]) -> Host:
-    """The host with its addresses in the order in which they should be first.
+def settle_order(view: DeviceView, previous: tuple[Path, ...]) -> DeviceView:
+    """The view with its addresses in the order in which they should be first.
 
     The kernel lists the newest IPv6 address first; a path that stands keeps its
     table and its endpoint all the same.
     """
-    adjectives = dict(host.adjectives)
+    adjectives = dict(view.adjectives)
     standing = {path.address: 0 if path.primary else 1 for path in previous}
-    return host._replace(addresses=tuple(sorted(host.addresses, key=lambda one: standing.get(
+    return view._replace(addresses=tuple(sorted(view.addresses, key=lambda one: standing.get(
         one.address, 3 if one.address in adjectives else 2))))
 
 
-def find_gateway(own: InterfaceAddress, settings: Settings, host: Host) -> str:
+def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
     """The gateway of the settings, of the stanza, or of the device's default route in main."""
     subnet = _subnet(own)
     alone = own.peer or own.length == address.BITS[own.family]
     # In main another address may be the one that the gateway is for.
-    fit_for_main = [gateway for gateway in host.main_gateways
+    fit_for_main = [gateway for gateway in view.main_gateways
                     if alone or _is_near(subnet, gateway)]
     for candidates in (settings.gateways, (own.gateway,), fit_for_main):
         fitting = [gateway for gateway in candidates
@@ -168,23 +168,23 @@ def _tell_use(table: int, user: str) -> str:
             "mptcp-hooks.conf")
 
 
-def _reason_to_skip(own: InterfaceAddress, settings: Settings, host: Host) -> str:
-    adjective = dict(host.adjectives).get(own.address, "")
+def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
+    adjective = dict(view.adjectives).get(own.address, "")
     if address.is_loopback(own.address) or address.is_link_local(own.address):
         return "a loopback or link-local address, left alone"
     if adjective == address.DUPLICATE:
         return "another machine has this address, left alone"
     if adjective == address.TENTATIVE:
         return "still checked for a duplicate, left alone until then"
-    if not (_leaves_link(own, settings, host) or settings.chosen_flags):
+    if not (_leaves_link(own, settings, view) or settings.chosen_flags):
         return "neither gateway nor peer, a LAN, left alone"
     return ""
 
 
-def _leaves_link(own: InterfaceAddress, settings: Settings, host: Host) -> bool:
+def _leaves_link(own: InterfaceAddress, settings: Settings, view: DeviceView) -> bool:
     """Whether there is a way from the link to elsewhere: a gateway, or the one peer there is."""
-    alone = host.link is not None and host.link.point_to_point
-    return bool(find_gateway(own, settings, host) or own.peer or alone)
+    alone = view.link is not None and view.link.point_to_point
+    return bool(find_gateway(own, settings, view) or own.peer or alone)
 
 
 def _is_near(subnet: str, gateway: str) -> bool:
@@ -199,22 +199,23 @@ def _subnet(own: InterfaceAddress) -> str:
 
 
 def _lay_path(
-    iface: str, own: InterfaceAddress, settings: Settings, host: Host, primary: bool, endpoint: bool
+    iface: str, own: InterfaceAddress, settings: Settings, view: DeviceView, primary: bool,
+    endpoint: bool,
 ) -> Path:
     subnet = _subnet(own)
-    gateway = find_gateway(own, settings, host)
+    gateway = find_gateway(own, settings, view)
     alone = not own.peer and own.length == address.BITS[own.family]
     near = not gateway or _is_near(subnet, gateway)
     return Path(
         iface=iface,
-        device=host.device,
-        ifindex=host.ifindex,
+        device=view.device,
+        ifindex=view.ifindex,
         family=own.family,
         address=own.address,
         subnet="" if alone else subnet,
         gateway=gateway,
         onlink=not near,
-        default=_leaves_link(own, settings, host),
+        default=_leaves_link(own, settings, view),
         table=0,
         primary=primary,
         endpoint=endpoint,
@@ -249,14 +250,14 @@ def _judge_endpoint(
     primary: bool,
     before: list[Path],
     manager: PathManager,
-    host: Host,
+    view: DeviceView,
 ) -> _Verdict:
     if not primary and not settings.chosen_flags:
         return _Verdict(False, "", "a further address of the device, no endpoint without "
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
-    if host.silent:
+    if view.silent:
         return _Verdict(False, "", "no carrier, no endpoint until it returns")
     present = [one for one in manager.endpoints or () if one.stands_for(own.address)]
     if not present:
@@ -264,7 +265,7 @@ def _judge_endpoint(
     endpoint = present[0]
     if any(path.owns(endpoint) for path in before):
         return _Verdict(True, "", "")
-    if endpoint.device in (0, host.ifindex):
+    if endpoint.device in (0, view.ifindex):
         return _Verdict(False, "", f"endpoint {endpoint.identity} is there already, left to "
                                    "its maker")
     return _Verdict(False, f"endpoint {endpoint.identity} has {own.address} on another device "

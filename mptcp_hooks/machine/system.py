@@ -14,7 +14,7 @@ from time import monotonic, sleep
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.address import InterfaceAddress
-from mptcp_hooks.base.model import Host, Link
+from mptcp_hooks.base.model import DeviceView, Link
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import netlink
@@ -39,10 +39,10 @@ _DUPLICATE_CHECK_AT_MOST = 6.0
 class Machine(Kernel):
     """This machine: the kernel with what it holds of ours, and questions about the devices."""
 
-    def read_host(
+    def view_device(
         self, iface: str, families: tuple[int, ...], stated: tuple[InterfaceAddress, ...],
         gateway: bool,
-    ) -> Host:
+    ) -> DeviceView:
         """The device of `iface` with the addresses stated, and of families without those it has.
 
         `gateway` is whether main's default routes are asked for.
@@ -51,7 +51,7 @@ class Machine(Kernel):
         ifindex = self.find_ifindex(device)
         unstated = tuple(family for family in families
                          if family not in {one.family for one in stated})
-        return Host(
+        return DeviceView(
             device=device,
             ifindex=ifindex,
             link=self.read_link(device),

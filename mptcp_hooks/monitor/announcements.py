@@ -71,7 +71,7 @@ class News(NamedTuple):
 _NOTHING = News(False, False, frozenset())
 
 
-class Watch:
+class Listener:
     """A subscription; `fileno` for poll(2)."""
 
     def __init__(self) -> None:

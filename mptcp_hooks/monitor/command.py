@@ -19,11 +19,11 @@ from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.record import has_deferred
 from mptcp_hooks.machine.system import find_device
-from mptcp_hooks.monitor.announcements import News, Watch
-from mptcp_hooks.monitor.fights import Patience
+from mptcp_hooks.monitor.announcements import Listener, News
+from mptcp_hooks.monitor.fights import Fights
 from mptcp_hooks.monitor.mailbox import Mailbox
-from mptcp_hooks.monitor.round import Report, Round
-from mptcp_hooks.monitor.schedule import Agenda
+from mptcp_hooks.monitor.round import Round, RoundResult
+from mptcp_hooks.monitor.schedule import Schedule
 from mptcp_hooks.monitor.upkeep import keep_up
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Monitor:
 
     def __init__(self, show: Callable[[str], None] | None) -> None:
         self._show = show
-        self._watch = Watch()
-        self._agenda = Agenda()
-        self._patience = Patience()
+        self._listener = Listener()
+        self._schedule = Schedule()
+        self._fights = Fights()
         self._round: Round | None = None
         # Whether the next round takes in what ifupdown has up, and whether the last one did.
         self._adopting, self._adopted = True, False
@@ -69,14 +69,14 @@ class Monitor:
     def run(self) -> None:
         """Watch until a signal says to stop."""
         self._mailbox.open()
-        self._agenda.hurry(monotonic())
+        self._schedule.hurry(monotonic())
         stopping = False
         while not stopping:
-            if self._round is None and self._agenda.begin(monotonic()):
+            if self._round is None and self._schedule.begin(monotonic()):
                 self._begin_round()
             for ready in self._wait():
-                if ready == self._watch.fileno():
-                    self._hear(self._watch.read())
+                if ready == self._listener.fileno():
+                    self._hear(self._listener.read())
                 elif ready == self._signals:
                     stopping = self._heed_signals()
                 elif self._round is not None and self._round.read():
@@ -88,25 +88,25 @@ class Monitor:
     def _wait(self) -> list[int]:
         poll = select.poll()
         running = [self._round.fileno()] if self._round else []
-        for descriptor in (self._watch.fileno(), self._signals, *running):
+        for descriptor in (self._listener.fileno(), self._signals, *running):
             poll.register(descriptor, select.POLLIN)
         timeout = (int(self._round.find_time_left() * 1000) + 1 if self._round
-                   else self._agenda.wait(monotonic()))
+                   else self._schedule.wait(monotonic()))
         return [descriptor for descriptor, _ in poll.poll(timeout)]
 
     def _begin_round(self) -> None:
-        adopting, resting = self._adopting, self._patience.resting
+        adopting, resting = self._adopting, self._fights.resting
         self._adopting, self._adopted = False, adopting
         try:
             self._round = Round(lambda: keep_up(adopting, resting, self._show))
         except Problem as problem:
-            self._end_round(Report((str(problem),), (), True))
+            self._end_round(RoundResult((str(problem),), (), True))
 
-    def _end_round(self, report: Report) -> None:
+    def _end_round(self, report: RoundResult) -> None:
         now = monotonic()
         self._round = None
-        self._agenda.end(report.failed, now)
-        for text in (*report.said, *self._patience.note(report.repaired, now)):
+        self._schedule.end(report.failed, now)
+        for text in (*report.said, *self._fights.note(report.repaired, now)):
             self._say(text, now)
         if report.failed:
             self._adopting |= self._adopted
@@ -114,21 +114,21 @@ class Monitor:
         _notify_systemd()
 
     def _hear(self, news: News) -> None:
-        self._agenda.note(news, monotonic())
+        self._schedule.note(news, monotonic())
         if news.lost:
-            self._patience.forgive_all()
-        self._patience.forgive(frozenset(map(find_device, news.devices)))
+            self._fights.forgive_all()
+        self._fights.forgive(frozenset(map(find_device, news.devices)))
 
     def _heed_signals(self) -> bool:
         """Whether one of the signals that came says to stop."""
         caught = os.read(self._signals, 64)
         if signal.SIGHUP in caught:
             self._said.clear()
-            self._patience.forgive_all()
+            self._fights.forgive_all()
             self._adopting = True
-            self._agenda.hurry(monotonic())
+            self._schedule.hurry(monotonic())
         if signal.SIGIO in caught and has_deferred():
-            self._agenda.note(_MAIL, monotonic())
+            self._schedule.note(_MAIL, monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
 
     def _await_last_round(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _REPAIRS_AT_MOST, _REPAIRS_WITHIN = 5, 60.0
 
 
-class Patience:
+class Fights:
     """Counts repairs, and names the interfaces on which another program undoes them all."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _AT_MOST, _DYING_AT_MOST = 60.0, 1.0
 
 
-class Report(NamedTuple):
+class RoundResult(NamedTuple):
     """What a person should know of a round, and which interfaces had lost what we made.
 
     `repaired` are those whose rules or routes somebody took away, though nothing
@@ -38,7 +38,7 @@ class Report(NamedTuple):
 class Round:
     """A round of upkeep under way, in a process of its own; Problem where there can be none."""
 
-    def __init__(self, work: Callable[[], Report]) -> None:
+    def __init__(self, work: Callable[[], RoundResult]) -> None:
         # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._output, writing = os.pipe()
@@ -68,7 +68,7 @@ class Round:
         """How long it may still take, in seconds; 0 where it has taken too long."""
         return max(0.0, self._end - monotonic())
 
-    def abandon(self) -> Report:
+    def abandon(self) -> RoundResult:
         """End it with all that it started, so that nobody has the lock; what to say of that."""
         os.close(self._output)
         os.kill(self._child, signal.SIGKILL)
@@ -78,30 +78,30 @@ class Round:
                 _kill(pid)
             sleep(0.01)
         os.waitpid(self._child, os.WNOHANG)
-        return Report((f"a round of upkeep took more than {_AT_MOST:.0f} s and was killed",),
-                      (), True)
+        return RoundResult((f"a round of upkeep took more than {_AT_MOST:.0f} s and was killed",),
+                           (), True)
 
-    def finish(self) -> Report:
+    def finish(self) -> RoundResult:
         """What it reported, once it has said all."""
         os.close(self._output)
         _, status = os.waitpid(self._child, 0)
         if status:
-            return Report(("a round of upkeep was killed",), (), True)
+            return RoundResult(("a round of upkeep was killed",), (), True)
         lines = self._text.decode("utf-8", "surrogateescape").split("\n")
         pairs = [line.partition(" ") for line in lines]
-        return Report(tuple(text for key, _, text in pairs if key == "said"),
-                      tuple(text for key, _, text in pairs if key == "repaired"),
-                      any(key == "failed" for key, _, _ in pairs))
+        return RoundResult(tuple(text for key, _, text in pairs if key == "said"),
+                           tuple(text for key, _, text in pairs if key == "repaired"),
+                           any(key == "failed" for key, _, _ in pairs))
 
 
-def _do_and_exit(work: Callable[[], Report], output: int) -> None:
+def _do_and_exit(work: Callable[[], RoundResult], output: int) -> None:
     """In the child: work, report, end. What stops the monitor lets its last round finish."""
     try:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         # The monitor is not to hear of our alarms.
         signal.set_wakeup_fd(-1)
-        report = _report(work)
+        report = _conclude(work)
         lines = [*(f"said {text}" for text in report.said),
                  *(f"repaired {iface}" for iface in report.repaired),
                  *["failed"] * report.failed]
@@ -112,13 +112,13 @@ def _do_and_exit(work: Callable[[], Report], output: int) -> None:
         os._exit(1)
 
 
-def _report(work: Callable[[], Report]) -> Report:
+def _conclude(work: Callable[[], RoundResult]) -> RoundResult:
     try:
         return work()
     except Problem as problem:
-        return Report((str(problem),), (), True)
+        return RoundResult((str(problem),), (), True)
     except Exception as error:
-        return Report((describe_unexpected(error),), (), True)
+        return RoundResult((describe_unexpected(error),), (), True)
 
 
 def _list_session(session: int) -> Iterator[int]:

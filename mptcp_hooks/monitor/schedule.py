@@ -17,7 +17,7 @@ _PAUSE_AT_LEAST, _PAUSE_AT_MOST = 1.0, 300.0
 _NEVER = float("inf")
 
 
-class Agenda:
+class Schedule:
     """When the next round is due.
 
     What a round makes and rolls back is announced like everything else: after

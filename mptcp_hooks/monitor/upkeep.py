@@ -17,7 +17,7 @@ from mptcp_hooks.intent.ifupdown import ask_events, list_up
 from mptcp_hooks.machine.system import Machine
 from mptcp_hooks.monitor.dhclient import read_kept_lease
 from mptcp_hooks.monitor.managed import prepare_managed
-from mptcp_hooks.monitor.round import Report
+from mptcp_hooks.monitor.round import RoundResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     Prepare = Callable[[Store, Machine], Work]
 
 
-def keep_up(adopting: bool, resting: frozenset[str], show: Callable[[str], None] | None) -> Report:
+def keep_up(
+    adopting: bool, resting: frozenset[str], show: Callable[[str], None] | None
+) -> RoundResult:
     """Make true again what is on record; `show` hears each command before it runs.
 
     `adopting` takes in what ifupdown has up and nobody told us of. `resting`
@@ -81,9 +83,9 @@ class _Upkeep:
         with open_store() as store:
             return any(_list_silent(store, self.machine))
 
-    def report(self) -> Report:
+    def report(self) -> RoundResult:
         """How the round went."""
-        return Report(tuple(self.said), tuple(self._repaired), self._failed)
+        return RoundResult(tuple(self.said), tuple(self._repaired), self._failed)
 
 
 def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:

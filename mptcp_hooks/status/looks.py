@@ -27,7 +27,7 @@ from mptcp_hooks.status.paths_screen import (
     draw_rates,
     draw_summary,
 )
-from mptcp_hooks.status.questions import Machine
+from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.survey import PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 
@@ -112,7 +112,7 @@ class ConnectionsLook(NamedTuple):
 
 def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
     """Look at the paths; findings of the whole machine are everybody's."""
-    survey = _take_survey(Machine())
+    survey = _take_survey(AskedMachine())
     findings = tuple(one for one in judge(survey)
                      if not interfaces or one.interface in {*interfaces, ""})
     return PathsLook(monotonic(), interfaces, survey, findings)
@@ -120,7 +120,7 @@ def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
 
 def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
     """Look at the connections."""
-    machine = Machine()
+    machine = AskedMachine()
     survey = _take_survey(machine)
     devices = {own.address: device.name for device in survey.devices
                for own in device.addresses}
@@ -152,6 +152,6 @@ def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | Connec
     ) for device in after.survey.devices if device.name in old}
 
 
-def _take_survey(machine: Machine) -> Survey:
+def _take_survey(machine: AskedMachine) -> Survey:
     with open_store() as store:
         return take_survey(machine, store)

@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     refusal: str
 
 
-class Machine:
+class AskedMachine:
     """This machine, as programs and files tell of it."""
 
     def run(self, program: str, *arguments: str) -> Outcome:

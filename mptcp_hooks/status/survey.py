@@ -80,7 +80,7 @@ class PathStatus(NamedTuple):
         return self.link == UP and self.exit.device == self.device
 
 
-class Kernel(NamedTuple):
+class KernelState(NamedTuple):
     """MPTCP in this kernel: there at all, switched on, managed by itself."""
 
     present: bool
@@ -97,7 +97,7 @@ class Survey(NamedTuple):
     mptcp-hooks.conf.
     """
 
-    kernel: Kernel
+    kernel: KernelState
     limits: Limits | None
     endpoints: tuple[Endpoint, ...] | None
     devices: tuple[Device, ...]

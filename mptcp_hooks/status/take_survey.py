@@ -24,7 +24,7 @@ from mptcp_hooks.status.survey import (
     Device,
     DeviceAddress,
     Exit,
-    Kernel,
+    KernelState,
     PathStatus,
     Survey,
 )
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
-    from mptcp_hooks.status.questions import Machine
+    from mptcp_hooks.status.questions import AskedMachine
 
 # Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): the way to them is the way to the
 # internet, but where somebody has a route for them, as to block them.
@@ -48,7 +48,7 @@ _NETSTAT = "/proc/net/netstat"
 _LOOKS_AT_MOST, _BETWEEN_LOOKS = 5, 0.1
 
 
-def take_survey(machine: Machine, store: Store) -> Survey:
+def take_survey(machine: AskedMachine, store: Store) -> Survey:
     """Look at the machine and at the record; again where a hook changes them meanwhile."""
     record = _read_record(store)
     for _ in range(_LOOKS_AT_MOST):
@@ -66,7 +66,7 @@ def _is_under_way(stanzas: tuple[tuple[str, Stanza], ...]) -> bool:
 
 
 def _read_survey(
-    machine: Machine, stanzas: tuple[tuple[str, Stanza], ...],
+    machine: AskedMachine, stanzas: tuple[tuple[str, Stanza], ...],
     damaged: tuple[tuple[str, str], ...],
 ) -> Survey:
     configuration, mistakes = machine.read_configuration()
@@ -92,14 +92,14 @@ def _read_survey(
     return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
 
 
-def _list_rows(machine: Machine, family: int, what: str) -> Iterable[dict[str, Any]]:
+def _list_rows(machine: AskedMachine, family: int, what: str) -> Iterable[dict[str, Any]]:
     """All rules or routes of a family; none of IPv6 where the kernel was started without it."""
     everything = ("show", "table", "all") if what == "route" else ()
     ask = ("-N", f"-{family}", what, *everything)
     return machine.insist_ip(*ask) if family == 4 else machine.ask_ip(*ask).rows
 
 
-def _read_devices(machine: Machine) -> Iterator[Device]:
+def _read_devices(machine: AskedMachine) -> Iterator[Device]:
     for row in machine.insist_ip("-s", "address"):
         name, flags = row["ifname"], row["flags"]
         yield Device(
@@ -126,29 +126,29 @@ def _read_addresses(rows: Iterable[dict[str, Any]]) -> Iterator[DeviceAddress]:
                                 not (unusable or outside))
 
 
-def _read_setting(machine: Machine, device: str, name: str) -> int:
+def _read_setting(machine: AskedMachine, device: str, name: str) -> int:
     values = [machine.read_file(f"/proc/sys/net/ipv4/conf/{scope}/{name}").strip()
               for scope in ("all", device)]
     return max(int(value or 0) for value in values)
 
 
-def _is_network_managers(machine: Machine, ifindex: int) -> bool:
+def _is_network_managers(machine: AskedMachine, ifindex: int) -> bool:
     """Whether NetworkManager says so in the file where it keeps a device's state."""
     lines = machine.read_file(f"/run/NetworkManager/devices/{ifindex}").splitlines()
     return "managed=true" in lines or "managed=full" in lines
 
 
-def _read_kernel(machine: Machine) -> Kernel:
+def _read_kernel(machine: AskedMachine) -> KernelState:
     enabled = machine.read_file(f"{_MPTCP}/enabled").strip()
     manager = machine.read_file(f"{_MPTCP}/path_manager").strip()
     # What it was before Linux 6.16: 1 is userspace.
     kind = machine.read_file(f"{_MPTCP}/pm_type").strip()
-    return Kernel(present=enabled != "", enabled=enabled != "0",
-                  userspace=manager == "userspace" or (not manager and kind == "1"))
+    return KernelState(present=enabled != "", enabled=enabled != "0",
+                       userspace=manager == "userspace" or (not manager and kind == "1"))
 
 
 def _read_endpoints(
-    machine: Machine, ifindexes: dict[str, int]
+    machine: AskedMachine, ifindexes: dict[str, int]
 ) -> tuple[Endpoint, ...] | None:
     answer = machine.ask_ip("mptcp", "endpoint")
     if answer.refusal:
@@ -191,7 +191,7 @@ def _list_excluded(
             yield iface
 
 
-def _is_left_alone(machine: Machine, iface: str, configuration: Configuration) -> bool:
+def _is_left_alone(machine: AskedMachine, iface: str, configuration: Configuration) -> bool:
     """Whether a stanza of ifupdown's file does not mean the interface; a wrong one does."""
     try:
         events = machine.ask_stanzas(iface)
@@ -209,7 +209,7 @@ def _is_unwanted(event: Event, configuration: Configuration) -> bool:
 
 
 def _list_paths(
-    machine: Machine, survey: Survey, configuration: Configuration
+    machine: AskedMachine, survey: Survey, configuration: Configuration
 ) -> Iterator[PathStatus]:
     """Each stanza on record with its paths, and then what others made."""
     drawn = set()
@@ -256,7 +256,8 @@ def _list_pathless(survey: Survey, iface: str, event: Event) -> Iterator[PathSta
 
 
 def _look_at_foreign(
-    machine: Machine, survey: Survey, device: Device, own: DeviceAddress, gateways: dict[int, str]
+    machine: AskedMachine, survey: Survey, device: Device, own: DeviceAddress,
+    gateways: dict[int, str],
 ) -> Iterator[PathStatus]:
     """An address that is no path of ours: with an endpoint, or of an uplink nobody told of."""
     endpoint = next((one for one in survey.endpoints or () if one.address == own.address), None)
@@ -272,7 +273,7 @@ def _look_at_foreign(
 
 
 def _look_at_path(
-    machine: Machine, survey: Survey, iface: str, installed: Installed
+    machine: AskedMachine, survey: Survey, iface: str, installed: Installed
 ) -> PathStatus:
     path = installed.path
     device = survey.find_device(path.device)
@@ -313,7 +314,7 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
                  if not any(is_inside(one, route) for route in special)), destinations[0])
 
 
-def _ask_exit(machine: Machine, family: int, source: str, destination: str) -> Exit:
+def _ask_exit(machine: AskedMachine, family: int, source: str, destination: str) -> Exit:
     answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
     if answer.refusal:
         return Exit(destination, "", answer.refusal)

@@ -37,14 +37,14 @@ _SAMPLES = (
 )
 
 
-class Findings(NamedTuple):
+class CheckResult(NamedTuple):
     """What is wrong, one line each, and what was looked at."""
 
     problems: tuple[Problem, ...]
     checked: tuple[str, ...]
 
 
-def check_all(ifaces: list[str]) -> Findings:
+def check_all(ifaces: list[str]) -> CheckResult:
     """What is wrong with the configuration, stanzas (of `ifaces`, or all) and templates."""
     known, problems = read_configuration()
     lines = list_stanza_lines()
@@ -54,7 +54,7 @@ def check_all(ifaces: list[str]) -> Findings:
         problems += [problem for name in names for problem in _check_stanzas(name, known, lines)]
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
-    return Findings(tuple(told.values()), (
+    return CheckResult(tuple(told.values()), (
         f"checked {configuration.PATH}",
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {stanza_lines.PATH}",
         f"checked the templates in {' and '.join(commands.FOLDERS)}"))

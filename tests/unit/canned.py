@@ -24,12 +24,12 @@ from mptcp_hooks.intent.event import Event
 from mptcp_hooks.intent.ifupdown import read_events
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
 from mptcp_hooks.status import command, looks
-from mptcp_hooks.status.questions import Machine
+from mptcp_hooks.status.questions import AskedMachine
 
 _LIMITS, _RUNNING = "ip mptcp limits", "pgrep"
 
 
-class CannedMachine(Machine):
+class CannedMachine(AskedMachine):
     """Answers from the text of a machine.txt; KeyError where it was not asked that."""
 
     def __init__(self, text: str) -> None:
@@ -60,7 +60,7 @@ class CannedMachine(Machine):
         return read_events([{"IFACE": iface}])
 
 
-class RecordingMachine(Machine):
+class RecordingMachine(AskedMachine):
     """The machine it runs on; `lines` are what a machine.txt has of what it was asked."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class RecordingMachine(Machine):
 
     def list_running(self, names: Iterable[str]) -> list[str]:
         # Reads a file for each process, none of which is worth a line.
-        running = Machine().list_running(names)
+        running = AskedMachine().list_running(names)
         self._note(" ".join((_RUNNING, *names)), " ".join(running))
         return running
 
@@ -105,7 +105,7 @@ def run_status(
             Path(folder, file.name).chmod(0o644)
         patch.setattr(record, "RECORD", folder)
         machine = CannedMachine(change((case / "machine.txt").read_text()))
-        patch.setattr(looks, "Machine", lambda: machine)
+        patch.setattr(looks, "AskedMachine", lambda: machine)
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setattr("sys.argv", ["mptcp_status", *arguments])
         with redirect_stdout(output), pytest.raises(SystemExit) as end:

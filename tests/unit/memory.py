@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mptcp_hooks.base.address import BITS, InterfaceAddress, family_of
-from mptcp_hooks.base.model import Endpoint, Host, Limits, Link, PathManager, Route, Rule, TableUse
+from mptcp_hooks.base.model import (
+    DeviceView, Endpoint, Limits, Link, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.machine.runner import Runner, TableReader
 from mptcp_hooks.machine.system import Machine
@@ -105,16 +106,16 @@ class MemoryMachine(Machine):
             tuple(sorted((one.address, one.device, one.flags) for one in self.endpoints)),
             self.limits)
 
-    def read_host(
+    def view_device(
         self, iface: str, families: tuple[int, ...], stated: tuple[InterfaceAddress, ...],
         gateway: bool,
-    ) -> Host:
+    ) -> DeviceView:
         device = iface.partition(":")[0]
         known = {one.family for one in stated}
         unstated = tuple(family for family in families if family not in known)
-        return Host(device, self.find_ifindex(device), self.read_link(device),
-                    (*stated, *self.list_addresses(iface, unstated)), (),
-                    self.read_main_gateways(self.find_ifindex(device), families), True)
+        return DeviceView(device, self.find_ifindex(device), self.read_link(device),
+                          (*stated, *self.list_addresses(iface, unstated)), (),
+                          self.read_main_gateways(self.find_ifindex(device), families), True)
 
     def find_ifindex(self, device: str) -> int:
         return self.devices[device].ifindex if device in self.devices else 0

@@ -12,7 +12,7 @@ import pytest
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.monitor import announcements
-from mptcp_hooks.monitor.announcements import News, Watch
+from mptcp_hooks.monitor.announcements import Listener, News
 from tests.unit.netlink_messages import make_attributes, make_message
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
@@ -59,10 +59,10 @@ class FakeSocket:
 
 def listen(
     monkeypatch: pytest.MonkeyPatch, *given: bytes | OSError | tuple[bytes, int]
-) -> tuple[Watch, FakeSocket]:
+) -> tuple[Listener, FakeSocket]:
     fake = FakeSocket(*given)
     monkeypatch.setattr(announcements, "socket", fake)
-    return Watch(), fake
+    return Listener(), fake
 
 
 def hear(
@@ -273,4 +273,4 @@ def test_a_kernel_that_takes_no_subscription_is_a_problem(
 
     monkeypatch.setattr(announcements, "socket", refuse)
     with pytest.raises(Problem, match="^cannot hear the kernel over netlink: Operation not perm"):
-        Watch()
+        Listener()

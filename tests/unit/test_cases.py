@@ -1,4 +1,4 @@
-"""Golden command sets: tests/cases/NAME/ holds an environment, a host, and what they become.
+"""Golden command sets: tests/cases/NAME/ holds an environment, a view, and what they become.
 
     environment   VAR=value a line, as a network manager passes it
     host          `ifindex N`, `gateway ADDRESS` (of main), `other ADDRESS TABLE` a line
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.base.model import Host, Limits, Link, Path as UplinkPath, PathManager
+from mptcp_hooks.base.model import DeviceView, Limits, Link, Path as UplinkPath, PathManager
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.plan import plan_paths
 from mptcp_hooks.intent.event import read_event
@@ -27,15 +27,15 @@ def make_paths(case: Path) -> tuple[UplinkPath, ...]:
     assert event is not None
     facts = [line.split() for line in (case / "host").read_text().splitlines()]
     (ifindex,) = (int(words[1]) for words in facts if words[0] == "ifindex")
-    host = Host(event.device, ifindex, Link(True, True, False), event.addresses, (),
-                tuple(words[1] for words in facts if words[0] == "gateway"), True)
+    view = DeviceView(event.device, ifindex, Link(True, True, False), event.addresses, (),
+                      tuple(words[1] for words in facts if words[0] == "gateway"), True)
     others = tuple(
         UplinkPath(event.device, event.device, ifindex, 4, words[1], "", "", False, True,
                    int(words[2]), True, True, ("subflow",))
         for words in facts if words[0] == "other")
     manager = PathManager((), Limits(2, 0))
     settings = read_settings(event, NO_CONFIGURATION)
-    return plan_paths(event.iface, settings, host, (), others, manager).paths
+    return plan_paths(event.iface, settings, view, (), others, manager).paths
 
 
 @pytest.mark.parametrize("name", NAMES)

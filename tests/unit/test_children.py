@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mptcp_hooks.base.spawn import dismiss_ahead, run_batch, run_program, start_batch_ahead
-from mptcp_hooks.monitor.round import Report, Round
+from mptcp_hooks.monitor.round import Round, RoundResult
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_a_program_that_waits_for_its_own_children_hears_of_them() -> None:
 
 
 def test_the_end_of_a_round_is_known() -> None:
-    one = Round(lambda: Report(("done",), (), False))
+    one = Round(lambda: RoundResult(("done",), (), False))
     while not one.read():
         pass
-    assert one.finish() == Report(("done",), (), False)
+    assert one.finish() == RoundResult(("done",), (), False)

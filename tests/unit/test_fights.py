@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.monitor.fights import Patience
+from mptcp_hooks.monitor.fights import Fights
 
 
 def test_several_paths_of_an_interface_are_one_repair() -> None:
-    patience = Patience()
-    assert patience.note(("eth0",) * 9, 1.0) == [] and patience.resting == frozenset()
+    fights = Fights()
+    assert fights.note(("eth0",) * 9, 1.0) == [] and fights.resting == frozenset()
 
 
 def test_many_repairs_at_once_are_given_up_with_one_line() -> None:
-    patience = Patience()
-    said = [patience.note(("eth0",), now) for now in range(5)]
+    fights = Fights()
+    said = [fights.note(("eth0",), now) for now in range(5)]
     assert said[:4] == [[]] * 4 and len(said[4]) == 1 and said[4][0].startswith("eth0: ")
-    assert patience.resting == {"eth0"}
+    assert fights.resting == {"eth0"}
 
 
 def test_few_repairs_in_a_long_time_are_no_fight() -> None:
-    patience = Patience()
-    assert not [text for number in range(50) for text in patience.note(("eth0",), number * 20)]
+    fights = Fights()
+    assert not [text for number in range(50) for text in fights.note(("eth0",), number * 20)]
 
 
 def test_a_change_of_the_link_forgives() -> None:
-    patience = Patience()
+    fights = Fights()
     for now in range(5):
-        patience.note(("lo", "lo:1", "eth0"), now)
-    assert patience.resting == {"lo", "lo:1", "eth0"}
-    patience.forgive(frozenset(("lo", "eth1")))
-    assert patience.resting == {"eth0"}
-    assert patience.note(("lo",), 6) == []
+        fights.note(("lo", "lo:1", "eth0"), now)
+    assert fights.resting == {"lo", "lo:1", "eth0"}
+    fights.forgive(frozenset(("lo", "eth1")))
+    assert fights.resting == {"eth0"}
+    assert fights.note(("lo",), 6) == []

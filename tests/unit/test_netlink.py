@@ -25,7 +25,7 @@ from mptcp_hooks.machine.netlink import (
     split_messages,
 )
 from mptcp_hooks.monitor import announcements
-from mptcp_hooks.monitor.announcements import News, Watch
+from mptcp_hooks.monitor.announcements import Listener, News
 from tests.unit.netlink_messages import make_attributes, make_message
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
@@ -209,7 +209,7 @@ def test_whatever_is_answered_is_a_value_or_a_refusal(given_: list[bytes]) -> No
 def test_whatever_is_announced_is_news_or_none(given_: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(announcements, "socket", FakeSocket(*given_))
-        assert isinstance(Watch().read(), News)
+        assert isinstance(Listener().read(), News)
 
 
 @pytest.mark.parametrize(("kind", "payload", "size"), [
@@ -222,9 +222,9 @@ def test_an_announcement_that_is_cut_off_says_nothing(
     for length in range(size):
         monkeypatch.setattr(announcements, "socket",
                             FakeSocket(make_message(kind, payload[:length])))
-        assert Watch().read() == News(False, False, frozenset())
+        assert Listener().read() == News(False, False, frozenset())
     monkeypatch.setattr(announcements, "socket", FakeSocket(make_message(kind, payload[:size])))
-    assert Watch().read().matters
+    assert Listener().read().matters
 
 
 @pytest.mark.parametrize("message", [b"", SOCKET[:-1], bytes([99]) + SOCKET[1:]])

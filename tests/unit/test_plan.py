@@ -8,7 +8,7 @@ from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import (
     Endpoint,
-    Host,
+    DeviceView,
     Limits,
     Link,
     Path,
@@ -38,8 +38,8 @@ def make_plan(
     link: Link = Link(True, True, False),
     silent: bool = False,
 ) -> Plan:
-    host = Host("eth0", 2, link, addresses, adjectives, main, enabled, silent)
-    return plan_paths("eth0", settings, host, previous, others, manager)
+    view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent)
+    return plan_paths("eth0", settings, view, previous, others, manager)
 
 
 def test_one_address() -> None:
@@ -131,10 +131,11 @@ def test_a_path_keeps_its_table_when_those_before_it_go() -> None:
 def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> None:
     new, first, private = (InterfaceAddress(6, f"fd00::{number}", 64, "", "")
                            for number in (1, 2, 3))
-    host = Host("eth0", 2, None, (private, first), (("fd00::3", "temporary"),), ("fe80::9",), True)
-    assert settle_order(host, ()).addresses == (first, private)
-    before = plan_paths("eth0", PLAIN, settle_order(host, ()), (), (), EMPTY).paths
-    later = host._replace(addresses=(new, private, first))
+    view = DeviceView("eth0", 2, None, (private, first), (("fd00::3", "temporary"),), ("fe80::9",),
+                      True)
+    assert settle_order(view, ()).addresses == (first, private)
+    before = plan_paths("eth0", PLAIN, settle_order(view, ()), (), (), EMPTY).paths
+    later = view._replace(addresses=(new, private, first))
     after = plan_paths("eth0", PLAIN, settle_order(later, before), before, (), EMPTY).paths
     assert after[:2] == before and [path.endpoint for path in after] == [True, False, False]
 

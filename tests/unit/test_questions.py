@@ -6,10 +6,10 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.spawn import Outcome
-from mptcp_hooks.status.questions import Answer, Machine
+from mptcp_hooks.status.questions import Answer, AskedMachine
 
 
-class Saying(Machine):
+class Saying(AskedMachine):
     """A machine whose programs end so, and say this."""
 
     def __init__(self, status: int, output: str, errors: str = "") -> None:

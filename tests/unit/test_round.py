@@ -13,11 +13,11 @@ import pytest
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.monitor import round as round_of_upkeep
-from mptcp_hooks.monitor.round import Report, Round
+from mptcp_hooks.monitor.round import Round, RoundResult
 from tests.unit.help import is_running, wait_until
 
 
-def wait_for(work: Callable[[], Report]) -> Report:
+def wait_for(work: Callable[[], RoundResult]) -> RoundResult:
     """Let a round do its work, and take its report."""
     one = Round(work)
     while not one.read():
@@ -26,14 +26,14 @@ def wait_for(work: Callable[[], Report]) -> Report:
 
 
 @pytest.mark.parametrize("report", [
-    Report((), (), False),
-    Report(("eth0: it is so", "eth1: caf\N{LATIN SMALL LETTER E WITH ACUTE} \udcff"),
-           ("eth0", "wwan0"), True),
-    Report(("said of something", "failed", "repaired eth9"), (), False),
+    RoundResult((), (), False),
+    RoundResult(("eth0: it is so", "eth1: caf\N{LATIN SMALL LETTER E WITH ACUTE} \udcff"),
+                ("eth0", "wwan0"), True),
+    RoundResult(("said of something", "failed", "repaired eth9"), (), False),
     # More than a pipe holds at once.
-    Report(tuple(f"line {number}" for number in range(20000)), (), False),
+    RoundResult(tuple(f"line {number}" for number in range(20000)), (), False),
 ])
-def test_what_it_reports_comes_back(report: Report) -> None:
+def test_what_it_reports_comes_back(report: RoundResult) -> None:
     """And nothing of it stays open."""
     before = os.listdir("/proc/self/fd")
     assert wait_for(lambda: report) == report
@@ -43,23 +43,23 @@ def test_what_it_reports_comes_back(report: Report) -> None:
 def test_what_it_does_stays_in_its_process() -> None:
     done: list[int] = []
 
-    def work() -> Report:
+    def work() -> RoundResult:
         done.append(1)
-        return Report((str(len(done)), str(os.getpid())), (), False)
+        return RoundResult((str(len(done)), str(os.getpid())), (), False)
 
     length, number = wait_for(work).said
     assert (length, done) == ("1", []) and int(number) != os.getpid()
 
 
 def test_a_problem_is_said_and_is_a_failure() -> None:
-    def work() -> Report:
+    def work() -> RoundResult:
         raise Problem("eth0: the record is damaged")
 
-    assert wait_for(work) == Report(("eth0: the record is damaged",), (), True)
+    assert wait_for(work) == RoundResult(("eth0: the record is damaged",), (), True)
 
 
 def test_an_error_of_ours_costs_one_round() -> None:
-    def work() -> Report:
+    def work() -> RoundResult:
         raise KeyError("eth0")
 
     report = wait_for(work)
@@ -69,20 +69,20 @@ def test_an_error_of_ours_costs_one_round() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR2])
 def test_a_round_that_is_killed_is_a_failure(number: signal.Signals) -> None:
-    def work() -> Report:
+    def work() -> RoundResult:
         os.kill(os.getpid(), number)
-        return Report(("never said",), (), False)
+        return RoundResult(("never said",), (), False)
 
-    assert wait_for(work) == Report(("a round of upkeep was killed",), (), True)
+    assert wait_for(work) == RoundResult(("a round of upkeep was killed",), (), True)
 
 
 def test_what_stops_the_monitor_lets_a_round_finish() -> None:
-    def work() -> Report:
+    def work() -> RoundResult:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(os.getpid(), number)
-        return Report(("done",), (), False)
+        return RoundResult(("done",), (), False)
 
-    assert wait_for(work) == Report(("done",), (), False)
+    assert wait_for(work) == RoundResult(("done",), (), False)
 
 
 @pytest.mark.parametrize("overdue", [False, True])
@@ -93,10 +93,10 @@ def test_a_round_that_is_abandoned_goes_with_all_that_it_started(
     if overdue:
         monkeypatch.setattr(round_of_upkeep, "_AT_MOST", 1.0)
 
-    def work() -> Report:
+    def work() -> RoundResult:
         run_program("sh", ("-c", f"sleep 300 & echo $! $$ >{tmp_path}/new; mv {tmp_path}/new "
                            f"{tmp_path}/pids; wait"), at_most=300)
-        return Report((), (), False)
+        return RoundResult((), (), False)
 
     before = os.listdir("/proc/self/fd")
     one = Round(work)
@@ -116,8 +116,8 @@ def test_a_round_that_is_abandoned_goes_with_all_that_it_started(
 def test_it_goes_on_while_its_reader_does_other_things() -> None:
     reading, writing = os.pipe()
 
-    def work() -> Report:
-        return Report((os.read(reading, 1).decode(),), (), False)
+    def work() -> RoundResult:
+        return RoundResult((os.read(reading, 1).decode(),), (), False)
 
     began = time.monotonic()
     one = Round(work)
@@ -138,5 +138,5 @@ def test_a_machine_that_has_no_room_for_a_process_is_a_problem(
 
     monkeypatch.setattr(os, "fork", refuse)
     with pytest.raises(Problem, match="^cannot begin a round: Resource temporarily unavailable$"):
-        Round(lambda: Report((), (), False))
+        Round(lambda: RoundResult((), (), False))
     assert len(os.listdir("/proc/self/fd")) == len(before)

@@ -18,14 +18,14 @@ from mptcp_hooks.machine.sockets import Socket
 from mptcp_hooks.status import command, looks
 from mptcp_hooks.status.looks import ConnectionsLook, PathsLook, measure_rates
 from mptcp_hooks.status.paths_screen import Rate
-from mptcp_hooks.status.survey import UP, Device, Kernel, Survey
+from mptcp_hooks.status.survey import UP, Device, KernelState, Survey
 from tests.unit.canned import run_status
 
 CASES = Path(__file__).parents[1] / "cases"
 CASE = CASES / "status/all-good"
 CONNECTIONS = (CASES / "connections/two-subflows/ss.txt").read_text()
 DEVICE = Device("eth0", 2, UP, (), 1000, 5000, False, 0, 0, False)
-SURVEY = Survey(Kernel(True, True, False), None, (), (), (), (), (), (), frozenset(), "",
+SURVEY = Survey(KernelState(True, True, False), None, (), (), (), (), (), (), frozenset(), "",
                 frozenset(), (), ())
 CURL = Process(4711, "curl")
 

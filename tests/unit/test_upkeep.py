@@ -12,13 +12,13 @@ from mptcp_hooks.engine import record
 from mptcp_hooks.intent.event import read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.monitor import managed, upkeep
-from mptcp_hooks.monitor.round import Report
+from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.upkeep import keep_up
 from tests.unit.engine import Bench, open_bench, static
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 NAMES_ETH1 = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", managed=True),))
-QUIET = Report((), (), False)
+QUIET = RoundResult((), (), False)
 UP, UNPLUGGED = Link(True, True, False), Link(True, False, False)
 
 
@@ -42,7 +42,7 @@ class Kept:
     def _read_configuration(self) -> tuple[Configuration, list[Problem]]:
         return self.configuration, self.mistakes
 
-    def round(self, adopting: bool = False, resting: frozenset[str] = frozenset()) -> Report:
+    def round(self, adopting: bool = False, resting: frozenset[str] = frozenset()) -> RoundResult:
         self.bench.machine.ran.clear()
         return keep_up(adopting, resting, None)
 
@@ -86,7 +86,7 @@ def test_what_is_put_back_is_told_as_a_repair(kept: Kept) -> None:
     kept.bench.machine.rules.remove(lost)
     assert kept.round(resting=frozenset({"eth1"})) == QUIET
     assert kept.bench.machine.snapshot() != full
-    assert kept.round() == Report((), ("eth1",), False)
+    assert kept.round() == RoundResult((), ("eth1",), False)
     assert kept.bench.machine.snapshot() == full
 
 
@@ -101,7 +101,7 @@ def test_a_command_that_fails_makes_the_round_a_failed_one(kept: Kept) -> None:
 
 def test_mistakes_in_the_configuration_are_said_and_no_failure(kept: Kept) -> None:
     kept.mistakes = [Problem("FILE:3: wrong")]
-    assert kept.round() == Report(("FILE:3: wrong",), (), False)
+    assert kept.round() == RoundResult(("FILE:3: wrong",), (), False)
 
 
 def test_a_lease_that_is_kept_on_disk_counts_for_what_is_taken_in(kept: Kept) -> None:
@@ -124,7 +124,7 @@ def test_a_stanza_that_cannot_be_read_does_not_cost_the_others(
         return [ETH1]
 
     monkeypatch.setattr(upkeep, "ask_events", ask)
-    assert kept.round(adopting=True) == Report(("eth0: wrong",), (), False)
+    assert kept.round(adopting=True) == RoundResult(("eth0: wrong",), (), False)
     assert kept.bench.list_recorded() == ["eth1"]
 
 
