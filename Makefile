@@ -80,8 +80,7 @@ test: $(DEB)
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
 
-# What STEPS of everything that happens to a machine leave, against a simple model of it;
-# tests/model/known.py says what is left out, until it is mended.
+# What STEPS of everything that happens to a machine leave, against a simple model of it.
 STEPS = 1000
 
 model: $(DEB)

@@ -11,10 +11,12 @@ from mptcp_hooks.engine.compare import (
     compare_path,
     find_obstacle,
     find_outdated,
+    give_up,
     join_stanzas,
     judge_found,
     keep_standing,
     list_current,
+    list_given_up,
     list_leftovers,
     renews,
     replace_stanzas,
@@ -151,11 +153,14 @@ class WorkBuilder:
         settings = read_settings(event, self._configuration)
         self._told.add(event.told)
         recorded = self.list_stanzas(event.iface)
-        old = [installed for stanza in replaced for installed in stanza.paths]
+        others = self._list_others(event.device, replaced)
+        # What a stanza was found to have is another's that states it.
+        left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
+        old = [one for stanza in replaced for one in stanza.paths]
+        old += list_given_up(others, left)
         silent = any(stanza.state == SILENT for stanza in replaced) and self._has_no_carrier(
             event.device)
-        others = self._list_others(event.device, replaced)
-        planned = self._plan(event, settings, old, others, silent)
+        planned = self._plan(event, settings, old, left, silent)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
         self._warnings += [*judge_options(event, settings), *planned.warnings]
@@ -167,6 +172,14 @@ class WorkBuilder:
         stanza = Stanza(event.told, tuple(change.after for change in changes), SILENT * silent)
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
+        self._note_given_up(others, left)
+
+    def _note_given_up(self, others: tuple[Stanza, ...], left: tuple[Stanza, ...]) -> None:
+        """Note what is left of other stanzas that gave up paths."""
+        if left != others:
+            new = dict(zip(others, left))
+            self._records = {iface: tuple(new.get(stanza, stanza) for stanza in stanzas)
+                             for iface, stanzas in self._records.items()}
 
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed], others: tuple[Stanza, ...],

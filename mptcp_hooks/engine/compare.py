@@ -125,6 +125,21 @@ def judge_found(
     return view._replace(addresses=(*view.addresses[:stated], *judged.addresses))
 
 
+def give_up(stanza: Stanza, event: Event) -> Stanza:
+    """The stanza without paths of addresses that an event states and the stanza does not."""
+    stated = {one.address for one in event.addresses}
+    if not stanza.told or not any(one.path.address in stated for one in stanza.paths):
+        return stanza
+    stated -= {one.address for one in recall_event(stanza.told).addresses}
+    return stanza._replace(paths=tuple(
+        one for one in stanza.paths if one.path.address not in stated))
+
+
+def list_given_up(before: Iterable[Stanza], after: Iterable[Stanza]) -> list[Installed]:
+    """The paths that stanzas had and have no more."""
+    return [one for old, new in zip(before, after) for one in old.paths if one not in new.paths]
+
+
 def replace_stanzas(
     recorded: tuple[Stanza, ...], replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]
 ) -> tuple[Stanza, ...]:

@@ -85,7 +85,7 @@ def prepare_named(
 def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
     """Add that an event of an interface on record comes; Problem where that cannot be yet."""
     seen = see(machine, event)
-    if seen and is_up(machine, seen.device):
+    if seen and _is_settled(builder, machine, seen):
         builder.want(seen)
         return
     for stanza in builder.list_stanzas(event.iface):
@@ -216,10 +216,17 @@ def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
 
 def _bring_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     """Prepare that a stanza has the paths of what is there of it now."""
-    # A link that is down has lost its routes and takes no new ones; the unreachable
-    # default stands until it is up again, unless the interface is to have no paths at all.
-    if seen.event and (is_up(machine, seen.event.device) or not builder.is_meant(seen.event)):
+    if seen.event and _is_settled(builder, machine, seen.event):
         builder.renew(seen.stanza, seen.event)
+
+
+def _is_settled(builder: WorkBuilder, machine: Machine, event: Event) -> bool:
+    """Whether it can be said now which paths an interface has.
+
+    A link that is down has lost its routes and takes no new ones; the unreachable default
+    stands until it is up again, unless the interface is to have no paths at all.
+    """
+    return is_up(machine, event.device) or not builder.is_meant(event)
 
 
 def _call_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:

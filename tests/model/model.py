@@ -105,6 +105,8 @@ class Model:
                     before.is_running(stanza.device))
         for one in replaced:
             told.paths |= one.paths
+        if is_wanted(told, self.configuration):
+            self._take_over(told)
         others = [one for one in self.told if one not in replaced]
         if not is_wanted(told, self.configuration):
             self.told = others
@@ -114,6 +116,13 @@ class Model:
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
             self._make(told, wishes, before)
+
+    def _take_over(self, told: Told) -> None:
+        """What another stanza of the device was found to have is the one's that states it."""
+        stated = {own.address for own in told.stanza.list_own()}
+        for one in self.told:
+            if one.stanza.device == told.stanza.device and not one.stanza.places:
+                told.paths |= {own: one.paths.pop(own) for own in stated & set(one.paths)}
 
     def _make(self, told: Told, wishes: list[Wish], before: Snapshot) -> None:
         """The paths that the kernel takes are made; of the others stays what stood."""
@@ -152,7 +161,7 @@ class Model:
             told.leaving = False
         refused = self._make_true(meant, before)
         for told in meant:
-            told.loose |= not before.is_up(told.stanza.device)
+            told.loose |= told.wishes is None and not before.is_up(told.stanza.device)
             # What is refused stays as it was; what cannot come now does so by itself.
             told.leaving = told in dismissed and told in refused
 

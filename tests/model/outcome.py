@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tests.model.kernel import Endpoint, Limits, Route, Rule, Snapshot, Thing
@@ -49,9 +49,9 @@ def resolve(
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
 
 
-def list_ours(model: Model, seen: Snapshot) -> list[Thing]:
-    """All that is there and ours, in an order that does not depend on chance."""
-    things = {thing for told in model.told for path in told.paths.values()
+def list_ours(stanzas: Iterable[Told], seen: Snapshot) -> list[Thing]:
+    """All that is there and was made of stanzas, in an order that does not depend on chance."""
+    things = {thing for told in stanzas for path in told.paths.values()
               for thing in path.things}
     return sorted(things & {*seen.marked, *seen.endpoints}, key=repr)
 

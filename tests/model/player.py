@@ -45,7 +45,7 @@ class Player:
         return self._do((step,)) if step.kind in OURS else self._disturb(step)
 
     def list_ours(self) -> list[Thing]:
-        return list_ours(self.model, self.seen)
+        return list_ours(self.model.told, self.seen)
 
     def _disturb(self, step: Step) -> list[Difference]:
         """The world changes, and nothing of ours does but by the monitor."""
@@ -96,10 +96,12 @@ class Player:
         return self._settle(step.inner[-1:], before)
 
     def _race(self, step: Step) -> list[Difference]:
-        """Somebody deletes one of ours meanwhile; the next program of ours puts it back."""
+        """Somebody deletes one of the stanza's meanwhile; the same program puts it back then."""
         which, milliseconds = step.words
         before = self.seen
-        lines = delete_things(choose_things(which, self.list_ours()), before)
+        stanza = read_stanza(step.inner[0].words)
+        theirs = list_ours([one for one in self.model.told if one.stanza == stanza], before)
+        lines = delete_things(choose_things(which, theirs), before)
         self._machine.race(step.inner[0], int(milliseconds), next(lines, "true"))
         self._machine.start(*step.inner)
         return self._settle(step.inner, before)

@@ -222,10 +222,11 @@ class MemoryMachine(Machine):
             given.get("src", ""), int(given.get("metric", 0)), int(given["protocol"])))
 
     def _add_endpoint(self, address: str, device: str, flags: tuple[str, ...]) -> None:
-        if any(one.address == address for one in self.endpoints):
-            raise Refusal(TAKEN)
+        # In the kernel's order: where it is full, it does not look whether it has it already.
         if len(self.endpoints) == 8:
             raise Refusal(FULL)
+        if any(one.address == address for one in self.endpoints):
+            raise Refusal(TAKEN)
         if device not in self.devices:
             raise Refusal(f'Cannot find device "{device}"')
         identity = max((one.identity for one in self.endpoints), default=0) + 1

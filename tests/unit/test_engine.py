@@ -520,6 +520,30 @@ def test_flags_that_somebody_changed_are_put_right() -> None:
         assert bench.machine.snapshot() == standing
 
 
+def test_an_endpoint_too_many_costs_itself_alone() -> None:
+    """Somebody takes the last places between our look and our batch."""
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+
+        def take_places(line: str) -> str:
+            if "endpoint add" in line and not taken:
+                taken.extend(range(6))
+                bench.machine.endpoints.extend(
+                    Endpoint(20 + number, f"10.8.8.{number}", 0, ("signal",)) for number in taken)
+            return ""
+
+        taken: list[int] = []
+        bench.machine.obstacle = take_places
+        (problem,) = bench.up(ETH0, ETH1)
+        assert "10.1.2.2 dev eth1 subflow: too many addresses" in str(problem)
+        assert ("10.1.1.2", 2, ("subflow",)) in bench.machine.snapshot().endpoints
+        # The one that was made is ours: it goes with its interface.
+        bench.down("eth0", "eth1")
+        assert [one for one in bench.machine.endpoints if one.identity < 20] == [
+            Endpoint(7, "10.9.9.9", 0, ("signal",))]
+        assert bench.machine.snapshot().limits == before.limits
+
+
 def lose_one(bench: Bench, data: st.DataObject) -> None:
     """Have somebody delete one thing of ours: a rule, a route, or an endpoint."""
     machine = bench.machine

@@ -24,7 +24,7 @@ SECOND = InterfaceAddress(4, "10.1.2.3", 24, "", "")
 
 
 def told(**environment: str) -> Event:
-    event = read_event({"IFACE": "eth1", **environment})
+    event = read_event({"IFACE": "eth1"} | environment)
     assert event is not None
     return event
 
@@ -70,6 +70,32 @@ def test_an_address_that_another_stanza_states_is_not_found() -> None:
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND, gateways=("10.1.2.1",))
         assert bench.up(dhcp) == []
         assert list_paths(bench) == [("10.1.2.3", 20003)]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("iface", ["eth1", "eth1:0"])
+def test_an_address_that_is_stated_after_it_was_found_becomes_its_stanzas(
+    iface: str, family: int
+) -> None:
+    """As the monitor finds it while ifupdown checks for a duplicate, before its hooks."""
+    (own,) = (one for one in ADDRESSES["eth1"] if one.family == family)
+    gateway = f"{own.address[:-1]}1"
+    word = "inet6" if family == 6 else "inet"
+    found = told(ADDRFAM=word, METHOD="dhcp")
+    states = told(ADDRFAM=word, METHOD="static", IF_ADDRESS=own.address,
+                  IF_NETMASK=str(own.length), IF_GATEWAY=gateway, IFACE=iface)
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=(gateway,))
+        assert bench.up(found) == [] and list_paths(bench) == [(own.address, 20003)]
+        standing = bench.machine.snapshot()
+        assert bench.up(states) == []
+        # Not a line of it goes meanwhile.
+        assert bench.machine.ran == [] and bench.machine.snapshot() == standing
+        assert list_paths(bench) == [(own.address, 20003)]
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+        bench.down(iface)
+        assert bench.machine.snapshot() == before
 
 
 @pytest.mark.parametrize("link, words", [
@@ -138,13 +164,16 @@ def test_mptcp_up_keeps_what_the_configuration_excludes_in_mind() -> None:
         assert bench.again() == [] and bench.machine.snapshot() == standing
 
 
-def test_what_is_excluded_goes_while_its_link_is_down() -> None:
+@pytest.mark.parametrize("act", [lambda bench: name(bench, ETH1), Bench.all, Bench.again])
+def test_what_is_excluded_goes_while_its_link_is_down(
+    act: Callable[[Bench], list[Problem]]
+) -> None:
     with open_bench() as bench:
         before = bench.machine.snapshot()
         bench.up(ETH1)
         switch(bench, DOWN)
         bench.configuration = EXCLUDED
-        assert bench.again() == [] and bench.machine.snapshot() == before
+        assert act(bench) == [] and bench.machine.snapshot() == before
 
 
 @pytest.mark.parametrize("table", ["20003", "10020003"])
