@@ -16,6 +16,7 @@ from mptcp_hooks.engine.compare import (
     judge_found,
     keep_standing,
     list_current,
+    list_families,
     list_given_up,
     list_leftovers,
     renews,
@@ -158,8 +159,9 @@ class WorkBuilder:
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [one for stanza in replaced for one in stanza.paths]
         old += list_given_up(others, left)
-        silent = any(stanza.state == SILENT for stanza in replaced) and self._has_no_carrier(
-            event.device)
+        giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
+        silent = any(stanza.state == SILENT for stanza in (*replaced, *giving)) and (
+            self._has_no_carrier(event.device))
         planned = self._plan(event, settings, old, left, silent)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
@@ -189,7 +191,8 @@ class WorkBuilder:
             return Plan((), (), (f"{event.iface}: left alone",))
         known = len(event.families) == 1 and (settings.gateways or (
             event.addresses and all(one.gateway for one in event.addresses)))
-        view = self._machine.view_device(event.iface, event.families, event.addresses, not known)
+        view = self._machine.view_device(
+            event.iface, list_families(event), event.addresses, not known)
         if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")

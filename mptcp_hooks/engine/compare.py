@@ -75,7 +75,8 @@ def find_obstacle(
     `use` is what the kernel holds there. `ours` are the paths on record that are renewed
     or about to go, `planned` those that our interfaces will have.
     """
-    tables = {one.path.table for one in ours}
+    # Each family has tables of its own.
+    tables = {one.path.table for one in ours if one.path.family == path.family}
     others = TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
                       () if path.table in tables else use.routes)
     return find_sharer(path, planned) or find_intruder(path, others)
@@ -96,6 +97,18 @@ def renews(event: Event, stanza: Stanza) -> bool | None:
     if not old:
         return not event.addresses and covered
     return True if old & {own.address for own in event.addresses} else None
+
+
+def list_families(event: Event) -> tuple[int, ...]:
+    """The event's families, but those of which all addresses that were stated are away.
+
+    What else the device has of such a family is not what was stated.
+    """
+    there = {one.family for one in event.addresses}
+    if not there or there.issuperset(event.families):
+        return event.families
+    lost = {one.family for one in recall_event(event.told).addresses} - there
+    return tuple(family for family in event.families if family not in lost)
 
 
 def list_current(events: Iterable[Event]) -> list[Event]:

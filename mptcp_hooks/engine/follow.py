@@ -243,17 +243,11 @@ def _holds_any(machine: Machine, stanza: Stanza) -> bool:
 
 
 def see(machine: Machine, event: Event) -> Event | None:
-    """The event as the machine is now; None without its device, or all addresses it stated.
-
-    A family of which none is left is no longer its: what else the device has of it is not
-    what was stated.
-    """
+    """The event as the machine is now; None without its device, or all addresses it stated."""
     if machine.read_link(event.device) is None:
         return None
     present = _find_present(machine, event)
-    lost = {one.family for one in event.addresses} - {one.family for one in present}
-    families = tuple(family for family in event.families if family not in lost)
-    return event._replace(addresses=present, families=families) if families else None
+    return event._replace(addresses=present) if present or not event.addresses else None
 
 
 def is_up(machine: Machine, device: str) -> bool:

@@ -17,7 +17,6 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.record import has_deferred
 from mptcp_hooks.machine.system import find_device
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import Fights
@@ -34,7 +33,7 @@ PROGRAM = "mptcp_monitor"
 _SAID_FOR, _SAID_AT_MOST = 3600.0, 256
 # How long the last round may take when the monitor is told to stop, in milliseconds.
 _FAREWELL_AT_MOST = 2000
-# What a hook left is a reason for a round, but none to be impatient.
+# What is written beside the record is a reason for a round, but none to be impatient.
 _MAIL = News(matters=True, urgent=False, devices=frozenset(), lost=False)
 
 
@@ -127,7 +126,7 @@ class Monitor:
             self._fights.forgive_all()
             self._adopting = True
             self._schedule.hurry(monotonic())
-        if signal.SIGIO in caught and has_deferred():
+        if signal.SIGIO in caught:
             self._schedule.note(_MAIL, monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
 

@@ -1,6 +1,7 @@
-"""Hears of what hooks leave beside the record that gave up: nobody else need come to take it in.
+"""Hears of what is written into the record's folder: what hooks do, and leave that gave up.
 
-By SIGIO, fcntl(2), F_NOTIFY: the standard library has no inotify(7).
+An endpoint that a hook makes is announced by nobody, and one that gave up changes nothing in
+the kernel. By SIGIO, fcntl(2), F_NOTIFY: the standard library has no inotify(7).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from tests.model.world import (
     Configuration,
     Stanza,
     find_own,
+    read_stanza,
 )
 
 _FLAGS = (("subflow",), ("subflow", "backup"), ("signal",), ("subflow", "fullmesh"),
@@ -32,8 +33,27 @@ def choose_step(random: Random, player: Player) -> Step:
     while True:
         (choose,) = random.choices(list(_CHOICES), weights=list(_CHOICES.values()))
         step = choose(random, player)
-        if step is not None:
+        if step is not None and not any(
+                _contradicts(one, player) for one in (step, *step.inner)):
             return step
+
+
+def _contradicts(step: Step, player: Player) -> bool:
+    """Whether two interfaces would state the same address, and who is refused were chance."""
+    coming = [read_stanza(step.words)] if step.kind in ("hook", "ifup") else []
+    if player.model.monitored or step.words == ("on",):
+        stanzas = [*(told.stanza for told in player.model.told), *coming]
+        return any(_share(one, other) for one in stanzas for other in stanzas)
+    # Whose rules are gone has no claim that another one could see.
+    return any(_share(one, told.stanza) and not path.things <= {
+        *player.seen.marked, *player.seen.endpoints}
+        for one in coming for told in player.model.told for path in told.paths.values())
+
+
+def _share(one: Stanza, other: Stanza) -> bool:
+    """Whether two interfaces state the same address."""
+    return one.iface != other.iface and bool(
+        {own.address for own in one.list_own()} & {own.address for own in other.list_own()})
 
 
 def _choose_ifup(random: Random, player: Player) -> Step:
@@ -193,8 +213,6 @@ def _choose_kill(random: Random, player: Player) -> Step | None:
 
 def _may_fail(step: Step, player: Player) -> bool:
     """Whether a hook finds no link or no address: what it leaves then is not settled."""
-    from tests.model.world import read_stanza
-
     if step.kind != "hook":
         return False
     stanza = read_stanza(step.words)

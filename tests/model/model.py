@@ -20,8 +20,9 @@ class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
-    were raised to. In the step under way, `limits` are those the package finds, and `settling`
-    is whether it sees to them.
+    were raised to. In the step under way, `limits` are those the package finds, `settling`
+    is whether it sees to them, and `tried` are addresses that it may have begun to set up, with
+    the flags of their endpoints.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -32,12 +33,14 @@ class Model:
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
     settling: bool = False
+    tried: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def begin(self, before: Snapshot) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling = before.limits, False
+        self.tried = {}
         for told in self.told:
-            told.release()
+            told.begin()
 
     def note(self, step: Step, before: Snapshot, after: Snapshot) -> None:
         """Heed a step of the world; most change only what the kernel shows."""
@@ -101,28 +104,27 @@ class Model:
         """A stanza comes up: it takes the place of what was told of it before."""
         replaced = [one for one in self.list_of(stanza.iface)
                     if _is_replaced(one, stanza, before)]
-        told = Told(stanza, silent=any(one.silent for one in replaced) and not
+        found = [one for one in self.told if _has_found(one, stanza)]
+        told = Told(stanza, silent=any(one.silent for one in (*replaced, *found)) and not
                     before.is_running(stanza.device))
         for one in replaced:
             told.paths |= one.paths
-        if is_wanted(told, self.configuration):
-            self._take_over(told)
+            told.tables |= one.tables
         others = [one for one in self.told if one not in replaced]
         if not is_wanted(told, self.configuration):
             self.told = others
             return
         self.settling = True
+        standing = [(one, dict(one.paths)) for one in found]
+        _take_over(told, found)
         wishes = list_wishes(told, others, self.configuration, self.foreign, before, False)
+        self.tried |= {wish.address: wish.flags for wish in wishes}
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
             self._make(told, wishes, before)
-
-    def _take_over(self, told: Told) -> None:
-        """What another stanza of the device was found to have is the one's that states it."""
-        stated = {own.address for own in told.stanza.list_own()}
-        for one in self.told:
-            if one.stanza.device == told.stanza.device and not one.stanza.places:
-                told.paths |= {own: one.paths.pop(own) for own in stated & set(one.paths)}
+            return
+        for one, paths in standing:
+            one.paths = paths
 
     def _make(self, told: Told, wishes: list[Wish], before: Snapshot) -> None:
         """The paths that the kernel takes are made; of the others stays what stood."""
@@ -225,6 +227,20 @@ class Model:
         return True
 
 
+def _has_found(told: Told, stanza: Stanza) -> bool:
+    """Whether a stanza that states no address was found to have one that another states."""
+    return told.stanza.device == stanza.device and not told.stanza.places and bool(
+        {own.address for own in stanza.list_own()} & set(told.paths))
+
+
+def _take_over(told: Told, found: list[Told]) -> None:
+    """What other stanzas were found to have is the one's that states it."""
+    stated = {own.address for own in told.stanza.list_own()}
+    for one in found:
+        told.paths |= {own: one.paths.pop(own) for own in stated & set(one.paths)}
+        told.tables |= one.tables
+
+
 def _is_replaced(told: Told, stanza: Stanza, before: Snapshot) -> bool:
     """Whether a stanza renews what was told, or comes instead of addresses that are gone."""
     covered = set(told.stanza.families) <= set(stanza.families)
@@ -248,8 +264,7 @@ def _is_refused(
         (wish.family, wish.table or wish.usual_table) for wish in coming
         if wish.table or wish.device != told.stanza.device}
     # Who comes to a table that a path has already, has to live with that.
-    tables |= {(thing.family, thing.table) for thing in before.foreign} - {
-        (path.wish.family, path.table) for path in told.paths.values()}
+    tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
     for wish in wishes:
         beside = any((one.device, one.family) == (wish.device, wish.family) for one in theirs)
         standing = told.paths.get(wish.address)

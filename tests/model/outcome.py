@@ -131,8 +131,8 @@ def _find_limits(model: Model, before: Snapshot, after: Snapshot) -> tuple[Limit
     lowest = model.limits
     if model.settling:
         lowest = _raise(base, {one.address: one.flags for one in after.endpoints})
-    tried = {one.address: () for told in model.told if told.wishes is not None
-             for one in told.stanza.list_own()}
+    tried = model.tried | {one.address: () for told in model.told if told.wishes is not None
+                           for one in told.stanza.list_own()}
     wanted = {address: path.wish.flags for told in model.told
               for address, path in told.paths.items()}
     there = {one.address: one.flags for one in before.endpoints | after.endpoints}

@@ -16,7 +16,8 @@ class Told:
     """One stanza, and its paths by address.
 
     `wishes` is what the step under way makes of it, None where it leaves it alone; `loose`
-    is where it may put back what is missing of paths that are no wish.
+    is where it may put back what is missing of paths that are no wish. `tables` are those that
+    its paths had when the step began, by family.
     """
 
     stanza: Stanza
@@ -26,13 +27,19 @@ class Told:
     paths: dict[str, Written] = field(default_factory=dict)
     wishes: list[Wish] | None = None
     loose: bool = False
+    tables: set[tuple[int, int]] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Begin a step: nothing of it changes, unless the step says so."""
+        self.release()
+        self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
 
     def settle(self, wishes: list[Wish], loose: bool = False) -> None:
         """Have the step make these paths of it."""
         self.wishes, self.loose = wishes, loose
 
     def release(self) -> None:
-        """Begin a step: nothing of it changes, unless the step says so."""
+        """Leave it alone after all."""
         self.wishes, self.loose = None, False
 
     def drop_endpoints(self) -> None:

@@ -54,7 +54,6 @@ class World:
         self.said: list[str] = []
         self.time = 0.0
         self.left = 10.0
-        self.deferred = False
 
     def look_at_the_clock(self) -> float:
         self.time += 0.01
@@ -127,7 +126,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name, value in (
         ("Listener", Listener), ("Round", Round), ("Mailbox", Mailbox),
         ("keep_up", made.keep_up), ("monotonic", made.look_at_the_clock),
-        ("has_deferred", lambda: made.deferred),
         ("say", lambda program, text: made.said.append(f"{program}: {text}")),
     ):
         monkeypatch.setattr(command, name, value)
@@ -197,16 +195,12 @@ def test_sighup_ends_the_rest(world: World) -> None:
     assert rounds[-2:] == [(False, frozenset({"eth1"})), (True, frozenset())]
 
 
-@pytest.mark.parametrize("deferred, rounds", [(True, 2), (False, 1)])
-def test_what_a_hook_left_begins_a_round(world: World, deferred: bool, rounds: int) -> None:
-    def leave() -> RoundResult:
-        world.deferred = deferred
+def test_what_a_hook_writes_begins_a_round(world: World) -> None:
+    def write() -> RoundResult:
         os.kill(os.getpid(), signal.SIGIO)
-        if not deferred:
-            os.kill(os.getpid(), signal.SIGTERM)
         return QUIET
 
-    assert len(world.watch(leave, quiet)) == rounds
+    assert world.watch(write, quiet) == [(True, frozenset()), (False, frozenset())]
 
 
 def test_a_round_that_takes_too_long_is_ended_and_said(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import LEAVING, Link, Stanza
+from mptcp_hooks.base.model import LEAVING, Link, Route, Stanza
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.follow import prepare_named
 from mptcp_hooks.intent.event import MANAGED, Event, announce, read_event
@@ -70,6 +70,20 @@ def test_an_address_that_another_stanza_states_is_not_found() -> None:
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND, gateways=("10.1.2.1",))
         assert bench.up(dhcp) == []
         assert list_paths(bench) == [("10.1.2.3", 20003)]
+
+
+def test_the_same_number_in_the_other_family_is_another_table() -> None:
+    dual = told(ADDRFAM="inet,inet6", METHOD="dhcp")
+    with open_bench() as bench:
+        bench.configuration = Configuration((), (Wishes("eth1", table=101),), True)
+        v4, v6 = ADDRESSES["eth1"]
+        bench.machine.plug("eth1", 3, v6, gateways=("fd00:2::1",))
+        assert bench.up(dual) == [] and list_paths(bench) == [("fd00:2::2", 101)]
+        bench.machine.routes[4, 101] = [Route("192.0.2.0/24", "unreachable", "", 0, "", 0, 99)]
+        bench.machine.plug("eth1", 3, v4, v6, gateways=("10.1.2.1", "fd00:2::1"))
+        (problem,) = bench.again()
+        assert "table 101 is in use by somebody else (route 192.0.2.0/24)" in str(problem)
+        assert list_paths(bench) == [("fd00:2::2", 101)]
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -210,9 +224,11 @@ def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> N
                                      ("default", "unreachable")]
 
 
-def test_a_stanza_that_lost_a_family_takes_no_other_address_of_it() -> None:
+@pytest.mark.parametrize("gateway", ["", "fd00:2::1"])
+def test_a_stanza_that_lost_a_family_takes_no_other_address_of_it(gateway: str) -> None:
     both = told(ADDRFAM="inet,inet6", METHOD="static",
-                IF_ADDRESSES="10.1.2.2/24 fd00:2::2/64", IF_GATEWAYS="10.1.2.1 fd00:2::1")
+                IF_ADDRESSES="10.1.2.2/24 fd00:2::2/64", IF_GATEWAYS="10.1.2.1 fd00:2::1",
+                **{"IF_MPTCP_GATEWAY": gateway} if gateway else {})
     other = InterfaceAddress(6, "fd00:2::3", 64, "", "")
     with open_bench() as bench:
         assert bench.up(both) == []
