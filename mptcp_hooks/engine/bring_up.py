@@ -233,7 +233,7 @@ class WorkBuilder:
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         use = self._tables.read_use(path.family, path.address, path.device, path.table)
         going = [undo.installed for undo in self._undo]
-        planned = [one.path for one in self._list_planned()]
+        planned = [one.path for one in self._list_planned() if one not in old]
         obstacle = find_obstacle(path, use, [*old, *going], planned)
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")

@@ -6,6 +6,7 @@ change it later; what was told stays, and its paths come and go with the address
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,6 @@ from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_ev
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mptcp_hooks.base.address import InterfaceAddress
     from mptcp_hooks.engine.bring_up import Leases
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
@@ -237,9 +237,9 @@ def _call_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
 
 def _holds_any(machine: Machine, stanza: Stanza) -> bool:
     """Whether the device has any of the addresses that the stanza's paths are for."""
-    present = {one.address for installed in stanza.paths
-               for one in machine.list_addresses(installed.path.device, (4, 6))}
-    return any(installed.path.address in present for installed in stanza.paths)
+    own = tuple(InterfaceAddress(one.path.family, one.path.address, 0, "", "")
+                for one in stanza.paths)
+    return bool(machine.find_present(stanza.paths[0].path.device, own))
 
 
 def see(machine: Machine, event: Event) -> Event | None:

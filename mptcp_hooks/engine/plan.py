@@ -144,8 +144,7 @@ def find_intruder(path: Path, use: TableUse) -> str:
     for rule in use.rules:
         marked = rule.protocol == PROTOCOL
         if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
-            return (f"{path.address} is the address of another interface already, with table "
-                    f"{rule.table}: one of them must change")
+            return _tell_twice(path, rule.table)
         ours = marked and rule.source in ("", host) and rule.device in ("", path.device)
         if rule.table == path.table and not ours:
             source = rule.source or "all"
@@ -155,12 +154,19 @@ def find_intruder(path: Path, use: TableUse) -> str:
 
 
 def find_sharer(path: Path, others: Iterable[Path]) -> str:
-    """Which of our paths on other devices has the path's table, in words; '' where none has."""
+    """Which other path of ours has the path's address or table, in words; '' where none has."""
     for other in others:
+        if other.address == path.address:
+            return _tell_twice(path, other.table)
         if other.device != path.device and (
                 other.family, other.table) == (path.family, path.table):
             return _tell_use(path.table, f"{other.address} of {other.iface}")
     return ""
+
+
+def _tell_twice(path: Path, table: int) -> str:
+    return (f"{path.address} is the address of another interface already, with table {table}: "
+            "one of them must change")
 
 
 def _tell_use(table: int, user: str) -> str:

@@ -277,5 +277,6 @@ def _is_refused(
 
 
 def _can_be_made(wish: Wish, before: Snapshot) -> bool:
-    """Whether the kernel takes a path's routes: its link is up and has the address."""
-    return before.is_up(wish.device) and wish.address in list_held(before, wish.device)
+    """Whether the kernel takes a path's routes: the link is up, and some link has the address."""
+    held = {own for device in before.links for own in list_held(before, device)}
+    return before.is_up(wish.device) and wish.address in held

@@ -87,6 +87,30 @@ def test_the_same_number_in_the_other_family_is_another_table() -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("iface", ["eth1:0", "eth0"])
+def test_an_address_that_two_interfaces_state_is_set_up_once(iface: str, family: int) -> None:
+    """Also when what the first one has in the kernel is lost, and both come back."""
+    own, gateway = ("10.1.2.2/24", "10.1.2.1") if family == 4 else ("fd00:2::2/64", "fd00:2::1")
+    first, second = (told(IFACE=name, ADDRFAM="inet6" if family == 6 else "inet", METHOD="static",
+                          IF_ADDRESS=own, IF_GATEWAY=gateway) for name in ("eth1", iface))
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.machine.plug("eth0", 2, *ADDRESSES["eth1"])
+        assert bench.up(first) == []
+        standing = bench.machine.snapshot()
+        (problem,) = bench.up(second)
+        assert "is the address of another interface already, with table 20003" in str(problem)
+        with bench.open_store() as store:
+            store.save(iface, (Stanza(second.told, ()),))
+        bench.machine.rules = [one for one in bench.machine.rules if one[1].protocol != 77]
+        bench.machine.routes.clear()
+        bench.all()
+        assert bench.machine.snapshot().rules == standing.rules
+        bench.down("eth1", iface)
+        assert bench.machine.snapshot().rules == before.rules
+
+
+@pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("iface", ["eth1", "eth1:0"])
 def test_an_address_that_is_stated_after_it_was_found_becomes_its_stanzas(
     iface: str, family: int
@@ -245,6 +269,20 @@ def test_an_address_with_an_aliass_label_is_there() -> None:
         bench.machine.plug("eth1", 3, v6)
         bench.machine.plug("eth1:0", 3, v4)
         assert bench.again() == [] and bench.machine.snapshot() == standing
+
+
+def test_an_alias_that_is_leaving_keeps_its_routing_until_its_address_goes() -> None:
+    alias = static("eth1:0", 4)
+    with open_bench() as bench:
+        v4, v6 = ADDRESSES["eth1"]
+        assert bench.up(alias) == []
+        bench.machine.plug("eth1", 3, v6)
+        bench.machine.plug("eth1:0", 4, v4)
+        bench.farewell("eth1:0")
+        standing = bench.machine.snapshot()
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+        del bench.machine.devices["eth1:0"]
+        assert bench.again() == [] and list_paths(bench) == []
 
 
 def test_a_managed_device_whose_link_is_down_waits_on_record() -> None:
