@@ -75,11 +75,19 @@ class WorkBuilder:
 
     def add_each(self, events: Iterable[Event]) -> None:
         """Add what each event takes, less those that a later one renews; a bad one costs itself."""
-        for event in list_current(events):
+        meant = list_current(events)
+        self.heed(meant)
+        for event in meant:
             try:
                 self.add(event)
             except Problem as problem:
                 self.problems.append(problem)
+
+    def heed(self, events: Iterable[Event]) -> None:
+        """Note what the work is about: none of it takes the place of another one's, because
+        the addresses of that are away.
+        """
+        self._told.update(event.told for event in events)
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the work as it was."""
@@ -271,7 +279,7 @@ class WorkBuilder:
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone.
 
-        What this work has made already it does not take away again.
+        What this work is about it does not take away.
         """
         renewed = renews(event, stanza)
         if renewed is None and stanza.told in self._told:

@@ -71,7 +71,9 @@ def prepare_named(
     record stays there, whatever keeps it from coming: it comes by itself when it can.
     """
     builder = WorkBuilder(store, machine, configuration)
-    for event in list_current(events):
+    meant = list_current(events)
+    builder.heed(meant)
+    for event in meant:
         try:
             if builder.list_stanzas(event.iface):
                 _name(builder, machine, event)
@@ -85,7 +87,7 @@ def prepare_named(
 def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
     """Add that an event of an interface on record comes; Problem where that cannot be yet."""
     seen = see(machine, event)
-    if seen and _is_settled(builder, machine, seen):
+    if seen and (is_up(machine, seen.device) or not builder.is_meant(seen)):
         builder.want(seen)
         return
     for stanza in builder.list_stanzas(event.iface):
@@ -164,7 +166,13 @@ def _follow(
                 if seen.stanza in builder.list_stanzas(seen.iface):
                     act(builder, machine, seen)
             except Problem as problem:
-                builder.problems.append(problem)
+                _note(builder, problem)
+
+
+def _note(builder: WorkBuilder, problem: Problem) -> None:
+    """Note a problem once, whichever act meets it first."""
+    if str(problem) not in map(str, builder.problems):
+        builder.problems.append(problem)
 
 
 def _take_in(
@@ -202,10 +210,13 @@ def _take_leave(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
 
 
 def _end(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
-    """Prepare the end of what could not be undone before, and of paths without an address."""
+    """Prepare the end of what could not be undone before, and of paths that are not to be.
+
+    Those without an address are none, nor those of an interface that is excluded now.
+    """
     if not seen.stanza.told:
         builder.drop(seen.iface, seen.stanza)
-    elif seen.event is None:
+    elif seen.event is None or not builder.is_meant(seen.event):
         builder.empty(seen.iface, seen.stanza)
 
 
@@ -216,17 +227,10 @@ def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
 
 def _bring_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     """Prepare that a stanza has the paths of what is there of it now."""
-    if seen.event and _is_settled(builder, machine, seen.event):
+    # A link that is down has lost its routes and takes no new ones; the unreachable
+    # default stands until it is up again.
+    if seen.event and is_up(machine, seen.event.device):
         builder.renew(seen.stanza, seen.event)
-
-
-def _is_settled(builder: WorkBuilder, machine: Machine, event: Event) -> bool:
-    """Whether it can be said now which paths an interface has.
-
-    A link that is down has lost its routes and takes no new ones; the unreachable default
-    stands until it is up again, unless the interface is to have no paths at all.
-    """
-    return is_up(machine, event.device) or not builder.is_meant(event)
 
 
 def _call_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:

@@ -20,6 +20,7 @@ from tests.model.world import (
     Configuration,
     Stanza,
     find_own,
+    read_configuration,
     read_stanza,
 )
 
@@ -39,8 +40,16 @@ def choose_step(random: Random, player: Player) -> Step:
 
 
 def _contradicts(step: Step, player: Player) -> bool:
-    """Whether two interfaces would state the same address, and who is refused were chance."""
+    """Whether stanzas would be at odds about an address, and who gets it were chance."""
     coming = [read_stanza(step.words)] if step.kind in ("hook", "ifup") else []
+    if any(_overlap(one, told.stanza) for one in coming for told in player.model.told):
+        return True
+    configuration = (read_configuration(step.words) if step.kind == "configure"
+                     else player.model.configuration)
+    tables = dict(configuration.tables)
+    if any(one.table and one.table == tables.get(one.device)
+           for one in (*coming, *(told.stanza for told in player.model.told))):
+        return True
     if player.model.monitored or step.words == ("on",):
         stanzas = [*(told.stanza for told in player.model.told), *coming]
         return any(_share(one, other) for one in stanzas for other in stanzas)
@@ -48,6 +57,12 @@ def _contradicts(step: Step, player: Player) -> bool:
     return any(_share(one, told.stanza) and not path.things <= {
         *player.seen.marked, *player.seen.endpoints}
         for one in coming for told in player.model.told for path in told.paths.values())
+
+
+def _overlap(one: Stanza, other: Stanza) -> bool:
+    """Whether two stanzas of a device take what they find of the same family."""
+    return (one.device == other.device and not one.places and not other.places and one != other
+            and bool(set(one.families) & set(other.families)))
 
 
 def _share(one: Stanza, other: Stanza) -> bool:

@@ -208,7 +208,8 @@ class Model:
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)
         stated = {one.address for one in told.stanza.list_own()}
-        told.release()
+        # What this step could not make may have been put back as it was.
+        told.wishes = None
         if told.leaving:
             if not held & set(told.paths):
                 told.paths.clear()

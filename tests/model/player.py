@@ -71,9 +71,9 @@ class Player:
         return [*found, *self._do((step._replace(kind="down"),))]
 
     def _alter(self, lines: list[str]) -> None:
-        """What a manager does between its hooks."""
+        """What a manager does between its hooks; a monitor may be quick to raise limits then."""
         self._machine.alter(lines)
-        self.seen = self._machine.look()
+        self.seen = self._machine.look()._replace(limits=self.seen.limits)
 
     def _switch_monitor(self, word: str) -> list[Difference]:
         self._machine.set_monitor(word)

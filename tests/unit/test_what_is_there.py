@@ -248,6 +248,46 @@ def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> N
                                      ("default", "unreachable")]
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_mptcp_up_of_two_stanzas_forgets_neither(family: int) -> None:
+    """One without addresses does not take the place of one whose addresses are away."""
+    static_one = static("eth1", family)
+    dynamic = told(ADDRFAM="inet,inet6", METHOD="dhcp")
+    with open_bench() as bench:
+        assert bench.up(dynamic) == bench.up(static_one) == []
+        standing = bench.machine.snapshot()
+        for act in (name, Bench.up):
+            bench.machine.take_address("eth1", static_one.addresses[0].address)
+            act(bench, dynamic, static_one)
+            bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+            bench.all()
+            assert bench.machine.snapshot() == standing
+
+
+def test_the_place_of_what_is_excluded_is_taken_in_the_same_work() -> None:
+    first = told(IFACE="eth1:0", ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3",
+                 IF_NETMASK="24", IF_GATEWAY="10.1.2.1")
+    second = static("eth1", 4, mptcp="on")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        for event, own in ((first, "10.1.2.3"), (second, "10.1.2.3")):
+            assert bench.up(event) == []
+            assert [one.address for one in bench.machine.endpoints if one.device == 3] == [own]
+        bench.configuration = EXCLUDED
+        assert bench.all() == []
+        assert [one.address for one in bench.machine.endpoints if one.device == 3] == ["10.1.2.2"]
+
+
+def test_what_is_wrong_with_a_stanza_on_record_is_told_once() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        with bench.open_store() as store:
+            (stanza,) = store.load("eth1")
+            spoiled = tuple(sorted((*stanza.told, "IF_MPTCP_TABLE=main")))
+            store.save("eth1", (stanza._replace(told=spoiled),))
+        assert ["mptcp-table" in str(problem) for problem in bench.all()] == [True]
+
+
 @pytest.mark.parametrize("gateway", ["", "fd00:2::1"])
 def test_a_stanza_that_lost_a_family_takes_no_other_address_of_it(gateway: str) -> None:
     both = told(ADDRFAM="inet,inet6", METHOD="static",
