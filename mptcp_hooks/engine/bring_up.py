@@ -241,6 +241,7 @@ class WorkBuilder:
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
         use = self._tables.read_use(path.family, path.address, path.device, path.table)
         going = [undo.installed for undo in self._undo]
+        going += [change.before for change in self._changes if change.before and change.late]
         planned = [one.path for one in self._list_planned() if one not in old]
         obstacle = find_obstacle(path, use, [*old, *going], planned)
         if obstacle:

@@ -205,9 +205,10 @@ class MemoryMachine(Machine):
         same = [route for route in routes if route.kind == kind and route.metric == int(
             given.get("metric", 0)) and route.destination == _prefix(destination)]
         if verb == "del":
-            if not same:
+            meant = [route for route in same if given.get("via", route.gateway) == route.gateway]
+            if not meant:
                 raise Refusal(NO_ROUTE)
-            routes.remove(same[0])
+            routes.remove(meant[0])
             return
         device = given.get("dev", "")
         if device and device not in self.devices:

@@ -264,6 +264,23 @@ def test_mptcp_up_of_two_stanzas_forgets_neither(family: int) -> None:
             assert bench.machine.snapshot() == standing
 
 
+def test_a_table_that_another_interface_moves_out_of_is_free() -> None:
+    eth0 = static("eth0", 4)
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.configuration = Configuration((), (Wishes("eth0", table=101),), True)
+        assert bench.up(eth0, ETH1) == []
+        assert list_paths(bench) == [("10.1.1.2", 101), ("10.1.2.2", 20003)]
+        bench.configuration = Configuration((), (Wishes("eth1", table=101),), True)
+        assert bench.all() == []
+        assert list_paths(bench) == [("10.1.1.2", 20002), ("10.1.2.2", 101)]
+        assert sorted((route.destination, route.gateway) for route in
+                      bench.machine.routes[4, 101]) == [
+            ("10.1.2.0/24", ""), ("default", ""), ("default", "10.1.2.1")]
+        bench.down("eth0", "eth1")
+        assert bench.machine.snapshot() == before
+
+
 def test_the_place_of_what_is_excluded_is_taken_in_the_same_work() -> None:
     first = told(IFACE="eth1:0", ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3",
                  IF_NETMASK="24", IF_GATEWAY="10.1.2.1")
