@@ -11,7 +11,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
-from mptcp_hooks.engine.compare import list_current
+from mptcp_hooks.engine.compare import list_current, renews
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
         builder.want(seen)
         return
     for stanza in builder.list_stanzas(event.iface):
-        if stanza.told == event.told:
+        # Its stanza may have been edited since.
+        if stanza.told and renews(event, stanza):
             if seen is None:
                 builder.empty(event.iface, stanza)
             builder.call_back(event.iface, stanza)

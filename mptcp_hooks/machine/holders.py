@@ -37,8 +37,10 @@ def _list_holders(path: str) -> Iterator[int]:
 
 
 def _holds(pid: str, descriptor: str, path: str) -> bool:
+    entry = f"/proc/{pid}/fd/{descriptor}"
     try:
-        if os.readlink(f"/proc/{pid}/fd/{descriptor}") != path:
+        # A container has a file of the same name.
+        if os.readlink(entry) != path or not os.path.samefile(entry, path):
             return False
     except OSError:
         return False

@@ -61,12 +61,12 @@ class Bystander(NamedTuple):
 
 
 BYSTANDERS = (
-    Bystander("lo", 1.1, {"IFACE": "lo", "ADDRFAM": "inet", "METHOD": "loopback"}),
-    Bystander("--all", 1.1, {"IFACE": "--all", "ADDRFAM": "meta", "METHOD": "none"}),
-    Bystander("an excluded interface", 1.155, {
+    Bystander("lo", 1.08, {"IFACE": "lo", "ADDRFAM": "inet", "METHOD": "loopback"}),
+    Bystander("--all", 1.08, {"IFACE": "--all", "ADDRFAM": "meta", "METHOD": "none"}),
+    Bystander("an excluded interface", 1.14, {
         "IFACE": "docker0", "ADDRFAM": "inet", "METHOD": "static", "IF_ADDRESS": "172.17.0.1",
         "IF_NETMASK": "16"}),
-    Bystander("mptcp off", 1.155, {
+    Bystander("mptcp off", 1.14, {
         "IFACE": "eth0", "ADDRFAM": "inet", "METHOD": "static", "IF_MPTCP": "off",
         "IF_ADDRESS": "10.1.1.2", "IF_NETMASK": "24", "IF_GATEWAY": "10.1.1.1"}),
 )
@@ -92,9 +92,9 @@ def measure_static() -> list[Row]:
     show(series)
     return [
         # A shell that forks is another kind of work than Python, and weather treats it otherwise.
-        compare(series, "if-up.d", "classic script", 1.8),
-        compare(series, "if-up.d", "python3 + batch", 1.58),
-        compare(series, "already up", "python3 + ip", 1.32),
+        compare(series, "if-up.d", "classic script", 1.77),
+        compare(series, "if-up.d", "python3 + batch", 1.6),
+        compare(series, "already up", "python3 + ip", 1.3),
         compare(series, "if-post-down.d", "python3 + undo", 1.37),
     ]
 
@@ -194,7 +194,8 @@ def measure_many() -> list[Row]:
     one, many = crowd.processes["one"], crowd.processes[str(MANY)]
     print(f"processes of mptcp_up --all: {one} for one, {many} for {MANY}")
     return [
-        compare(series, f"mptcp_up --all, {MANY}", "mptcp_up --all, one", 3.1),
+        # Whether it grows with the number alone: few rounds, and a bound of its order.
+        compare(series, f"mptcp_up --all, {MANY}", "mptcp_up --all, one", 6),
         Row(f"mptcp_up --all, processes for {MANY}", many - one, "", 0, "those for one"),
         compare(series, "one more if-up.d", "the first if-up.d", 1.2),
     ]
@@ -264,11 +265,12 @@ def measure_run(go: list[str]) -> list[Row]:
     rows = []
     for method, program in (("mptcpize", ["/usr/bin/true"]),
                             *(("godebug", [path, "send", "nowhere", "0"]) for path in go)):
-        series = take_turns(lambda: {method: run("/usr/sbin/mptcp_run", *program)},
-                            lambda: {f"{method}, bare": run(*program)}, rounds=60)
+        case = f"mptcp_run, by {method}"
+        series = take_turns(lambda: {case: run("/usr/sbin/mptcp_run", *program)},
+                            lambda: {"python3 + program": add(run(*PYTHON), run(*program))},
+                            rounds=60)
         show(series)
-        forced, bare = (find_quartile(spent) for spent in series.values())
-        rows.append(Row(f"mptcp_run, by {method}", forced - bare, "ms", 30, "the program itself"))
+        rows.append(compare(series, case, "python3 + program", 3.6))
     return rows
 
 

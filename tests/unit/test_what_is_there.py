@@ -154,6 +154,16 @@ def test_mptcp_up_of_what_is_gone_says_so_and_forgets_nothing(link: Link, words:
         assert name(bench, ETH1) == [] and bench.machine.snapshot() == standing
 
 
+def test_mptcp_up_of_an_edited_stanza_that_is_gone_is_wanted_again() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        bench.dismiss("eth1")
+        bench.machine.take_address("eth1", "10.1.2.2")
+        (problem,) = name(bench, static("eth1", 4, mptcp_flags="subflow backup"))
+        assert "has none of the addresses" in str(problem)
+        assert [(stanza.state, stanza.paths) for stanza in load(bench)] == [("", ())]
+
+
 def test_mptcp_up_of_a_device_that_is_gone_names_it() -> None:
     with open_bench() as bench:
         bench.up(ETH1)
