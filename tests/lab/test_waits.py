@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lab.support.faults import hang_ip, mend_ip
-from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
+from tests.lab.support.making import MakeHost
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, flush
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
@@ -30,15 +31,33 @@ SECONDS_AT_MOST = 15
 @contextmanager
 def held_lock(lab: Lab) -> Iterator[int]:
     """The record's lock, held by somebody else: the process."""
-    lab.client.run("mkdir", "-p", "/run/mptcp-hooks")
-    lab.client.run("sh", "-c", f"umask 077; touch {LOCK}")
-    holder = lab.client.start("flock", "--no-fork", LOCK, "sleep", "infinity")
-    wait_for(lambda: lab.client.try_run("flock", "--nonblock", LOCK, "true").returncode)
+    with held_lock_of(lab.client) as pid:
+        yield pid
+
+
+@contextmanager
+def held_lock_of(host: Host) -> Iterator[int]:
+    """The same on any host."""
+    host.run("mkdir", "-p", "/run/mptcp-hooks")
+    host.run("sh", "-c", f"umask 077; touch {LOCK}")
+    holder = host.start("flock", "--no-fork", LOCK, "sleep", "infinity")
+    wait_for(lambda: host.try_run("flock", "--nonblock", LOCK, "true").returncode)
     try:
         yield holder.pid
     finally:
         holder.kill()
         holder.wait()
+
+
+def test_a_containers_lock_is_not_taken_for_the_machines(
+    lab: Lab, make_host: MakeHost
+) -> None:
+    """The machine sees the processes of its containers, whose files have the same names."""
+    lab.set_interfaces(TWO_UPLINKS)
+    container = make_host()
+    with held_lock_of(container), held_lock(lab) as holder:
+        said = lab.ifup("eth1")
+    assert said.startswith(f"mptcp_up: eth1: sleep (process {holder}) keeps the lock {LOCK}: left")
 
 
 def measure(act: Callable[[], str]) -> tuple[float, str]:
