@@ -8,7 +8,7 @@ is the same text. Nothing but a line that `find_fault` lets through is ever run.
 from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS, family_of
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mptcp_hooks.base.model import Path, TableUse
@@ -27,6 +27,13 @@ _VERBS = {
     "route": ("add ", "append ", "replace ", "change ", "del ", "delete "),
     "mptcp": ("endpoint add ", "endpoint change ", "endpoint delete ", "limits set "),
 }
+
+
+class Line(NamedTuple):
+    """A line with the number of the command set that it is of, from 0."""
+
+    number: int
+    text: str
 
 
 def find_fault(line: str) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from binascii import crc32
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.folder import KEPT, open_folder
+from mptcp_hooks.base.folder import KEPT, Folder, open_folder
 
 _SUFFIX = ".commands"
 # A set of an interface's up and down for eight addresses; what was used last stays.
 _SETS_AT_MOST = 16
 
+_open: dict[str, Folder] = {}
 _fresh: dict[str, list[tuple[str, ...]]] = {}
 _read: dict[str, list[tuple[str, ...]]] = {}
 
@@ -57,16 +58,12 @@ def keep_commands() -> None:
 
 def _load(label: str) -> list[tuple[str, ...]]:
     try:
-        folder = open_folder(KEPT, lock=False)
-    except Problem:
-        return []
-    try:
+        # Opened once: an interface's sets and those of the limits are read from it.
+        folder = _open.get(KEPT) or _open.setdefault(KEPT, open_folder(KEPT, lock=False))
         lines, _ = folder.read_lines(label + _SUFFIX)
         return _decode(lines)
     except Problem:
         return []
-    finally:
-        folder.close()
 
 
 def _encode(sets: list[tuple[str, ...]]) -> list[str]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Installed, Path, PathManager
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Work
-    from mptcp_hooks.machine.runner import Failure, Kernel, TableReader
+    from mptcp_hooks.machine.failures import Failure
+    from mptcp_hooks.machine.runner import Kernel, TableReader
 
     # What stands of each path, as it goes on record: at most itself, what was before it,
     # and what could not be rolled back.

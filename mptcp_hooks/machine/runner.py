@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6, inet_pton
 
-from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.line import family_option, find_fault, is_mptcp
+from mptcp_hooks.base.line import Line, family_option, find_fault, is_mptcp
 from mptcp_hooks.base.model import TableUse
 from mptcp_hooks.base.spawn import Outcome, run_batch
-from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.netlink import (
     device_attribute,
     dump_rules,
@@ -31,44 +30,18 @@ from mptcp_hooks.machine.netlink import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import PathManager
+    from mptcp_hooks.machine.failures import Failure
 
     Batch = Callable[[str, bool, str], Outcome]
 
-_FAILED = "Command failed -:"
-# No batch comes near so many lines.
-_DIGITS_AT_MOST = 9
 # EEXIST of a rule or route with our mark, and of an endpoint that came meanwhile.
 _DONE_ALREADY = ("File exists", "too many addresses or duplicate one: -17")
 # A rule, a route, a table, an endpoint and a device that went before us.
 _GONE_ALREADY = ("No such file or directory", "No such process", "FIB table does not exist",
                  "address not found", "Cannot find device")
 _REFUSED = "not run, since "
-
-
-# What the kernel or ip says, and what a person can do about it.
-_HINTS = {
-    "Nexthop has invalid gateway": "is that gateway on this link?",
-    "too many addresses or duplicate one: -34": "the kernel's eight endpoints are taken, "
-                                                "see 'ip mptcp endpoint'",
-    "any valid address is expected": "this ip is too old for that flag, see mptcp-flags",
-    "Cannot find device": "it went away meanwhile",
-    "Invalid source address": "the interface does not have it, see 'ip address'",
-    "Operation not permitted": "it takes root, or CAP_NET_ADMIN",
-}
-
-
-class Failure(NamedTuple):
-    """One line that failed: the number of its set (from 0), the line, the kernel's words."""
-
-    number: int
-    line: str
-    reason: str
-
-
-class _Line(NamedTuple):
-    number: int
-    text: str
 
 
 class Runner:
@@ -97,32 +70,39 @@ class Runner:
         """Run sets of lines that take things away; what is gone already counts as taken."""
         return self._run_each(_flatten(sets), _GONE_ALREADY)
 
-    def _run_all_or_stop(self, lines: list[_Line]) -> bool:
+    def _run_all_or_stop(self, lines: list[Line]) -> bool:
         return all(self._run_batch(option, group, force=False).status == 0
                    for option, group in _group(lines))
 
-    def _run_each(self, lines: list[_Line], forgiven: tuple[str, ...]) -> list[Failure]:
+    def _run_each(self, lines: list[Line], forgiven: tuple[str, ...]) -> list[Failure]:
         failures = _refuse(lines)
         refused = {failure.line for failure in failures}
         for option, group in _group([line for line in lines if line.text not in refused]):
             outcome = self._run_batch(option, group, force=True)
-            found, rest = _read_failures(group, outcome.errors)
-            # Unless each failure has its number, nobody knows what ran: an ip that was killed.
-            if outcome.status and (rest or not found):
-                found = self._run_singly(option, group)
-            failures += [failure for failure in found
-                         if not any(words in failure.reason for words in forgiven)]
+            if outcome.status or outcome.errors:
+                failures += [failure for failure in self._find_failures(option, group, outcome)
+                             if not any(words in failure.reason for words in forgiven)]
         return failures
 
-    def _run_singly(self, option: str, group: list[_Line]) -> list[Failure]:
+    def _find_failures(self, option: str, group: list[Line], outcome: Outcome) -> list[Failure]:
+        from mptcp_hooks.machine.failures import read_failures
+
+        found, rest = read_failures(group, outcome.errors)
+        # Unless each failure has its number, nobody knows what ran: an ip that was killed.
+        unknown = outcome.status and (rest or not found)
+        return self._run_singly(option, group) if unknown else found
+
+    def _run_singly(self, option: str, group: list[Line]) -> list[Failure]:
+        from mptcp_hooks.machine.failures import Failure, clean
+
         failures = []
         for line in group:
             outcome = self._run_batch(option, [line], force=False)
             if outcome.status:
-                failures.append(Failure(line.number, line.text, _clean(outcome.errors)))
+                failures.append(Failure(line.number, line.text, clean(outcome.errors)))
         return failures
 
-    def _run_batch(self, option: str, group: list[_Line], force: bool) -> Outcome:
+    def _run_batch(self, option: str, group: list[Line], force: bool) -> Outcome:
         if self._show:
             for line in group:
                 self._show(line.text)
@@ -170,24 +150,28 @@ class Kernel:
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:
     """A failure as a person hears it: the command, the kernel's words, a remedy if known."""
-    who = f"{iface}: " if iface else ""
-    hints = [f" ({hint})" for words, hint in _HINTS.items() if words in failure.reason]
-    return Problem(f"{who}{failure.line}: {failure.reason}{''.join(hints)}")
+    from mptcp_hooks.machine.failures import describe_failure
+
+    return describe_failure(failure, iface)
 
 
-def _flatten(sets: list[tuple[str, ...]]) -> list[_Line]:
-    return [_Line(number, text) for number, lines in enumerate(sets) for text in lines]
+def _flatten(sets: list[tuple[str, ...]]) -> list[Line]:
+    return [Line(number, text) for number, lines in enumerate(sets) for text in lines]
 
 
-def _refuse(lines: list[_Line]) -> list[Failure]:
+def _refuse(lines: list[Line]) -> list[Failure]:
     """The lines that are no command of ours: a record or a cache may have been written into."""
-    faults = [(line, find_fault(line.text)) for line in lines]
-    return [Failure(line.number, line.text, _REFUSED + fault) for line, fault in faults if fault]
+    faults = [(line, fault) for line in lines if (fault := find_fault(line.text))]
+    if not faults:
+        return []
+    from mptcp_hooks.machine.failures import Failure
+
+    return [Failure(line.number, line.text, _REFUSED + fault) for line, fault in faults]
 
 
-def _group(lines: list[_Line]) -> Iterator[tuple[str, list[_Line]]]:
+def _group(lines: list[Line]) -> Iterator[tuple[str, list[Line]]]:
     """Neighbours of one family; lines about the path manager, which has none, join any."""
-    group: list[_Line] = []
+    group: list[Line] = []
     current: str | None = None
     for line in lines:
         option = None if is_mptcp(line.text) else family_option(line.text)
@@ -203,35 +187,3 @@ def _group(lines: list[_Line]) -> Iterator[tuple[str, list[_Line]]]:
 def _without_options(line: str) -> str:
     words = line.split(" ")[1:]
     return " ".join(words[1:] if family_option(line) else words)
-
-
-def _read_failures(group: list[_Line], errors: str) -> tuple[list[Failure], str]:
-    """The failures that `ip -force` named by number, and what it said beyond them."""
-    failures = []
-    said: list[str] = []
-    for text in errors.splitlines():
-        line = _find_failed(group, text)
-        if line:
-            failures.append(Failure(line.number, line.text, _clean("\n".join(said))))
-            said = []
-        elif text:
-            said.append(text)
-    return failures, "\n".join(said)
-
-
-def _find_failed(group: list[_Line], text: str) -> _Line | None:
-    """The line that `ip -force` names by number; None where it names none that there is."""
-    number = text.removeprefix(_FAILED)
-    if number == text or not (number.isascii() and number.isdigit()
-                              and len(number) <= _DIGITS_AT_MOST):
-        return None
-    return group[int(number) - 1] if 0 < int(number) <= len(group) else None
-
-
-def _clean(errors: str) -> str:
-    """What the kernel or ip said, in one line, without ip's ways of introducing it."""
-    lines = [line for line in errors.splitlines() if line and not line.startswith(_FAILED)]
-    text = "; ".join(lines) or "failed without a word"
-    for introduction in ("RTNETLINK answers: ", "Error: "):
-        text = text.removeprefix(introduction)
-    return text.removesuffix(".")

@@ -22,7 +22,6 @@ from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import ModuleType
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -83,12 +82,16 @@ class Machine(Kernel):
         self, label: str, families: tuple[int, ...]
     ) -> tuple[InterfaceAddress, ...]:
         """The addresses of an interface or alias."""
-        return tuple(_ask_netifaces(label, families))
+        # A stanza that states its addresses needs neither netifaces nor what asks it.
+        from mptcp_hooks.machine.addresses import ask_addresses
+
+        return tuple(ask_addresses(label, families))
 
     def list_labels(self, device: str) -> list[str]:
         """The names that the device's addresses go by: its own, and those of aliases."""
-        return [name for name in _load_netifaces().interfaces()
-                if name.partition(":")[0] == device]
+        from mptcp_hooks.machine.addresses import ask_labels
+
+        return [name for name in ask_labels() if name.partition(":")[0] == device]
 
     def find_present(
         self, iface: str, addresses: tuple[InterfaceAddress, ...]
@@ -151,35 +154,6 @@ def _find_ifindex(device: str) -> int:
         return if_nametoindex(device)
     except OSError:
         return 0
-
-
-def _ask_netifaces(label: str, families: tuple[int, ...]) -> Iterator[InterfaceAddress]:
-    """What netifaces or netifaces2 says of an interface.
-
-    They differ in the mask's key and in what they say of an unknown interface.
-    """
-    netifaces = _load_netifaces()
-    try:
-        found = netifaces.ifaddresses(label)
-    except ValueError:
-        return
-    for family, key in ((4, netifaces.AF_INET), (6, netifaces.AF_INET6)):
-        for entry in found.get(key, ()) if family in families else ():
-            own = address.normalise(entry["addr"].partition("%")[0])
-            mask = entry.get("netmask") or entry["mask"]
-            length = address.prefix_length(mask, family)
-            peer = entry.get("peer", "") if length == address.BITS[family] else ""
-            yield InterfaceAddress(family, own, length, peer if peer != own else "", "")
-
-
-def _load_netifaces() -> ModuleType:
-    from mptcp_hooks.base.libraries import reach_libraries
-
-    reach_libraries()
-    import netifaces
-
-    module: ModuleType = netifaces
-    return module
 
 
 def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, flush, plug, pull
 from tests.lab.support.stream import measure_wait
+from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
 ONLY_FIRST = BOTH[:1]
@@ -44,6 +45,20 @@ def test_a_cable_that_is_pulled_takes_the_endpoint_and_nothing_else(
     check_both_paths(up)
     assert monitor.read_log() == ["[#] ip mptcp endpoint delete id 2",
                                   "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
+
+
+def test_an_endpoint_that_a_hook_makes_without_a_carrier_goes_again(
+    up: Lab, monitor: Monitor
+) -> None:
+    """No rule changes then, and nobody announces an endpoint: the record tells of the hook."""
+    pull(up, 1)
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    for folder in ("if-down.d", "if-up.d"):
+        up.run_hook(folder, ETH1)
+    wait_for(lambda: up.endpoints() == ONLY_FIRST)
+    assert [line for line in monitor.read_log() if "endpoint delete" in line][1:]
+    plug(up, 1)
+    wait_for(lambda: up.endpoints() == BOTH)
 
 
 def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monitor) -> None:

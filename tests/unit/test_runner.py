@@ -8,7 +8,8 @@ from hypothesis import strategies as some
 
 from mptcp_hooks.base import spawn
 from mptcp_hooks.base.spawn import Outcome, run_program
-from mptcp_hooks.machine.runner import Failure, Runner, tell_failure
+from mptcp_hooks.machine.failures import Failure
+from mptcp_hooks.machine.runner import Runner, tell_failure
 
 LINES = tuple(f"ip -4 rule del pref {number}" for number in (1, 2, 3))
 NAMED = "Command failed -:"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from types import ModuleType
 
 import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.machine import addresses
 from mptcp_hooks.machine.system import Machine
 
 Addresses = dict[int, list[dict[str, str]]]
@@ -17,15 +17,15 @@ IPV6_MASK = "ffff:ffff:ffff:ffff::/64"
 
 @pytest.mark.parametrize("mask_key", ["netmask", "mask"])
 def test_netifaces_and_netifaces2(mask_key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    addresses = {
+    answer = {
         2: [{"addr": "10.1.1.2", mask_key: "255.255.255.0", "broadcast": "10.1.1.255"},
             {"addr": "10.64.0.2", mask_key: "255.255.255.255", "peer": "10.64.0.1"}],
         10: [{"addr": "fe80::1%eth0", mask_key: IPV6_MASK},
              {"addr": "FD00::2", mask_key: IPV6_MASK}],
     }
     library = ModuleType("netifaces")
-    library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=lambda label: addresses)
-    monkeypatch.setitem(sys.modules, "netifaces", library)
+    library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=lambda label: answer)
+    monkeypatch.setattr(addresses, "netifaces", library)
     assert list(Machine().list_addresses("eth0", (4, 6))) == [
         InterfaceAddress(4, "10.1.1.2", 24, "", ""),
         InterfaceAddress(4, "10.64.0.2", 32, "10.64.0.1", ""),
@@ -40,7 +40,7 @@ def test_an_address_is_found_under_the_label_of_an_alias(monkeypatch: pytest.Mon
     library = ModuleType("netifaces")
     library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=lambda label: {2: labels[label]},
                             interfaces=lambda: list(labels))
-    monkeypatch.setitem(sys.modules, "netifaces", library)
+    monkeypatch.setattr(addresses, "netifaces", library)
     asked = tuple(InterfaceAddress(4, f"10.1.1.{number}", 24, "", "") for number in (2, 3, 4))
     assert Machine().find_present("eth0", asked) == asked[:2]
     assert Machine().find_present("eth1", asked[2:]) == asked[2:]
@@ -56,5 +56,5 @@ def test_an_unknown_interface_in_both_dialects(monkeypatch: pytest.MonkeyPatch) 
     for answer in (refuse, know_nothing):
         library = ModuleType("netifaces")
         library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=answer)
-        monkeypatch.setitem(sys.modules, "netifaces", library)
+        monkeypatch.setattr(addresses, "netifaces", library)
         assert list(Machine().list_addresses("nosuch0", (4, 6))) == []
