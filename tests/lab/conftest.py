@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +23,20 @@ MAKERS = pytest.StashKey[dict[str, Maker]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _hear_signals()
     begin_run()
     makers: dict[str, Maker] = {}
     config.stash[MAKERS] = makers
+
+
+def _hear_signals() -> None:
+    """Have what the tests start heed the signals that whoever started us ignores.
+
+    nohup(1) and a shell's & hand that down; a handler of ours ends with execve(2), signal(7).
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
