@@ -27,7 +27,8 @@ from tests.virtual.archive import Unavailable
 pytestmark = pytest.mark.bpf
 
 RUN = ("mptcp_run", "--method", "bpf")
-SIZE = 4 * MEGABYTE
+# Long enough for the second subflow to carry its part on a VM that is busy when it should join.
+SIZE = 16 * MEGABYTE
 TCP, UDP, MPTCP = 6, 17, 262
 # Opens sockets of all kinds, and says of each which protocol the kernel gave it.
 OPEN = """\
