@@ -19,6 +19,8 @@ from mptcp_hooks.engine.compare import (
     list_families,
     list_given_up,
     list_leftovers,
+    list_own,
+    order_records,
     renews,
     replace_stanzas,
 )
@@ -29,7 +31,7 @@ from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import judge_options, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mptcp_hooks.base.model import DeviceView, Lease, Path
     from mptcp_hooks.engine.record import Store
@@ -47,7 +49,7 @@ def prepare_up(
 ) -> Work:
     """The work of bringing up the interfaces of `events`; a bad one does not cost the others."""
     builder = WorkBuilder(store, machine, configuration)
-    builder.add_each(events)
+    builder.add_each(events, builder.add)
     return builder.finish()
 
 
@@ -73,21 +75,16 @@ class WorkBuilder:
         self._remarks: list[str] = []
         self._told: set[tuple[str, ...]] = set()
 
-    def add_each(self, events: Iterable[Event]) -> None:
-        """Add what each event takes, less those that a later one renews; a bad one costs itself."""
+    def add_each(self, events: Iterable[Event], add: Callable[[Event], None]) -> None:
+        """Add each event, less those that a later one renews; a bad one costs itself."""
         meant = list_current(events)
-        self.heed(meant)
+        # None takes the place of another one because the addresses of that are away.
+        self._told.update(event.told for event in meant)
         for event in meant:
             try:
-                self.add(event)
+                add(event)
             except Problem as problem:
                 self.problems.append(problem)
-
-    def heed(self, events: Iterable[Event]) -> None:
-        """Note what the work is about: none of it takes the place of another one's, because
-        the addresses of that are away.
-        """
-        self._told.update(event.told for event in events)
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the work as it was."""
@@ -139,8 +136,7 @@ class WorkBuilder:
         undo = tuple(self._undo)
         changes = tuple(keep_standing(self._changes, self._list_planned()))
         leaving = undo or any(change.late for change in changes)
-        changed = {iface: stanzas for iface, stanzas in self._records.items()
-                   if stanzas != self._on_file[iface]}
+        changed = order_records(self._on_file, self._records)
         limits, obstacles = settle_limits(self._store, self._manager, self._records)
         return Work(
             # What is about to be undone stays on record until it is.
@@ -165,8 +161,7 @@ class WorkBuilder:
         others = self._list_others(event.device, replaced)
         # What a stanza was found to have is another's that states it.
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
-        old = [one for stanza in replaced for one in stanza.paths]
-        old += list_given_up(others, left)
+        old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
         silent = any(stanza.state == SILENT for stanza in (*replaced, *giving)) and (
             self._has_no_carrier(event.device))

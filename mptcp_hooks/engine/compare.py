@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mptcp_hooks.base.model import Endpoint, DeviceView, Lease, Path
+    from mptcp_hooks.engine.work import Records
     from mptcp_hooks.intent.event import Event
 
 
@@ -151,6 +152,29 @@ def give_up(stanza: Stanza, event: Event) -> Stanza:
 def list_given_up(before: Iterable[Stanza], after: Iterable[Stanza]) -> list[Installed]:
     """The paths that stanzas had and have no more."""
     return [one for old, new in zip(before, after) for one in old.paths if one not in new.paths]
+
+
+def list_own(stanzas: Iterable[Stanza], others: Iterable[Stanza]) -> list[Installed]:
+    """The paths of stanzas, but those that other stanzas of the device have on record as well.
+
+    So it is where a hook was killed while one took a path over from another.
+    """
+    held = {one.path.address for stanza in others if stanza.told for one in stanza.paths}
+    return [one for stanza in stanzas for one in stanza.paths if one.path.address not in held]
+
+
+def order_records(before: Records, after: Records) -> Records:
+    """The records that change, those first that lose no path.
+
+    What is killed between two of them leaves a path that moves on record twice, and not nowhere.
+    """
+    changed = [iface for iface, stanzas in after.items() if stanzas != before[iface]]
+    return {iface: after[iface] for iface in sorted(changed, key=lambda iface: not (
+        _list_addresses(before[iface]) <= _list_addresses(after[iface])))}
+
+
+def _list_addresses(stanzas: Iterable[Stanza]) -> set[str]:
+    return {one.path.address for stanza in stanzas for one in stanza.paths}
 
 
 def replace_stanzas(

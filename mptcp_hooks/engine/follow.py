@@ -11,7 +11,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
-from mptcp_hooks.engine.compare import list_current, renews
+from mptcp_hooks.engine.compare import renews
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def prepare_all(
     """
     builder = WorkBuilder(store, machine, configuration)
     told = list_told(store)
-    _follow(builder, machine, store.list_interfaces(), (_end, _call_back))
+    _follow(builder, machine, store.list_interfaces(), (_let_go, _call_back))
     _take_in(builder, machine, events, told)
     return builder.finish()
 
@@ -71,21 +71,15 @@ def prepare_named(
     record stays there, whatever keeps it from coming: it comes by itself when it can.
     """
     builder = WorkBuilder(store, machine, configuration)
-    meant = list_current(events)
-    builder.heed(meant)
-    for event in meant:
-        try:
-            if builder.list_stanzas(event.iface):
-                _name(builder, machine, event)
-            else:
-                builder.add(event)
-        except Problem as problem:
-            builder.problems.append(problem)
+    builder.add_each(events, lambda event: _name(builder, machine, event))
     return builder.finish()
 
 
 def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
-    """Add that an event of an interface on record comes; Problem where that cannot be yet."""
+    """Add what a person names; Problem where it is on record and cannot come yet."""
+    if not builder.list_stanzas(event.iface):
+        builder.add(event)
+        return
     seen = see(machine, event)
     if seen and (is_up(machine, seen.device) or not builder.is_meant(seen)):
         builder.want(seen)
@@ -221,6 +215,14 @@ def _end(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
         builder.empty(seen.iface, seen.stanza)
 
 
+def _let_go(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+    """As _end; what goes may come back by itself, though it was leaving."""
+    _end(builder, machine, seen)
+    # Where that changed it, there is no second act.
+    if seen.stanza not in builder.list_stanzas(seen.iface):
+        builder.call_back(seen.iface, seen.stanza)
+
+
 def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     if seen.stanza.state != LEAVING:
         _bring_back(builder, machine, seen)
@@ -267,7 +269,8 @@ def _find_present(machine: Machine, event: Event) -> tuple[InterfaceAddress, ...
         return machine.find_present(event.iface, event.addresses)
     stated = {one.address: _forget_old_gateway(machine, event.device, one)
               for one in event.addresses}
-    present = machine.list_addresses(event.device, event.families)
+    present = [one for label in machine.list_labels(event.device)
+               for one in machine.list_addresses(label, event.families)]
     return tuple(stated.get(one.address, one) for one in present)
 
 

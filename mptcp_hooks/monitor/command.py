@@ -1,4 +1,7 @@
-"""mptcp_monitor(8): sleeps until the kernel announces a change, then has a round of upkeep done.
+"""mptcp_monitor(8): sleeps until something changes, then has a round of upkeep done.
+
+The kernel announces links, addresses, rules and routes; of endpoints nobody does, and what is
+written beside the record tells of them.
 
 Each round runs in a process of its own: what it loads (jinja2, netifaces) is
 gone with it, an error in it costs one round, and announcements are read

@@ -59,6 +59,7 @@ def test_an_endpoint_that_a_hook_makes_without_a_carrier_goes_again(
     assert [line for line in monitor.read_log() if "endpoint delete" in line][1:]
     plug(up, 1)
     wait_for(lambda: up.endpoints() == BOTH)
+    check_both_paths(up)
 
 
 def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monitor) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.support.faults import meddle, mend_ip
-from tests.lab.support.lab import Lab
+from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import BOTH, check_both_paths
 from tests.lab.support.uplink import ETH1, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -54,6 +56,55 @@ def test_all_says_nothing_of_an_address_that_is_away_and_keeps_it_in_mind(dual: 
     dual.client.ip("-6 addr add fd00:2::2/64 dev eth1 nodad")
     assert dual.client.run("mptcp_up", "--all") == ""
     assert dual.snapshot() == full
+
+
+@pytest.mark.parametrize("gone, words, back", [
+    ("link set eth1 down", "is down", "link set eth1 up"),
+    ("addr del 10.1.2.2/24 dev eth1", "has none of the addresses stated",
+     "addr add 10.1.2.2/24 dev eth1"),
+])
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_a_person_wants_while_it_is_away_carries_once_it_is_back(
+    lab: Lab, gone: str, words: str, back: str, watched: bool
+) -> None:
+    """By the monitor; without it, by the same command."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    if watched:
+        Monitor(lab)
+    lab.client.run("mptcp_down", "eth1")
+    lab.client.ip(gone)
+    done = lab.client.try_run("mptcp_up", "eth1")
+    assert (done.returncode, done.stderr) == (
+        1, f"mptcp_up: eth1: {words}: its paths come once that has changed, by mptcp_up, ifup or "
+           "mptcp_monitor\n")
+    lab.client.ip(back)
+    if not watched:
+        lab.client.run("mptcp_up", "eth1")
+    wait_for(lambda: lab.endpoints() == BOTH)
+    check_both_paths(lab)
+
+
+def test_an_address_that_the_monitor_found_first_is_the_stanzas_and_carries(lab: Lab) -> None:
+    """Of two stanzas, inet6 auto and inet6 static: ifupdown checks the latter's address for a
+    duplicate before it runs the hooks.
+    """
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth1]\ngateway = fd00:2::1\n")
+    lab.set_interfaces(TWO_UPLINKS_6)
+    lab.ifup("eth0")
+    monitor = Monitor(lab)
+    lab.client.ip("link set eth1 up")
+    auto = {name: value for name, value in ETH1_6.items() if not name.startswith("IF_")}
+    assert lab.run_hook("if-up.d", auto | {"METHOD": "auto"}).stderr == ""
+    lab.client.ip("-6 addr add fd00:2::2/64 dev eth1 nodad")
+    wait_for(lambda: len(lab.endpoints()) == 2)
+    before, shown = lab.client.run("ip", "mptcp", "endpoint"), monitor.read_log()
+    assert up(lab, **ETH1_6) == ""
+    # Neither a rule nor the endpoint was made anew.
+    assert lab.client.run("ip", "mptcp", "endpoint") == before and monitor.read_log() == shown
+    check_both_paths(lab, SERVER_6)
+    assert down(lab) == ""
+    assert [line for line in lab.endpoints() if "eth1" in line] == []
 
 
 @pytest.mark.parametrize("deleted", [

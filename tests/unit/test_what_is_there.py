@@ -9,14 +9,17 @@ import pytest
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, Link, Route, Stanza
+from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.compare import order_records
 from mptcp_hooks.engine.follow import prepare_named
 from mptcp_hooks.intent.event import MANAGED, Event, announce, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.monitor.managed import prepare_managed
 from tests.unit.engine import ADDRESSES, Bench, open_bench, static
 
-ETH1, ETH1_6 = static("eth1", 4), static("eth1", 6)
+Records = dict[str, tuple[Stanza, ...]]
+ETH1 = static("eth1", 4)
 DOWN = Link(False, False, False)
 EXCLUDED = Configuration((), (Wishes("eth1", excluded=True),), True)
 MANAGING = Configuration((), (Wishes("eth1", managed=True),), True)
@@ -185,6 +188,63 @@ def test_what_a_person_wants_again_comes_back_by_itself_once_it_can(
         act(bench)
         assert [stanza.state for stanza in load(bench)] == [""]
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+
+
+def test_all_wants_what_an_ifdown_that_was_cut_off_left() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        standing = bench.machine.snapshot()
+        bench.farewell("eth1")
+        bench.machine.take_address("eth1", "10.1.2.2")
+        assert bench.all() == []
+        assert [(stanza.state, stanza.paths) for stanza in load(bench)] == [("", ())]
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.again() == [] and bench.machine.snapshot() == standing
+
+
+@pytest.mark.parametrize("saved", [0, 1, 2])
+def test_a_kill_while_a_path_moves_to_another_interface_leaks_nothing(saved: int) -> None:
+    """The records of both change, one after the other."""
+    found = told(ADDRFAM="inet", METHOD="dhcp")
+    alias = static("eth1:0", 4)
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1",))
+        assert bench.up(found) == []
+        standing = bench.machine.snapshot()
+        with bench.open_store() as store:
+            work = prepare_up(store, bench.machine, [alias], bench.configuration)
+            for iface, stanzas in work.pending[:saved]:
+                store.save(iface, stanzas)
+        for again in (bench.again, bench.again):
+            again()
+            assert bench.machine.snapshot() == standing and bench.machine.ran == []
+        bench.down("eth1:0")
+        bench.down("eth1")
+        assert bench.machine.snapshot() == before
+
+
+def test_what_takes_a_path_is_noted_before_what_gives_it_up() -> None:
+    with open_bench() as bench:
+        bench.up(ETH1)
+        (stanza,) = load(bench)
+    empty = stanza._replace(paths=())
+    before: Records = {"eth1": (stanza,), "eth1:0": (empty,), "eth2": (empty,)}
+    after: Records = {"eth1": (empty,), "eth1:0": (stanza,), "eth2": (empty,)}
+    assert list(order_records(before, after).items()) == [
+        ("eth1:0", (stanza,)), ("eth1", (empty,))]
+
+
+def test_networkmanagers_address_with_another_label_is_there() -> None:
+    event = told(METHOD="NetworkManager", ADDRFAM="inet", IP4_ADDRESS_0="10.1.2.2/24 10.1.2.1",
+                 IP4_NUM_ADDRESSES="1", IP4_GATEWAY="10.1.2.1")
+    with open_bench() as bench:
+        assert bench.up(event) == []
+        standing = bench.machine.snapshot()
+        v4, v6 = ADDRESSES["eth1"]
+        bench.machine.plug("eth1", 3, v6)
+        bench.machine.plug("eth1:0", 4, v4)
         assert bench.again() == [] and bench.machine.snapshot() == standing
 
 
