@@ -24,7 +24,7 @@ from mptcp_hooks.engine.compare import (
     renews,
     replace_stanzas,
 )
-from mptcp_hooks.engine.limits import settle_limits
+from mptcp_hooks.engine.limits import judge_wanted, settle_limits
 from mptcp_hooks.engine.plan import Plan, plan_paths
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
@@ -137,7 +137,8 @@ class WorkBuilder:
         changes = tuple(keep_standing(self._changes, self._list_planned()))
         leaving = undo or any(change.late for change in changes)
         changed = order_records(self._on_file, self._records)
-        limits, obstacles = settle_limits(self._store, self._manager, self._records)
+        limits, obstacles = settle_limits(
+            self._store, self._manager, self._records, self._configuration.limits)
         return Work(
             # What is about to be undone stays on record until it is.
             pending=tuple(
@@ -150,7 +151,7 @@ class WorkBuilder:
             problems=(*self.problems, *obstacles),
             # What could not be read of the record is made anew.
             warnings=(*self._store.take_complaints(), *self._warnings),
-            remarks=tuple(self._remarks),
+            remarks=(*self._remarks, *judge_wanted(self._configuration.limits, self._manager)),
             leases=tuple(self._leases.items()),
         )
 

@@ -18,29 +18,40 @@ if TYPE_CHECKING:
 
 
 def settle_limits(
-    store: Store, manager: PathManager, records: Records
+    store: Store, manager: PathManager, records: Records, wanted: int | None = None
 ) -> tuple[LimitsChange, list[Problem]]:
     """The limits that our endpoints need once `records` stand, and what keeps them from it.
 
-    With the last endpoint of ours, they are those before the first. Where the record of
-    the limits is damaged they stay as they are: paths come and go all the same.
+    `wanted` is what both are to be, 0 where nobody says; None leaves a raise as it is. With
+    the last endpoint of ours, they are those before the first. Where the record of the limits
+    is damaged they stay as they are: paths come and go all the same.
     """
     try:
-        return _compare_limits(store.load_limits(), manager, records), []
+        return _compare_limits(store.load_limits(), manager, records, wanted), []
     except Problem as problem:
         return UNCHANGED_LIMITS, [problem]
 
 
-def raise_limits(current: Limits, endpoints: Iterable[tuple[str, ...]]) -> Limits:
-    """What the path manager's limits must be at least for endpoints with these flags.
+def raise_limits(current: Limits, endpoints: Iterable[tuple[str, ...]], wanted: int) -> Limits:
+    """What the path manager's limits are raised to beside endpoints with these flags.
 
-    Each endpoint is one more subflow of a connection, and lets it accept one
-    more address of the peer; a fullmesh endpoint multiplies with the peer's.
+    They count what a peer opens as well as what its own endpoints open, and one connection
+    shares them: so they are as high as can be, unless less is `wanted` (0 says nothing). A
+    fullmesh endpoint multiplies with the peer's addresses and has all there are.
     """
-    flags = list(endpoints)
-    need = ENDPOINTS_AT_MOST if any("fullmesh" in one for one in flags) else len(flags)
-    need = min(need, ENDPOINTS_AT_MOST)
+    everything = not wanted or any("fullmesh" in one for one in endpoints)
+    need = ENDPOINTS_AT_MOST if everything else wanted
     return Limits(max(current.subflows, need), max(current.add_addr_accepted, need))
+
+
+def judge_wanted(wanted: int, manager: PathManager) -> tuple[str, ...]:
+    """What is to be said where fewer subflows are `wanted` than endpoints could have."""
+    # The first subflow of a connection does not count.
+    number = len(manager.endpoints or ())
+    if not wanted or wanted >= number - 1:
+        return ()
+    return (f"limits = {wanted} is fewer than {number} endpoints: not all of them are used by a "
+            "connection",)
 
 
 def restore_limits(current: Limits, raised: Limits, before: Limits) -> Limits:
@@ -62,7 +73,7 @@ def list_restoring(recorded: LimitsRecord | None, current: Limits) -> tuple[str,
 
 
 def _compare_limits(
-    recorded: LimitsRecord | None, manager: PathManager, records: Records
+    recorded: LimitsRecord | None, manager: PathManager, records: Records, wanted: int | None
 ) -> LimitsChange:
     owners = _list_owners(recorded, records)
     current = manager.limits
@@ -71,7 +82,8 @@ def _compare_limits(
     before = restore_limits(current, recorded.raised, recorded.before) if recorded else current
     if not owners:
         return LimitsChange(recorded, None, (), list_restoring(recorded, current))
-    needed = raise_limits(current, [one.flags for one in manager.endpoints or ()])
+    needed = current if wanted is None else raise_limits(
+        before, [one.flags for one in manager.endpoints or ()], wanted)
     if needed == current and recorded:
         return LimitsChange(recorded, recorded._replace(owners=owners), (), ())
     raising = build_raise(needed) if needed != current else ()

@@ -10,6 +10,7 @@ import posix
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
 from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_link, is_regular, refuse_foreign
+from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import read_gateway
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 PATH = CONFIGURATION_FILE
 DEFAULT = "default"
-DEFAULT_KEYS = ("flags", "manage", "exclude")
+DEFAULT_KEYS = ("flags", "manage", "exclude", "limits")
 # A section for each of hundreds of interfaces takes a tenth of it.
 _SIZE_AT_MOST = 65536
 _TOLD_AT_MOST = 8
@@ -90,6 +91,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._flags: tuple[str, ...] = ()
+        self._limits = 0
         self._defaults: list[Wishes] = []
         self._wishes: list[Wishes] = []
         self._problems: list[tuple[int, Problem]] = []
@@ -111,7 +113,8 @@ class _Reader:
 
     def make_configuration(self) -> Configuration:
         """What was valid."""
-        return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems)
+        return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems,
+                             self._limits)
 
     def list_problems(self) -> list[Problem]:
         """What is wrong, in the order of lines, as much of it as anybody reads."""
@@ -124,6 +127,8 @@ class _Reader:
         for entry in section.entries:
             if entry.key == "flags":
                 self._flags = self._try(read_flags, entry) or ()
+            elif entry.key == "limits":
+                self._limits = self._try(_read_limits, entry) or 0
             elif entry.key == "manage":
                 self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
             elif entry.key == "exclude":
@@ -170,6 +175,12 @@ class _Reader:
 
 def _read_truth(where: str, key: str, text: str) -> bool:
     return read_truth(where, key, text, "yes or no")
+
+
+def _read_limits(where: str, key: str, text: str) -> int:
+    if text not in map(str, range(1, ENDPOINTS_AT_MOST + 1)):
+        raise wrong_value(where, key, text, f"a number from 1 to {ENDPOINTS_AT_MOST}")
+    return int(text)
 
 
 def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:

@@ -39,12 +39,14 @@ class Configuration(NamedTuple):
     """All that mptcp-hooks.conf says: the flags of every endpoint, and wishes, the weightier later.
 
     `whole` is whether nothing was wrong with the file: of one that is not, nobody
-    knows what it was meant to name.
+    knows what it was meant to name. `limits` is what both limits of the path manager are to
+    be, 0 where it does not say.
     """
 
     flags: tuple[str, ...]
     wishes: tuple[Wishes, ...]
     whole: bool
+    limits: int = 0
 
     def find(self, device: str) -> Wishes:
         """What is said of one device, a later wish outweighing an earlier one key by key."""

@@ -251,10 +251,15 @@ def _judge_limits(survey: Survey) -> Iterator[Finding]:
     flags = [one.flags for one in survey.endpoints or () if "implicit" not in one.flags]
     if survey.limits is None or not flags:
         return
-    needed = raise_limits(survey.limits, flags)
+    needed = raise_limits(survey.limits, flags, survey.wanted_limits)
     # The first subflow of a connection does not count.
     short = survey.limits.subflows < sum("signal" not in one for one in flags) - 1
     ours = any(installed.path.endpoint for _, installed in _list_installed(survey))
+    if short and needed == survey.limits:
+        yield Finding(NOTE, "limits-low", "", f"mptcp-hooks.conf has limits = "
+                      f"{survey.wanted_limits}, which is too few for {len(flags)} endpoints",
+                      "raise or remove it, if that is not meant")
+        return
     if short or (ours and needed != survey.limits):
         yield Finding(
             BROKEN if short else NOTE, "limits-low", "",

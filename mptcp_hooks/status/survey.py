@@ -91,7 +91,8 @@ class KernelState(NamedTuple):
 class Survey(NamedTuple):
     """All that is known. `endpoints` is None where only root sees them.
 
-    `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now.
+    `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now; `wanted_limits`
+    is what it wants the limits to be, 0 where it says nothing of them.
     `counters` is /proc/net/netstat. `damaged` are records that cannot be read in full, as
     the interface ('' for the limits') and what is wrong. `mistakes` is what is wrong with
     mptcp-hooks.conf.
@@ -108,6 +109,7 @@ class Survey(NamedTuple):
     programs: frozenset[str]
     counters: str
     excluded: frozenset[str]
+    wanted_limits: int
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
 

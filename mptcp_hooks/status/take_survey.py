@@ -86,6 +86,7 @@ def _read_survey(
         programs=frozenset(machine.list_running((MPTCPD, NETWORK_MANAGER))),
         counters=machine.read_file(_NETSTAT),
         excluded=frozenset(_list_excluded(stanzas, configuration)),
+        wanted_limits=configuration.limits,
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
     )

@@ -129,7 +129,7 @@ def write_batches(environment: Environment) -> tuple[str, str]:
     """What the hook runs for a stanza that comes up, and to undo it, as files for `ip -batch`."""
     run(UP, environment=environment)
     # The record has the endpoint alone; the hook raises the limits as well.
-    up = ["ip mptcp limits set subflows 2 add_addr_accepted 1", *read_recorded("up")]
+    up = ["ip mptcp limits set subflows 8 add_addr_accepted 8", *read_recorded("up")]
     undo = [line for line in read_recorded("down") if " mptcp " not in line]
     run(POST_DOWN, environment=environment)
     return write_batch("up", up), write_batch("down", undo)

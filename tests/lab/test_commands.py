@@ -17,7 +17,7 @@ def test_a_dry_run_prints_the_exact_lines_without_root(lab: Lab) -> None:
     table = 20000 + lab.ifindex("eth0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "ip mptcp limits set subflows 2 add_addr_accepted 1",
+        "ip mptcp limits set subflows 8 add_addr_accepted 8",
         f"ip -4 rule add pref 20000 from 10.1.1.2 to 10.1.1.0/24 lookup {table} protocol 77",
         "ip -4 rule add pref 20001 from 10.1.1.2 lookup main suppress_prefixlength 1 protocol 77",
         f"ip -4 rule add pref 20002 from 10.1.1.2 lookup {table} protocol 77",

@@ -135,7 +135,7 @@ def test_foreign_things_stay(link: Lab) -> None:
         "mptcp endpoint add 10.9.9.9 signal", "mptcp limits set subflows 5 add_addr_accepted 4")
     before = link.snapshot() + "".join(link.table(99))
     up(link)
-    assert link.limits() == "add_addr_accepted 4 subflows 5"
+    assert link.limits() == "add_addr_accepted 8 subflows 8"
     down(link)
     assert link.snapshot() + "".join(link.table(99)) == before
 

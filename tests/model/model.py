@@ -20,9 +20,8 @@ class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
-    were raised to. In the step under way, `limits` are those the package finds, `settling`
-    is whether it sees to them, and `tried` are addresses that it may have begun to set up, with
-    the flags of their endpoints.
+    were raised to. In the step under way, `limits` are those the package finds, and `settling`
+    is whether it sees to them.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -33,12 +32,10 @@ class Model:
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
     settling: bool = False
-    tried: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def begin(self, before: Snapshot) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling = before.limits, False
-        self.tried = {}
         for told in self.told:
             told.begin()
 
@@ -118,7 +115,6 @@ class Model:
         standing = [(one, dict(one.paths)) for one in found]
         _take_over(told, found)
         wishes = list_wishes(told, others, self.configuration, self.foreign, before, False)
-        self.tried |= {wish.address: wish.flags for wish in wishes}
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
             self._make(told, wishes, before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tests.model.kernel import Endpoint, Limits, Route, Rule, Snapshot, Thing
@@ -130,20 +130,14 @@ def _find_limits(model: Model, before: Snapshot, after: Snapshot) -> tuple[Limit
         return base, base
     lowest = model.limits
     if model.settling:
-        lowest = _raise(base, {one.address: one.flags for one in after.endpoints})
-    tried = model.tried | {one.address: () for told in model.told if told.wishes is not None
-                           for one in told.stanza.list_own()}
-    wanted = {address: path.wish.flags for told in model.told
-              for address, path in told.paths.items()}
-    there = {one.address: one.flags for one in before.endpoints | after.endpoints}
-    highest = _raise(model.limits, tried | there | wanted)
+        lowest = _raise(base)
+    highest = _raise(model.limits)
     if model.base is None or after.limits != model.limits:
         model.base, model.raised = base, after.limits
     return lowest, highest
 
 
-def _raise(limits: Limits, endpoints: Mapping[str, tuple[str, ...]]) -> Limits:
-    """Both limits are at least the number of endpoints, eight where one is fullmesh."""
-    meshed = any("fullmesh" in flags for flags in endpoints.values())
-    need = ENDPOINTS_AT_MOST if meshed else min(len(endpoints), ENDPOINTS_AT_MOST)
-    return Limits(max(limits.subflows, need), max(limits.add_addr_accepted, need))
+def _raise(limits: Limits) -> Limits:
+    """Both limits are as high as the kernel has them."""
+    return Limits(max(limits.subflows, ENDPOINTS_AT_MOST),
+                  max(limits.add_addr_accepted, ENDPOINTS_AT_MOST))

@@ -35,7 +35,7 @@ BARE = Snapshot(
     links={"wan0": Link(3, True, True)}, addresses=(), defaults=(), marked=frozenset(),
     foreign=frozenset((Rule(4, 90, "", "192.0.2.0/24", "", 254),)), ids={}, limits=Limits(2, 0))
 WHOLE = BARE._replace(marked=frozenset((*RULES, *ROUTES)), ids={ENDPOINT: 1},
-                      limits=Limits(2, 1))
+                      limits=Limits(8, 8))
 
 
 def come_up(after: Snapshot) -> list[Difference]:
@@ -65,7 +65,7 @@ def test_each_rule_and_route_that_is_missing_is_seen(thing: Rule | Route) -> Non
      "Endpoint"),
     (WHOLE._replace(marked=WHOLE.marked | {RULES[0]._replace(table=20004)}), "left over", "Rule"),
     (WHOLE._replace(limits=Limits(2, 0)), "wrong", "Limits"),
-    (WHOLE._replace(limits=Limits(3, 1)), "wrong", "Limits"),
+    (WHOLE._replace(limits=Limits(8, 1)), "wrong", "Limits"),
 ])
 def test_each_other_fault_is_seen(changed: Snapshot, way: str, kind: str) -> None:
     assert (way, kind) in [(one.way, one.kind) for one in come_up(changed)]
@@ -78,7 +78,7 @@ def test_what_is_taken_from_others_is_seen() -> None:
 
 def test_what_stays_of_an_interface_that_went_down_is_seen() -> None:
     model = Model(told=[Told(Stanza("wan0", (4,), (0,), gateway=True))], base=Limits(2, 0),
-                  raised=Limits(2, 1))
+                  raised=Limits(8, 8))
     model.begin(WHOLE)
     model.follow(make_step("down wan0"), WHOLE)
     after = BARE._replace(marked=frozenset(ROUTES[-1:]))

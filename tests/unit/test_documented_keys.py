@@ -37,7 +37,7 @@ def test_the_example_as_it_is_says_nothing(folder: Path) -> None:
 
 def test_the_example_without_its_comment_signs_is_right(folder: Path) -> None:
     known, problems = read(folder, UNCOMMENTED)
-    assert problems == [] and known.flags == ("subflow", "fullmesh")
+    assert problems == [] and known.flags == ("subflow", "fullmesh") and known.limits == 4
     assert known.find("wwan0").flags == ("subflow", "backup")
 
 

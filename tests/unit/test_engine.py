@@ -321,8 +321,8 @@ def test_a_foreign_endpoint_of_the_address_is_left_alone_on_both_ways() -> None:
 def test_a_limit_that_somebody_else_set_meanwhile_stays() -> None:
     with open_bench() as bench:
         bench.up(ETH0, ETH1)
-        assert bench.machine.limits == Limits(3, 3)
-        bench.machine.limits = Limits(5, 3)
+        assert bench.machine.limits == Limits(8, 8)
+        bench.machine.limits = Limits(5, 8)
         bench.down("eth0", "eth1")
         assert bench.machine.limits == Limits(5, 0)
 

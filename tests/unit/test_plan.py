@@ -181,15 +181,15 @@ def test_the_eight_are_named() -> None:
         + ", ".join(f"10.9.0.{n}" for n in range(8)),)
 
 
-@pytest.mark.parametrize("current, flags, raised", [
-    ((2, 0), 1 * [("subflow",)], (2, 1)), ((2, 0), 3 * [("subflow",)], (3, 3)),
-    ((8, 8), 3 * [("subflow",)], (8, 8)), ((2, 0), 9 * [("signal",)], (8, 8)),
-    ((2, 0), [("subflow", "fullmesh")], (8, 8)),
+@pytest.mark.parametrize("current, flags, wanted, raised", [
+    ((2, 0), 1 * [("subflow",)], 0, (8, 8)), ((8, 8), 3 * [("subflow",)], 0, (8, 8)),
+    ((2, 0), 3 * [("subflow",)], 3, (3, 3)), ((2, 0), 4 * [("subflow",)], 1, (2, 1)),
+    ((2, 5), 3 * [("signal",)], 4, (4, 5)), ((2, 0), [("subflow", "fullmesh")], 3, (8, 8)),
 ])
 def test_limits_are_raised_and_never_lowered(
-    current: tuple[int, int], flags: list[tuple[str, ...]], raised: tuple[int, int]
+    current: tuple[int, int], flags: list[tuple[str, ...]], wanted: int, raised: tuple[int, int]
 ) -> None:
-    assert raise_limits(Limits(*current), flags) == raised
+    assert raise_limits(Limits(*current), flags, wanted) == raised
 
 
 def test_limits_go_back_unless_somebody_else_set_them() -> None:

@@ -68,7 +68,7 @@ def add_rule(row: str) -> dict[str, str]:
 
 def test_a_kernel_without_mptcp() -> None:
     (found,) = find({ENABLED: "$ cat /proc/sys/net/mptcp/enabled\n",
-                     "$ ip mptcp limits\n2 2\n": "$ ip mptcp limits\n"})
+                     "$ ip mptcp limits\n8 8\n": "$ ip mptcp limits\n"})
     assert found["kind"] == "no-mptcp"
 
 
