@@ -7,6 +7,8 @@ is the same text. Nothing but a line that `find_fault` lets through is ever run.
 
 from __future__ import annotations
 
+from _socket import AF_INET, AF_INET6, inet_pton
+
 from mptcp_hooks.base.address import BITS, family_of
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +50,33 @@ def find_fault(line: str) -> str:
     if program == "ip" and f"{rest} ".startswith(_VERBS.get(kind, ())):
         return ""
     return f"{line!r} is not an 'ip' rule, route or mptcp command that adds or deletes"
+
+
+def find_neighbour_fault(line: str) -> str:
+    """Why a line is not one that asks for a gateway's link address, or forgets it; '' if it is.
+
+    Such lines are of the package's own code: no template and no record has any.
+    """
+    words = line.split(" ")
+    if _is_about_neighbour(words) and words[7:] == ["use"] * (words[3] == "replace"):
+        return ""
+    return f"{line!r} is not an 'ip neigh' command that asks for a gateway"
+
+
+def _is_about_neighbour(words: list[str]) -> bool:
+    if len(words) < 7 or [words[0], words[2], words[5]] != ["ip", "neigh", "dev"]:
+        return False
+    family = {"-4": AF_INET, "-6": AF_INET6}.get(words[1])
+    return (family is not None and _is_address(family, words[4]) and bool(words[6])
+            and words[3] in ("del", "replace") and _CHARACTERS.issuperset(words[6]))
+
+
+def _is_address(family: int, text: str) -> bool:
+    try:
+        inet_pton(family, text)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def without_family(line: str) -> str:

@@ -111,8 +111,8 @@ class DeviceView(NamedTuple):
     `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
     says of an IPv6 address why no endpoint may have it ("temporary").
     `main_gateways` are the gateways of the device's default routes in main, the
-    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` is what the
-    record knows: the endpoints went with the carrier, which is not back.
+    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
+    whose endpoints went with the carrier, and have no way to their gateway yet.
     """
 
     device: str
@@ -122,7 +122,7 @@ class DeviceView(NamedTuple):
     adjectives: tuple[tuple[str, str], ...]
     main_gateways: tuple[str, ...]
     mptcp_enabled: bool
-    silent: bool = False
+    silent: tuple[str, ...] = ()
 
 
 class Path(NamedTuple):
@@ -175,8 +175,8 @@ class Stanza(NamedTuple):
 
     Where nothing was told, the paths are what could not be undone. `state` is
     LEAVING from if-down.d to if-post-down.d, and from mptcp_down on: nothing may
-    come back by itself. It is SILENT while the endpoints are away because the
-    carrier is, and '' otherwise.
+    come back by itself. It is SILENT while endpoints are away because the carrier
+    is, or because the gateway has not answered since, and '' otherwise.
     """
 
     told: tuple[str, ...]

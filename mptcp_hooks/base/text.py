@@ -32,3 +32,12 @@ def align(rows: Iterable[Sequence[str]], right: Container[int] = ()) -> list[lis
     widths = [max(map(len, column)) for column in zip(*table)]
     return [[cell.rjust(width) if column in right else cell.ljust(width)
              for column, (cell, width) in enumerate(zip(row, widths))] for row in table]
+
+
+def describe_span(seconds: float) -> str:
+    """A span of time as a person would say it: in its largest unit."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        # Below two of them the next smaller unit says more.
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -164,9 +164,14 @@ class WorkBuilder:
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
-        silent = any(stanza.state == SILENT for stanza in (*replaced, *giving)) and (
-            self._has_no_carrier(event.device))
-        planned = self._plan(event, settings, old, left, silent)
+        planned = self._plan(event, settings, old, left, ())
+        silent = False
+        if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
+            carried = self._has_carrier(event.device)
+            waiting = tuple(path.address for path in planned.paths if path.endpoint and not (
+                carried and self._machine.answers(path)))
+            silent = bool(waiting) or not carried
+            planned = self._plan(event, settings, old, left, waiting)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
         self._warnings += [*judge_options(event, settings), *planned.warnings]
@@ -175,7 +180,8 @@ class WorkBuilder:
             self._undo_outdated(installed, changes)
         self._changes += [change for change in changes if change.lines or change.late]
         self._expect_endpoints(planned.paths)
-        stanza = Stanza(event.told, tuple(change.after for change in changes), SILENT * silent)
+        stanza = Stanza(event.told, tuple(change.after for change in changes),
+                        SILENT * silent)
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
@@ -189,7 +195,7 @@ class WorkBuilder:
 
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed], others: tuple[Stanza, ...],
-        silent: bool,
+        silent: tuple[str, ...],
     ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
@@ -288,9 +294,9 @@ class WorkBuilder:
         before = recall_event(stanza.told)
         return bool(self._machine.find_present(event.iface, before.addresses))
 
-    def _has_no_carrier(self, device: str) -> bool:
+    def _has_carrier(self, device: str) -> bool:
         link = self._machine.read_link(device)
-        return link is None or not link.running
+        return link is not None and link.running
 
     def _list_planned(self) -> Iterator[Installed]:
         """What interfaces will have, as far as this work is about them."""

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
     """Raise the limits and set the paths up; a path whose routing fails is rolled back."""
     sets = [change.lines for change in work.changes]
+    returning = [change.after.path for change in work.changes
+                 if change.before and any(map(is_mptcp, change.lines))]
+    if returning:
+        kernel.forget_failing(returning)
     failures = kernel.runner.apply_sets([work.limits.raising, *sets])
     problems = [tell_failure(failure) for failure in failures if failure.number == 0]
     outcomes: Outcomes = {}

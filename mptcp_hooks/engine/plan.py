@@ -263,8 +263,8 @@ def _judge_endpoint(
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
-    if view.silent:
-        return _Verdict(False, "", "no carrier, no endpoint until it returns")
+    if own.address in view.silent:
+        return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
     present = [one for one in manager.endpoints or () if one.stands_for(own.address)]
     if not present:
         return _judge_slots(own, manager.endpoints or ())

@@ -23,13 +23,14 @@ else:
     from _struct import Struct
 
 AF_NETLINK = 16
-NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
+NETLINK_ROUTE, NETLINK_GENERIC = 0, 16
 _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_GETROUTE, _RTM_GETRULE = 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
-_GENL_HEADER_SIZE = 4
+_CTRL_ATTR_MCAST_GROUPS, _CTRL_ATTR_MCAST_GRP_NAME, _CTRL_ATTR_MCAST_GRP_ID = 7, 1, 2
+GENL_HEADER_SIZE = 4
 
 # include/uapi/linux/fib_rules.h
 _FRA_DST, _FRA_SRC, _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 6, 14
@@ -114,7 +115,7 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
 
 def read_path_manager() -> PathManager:
     """What the path manager of this network namespace holds; Problem where it does not say."""
-    with Conversation(_NETLINK_GENERIC) as kernel:
+    with Conversation(NETLINK_GENERIC) as kernel:
         try:
             number = kernel.find_generic_family(b"mptcp_pm")
         except Refused:
@@ -186,13 +187,24 @@ class Conversation:
 
     def find_generic_family(self, name: bytes) -> int:
         """The number of a generic netlink family; Refused where the kernel has none."""
-        request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
-        request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
-        said = read_attributes(self.ask_one(_GENL_ID_CTRL, request), _GENL_HEADER_SIZE)
-        number = _number(said.get(_CTRL_ATTR_FAMILY_ID, b"")[:_U16_SIZE])
+        number = _number(self._ask_family(name).get(_CTRL_ATTR_FAMILY_ID, b"")[:_U16_SIZE])
         if not number:
             raise Refused(ENOENT)
         return number
+
+    def find_generic_group(self, family: bytes, name: bytes) -> int:
+        """The number of a family's multicast group; Refused where the kernel has none."""
+        groups = read_attributes(self._ask_family(family).get(_CTRL_ATTR_MCAST_GROUPS, b""), 0)
+        for group in groups.values():
+            said = read_attributes(group, 0)
+            if said.get(_CTRL_ATTR_MCAST_GRP_NAME, b"").rstrip(b"\0") == name:
+                return _number(said.get(_CTRL_ATTR_MCAST_GRP_ID))
+        raise Refused(ENOENT)
+
+    def _ask_family(self, name: bytes) -> dict[int, bytes]:
+        request = bytes((_CTRL_CMD_GETFAMILY, 1, 0, 0))
+        request += make_attribute(_CTRL_ATTR_FAMILY_NAME, name + b"\0")
+        return read_attributes(self.ask_one(_GENL_ID_CTRL, request), GENL_HEADER_SIZE)
 
     def ask_one(self, kind: int, request: bytes) -> bytes:
         """The payload of an answer that is one message, empty where there is none."""
@@ -319,7 +331,7 @@ def _list_hops(said: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]
 
 def _parse_endpoint(message: bytes) -> Endpoint:
     said = read_attributes(
-        read_attributes(message, _GENL_HEADER_SIZE).get(_MPTCP_PM_ENDPOINT_ADDR, b""), 0)
+        read_attributes(message, GENL_HEADER_SIZE).get(_MPTCP_PM_ENDPOINT_ADDR, b""), 0)
     flags = _number(said.get(_MPTCP_PM_ADDR_ATTR_FLAGS))
     return Endpoint(
         identity=_number(said.get(_MPTCP_PM_ADDR_ATTR_ID)),
@@ -332,6 +344,6 @@ def _parse_endpoint(message: bytes) -> Endpoint:
 
 
 def _parse_limits(message: bytes) -> Limits:
-    said = read_attributes(message, _GENL_HEADER_SIZE)
+    said = read_attributes(message, GENL_HEADER_SIZE)
     return Limits(subflows=_number(said.get(_MPTCP_PM_ATTR_SUBFLOWS)),
                   add_addr_accepted=_number(said.get(_MPTCP_PM_ATTR_RCV_ADD_ADDRS)))

@@ -13,7 +13,13 @@ from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6, inet_pton
 
-from mptcp_hooks.base.line import Line, family_option, find_fault, is_mptcp
+from mptcp_hooks.base.line import (
+    Line,
+    family_option,
+    find_fault,
+    find_neighbour_fault,
+    is_mptcp,
+)
 from mptcp_hooks.base.model import TableUse
 from mptcp_hooks.base.spawn import Outcome, run_batch
 from mptcp_hooks.base.value import TYPE_CHECKING
@@ -28,10 +34,10 @@ from mptcp_hooks.machine.netlink import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mptcp_hooks.base.errors import Problem
-    from mptcp_hooks.base.model import PathManager
+    from mptcp_hooks.base.model import Path, PathManager
     from mptcp_hooks.machine.failures import Failure
 
     Batch = Callable[[str, bool, str], Outcome]
@@ -70,12 +76,24 @@ class Runner:
         """Run sets of lines that take things away; what is gone already counts as taken."""
         return self._run_each(_flatten(sets), _GONE_ALREADY)
 
+    def ask_neighbours(self, lines: tuple[str, ...]) -> list[Failure]:
+        """Have the kernel forget gateways, or ask for them: lines of `ip neigh`, and no others.
+
+        They change nothing that stays, and come again and again while a gateway is silent: so
+        they are not shown.
+        """
+        silent = Runner(None, self._batch)
+        return silent._run_each(_flatten([lines]), _GONE_ALREADY, find_neighbour_fault)
+
     def _run_all_or_stop(self, lines: list[Line]) -> bool:
         return all(self._run_batch(option, group, force=False).status == 0
                    for option, group in _group(lines))
 
-    def _run_each(self, lines: list[Line], forgiven: tuple[str, ...]) -> list[Failure]:
-        failures = _refuse(lines)
+    def _run_each(
+        self, lines: list[Line], forgiven: tuple[str, ...],
+        judge: Callable[[str], str] = find_fault,
+    ) -> list[Failure]:
+        failures = _refuse(lines, judge)
         refused = {failure.line for failure in failures}
         for option, group in _group([line for line in lines if line.text not in refused]):
             outcome = self._run_batch(option, group, force=True)
@@ -143,6 +161,26 @@ class Kernel:
         """The endpoints and limits of the kernel's MPTCP path manager."""
         return read_path_manager()
 
+    def read_neighbour(self, gateway: str, ifindex: int) -> int:
+        """The state (NUD_*) of a gateway's entry on a device, 0 where there is none."""
+        from mptcp_hooks.machine.neighbours import read_state
+
+        return read_state(gateway, ifindex)
+
+    def forget_failing(self, paths: Iterable[Path]) -> None:
+        """Before endpoints are made, forget gateways that the kernel asks in vain.
+
+        What their subflows send first begins a new question then, and is not dropped with what
+        waits for the old one.
+        """
+        # Few works need it: of a path that was there before its endpoint.
+        from mptcp_hooks.machine.neighbours import build_oblivion, is_failing
+
+        failing = {(path.gateway, path.device) for path in paths if path.gateway
+                   and is_failing(self.read_neighbour(path.gateway, path.ifindex))}
+        self.runner.ask_neighbours(tuple(
+            build_oblivion(gateway, device) for gateway, device in sorted(failing)))
+
     def read_tables(self) -> TableReader:
         """What answers, for one work, what the kernel holds in paths' tables."""
         return TableReader()
@@ -159,9 +197,9 @@ def _flatten(sets: list[tuple[str, ...]]) -> list[Line]:
     return [Line(number, text) for number, lines in enumerate(sets) for text in lines]
 
 
-def _refuse(lines: list[Line]) -> list[Failure]:
+def _refuse(lines: list[Line], judge: Callable[[str], str] = find_fault) -> list[Failure]:
     """The lines that are no command of ours: a record or a cache may have been written into."""
-    faults = [(line, fault) for line in lines if (fault := find_fault(line.text))]
+    faults = [(line, fault) for line in lines if (fault := judge(line.text))]
     if not faults:
         return []
     from mptcp_hooks.machine.failures import Failure

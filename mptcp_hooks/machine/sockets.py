@@ -28,14 +28,14 @@ INET_DIAG_INFO, INET_DIAG_ULP_INFO = 2, 19
 INET_ULP_INFO_NAME = 1
 MPTCP_INFO_FLAG_FALLBACK = 1 << 0
 # include/net/tcp_states.h.
-TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2 = 1, 4, 5
+TCP_ESTABLISHED, TCP_SYN_SENT, TCP_FIN_WAIT1, TCP_FIN_WAIT2 = 1, 2, 4, 5
 TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING = 8, 9, 10, 11
 
 # struct inet_diag_req_v2: family, protocol, what to tell, states, and whose identity: nobody's.
 _REQUEST = Struct("=BBBxI48x")
 _ALL_STATES = 0xFFFFFFFF
 # struct inet_diag_msg.
-_ANSWER = Struct("=BBBB2s2s16s16sI8sIIIII")
+ANSWER = Struct("=BBBB2s2s16s16sI8sIIIII")
 # struct mptcp_info: mptcpi_flags comes after eight numbers of a byte.
 _FLAGS_AT = 8
 # The states of sockets that are, or were, connected.
@@ -75,12 +75,18 @@ def read_sockets() -> list[Socket]:
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
         return [_parse(message, protocol) for protocol in (IPPROTO_TCP, IPPROTO_MPTCP)
                 for family in (AF_INET, AF_INET6)
-                for message in _ask(kernel, family, protocol) if _is_socket(message)]
+                for message in ask(kernel, family, protocol) if is_socket(message)]
 
 
-def _ask(kernel: Conversation, family: int, protocol: int) -> list[bytes]:
+def ask(
+    kernel: Conversation, family: int, protocol: int, states: int = _ALL_STATES
+) -> list[bytes]:
+    """The kernel's messages about sockets of a family and a protocol.
+
+    `states` has a bit for each state. Problem where the kernel does not show them.
+    """
     # The field for a protocol has a byte; MPTCP's number takes more.
-    request = _REQUEST.pack(family, protocol & 0xFF, 1 << INET_DIAG_INFO - 1, _ALL_STATES)
+    request = _REQUEST.pack(family, protocol & 0xFF, 1 << INET_DIAG_INFO - 1, states)
     request += make_attribute(INET_DIAG_REQ_PROTOCOL, protocol.to_bytes(4, byteorder))
     try:
         return kernel.ask(SOCK_DIAG_BY_FAMILY, request, NLM_F_DUMP)
@@ -91,23 +97,24 @@ def _ask(kernel: Conversation, family: int, protocol: int) -> list[bytes]:
         return []
 
 
-def _is_socket(message: bytes) -> bool:
+def is_socket(message: bytes) -> bool:
     """Whether a message is as long as one of a socket is, which has one of our families."""
-    return len(message) >= _ANSWER.size and message[0] in (AF_INET, AF_INET6)
+    return len(message) >= ANSWER.size and message[0] in (AF_INET, AF_INET6)
 
 
 def _parse(message: bytes, protocol: int) -> Socket:
-    family, state, _, _, port, peer_port, local, remote, *_, inode = _ANSWER.unpack_from(message)
-    said = read_attributes(message, _ANSWER.size)
+    family, state, _, _, port, peer_port, local, remote, *_, inode = ANSWER.unpack_from(message)
+    said = read_attributes(message, ANSWER.size)
     mptcp = protocol == IPPROTO_MPTCP
     flags = said.get(INET_DIAG_INFO, b"")[_FLAGS_AT:_FLAGS_AT + 4] if mptcp else b""
     return Socket(
-        mptcp, state, _read_end(family, local, port),
-        _read_end(family, remote, peer_port), inode, _is_subflow(said),
+        mptcp, state, read_end(family, local, port),
+        read_end(family, remote, peer_port), inode, _is_subflow(said),
         bool(int.from_bytes(flags, byteorder) & MPTCP_INFO_FLAG_FALLBACK))
 
 
-def _read_end(family: int, address: bytes, port: bytes) -> tuple[str, int]:
+def read_end(family: int, address: bytes, port: bytes) -> tuple[str, int]:
+    """The address and port of a socket's end, as struct inet_diag_sockid has them."""
     size = 16 if family == AF_INET6 else 4
     return (inet_ntop(family, address[:size]).removeprefix("::ffff:"),
             int.from_bytes(port, "big"))

@@ -23,6 +23,8 @@ from mptcp_hooks.machine.runner import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mptcp_hooks.base.model import Path
+
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
 _IFF_UP, _IFF_POINTOPOINT, _IFF_RUNNING = 0x01, 0x10, 0x40
@@ -62,7 +64,7 @@ class Machine(Kernel):
 
     def find_ifindex(self, device: str) -> int:
         """The device's number, 0 where there is no such device."""
-        return _find_ifindex(device)
+        return find_ifindex(device)
 
     def read_link(self, device: str) -> Link | None:
         """The state of a device, None where there is no such device."""
@@ -77,6 +79,10 @@ class Machine(Kernel):
         flags = int.from_bytes(answer[_IFNAMSIZ:_IFNAMSIZ + 2], byteorder)
         return Link(bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING),
                     bool(flags & _IFF_POINTOPOINT))
+
+    def answers(self, path: Path) -> bool:
+        """Whether what is sent by the path gets to its gateway; a hook takes that as given."""
+        return True
 
     def list_addresses(
         self, label: str, families: tuple[int, ...]
@@ -140,7 +146,7 @@ def wait_for_duplicate_check(
     ours = {one.address for one in addresses if one.family == 6}
     end = monotonic() + _DUPLICATE_CHECK_AT_MOST
     while ours:
-        ours &= {own for own, adjective in _read_adjectives(_find_ifindex(device))
+        ours &= {own for own, adjective in _read_adjectives(find_ifindex(device))
                  if adjective == address.TENTATIVE}
         if monotonic() > end:
             break
@@ -149,7 +155,8 @@ def wait_for_duplicate_check(
     return ours
 
 
-def _find_ifindex(device: str) -> int:
+def find_ifindex(device: str) -> int:
+    """The device's number, 0 where there is no such device."""
     try:
         return if_nametoindex(device)
     except OSError:

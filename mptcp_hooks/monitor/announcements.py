@@ -17,6 +17,7 @@ from sys import byteorder
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.machine.neighbours import RTM_NEWNEIGH, has_answered, read_message
 from mptcp_hooks.machine.netlink import (
     AF_NETLINK,
     MESSAGES_AT_MOST,
@@ -27,7 +28,7 @@ from mptcp_hooks.machine.netlink import (
     split_messages,
 )
 
-RTNLGRP_LINK = 1
+RTNLGRP_LINK, RTNLGRP_NEIGH = 1, 3
 RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE = 5, 7, 8
 RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE = 9, 11, 19
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
@@ -45,6 +46,7 @@ _ADDRESS = Struct("=BBBBI")
 # What a message has at least that is looked into: one that is shorter says nothing.
 _SIZES = {RTM_NEWLINK: _LINK.size, RTM_DELLINK: _LINK.size, RTM_NEWADDR: _ADDRESS.size,
           RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size}
+_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NETLINK_DROP_MEMBERSHIP = 270, 1, 2
 # As every rule of ours has it.
 _OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))
 # So that a flood does not keep signals and rounds waiting.
@@ -81,12 +83,25 @@ class Listener:
         except OSError as error:
             raise _deaf(error) from None
         self._socket.setblocking(False)
+        self._awaited: frozenset[int] = frozenset()
         self._links: dict[int, tuple[int, bytes]] = {}
         self._addresses: dict[tuple[int, int, bytes], int] = {}
 
     def fileno(self) -> int:
         """The descriptor that is readable when there is news."""
         return self._socket.fileno()
+
+    def await_neighbours(self, devices: frozenset[int]) -> None:
+        """Hear of neighbours that answer on these devices (ifindexes); of none where it is empty.
+
+        The kernel announces the neighbours of all devices, which is much on a large LAN: so only
+        as long as a path waits for its gateway.
+        """
+        if bool(devices) != bool(self._awaited):
+            self._socket.setsockopt(
+                _SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP if devices else _NETLINK_DROP_MEMBERSHIP,
+                RTNLGRP_NEIGH)
+        self._awaited = devices
 
     def read(self) -> News:
         """What waits to be read, sifted; of a flood a part, the rest the next time."""
@@ -130,6 +145,10 @@ class Listener:
             return self._sift_address(kind, message)
         if kind in (RTM_NEWROUTE, RTM_DELROUTE):
             return _NOTHING._replace(matters=_is_about_uplink(message))
+        if kind == RTM_NEWNEIGH:
+            ifindex, state = read_message(message)
+            answers = ifindex in self._awaited and has_answered(state)
+            return _NOTHING._replace(matters=answers, urgent=answers)
         is_rule = kind in (RTM_NEWRULE, RTM_DELRULE)
         return _NOTHING._replace(matters=is_rule and _OUR_RULE in message)
 

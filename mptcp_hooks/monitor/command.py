@@ -20,9 +20,11 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.machine.system import find_device
+from mptcp_hooks.machine.system import find_device, find_ifindex
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import Fights
+from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.look import look
 from mptcp_hooks.monitor.mailbox import Mailbox
 from mptcp_hooks.monitor.round import Round, RoundResult
 from mptcp_hooks.monitor.schedule import Schedule
@@ -61,7 +63,11 @@ class Monitor:
         self._listener = Listener()
         self._schedule = Schedule()
         self._fights = Fights()
+        self._health = Health(_tell, self._warn, monotonic())
+        self._status = Status()
         self._round: Round | None = None
+        # Whether what is under way is a look at connections alone.
+        self._looking = False
         # Whether the next round takes in what ifupdown has up, and whether the last one did.
         self._adopting, self._adopted = True, False
         self._said: dict[str, float] = {}
@@ -74,11 +80,14 @@ class Monitor:
         self._schedule.hurry(monotonic())
         stopping = False
         while not stopping:
-            if self._round is None and self._schedule.begin(monotonic()):
-                self._begin_round()
+            self._health.attend(monotonic())
+            if self._round is None:
+                self._begin_what_is_due()
             for ready in self._wait():
                 if ready == self._listener.fileno():
                     self._hear(self._listener.read())
+                elif ready == self._health.fileno():
+                    self._health.hear(monotonic())
                 elif ready == self._signals:
                     stopping = self._heed_signals()
                 elif self._round is not None and self._round.read():
@@ -90,30 +99,62 @@ class Monitor:
     def _wait(self) -> list[int]:
         poll = select.poll()
         running = [self._round.fileno()] if self._round else []
-        for descriptor in (self._listener.fileno(), self._signals, *running):
+        heard = [self._health.fileno()] if self._health.fileno() >= 0 else []
+        for descriptor in (self._listener.fileno(), self._signals, *heard, *running):
             poll.register(descriptor, select.POLLIN)
-        timeout = (int(self._round.find_time_left() * 1000) + 1 if self._round
-                   else self._schedule.wait(monotonic()))
-        return [descriptor for descriptor, _ in poll.poll(timeout)]
+        return [descriptor for descriptor, _ in poll.poll(self._find_timeout())]
+
+    def _find_timeout(self) -> int | None:
+        """How long to wait for whatever comes first, in milliseconds; None for ever."""
+        now = monotonic()
+        if self._round:
+            return _to_milliseconds(self._round.find_time_left())
+        return _to_milliseconds(min(self._schedule.wait(now), self._health.wait(now)))
+
+    def _begin_what_is_due(self) -> None:
+        """Begin a round of upkeep, or a look at connections, where one is due."""
+        now = monotonic()
+        if self._schedule.begin(now):
+            self._begin_round()
+            return
+        remaking = self._health.joins.begin(now)
+        if remaking is not None:
+            self._begin_look(remaking)
+
+    def _begin_look(self, remaking: frozenset[str]) -> None:
+        lost = self._health.joins.lost
+        self._begin(lambda: look(remaking, lost, self._show), looking=True)
 
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._fights.resting
         self._adopting, self._adopted = False, adopting
+        self._begin(lambda: keep_up(adopting, resting, self._show), looking=False)
+
+    def _begin(self, work: Callable[[], RoundResult], looking: bool) -> None:
+        self._looking = looking
         try:
-            self._round = Round(lambda: keep_up(adopting, resting, self._show))
+            self._round = Round(work)
         except Problem as problem:
             self._end_round(RoundResult((str(problem),), (), True))
 
     def _end_round(self, report: RoundResult) -> None:
         now = monotonic()
         self._round = None
-        self._schedule.end(report.failed, now)
         for text in (*report.said, *self._fights.note(report.repaired, now)):
             self._say(text, now)
+        if self._looking:
+            self._health.note_look(report, report.cost, now)
+        else:
+            self._end_upkeep(report, now)
+        self._status.tell(self._health.describe())
+
+    def _end_upkeep(self, report: RoundResult, now: float) -> None:
+        self._schedule.end(report.failed, now)
+        self._schedule.return_within(self._health.note_round(report, now), now)
+        self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
         if report.failed:
             self._adopting |= self._adopted
         self._mailbox.open()
-        _notify_systemd()
 
     def _hear(self, news: News) -> None:
         self._schedule.note(news, monotonic())
@@ -144,6 +185,9 @@ class Monitor:
                 return
         self._round.abandon()
 
+    def _warn(self, text: str) -> None:
+        self._say(text, monotonic())
+
     def _say(self, text: str, now: float) -> None:
         """Say what was not said in the last hour; news of an hour ago may be news again."""
         self._said = {said: then for said, then in self._said.items() if now - then < _SAID_FOR}
@@ -165,16 +209,38 @@ def _catch_signals() -> int:
     return reading
 
 
-def _notify_systemd() -> None:
-    """Say that the first round is over, where somebody asked to know (sd_notify(3))."""
-    address = os.environ.pop("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    try:
-        with socket(AF_UNIX, SOCK_DGRAM) as notifying:
-            notifying.sendto(b"READY=1", "\0" + address[1:] if address[0] == "@" else address)
-    except OSError as error:
-        say(PROGRAM, f"cannot tell {address} that it is ready: {error.strerror}")
+class Status:
+    """What systemd is told, where it asked to know (sd_notify(3)); at first, that we are up."""
+
+    def __init__(self) -> None:
+        # What we start is not to speak for us.
+        self._address = os.environ.pop("NOTIFY_SOCKET", "")
+        self._told = ""
+
+    def tell(self, text: str) -> None:
+        """Say how all is, if that has changed."""
+        if not self._address or text == self._told:
+            return
+        ready = "" if self._told else "READY=1\n"
+        self._told = text
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        try:
+            with socket(AF_UNIX, SOCK_DGRAM) as notifying:
+                notifying.sendto(f"{ready}STATUS={text}".encode(), address)
+        except OSError as error:
+            if ready:
+                say(PROGRAM, f"cannot tell {self._address} that it is ready: {error.strerror}")
+            self._address = ""
+
+
+def _to_milliseconds(seconds: float) -> int | None:
+    """For poll(2), rounded up: one that ends too early would be followed by another."""
+    return None if seconds == float("inf") else int(seconds * 1000) + 1
+
+
+def _tell(text: str) -> None:
+    """Say what a person may want to know, each time that it happens."""
+    say(PROGRAM, text)
 
 
 def _find_prefix() -> str:

@@ -6,6 +6,7 @@ it, also once the round itself is gone.
 
 from __future__ import annotations
 
+import marshal
 import os
 import signal
 from time import monotonic, sleep
@@ -14,6 +15,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import describe_unexpected
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.lifelines import Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,15 +26,28 @@ _AT_MOST, _DYING_AT_MOST = 60.0, 1.0
 
 
 class RoundResult(NamedTuple):
-    """What a person should know of a round, and which interfaces had lost what we made.
+    """What a person should know of a round, and what it saw and did.
 
-    `repaired` are those whose rules or routes somebody took away, though nothing
-    was said of it to us; `failed` is whether a command did.
+    `repaired` are interfaces whose rules or routes somebody took away, though nothing was
+    said of it to us; `failed` is whether a command did. A round of upkeep tells which
+    interfaces have endpoints (`paths`), and which are `silent`, `kept` without a carrier
+    since they have the last subflow of a connection, or `waiting` for their gateway; `made`
+    is whether it made endpoints. A look tells how connections use paths (`uses`), and which
+    addresses' endpoints it `remade`. `paths` and `uses` are None where it came to no end, or
+    was of the other kind; `cost` is what a look took of a processor, in seconds.
     """
 
-    said: tuple[str, ...]
-    repaired: tuple[str, ...]
-    failed: bool
+    said: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+    failed: bool = False
+    paths: tuple[str, ...] | None = None
+    silent: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    made: bool = False
+    uses: tuple[Use, ...] | None = None
+    remade: tuple[str, ...] = ()
+    cost: float = 0.0
 
 
 class Round:
@@ -42,7 +57,7 @@ class Round:
         # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._output, writing = os.pipe()
-        self._text = b""
+        self._report = b""
         self._end = monotonic() + _AT_MOST
         try:
             self._child = os.fork()
@@ -61,7 +76,7 @@ class Round:
     def read(self) -> bool:
         """Read what it says; whether that was all."""
         piece = os.read(self._output, 1 << 16)
-        self._text += piece
+        self._report += piece
         return not piece
 
     def find_time_left(self) -> float:
@@ -87,11 +102,9 @@ class Round:
         _, status = os.waitpid(self._child, 0)
         if status:
             return RoundResult(("a round of upkeep was killed",), (), True)
-        lines = self._text.decode("utf-8", "surrogateescape").split("\n")
-        pairs = [line.partition(" ") for line in lines]
-        return RoundResult(tuple(text for key, _, text in pairs if key == "said"),
-                           tuple(text for key, _, text in pairs if key == "repaired"),
-                           any(key == "failed" for key, _, _ in pairs))
+        report = RoundResult(*marshal.loads(self._report))
+        return report._replace(uses=None if report.uses is None else tuple(
+            Use(*use) for use in report.uses))
 
 
 def _do_and_exit(work: Callable[[], RoundResult], output: int) -> None:
@@ -102,11 +115,12 @@ def _do_and_exit(work: Callable[[], RoundResult], output: int) -> None:
         # The monitor is not to hear of our alarms.
         signal.set_wakeup_fd(-1)
         report = _conclude(work)
-        lines = [*(f"said {text}" for text in report.said),
-                 *(f"repaired {iface}" for iface in report.repaired),
-                 *["failed"] * report.failed]
-        with open(output, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.writelines(line + "\n" for line in lines)
+        # It knows tuples, and none of what is made of them.
+        uses = None if report.uses is None else [(*use,) for use in report.uses]
+        plain = [uses if field == "uses" else value
+                 for field, value in zip(RoundResult._fields, report)]
+        with open(output, "wb") as stream:
+            stream.write(marshal.dumps(plain))
         os._exit(0)
     finally:
         os._exit(1)

@@ -26,7 +26,7 @@ class Schedule:
     """
 
     def __init__(self) -> None:
-        self._first = self._due = _NEVER
+        self._first = self._due = self._promised = _NEVER
         self._earliest = self._pause = 0.0
         self._prompt = False
 
@@ -44,6 +44,10 @@ class Schedule:
         self._due = now
         self._prompt = True
 
+    def return_within(self, pause: float, now: float) -> None:
+        """Have a round after a pause at the latest, in seconds; without end it is none."""
+        self._promised = min(self._promised, now + pause)
+
     def end(self, failed: bool, now: float) -> None:
         """Heed how a round ended: one that failed is tried again after a pause."""
         self._pause = min(max(2 * self._pause, _PAUSE_AT_LEAST), _PAUSE_AT_MOST) if failed else 0
@@ -55,16 +59,14 @@ class Schedule:
         """Whether a round is due, which begins with this."""
         if self._find_time() > now:
             return False
-        self._first = self._due = _NEVER
+        self._first = self._due = self._promised = _NEVER
         self._prompt = False
         return True
 
-    def wait(self, now: float) -> int | None:
-        """How long until a round is due, in milliseconds for poll(2); None for ever."""
-        if self._due == _NEVER:
-            return None
-        # Rounded up: a poll that ends too early would be followed by another.
-        return max(0, int((self._find_time() - now) * 1000) + 1)
+    def wait(self, now: float) -> float:
+        """How long until a round is due, in seconds; without end where none is."""
+        return max(0.0, self._find_time() - now)
 
     def _find_time(self) -> float:
-        return self._due if self._prompt else max(self._due, self._earliest)
+        noted = self._due if self._prompt else max(self._due, self._earliest)
+        return min(noted, max(self._promised, self._earliest))

@@ -7,26 +7,32 @@ configuration names. Most rounds find nothing to do, and run nothing.
 from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.line import is_mptcp
+from mptcp_hooks.base.model import SILENT
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.record import open_store
+from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.engine.take_down import prepare_silence
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events, list_up
-from mptcp_hooks.machine.system import Machine
+from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
+from mptcp_hooks.monitor.gateways import WatchfulMachine
+from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.monitor.managed import prepare_managed
 from mptcp_hooks.monitor.round import RoundResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mptcp_hooks.base.model import Lease
+    from mptcp_hooks.base.model import Lease, Path
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.system import Machine
 
     Prepare = Callable[[Store, Machine], Work]
 
@@ -40,11 +46,9 @@ def keep_up(
     are interfaces that are left as they are.
     """
     configuration, mistakes = read_configuration()
-    upkeep = _Upkeep(Machine(show), [str(mistake) for mistake in mistakes])
+    upkeep = _Upkeep(WatchfulMachine(show), [str(mistake) for mistake in mistakes])
     # First, and before other programs are asked: a transfer may be waiting.
-    if upkeep.has_silent():
-        upkeep.do(lambda store, machine: prepare_silence(
-            store, machine, list(_list_silent(store, machine))))
+    upkeep.silence()
     if adopting:
         try:
             _adopt(upkeep, configuration)
@@ -52,40 +56,82 @@ def keep_up(
             # What is on record is kept up all the same.
             upkeep.fail(problem)
     upkeep.do(lambda store, machine: prepare_managed(store, machine, configuration, resting))
-    upkeep.do(lambda store, machine: prepare_again(store, machine, [
-        iface for iface in store.list_interfaces() if iface not in resting], configuration))
+    upkeep.follow(configuration, resting)
+    if upkeep.have_gateways_answer():
+        upkeep.follow(configuration, resting)
     return upkeep.report()
 
 
 class _Upkeep:
     """One round's works, done one after another, and what is to be said of them."""
 
-    def __init__(self, machine: Machine, said: list[str]) -> None:
+    def __init__(self, machine: WatchfulMachine, said: list[str]) -> None:
         self.machine = machine
         self.said = said
         self._repaired: list[str] = []
-        self._failed = False
+        self._kept: frozenset[str] = frozenset()
+        self._made = self._failed = False
 
     def do(self, prepare: Prepare) -> None:
         """Do one work, and heed how it went."""
-        work, problems = do_work(self.machine, lambda store: prepare(store, self.machine),
+        work, problems = do_work(self.machine, lambda store: self._prepare(prepare, store),
                                  self.said.append, verbose=False)
         self._repaired += _list_repaired(work)
+        self._made |= _makes_endpoints(work)
         self._failed |= len(problems) > len(work.problems)
+
+    def silence(self) -> None:
+        """Take away the endpoints of links without a carrier, but for connections' last ones."""
+        with open_store() as store:
+            mute = list(_list_mute(store, self.machine))
+        if not mute:
+            return
+        try:
+            connections = group(read_subflows())
+        except Problem as problem:
+            # Most connections gain by it.
+            self.fail(problem)
+            connections = {}
+        lifelines = find_lifelines(connections, frozenset(path.address for path in mute))
+        self._kept = frozenset(path.iface for path in mute if path.address in lifelines)
+        if {path.iface for path in mute} - self._kept:
+            self.do(lambda store, machine: prepare_silence(store, machine, sorted(
+                {path.iface for path in _list_mute(store, machine)} - self._kept)))
+
+    def follow(self, configuration: Configuration, resting: frozenset[str]) -> None:
+        """Make true again what is on record, as the machine is now."""
+        self.do(lambda store, machine: prepare_again(store, machine, [
+            iface for iface in store.list_interfaces() if iface not in resting], configuration))
+
+    def have_gateways_answer(self) -> bool:
+        """Ask gateways that paths wait for; whether one answers at once."""
+        if not self.machine.unanswered:
+            return False
+        answered, problems = self.machine.ask_gateways()
+        for problem in problems:
+            self.fail(problem)
+        return answered
 
     def fail(self, problem: Problem) -> None:
         """Note what cannot be done in this round."""
         self.said.append(str(problem))
         self._failed = True
 
-    def has_silent(self) -> bool:
-        """Whether an endpoint is of no use, seen without the lock."""
-        with open_store() as store:
-            return any(_list_silent(store, self.machine))
-
     def report(self) -> RoundResult:
         """How the round went."""
-        return RoundResult(tuple(self.said), tuple(self._repaired), self._failed)
+        with open_store() as store:
+            paths = sorted({one.path.iface for one in list_endpoints(store)})
+            silent = tuple(_list_silent(store))
+        return RoundResult(
+            tuple(self.said), tuple(self._repaired), self._failed, tuple(paths), silent,
+            tuple(sorted(self._kept)),
+            tuple(sorted({gateway.device for gateway in self.machine.unanswered})), self._made)
+
+    def _prepare(self, prepare: Prepare, store: Store) -> Work:
+        work = prepare(store, self.machine)
+        if _makes_endpoints(work):
+            self.machine.forget_failing(change.after.path for change in work.changes)
+        return work
 
 
 def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
@@ -100,19 +146,28 @@ def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
             store, machine, news, configuration, leases))
 
 
-def _list_silent(store: Store, machine: Machine) -> Iterator[str]:
-    """The interfaces whose endpoints are of no use: without a carrier, or without a device."""
+def _list_mute(store: Store, machine: Machine) -> Iterator[Path]:
+    """The paths whose endpoints are of no use: without a carrier, or without a device."""
+    for one in list_endpoints(store):
+        link = machine.read_link(one.path.device)
+        if link is None or not link.running:
+            yield one.path
+
+
+def _list_silent(store: Store) -> Iterator[str]:
+    """The interfaces whose endpoints are away until something carries again."""
     for iface in store.list_interfaces():
-        link = machine.read_link(iface.partition(":")[0])
-        if link is not None and link.running:
-            continue
         try:
             stanzas = store.load(iface)
         except Problem:
             # The work that follows all that is on record says it.
             continue
-        if any(one.path.endpoint for stanza in stanzas for one in stanza.paths):
+        if any(stanza.state == SILENT for stanza in stanzas):
             yield iface
+
+
+def _makes_endpoints(work: Work) -> bool:
+    return any(is_mptcp(line) for change in work.changes for line in change.lines)
 
 
 def _ask_ifupdown(said: list[str]) -> list[Event]:

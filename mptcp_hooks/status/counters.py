@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mptcp_hooks.base.text import count, read_number
+from mptcp_hooks.base.text import count
 from mptcp_hooks.base.value import NamedTuple
 
 _Counters = Mapping[str, int]
 
-_PREFIX = "MPTcpExt:"
 _FEW = 3
 
 
@@ -31,43 +30,10 @@ class Evidence(NamedTuple):
     remedy: str
 
 
-def read_counters(text: str) -> dict[str, int]:
-    """The MPTCP counters in /proc/net/netstat; none where the kernel has no MPTCP.
-
-    Two lines, names and values in the same order.
-    """
-    lines = [line.split()[1:] for line in text.splitlines() if line.startswith(_PREFIX)]
-    if len(lines) != 2:
-        return {}
-    known = {name: read_number(value) for name, value in zip(*lines)}
-    return {name: number for name, number in known.items() if number is not None}
-
-
 def judge_counters(counters: _Counters) -> list[Evidence]:
     """What the counters prove, the most harmful first; nothing on a healthy network."""
     found = (judge(counters) for judge in _JUDGES)
     return [evidence for evidence in found if evidence]
-
-
-def _judge_blackhole(counters: _Counters) -> Evidence | None:
-    """SYNs with MP_CAPABLE vanish, plain ones are answered.
-
-    Blackhole (6.12) is counted when a SYN with the option went unanswered until it
-    was sent without it (net.mptcp.syn_retrans_before_tcp_fallback, 2), and that was
-    answered; a server that is down does not count. All new connections are plain TCP
-    from then on, for net.mptcp.blackhole_timeout seconds (3600), twice as long each
-    further time; MPCapableSYNTXDisabled counts those. Writing that sysctl ends it
-    (net/mptcp/ctrl.c).
-    """
-    times = counters.get("Blackhole", 0)
-    if not times:
-        return None
-    disabled = counters.get("MPCapableSYNTXDisabled", 0)
-    return Evidence(
-        f"a box on the way drops what asks for MPTCP: {_times(times)} a server answered only "
-        f"without, and the kernel made {count(disabled, 'connection')} plain TCP since",
-        "try another port or provider; when it is mended, 'sysctl net.mptcp.blackhole_timeout=3600'"
-        " lets the kernel use MPTCP again at once")
 
 
 def _judge_capable(counters: _Counters) -> Evidence | None:
@@ -197,7 +163,7 @@ def _judge_refusals(counters: _Counters) -> Evidence | None:
 
 
 _JUDGES: tuple[Callable[[_Counters], Evidence | None], ...] = (
-    _judge_blackhole, _judge_capable, _judge_joins, _judge_keys, _judge_data,
+    _judge_capable, _judge_joins, _judge_keys, _judge_data,
     _judge_late_fallback, _judge_clients, _judge_tokens, _judge_refusals)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS, contains
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
-from mptcp_hooks.base.model import LEAVING
+from mptcp_hooks.base.model import LEAVING, SILENT
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
+from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.limits import raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
-from mptcp_hooks.status.counters import judge_counters, read_counters
+from mptcp_hooks.machine.counters import read_counters
+from mptcp_hooks.status.counters import judge_counters
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
     format_route,
@@ -65,6 +67,40 @@ def _judge_kernel(survey: Survey) -> Iterator[Finding]:
         yield Finding(BROKEN, "userspace-manager", "", "the path manager is in userspace: the "
                       "kernel does not use its endpoints", "sysctl -w net.mptcp.path_manager="
                       "kernel, or before Linux 6.16 net.mptcp.pm_type=0")
+
+
+def _judge_off(survey: Survey) -> Iterator[Finding]:
+    """Two SYNs with MP_CAPABLE that are lost, and a plain one that is not, are a firewall.
+
+    So the kernel concludes (net/mptcp/ctrl.c), and a provider that is silent for seconds looks
+    the same to it.
+    """
+    off = survey.off
+    if off is None or not survey.kernel.enabled:
+        return
+    span = f"for up to {describe_span(off.timeout)}" if off.past is None or off.left is None else (
+        f"for {describe_span(off.past)} by now and {describe_span(off.left)} more")
+    yield Finding(BROKEN, "mptcp-off", "", f"the kernel makes new connections plain TCP, {span}: "
+                  "what asked for MPTCP was not answered, and plain TCP was",
+                  f"'sysctl -w net.mptcp.blackhole_timeout={off.timeout}' ends it at once; if it "
+                  "comes back, a firewall drops MPTCP: try another port or provider")
+
+
+def _judge_use(survey: Survey) -> Iterator[Finding]:
+    """An endpoint is not a subflow: which running connections lack a path that has one."""
+    for use in survey.uses:
+        missing = len(use.lost) + len(use.lacking)
+        if not missing:
+            continue
+        total = count(use.using + missing, "running connection")
+        # Without any join that was answered, the peers may be those that take none.
+        joined = read_counters(survey.counters).get("MPJoinSynAckRx", 0)
+        unused = not use.using and bool(joined or use.lost)
+        yield Finding(BROKEN if unused else NOTE, "not-joined", use.iface,
+                      f"{missing} of {total} could use {use.address}, and do not",
+                      f"'mptcp_down {use.iface}; mptcp_up {use.iface}' has them try again, and "
+                      "takes it from the others for a moment; mptcp_monitor does that by itself, "
+                      "unless it costs more than it is worth: 'systemctl start mptcp-hooks'")
 
 
 def _judge_records(survey: Survey) -> Iterator[Finding]:
@@ -137,6 +173,11 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.length is not None and installed.path.endpoint:
             yield from _compare_endpoint(survey, path, installed.path)
+        elif path.length is not None and _waits_for_gateway(survey, path, installed.path):
+            yield Finding(BROKEN, "gateway-silent", path.interface, f"{path.address} has no "
+                          f"endpoint: its gateway {path.gateway} has not answered since the "
+                          "carrier came back", "see to the router; mptcp_monitor makes the "
+                          f"endpoint when it answers, '{_bring_back(path)}' at once")
         elif path.length is not None and _lacks_endpoint(survey, path, installed.path):
             yield Finding(BROKEN, "endpoint-changed", path.interface,
                           f"{path.address} has no endpoint", _bring_back(path))
@@ -156,6 +197,13 @@ def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterato
     remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
     yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
                   + ("is another one" if present else "is gone"), remedy, tuple(lines))
+
+
+def _waits_for_gateway(survey: Survey, path: PathStatus, wanted: Path) -> bool:
+    """Whether the path's endpoint went with the carrier, and waits for the gateway."""
+    return bool(wanted.primary and wanted.gateway) and path.link == UP and any(
+        stanza.state == SILENT and path.installed in stanza.paths
+        for iface, stanza in survey.stanzas if iface == path.interface)
 
 
 def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
@@ -438,8 +486,8 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 
 
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
-    _judge_kernel, _judge_number, _judge_records, _judge_links, _judge_addresses, _judge_routing,
-    _judge_endpoints, _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots,
-    _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration, _judge_pathless,
-    _judge_untold, _judge_traffic,
+    _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_addresses,
+    _judge_routing, _judge_endpoints, _judge_use, _judge_exits, _judge_reverse_path, _judge_limits,
+    _judge_slots, _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration,
+    _judge_pathless, _judge_untold, _judge_traffic,
 )

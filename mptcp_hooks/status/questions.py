@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+from time import sleep, time
 
 from mptcp_hooks.base.errors import Problem, shorten
 from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events
+from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
+from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.status.connections import SS_ARGUMENTS
 
 if TYPE_CHECKING:
@@ -23,8 +27,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.base.model import Limits
+    from mptcp_hooks.engine.off import Off
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.subflows import Subflow
 
 # Of a machine with many routes or connections, in seconds.
 _ANSWER_AT_MOST = 60.0
@@ -76,6 +82,22 @@ class AskedMachine:
     def read_limits(self) -> Limits | None:
         """The path manager's limits, which `ip -j` does not print; None without MPTCP."""
         return read_path_manager().limits
+
+    def read_subflows(self) -> list[Subflow]:
+        """The subflows of running connections, which only root sees."""
+        return read_subflows() if os.geteuid() == 0 else []
+
+    def find_off(self) -> tuple[bool, Off | None]:
+        """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""
+        return is_mptcp_off(), load_off()
+
+    def read_clock(self) -> float:
+        """Seconds of the epoch."""
+        return time()
+
+    def pause(self, seconds: float) -> None:
+        """Let the machine go on for a moment."""
+        sleep(seconds)
 
     def list_running(self, names: Iterable[str]) -> list[str]:
         """Which of these programs run; the kernel knows 15 characters of a name."""

@@ -8,6 +8,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza
+    from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
 
 UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
@@ -88,11 +89,25 @@ class KernelState(NamedTuple):
     userspace: bool
 
 
+class OffState(NamedTuple):
+    """That the kernel makes new connections plain TCP for a while, since it met a blackhole.
+
+    `past` and `left` are for how many seconds it does and will do, None where nobody saw it
+    begin; `timeout` is how long it does at first.
+    """
+
+    past: float | None
+    left: float | None
+    timeout: int
+
+
 class Survey(NamedTuple):
     """All that is known. `endpoints` is None where only root sees them.
 
     `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now; `wanted_limits`
     is what it wants the limits to be, 0 where it says nothing of them.
+    `uses` is how running connections use each path that has an endpoint of ours, `off` None
+    unless Multipath TCP is off for new ones.
     `counters` is /proc/net/netstat. `damaged` are records that cannot be read in full, as
     the interface ('' for the limits') and what is wrong. `mistakes` is what is wrong with
     mptcp-hooks.conf.
@@ -110,6 +125,8 @@ class Survey(NamedTuple):
     counters: str
     excluded: frozenset[str]
     wanted_limits: int
+    uses: tuple[Use, ...]
+    off: OffState | None
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
 

@@ -9,9 +9,12 @@ from mptcp_hooks.base.address import is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
+from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.lifelines import group, measure_use
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
+from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
 from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
 from mptcp_hooks.status.survey import (
@@ -25,6 +28,7 @@ from mptcp_hooks.status.survey import (
     DeviceAddress,
     Exit,
     KernelState,
+    OffState,
     PathStatus,
     Survey,
 )
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.base.model import Installed, Stanza
+    from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
@@ -44,7 +49,8 @@ if TYPE_CHECKING:
 _ELSEWHERE = {4: ("192.0.2.1", "198.51.100.1", "203.0.113.1"), 6: ("2001:db8::1", "3fff::1")}
 _FAMILY_WORDS = {"inet": 4, "inet6": 6}
 _MPTCP = "/proc/sys/net/mptcp"
-_NETSTAT = "/proc/net/netstat"
+# What a connection that has just begun takes to join, and more.
+_JOINED_WITHIN = 0.4
 _LOOKS_AT_MOST, _BETWEEN_LOOKS = 5, 0.1
 
 
@@ -70,6 +76,7 @@ def _read_survey(
     damaged: tuple[tuple[str, str], ...],
 ) -> Survey:
     configuration, mistakes = machine.read_configuration()
+    counters = machine.read_file(COUNTERS)
     devices = tuple(_read_devices(machine))
     ifindexes = {device.name: device.ifindex for device in devices}
     survey = Survey(
@@ -84,13 +91,53 @@ def _read_survey(
         routes=tuple(route for family in (4, 6) for row in _list_rows(machine, family, "route")
                      for route in read_routes(family, row, ifindexes)),
         programs=frozenset(machine.list_running((MPTCPD, NETWORK_MANAGER))),
-        counters=machine.read_file(_NETSTAT),
+        counters=counters,
         excluded=frozenset(_list_excluded(stanzas, configuration)),
         wanted_limits=configuration.limits,
+        uses=tuple(_measure_uses(machine, stanzas)),
+        off=_find_off(machine, counters),
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
     )
     return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
+
+
+def _measure_uses(
+    machine: AskedMachine, stanzas: tuple[tuple[str, Stanza], ...]
+) -> Iterable[Use]:
+    """How connections use each path with an endpoint; what has just begun lacks none yet."""
+    paths = [installed.path for _, stanza in stanzas for installed in stanza.paths
+             if installed.path.endpoint]
+    uses = _look_at_uses(machine, paths)
+    if not any(use.lost or use.lacking for use in uses):
+        return uses
+    machine.pause(_JOINED_WITHIN)
+    return (_keep_common(use, later) for use, later in zip(uses, _look_at_uses(machine, paths)))
+
+
+def _look_at_uses(machine: AskedMachine, paths: list[Path]) -> list[Use]:
+    connections = group(machine.read_subflows())
+    return [measure_use(path, connections) for path in paths]
+
+
+def _keep_common(before: Use, after: Use) -> Use:
+    """The later of two looks, with what both saw missing."""
+    return after._replace(lost=tuple(sorted(set(before.lost) & set(after.lost))),
+                          lacking=tuple(sorted(set(before.lacking) & set(after.lacking))))
+
+
+def _find_off(machine: AskedMachine, counters: str) -> OffState | None:
+    """Whether Multipath TCP is off; asked only where the kernel ever turned it off."""
+    if not read_counters(counters).get("Blackhole"):
+        return None
+    off, noted = machine.find_off()
+    if not off:
+        return None
+    timeout = read_number(machine.read_file(BLACKHOLE_TIMEOUT).strip()) or 0
+    now = machine.read_clock()
+    if noted is None or not noted.since <= now < noted.until:
+        return OffState(None, None, timeout)
+    return OffState(now - noted.since, noted.until - now, timeout)
 
 
 def _list_rows(machine: AskedMachine, family: int, what: str) -> Iterable[dict[str, Any]]:

@@ -89,9 +89,8 @@ def test_limits_that_make_no_sense_are_one_line(lab: Lab) -> None:
         lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", f"[default]\nlimits = {value}\n")
         done = lab.client.try_run("mptcp_up", "--check")
         assert done.returncode == 2
-        assert (f"/etc/mptcp-hooks/mptcp-hooks.conf:2: limits {value!r} is wrong: it must be a number "
-                "from 1 to 8"
-                in done.stderr), done.stderr
+        assert done.stderr == (f"mptcp_up: /etc/mptcp-hooks/mptcp-hooks.conf:2: limits {value!r} "
+                               "is wrong: it must be a number from 1 to 8\n")
 
 
 def test_a_limit_that_somebody_set_meanwhile_stays(lab: Lab) -> None:

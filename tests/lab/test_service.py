@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
+from tests.lab.support.boxes import put_box, remove_boxes
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull
@@ -15,9 +16,10 @@ ONLY_NET_ADMIN = 1 << 12
 KILOBYTES_AT_MOST = 20_000
 
 
-def boot(make_lab: MakeLab, installed: bool) -> Lab:
+def boot(make_lab: MakeLab, installed: bool, routers: tuple[str, ...] = ()) -> Lab:
     """A lab whose client has booted, and has networking.service bring up two uplinks."""
-    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=installed)
+    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=installed,
+                   routers=routers)
     lab.set_interfaces(TWO_UPLINKS)
     lab.client.run("systemctl", "restart", "networking")
     return lab
@@ -65,6 +67,37 @@ def test_installing_the_package_is_enough(bare: Lab, deb: str) -> None:
     wait_for(lambda: bare.endpoints() == BOTH[:1])
     plug(bare, 1)
     wait_for(lambda: bare.endpoints() == BOTH)
+
+
+def test_it_turns_multipath_tcp_on_again_inside_its_sandbox(make_lab: MakeLab) -> None:
+    """Of all sysctls it may write just the one that does it."""
+    lab = boot(make_lab, installed=True, routers=("nftables",))
+    lab.client.run("systemctl", "start", SERVICE)
+    put_box(lab.routers[:1], "tcp option mptcp exists drop")
+    assert lab.transfer(1000).whole
+    remove_boxes(lab)
+    if "Blackhole" not in lab.read("/proc/net/netstat"):
+        pytest.skip("this kernel does not turn it off")
+    wait_for(lambda: "Multipath TCP is on again" in lab.client.run(
+        "journalctl", "-o", "cat", "-u", SERVICE))
+    check_both_paths(lab)
+    inside = ("nsenter", "-t", show(lab, "MainPID"), "-m", "sh", "-c")
+    for name, status in (("blackhole_timeout", 0), ("enabled", 2)):
+        file = f"/proc/sys/net/mptcp/{name}"
+        assert lab.client.try_run(*inside, f"cat {file} >{file}").returncode == status
+
+
+def test_its_status_line_has_the_sum(running: Lab) -> None:
+    def read() -> str:
+        return show(running, "StatusText")
+
+    assert read() == "2 paths: eth0, eth1"
+    pull(running, 1)
+    wait_for(lambda: read() == "1 path: eth0; eth1: no carrier")
+    plug(running, 1)
+    wait_for(lambda: read().startswith("2 paths: eth0"))
+    wait_for(lambda: "eth1: back after " in running.client.run(
+        "journalctl", "-o", "cat", "-u", SERVICE))
 
 
 def test_it_works_inside_its_sandbox(running: Lab) -> None:

@@ -1,7 +1,9 @@
 """A machine that answers what another one answered when it was recorded (tests/lab/record_status).
 
 `machine.txt` holds a question a line, after a `$`, and below it the answer: a program's
-output, or its status and its words after a `!`; a file's text; the limits; who runs.
+output, or its status and its words after a `!`; a file's text; the limits; who runs. Subflows,
+each a token and two addresses, and since and until when MPTCP is off, or `no` where it is on,
+are written by hand.
 """
 
 from __future__ import annotations
@@ -20,13 +22,17 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Limits
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.engine import record
+from mptcp_hooks.engine.off import Off
 from mptcp_hooks.intent.event import Event
 from mptcp_hooks.intent.ifupdown import read_events
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
+from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.status import command, looks
 from mptcp_hooks.status.questions import AskedMachine
 
-_LIMITS, _RUNNING = "ip mptcp limits", "pgrep"
+_LIMITS, _RUNNING, _SUBFLOWS, _OFF = "ip mptcp limits", "pgrep", "subflows", "off"
+_NOT_OFF = "no"
 
 
 class CannedMachine(AskedMachine):
@@ -52,6 +58,23 @@ class CannedMachine(AskedMachine):
 
     def list_running(self, names: Iterable[str]) -> list[str]:
         return self._answers[" ".join((_RUNNING, *names))].split()
+
+    def read_subflows(self) -> list[Subflow]:
+        lines = self._answers.get(_SUBFLOWS, "").splitlines()
+        return [Subflow(int(token), local, remote, TCP_ESTABLISHED, 0, 0.0, True)
+                for token, local, remote in map(str.split, lines)]
+
+    def find_off(self) -> tuple[bool, Off | None]:
+        noted = self._answers[_OFF].split()
+        if noted == [_NOT_OFF]:
+            return False, None
+        return True, Off(*map(int, noted)) if noted else None
+
+    def read_clock(self) -> float:
+        return 1000.0
+
+    def pause(self, seconds: float) -> None:
+        """Nothing goes on here."""
 
     def read_configuration(self) -> tuple[Configuration, list[Problem]]:
         return NO_CONFIGURATION, []

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mptcp_hooks.status.counters import judge_counters, read_counters
+from mptcp_hooks.machine.counters import read_counters
+from mptcp_hooks.status.counters import judge_counters
 
 CASES = Path(__file__).parents[1] / "cases" / "counters"
 

@@ -37,10 +37,10 @@ class Bench:
     The record is in `folder`; `before` is what there was before anything of ours.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, machine: MemoryMachine) -> None:
         self.folder = folder
         self.configuration = NO_CONFIGURATION
-        self.machine = MemoryMachine()
+        self.machine = machine
         for number, (name, addresses) in enumerate(ADDRESSES.items()):
             self.machine.plug(name, number + 2, *addresses)
         self.machine.rules.append((4, Rule(19000, "", "", "", 999, None, 0)))
@@ -96,12 +96,14 @@ class Bench:
 
 
 @contextmanager
-def open_bench(configuration: Configuration = NO_CONFIGURATION) -> Iterator[Bench]:
+def open_bench(
+    configuration: Configuration = NO_CONFIGURATION, kind: type[MemoryMachine] = MemoryMachine
+) -> Iterator[Bench]:
     """A fresh one; the package's own templates render, and no command is cached."""
     with TemporaryDirectory() as folder, \
             mock.patch.object(commands, "FOLDERS", commands.FOLDERS[1:]), \
             mock.patch.object(command_cache, "KEPT", f"{folder}/none"):
-        bench = Bench(Path(folder) / "record")
+        bench = Bench(Path(folder) / "record", kind())
         bench.configuration = configuration
         yield bench
 

@@ -26,6 +26,8 @@ NO_ROUTE = "RTNETLINK answers: No such process"
 NO_ENDPOINT = "address not found"
 TAKEN = "Error: too many addresses or duplicate one: -17."
 FULL = "Error: too many addresses or duplicate one: -34."
+# NUD_* of include/uapi/linux/neighbour.h.
+INCOMPLETE, REACHABLE, FAILED = 0x01, 0x02, 0x20
 FOREIGN_SOURCE = "Error: Invalid source address."
 
 Key = tuple[int, int]
@@ -76,6 +78,9 @@ class MemoryMachine(Machine):
         self.given: list[str] = []
         self.ran: list[str] = []
         self.shown: list[str] = []
+        # The states (NUD_*) of gateways' entries, and which gateways answer when they are asked.
+        self.neighbours: dict[str, int] = {}
+        self.deaf: set[str] = set()
         self.runner = Runner(self.shown.append, self.run_batch)
 
     def plug(self, name: str, ifindex: int, *addresses: InterfaceAddress,
@@ -139,6 +144,9 @@ class MemoryMachine(Machine):
         return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
                      for gateway in device.gateways if family_of(gateway) in families)
 
+    def read_neighbour(self, gateway: str, ifindex: int) -> int:
+        return self.neighbours.get(gateway, 0)
+
     def read_path_manager(self) -> PathManager:
         return PathManager(tuple(self.endpoints), self.limits)
 
@@ -167,7 +175,9 @@ class MemoryMachine(Machine):
 
     def _run(self, family: int, words: list[str]) -> None:
         kind, *rest = words
-        if kind == "rule":
+        if kind == "neigh":
+            self._change_neighbours(rest[0], rest[1])
+        elif kind == "rule":
             self._change_rules(family, rest[0], _pair(rest[1:]))
         elif kind == "route":
             self._change_routes(family, rest[0], rest[1:])
@@ -178,6 +188,12 @@ class MemoryMachine(Machine):
         else:
             given = _pair(rest[2:])
             self.limits = Limits(int(given["subflows"]), int(given["add_addr_accepted"]))
+
+    def _change_neighbours(self, verb: str, address: str) -> None:
+        if verb == "replace":
+            self.neighbours[address] = INCOMPLETE if address in self.deaf else REACHABLE
+        elif self.neighbours.pop(address, None) is None:
+            raise Refusal(NO_RULE)
 
     def _change_rules(self, family: int, verb: str, given: dict[str, str]) -> None:
         rule = family, Rule(

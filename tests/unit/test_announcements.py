@@ -22,6 +22,8 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE = 24, 25, 32, 33
 IFLA_IFNAME, IFLA_MTU, FRA_TABLE, FRA_PROTOCOL = 3, 4, 15, 21
 IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO, IFA_FLAGS = 1, 2, 6, 8
 IFF_UP, IFF_RUNNING, IFF_PROMISC = 0x1, 0x40, 0x100
+SOL_NETLINK, ADD_MEMBERSHIP, DROP_MEMBERSHIP, RTNLGRP_NEIGH = 270, 1, 2, 3
+NUD_INCOMPLETE, NUD_REACHABLE, NUD_STALE, NUD_FAILED = 0x01, 0x02, 0x04, 0x20
 IFA_F_TENTATIVE, IFA_F_MANAGETEMPADDR = 0x40, 0x100
 CARRIES = IFF_UP | IFF_RUNNING
 NOTHING = News(False, False, frozenset())
@@ -36,6 +38,7 @@ class FakeSocket:
     def __init__(self, *given: bytes | OSError | tuple[bytes, int]) -> None:
         self.given = list(given)
         self.groups = 0
+        self.joined: set[int] = set()
         self.blocking = True
 
     def __call__(self, *arguments: int) -> FakeSocket:
@@ -46,6 +49,10 @@ class FakeSocket:
 
     def setblocking(self, flag: bool) -> None:
         self.blocking = flag
+
+    def setsockopt(self, level: int, option: int, group: int) -> None:
+        assert level == SOL_NETLINK and option in (ADD_MEMBERSHIP, DROP_MEMBERSHIP)
+        (self.joined.add if option == ADD_MEMBERSHIP else self.joined.remove)(group)
 
     def recvmsg(self, size: int) -> tuple[bytes, list[object], int, None]:
         if not self.given:
@@ -100,6 +107,10 @@ def address(
 def route(kind: int, length: int, table: int, protocol: int) -> bytes:
     return make_message(kind, struct.pack("=BBBBBBBBI", AF_INET, length, 0, 0, table, protocol,
                                           0, 1, 0))
+
+
+def neighbour(state: int, index: int = 2) -> bytes:
+    return make_message(RTM_NEWNEIGH, struct.pack("=BxxxiHBB", AF_INET, index, state, 0, 1))
 
 
 def rule(kind: int, protocol: int) -> bytes:
@@ -217,6 +228,31 @@ def test_rules_of_ours_matter(kind: int, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_else_the_kernel_announces_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hear(monkeypatch, make_message(RTM_NEWNEIGH, bytes(12)), b"") == [NOTHING, NOTHING]
+
+
+def test_neighbours_are_listened_for_while_a_path_waits_for_one(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching, fake = listen(monkeypatch)
+    seen = []
+    for devices in ((), (2,), (2, 3), (), ()):
+        watching.await_neighbours(frozenset(devices))
+        seen.append(set(fake.joined))
+    assert seen == [set(), {RTNLGRP_NEIGH}, {RTNLGRP_NEIGH}, set(), set()]
+
+
+def test_a_gateway_that_answers_where_one_is_waited_for_is_urgent(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching, fake = listen(monkeypatch)
+    watching.await_neighbours(frozenset((2,)))
+    found = []
+    for one in (neighbour(NUD_INCOMPLETE), neighbour(NUD_FAILED), neighbour(NUD_REACHABLE, 3),
+                neighbour(NUD_REACHABLE), neighbour(NUD_STALE), neighbour(NUD_STALE)[:20]):
+        fake.given.append(one)
+        found.append(watching.read())
+    answered = NOTHING._replace(matters=True, urgent=True)
+    assert found == [NOTHING, NOTHING, NOTHING, answered, answered, NOTHING]
 
 
 def test_all_messages_of_a_datagram_and_all_datagrams_are_one_news(

@@ -24,7 +24,7 @@ from mptcp_hooks.engine.follow import prepare_adoption
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION
 from tests.unit.engine import ADDRESSES, Bench, list_lines, names, open_bench, static
-from tests.unit.memory import Killed, fail_at, kill_at
+from tests.unit.memory import FAILED, INCOMPLETE, REACHABLE, Killed, fail_at, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 ETH0_6, ETH1_6 = static("eth0", 6), static("eth1", 6)
@@ -518,6 +518,43 @@ def test_flags_that_somebody_changed_are_put_right() -> None:
         bench.machine.endpoints[-1] = bench.machine.endpoints[-1]._replace(flags=("signal",))
         assert bench.up(ETH1) == []
         assert bench.machine.snapshot() == standing
+
+
+@pytest.mark.parametrize(("state", "forgotten"), [
+    (INCOMPLETE, True), (FAILED, True), (REACHABLE, False), (0, False)])
+def test_before_an_endpoint_comes_back_a_gateway_that_fails_is_forgotten(
+    state: int, forgotten: bool
+) -> None:
+    """What is sent behind such an entry is dropped with it, a subflow's only SYN among it."""
+    with open_bench() as bench:
+        bench.up(ETH1)
+        standing = bench.machine.snapshot()
+        bench.machine.endpoints.pop()
+        bench.machine.neighbours = {"10.1.2.1": state} if state else {}
+        assert bench.up(ETH1) == []
+        assert bench.machine.ran == ["neigh del 10.1.2.1 dev eth1"] * forgotten + [
+            "mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
+        assert bench.machine.snapshot() == standing
+
+
+def test_of_a_path_that_is_new_or_keeps_its_endpoint_no_gateway_is_forgotten() -> None:
+    """The kernel asks it with what is sent first."""
+    with open_bench() as bench:
+        bench.machine.neighbours = {"10.1.2.1": FAILED}
+        assert bench.up(ETH1) == []
+        lost = next(rule for rule in bench.machine.rules if rule[1].source == "10.1.2.2/32")
+        bench.machine.rules.remove(lost)
+        assert bench.up(ETH1) == []
+        assert bench.machine.neighbours == {"10.1.2.1": FAILED}
+
+
+def test_two_families_forget_each_its_own_gateway() -> None:
+    with open_bench() as bench:
+        bench.up(ETH0, ETH1, ETH1_6)
+        bench.machine.neighbours = dict.fromkeys(("10.1.1.1", "10.1.2.1", "fd00:2::1"), FAILED)
+        del bench.machine.endpoints[-2:]
+        assert bench.up(ETH0, ETH1, ETH1_6) == []
+        assert list(bench.machine.neighbours) == ["10.1.1.1"]
 
 
 def test_an_endpoint_too_many_costs_itself_alone() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from socket import AF_UNIX, SOCK_DGRAM, socket
 
 import pytest
 
@@ -15,6 +17,8 @@ from mptcp_hooks.monitor.round import RoundResult
 
 QUIET, FAILED = RoundResult((), (), False), RoundResult((), (), True)
 URGENT = News(matters=True, urgent=True, devices=frozenset(), lost=False)
+PLAIN = URGENT._replace(urgent=False)
+NEVER = float("inf")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO)
 
 
@@ -38,17 +42,79 @@ class Pipe:
         os.close(self._writing)
 
 
+class Health:
+    """What is known of connections, and of Multipath TCP.
+
+    `pauses` are what it says to rounds, one after another, how soon another is to come; without
+    end when there are no more. `due` are the addresses of looks that are to come, and `texts`
+    what it says of all. `rounds` and `looks` are what it was told.
+    """
+
+    def __init__(self) -> None:
+        self.joins = self
+        self.lost = {"10.1.2.2": {1}}
+        self.due: list[frozenset[str]] = []
+        self.pauses: list[float] = []
+        self.texts: list[str] = []
+        self.closings: Pipe | None = None
+        self.rounds: list[RoundResult] = []
+        self.looks: list[RoundResult] = []
+        self.heard = 0
+
+    def open(
+        self, tell: Callable[[str], None], warn: Callable[[str], None], now: float
+    ) -> Health:
+        self.tell, self.warn = tell, warn
+        return self
+
+    def fileno(self) -> int:
+        return self.closings.fileno() if self.closings else -1
+
+    def hear(self, now: float) -> None:
+        assert self.closings is not None
+        self.closings.take()
+        self.heard += 1
+
+    def wait(self, now: float) -> float:
+        return 0.0 if self.due else NEVER
+
+    def attend(self, now: float) -> None:
+        """Nothing is due between rounds but looks."""
+
+    def begin(self, now: float) -> frozenset[str] | None:
+        return self.due.pop(0) if self.due else None
+
+    def note_round(self, report: RoundResult, now: float) -> float:
+        self.rounds.append(report)
+        return self.pauses.pop(0) if self.pauses else NEVER
+
+    def note_look(self, report: RoundResult, cost: float, now: float) -> None:
+        self.looks.append(report)
+
+    def describe(self) -> str:
+        return self.texts.pop(0) if self.texts else "no path"
+
+
+def quiet() -> RoundResult:
+    return QUIET
+
+
 class World:
     """What the monitor hears and does.
 
     `rounds` are what rounds were told, `acts` what each does meanwhile and how it ends. With
-    the last of them SIGTERM comes. `time` is its clock, which goes on by a hundredth of a
-    second with each look at it.
+    the last of them SIGTERM comes. `looks` are what looks were told, and `sight` is what each does
+    meanwhile. `awaited` are the devices whose neighbours are listened for. `time` is its clock,
+    which goes on by a hundredth of a second with each look at it.
     """
 
     def __init__(self) -> None:
         self.rounds: list[tuple[bool, frozenset[str]]] = []
         self.acts: list[Callable[[], RoundResult]] = []
+        self.health = Health()
+        self.looks: list[tuple[frozenset[str], object]] = []
+        self.sight: Callable[[], RoundResult] = quiet
+        self.awaited: list[frozenset[int]] = []
         self.kernel = Pipe()
         self.news: list[News] = []
         self.said: list[str] = []
@@ -66,9 +132,13 @@ class World:
             os.kill(os.getpid(), signal.SIGTERM)
         return result
 
-    def announce(self, result: RoundResult = QUIET) -> RoundResult:
+    def look(self, remaking: frozenset[str], lost: object, show: object) -> RoundResult:
+        self.looks.append((remaking, lost))
+        return self.sight()
+
+    def announce(self, result: RoundResult = QUIET, news: News = URGENT) -> RoundResult:
         """Have the kernel announce a change while a round goes on."""
-        self.news.append(URGENT)
+        self.news.append(news)
         self.kernel.put()
         return result
 
@@ -90,6 +160,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         def read(self) -> News:
             made.kernel.take()
             return made.news.pop(0)
+
+        def await_neighbours(self, devices: frozenset[int]) -> None:
+            made.awaited.append(devices)
 
     class Round:
         """A round in this process: over, and readable, as soon as begun, if it has time."""
@@ -126,6 +199,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name, value in (
         ("Listener", Listener), ("Round", Round), ("Mailbox", Mailbox),
         ("keep_up", made.keep_up), ("monotonic", made.look_at_the_clock),
+        ("Health", made.health.open), ("look", made.look),
+        ("find_ifindex", {"eth0": 2, "eth1": 3}.__getitem__),
         ("say", lambda program, text: made.said.append(f"{program}: {text}")),
     ):
         monkeypatch.setattr(command, name, value)
@@ -134,10 +209,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for number, handler in handlers.items():
         signal.signal(number, handler)
     made.kernel.close()
-
-
-def quiet() -> RoundResult:
-    return QUIET
 
 
 def test_the_first_round_comes_by_itself_and_takes_in_what_is_up(world: World) -> None:
@@ -225,6 +296,134 @@ def test_the_journal_hears_a_warning(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     world.watch(lambda: world.announce(RoundResult(("so",), (), False)), quiet)
     assert world.said == ["<4>mptcp_monitor: so"]
+
+
+def test_a_round_comes_back_as_soon_as_it_is_told_to(world: World) -> None:
+    silent = RoundResult(paths=("eth0",), silent=("eth1",))
+    world.health.pauses = [0.02, 0.03]
+    assert world.watch(lambda: silent, lambda: FAILED, quiet) == [
+        (True, frozenset()), (False, frozenset()), (False, frozenset())]
+    assert world.health.rounds == [silent, FAILED, QUIET]
+
+
+def test_a_look_begins_when_it_is_due_and_is_no_round(world: World) -> None:
+    """Least of all a first one that failed, or one that is to be tried less often."""
+    remaking = frozenset(("10.1.2.2",))
+    world.health.due = [remaking]
+    world.sight = lambda: world.announce(FAILED, PLAIN)
+    assert world.watch(quiet, quiet) == [(True, frozenset()), (False, frozenset())]
+    assert world.looks == [(remaking, world.health.lost)]
+    assert (world.health.looks, world.health.rounds) == ([FAILED], [QUIET] * 2)
+    assert world.time < 1
+
+
+def test_a_round_goes_before_a_look(world: World) -> None:
+    def see() -> RoundResult:
+        assert len(world.rounds) == 2
+        os.kill(os.getpid(), signal.SIGTERM)
+        return QUIET
+
+    world.health.due = [frozenset()]
+    world.sight = see
+    world.acts = [world.announce, quiet, quiet]
+    command.Monitor(None).run()
+    assert len(world.looks) == 1
+
+
+def test_what_a_look_says_is_said(world: World) -> None:
+    world.health.due = [frozenset()]
+    world.sight = lambda: world.announce(RoundResult(("eth1: it is so",)))
+    world.watch(quiet, quiet)
+    assert world.said == ["mptcp_monitor: eth1: it is so"]
+
+
+def test_a_subflow_that_ends_is_heard_of(world: World) -> None:
+    world.health.closings = Pipe()
+
+    def close() -> RoundResult:
+        assert world.health.closings is not None
+        world.health.closings.put()
+        return QUIET
+
+    world.health.pauses = [0.05]
+    world.watch(close, quiet)
+    assert world.health.heard == 1
+    world.health.closings.close()
+
+
+def test_it_listens_for_the_gateways_that_are_waited_for(world: World) -> None:
+    waiting = RoundResult(waiting=("eth0", "eth1"))
+    world.watch(lambda: world.announce(waiting), quiet)
+    assert world.awaited == [frozenset((2, 3)), frozenset()]
+
+
+def test_news_of_connections_is_said_each_time_and_a_warning_once_an_hour(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+
+    def say() -> RoundResult:
+        world.health.tell("eth1: back")
+        world.health.warn("it is off")
+        return world.announce()
+
+    world.watch(say, say, quiet)
+    assert world.said == ["mptcp_monitor: eth1: back", "<4>mptcp_monitor: it is off",
+                          "mptcp_monitor: eth1: back"]
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """What systemd was told since the last question."""
+    with socket(AF_UNIX, SOCK_DGRAM) as hearing:
+        hearing.bind(str(tmp_path / "notify"))
+        hearing.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def hear() -> list[str]:
+            told = []
+            while True:
+                try:
+                    told.append(hearing.recv(4096).decode())
+                except BlockingIOError:
+                    return told
+
+        yield hear
+
+
+def test_systemd_hears_that_it_is_ready_and_each_change(
+    world: World, systemd: Callable[[], list[str]]
+) -> None:
+    told: list[str] = []
+
+    def act() -> RoundResult:
+        assert "NOTIFY_SOCKET" not in os.environ
+        told.extend(systemd())
+        return world.announce()
+
+    world.health.texts = ["1 path: eth0", "1 path: eth0", "no path"]
+    world.watch(act, act, act, act, quiet)
+    assert told[0] == "READY=1\nSTATUS=1 path: eth0"
+    assert [*told[1:], *systemd()] == ["STATUS=no path"]
+
+
+def test_systemd_may_have_an_address_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket(AF_UNIX, SOCK_DGRAM) as hearing:
+        hearing.bind("")
+        name = hearing.getsockname()[1:].decode()
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+        command.Status().tell("no path")
+        assert hearing.recv(4096) == b"READY=1\nSTATUS=no path"
+
+
+def test_a_systemd_that_does_not_hear_is_said_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", f"{tmp_path}/none")
+    world.health.texts = ["1 path: eth0"]
+    world.watch(world.announce, world.announce, quiet)
+    assert world.said == [f"mptcp_monitor: cannot tell {tmp_path}/none that it is ready: "
+                          "No such file or directory"]
 
 
 def test_it_takes_root(monkeypatch: pytest.MonkeyPatch) -> None:

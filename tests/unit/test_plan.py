@@ -36,7 +36,7 @@ def make_plan(
     main: tuple[str, ...] = (),
     enabled: bool = True,
     link: Link = Link(True, True, False),
-    silent: bool = False,
+    silent: tuple[str, ...] = (),
 ) -> Plan:
     view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent)
     return plan_paths("eth0", settings, view, previous, others, manager)
@@ -82,8 +82,9 @@ def test_an_address_that_may_be_anothers_is_left_alone(adjective: str) -> None:
 
 def test_without_a_carrier_an_endpoint_that_went_stays_away() -> None:
     (path,) = make_plan(OURS).paths
-    assert make_plan(OURS, silent=True, previous=(path,)).paths == (
+    assert make_plan(OURS, silent=("10.1.1.2",), previous=(path,)).paths == (
         path._replace(endpoint=False),)
+    assert make_plan(OURS, silent=("10.1.1.3",), previous=(path,)).paths == (path,)
 
 
 def test_a_link_with_one_peer_needs_no_gateway() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.spawn import run_program
+from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.monitor import round as round_of_upkeep
 from mptcp_hooks.monitor.round import Round, RoundResult
 from tests.unit.help import is_running, wait_until
@@ -30,6 +31,11 @@ def wait_for(work: Callable[[], RoundResult]) -> RoundResult:
     RoundResult(("eth0: it is so", "eth1: caf\N{LATIN SMALL LETTER E WITH ACUTE} \udcff"),
                 ("eth0", "wwan0"), True),
     RoundResult(("said of something", "failed", "repaired eth9"), (), False),
+    RoundResult(paths=("eth0",), silent=("eth1",), kept=("eth2",), waiting=("eth1",), made=True),
+    # A look; one that saw nothing is no less one.
+    RoundResult(uses=(Use("eth1", "10.1.2.2", 1, (1,), (2,), (3, 2**32 - 1), ()),),
+                remade=("10.1.2.2",)),
+    RoundResult(paths=(), uses=()),
     # More than a pipe holds at once.
     RoundResult(tuple(f"line {number}" for number in range(20000)), (), False),
 ])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.intent.event import Event
+from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
+from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.status.paint import Paint
 from mptcp_hooks.status.paths_screen import Rate, draw_paths, draw_rates, format_rate
 from mptcp_hooks.status.survey import Exit, PathStatus
@@ -183,6 +186,129 @@ def test_a_wrong_stanza_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(CannedMachine, "ask_stanzas", refuse)
     assert [one["kind"] for one in find({}, "not-set-up")] == ["one-uplink", "not-set-up"]
+
+
+def set_counter(name: str, number: int) -> dict[str, str]:
+    """The change of a machine whose kernel has counted so many."""
+    lines = (FOLDER / "all-good/machine.txt").read_text().splitlines()
+    names, values = (line for line in lines if line.startswith("MPTcpExt: "))
+    pairs = zip(names.split(), values.split())
+    return {values: " ".join(str(number) if known == name else value for known, value in pairs)}
+
+
+def add_answer(question: str, *answer: str) -> dict[str, str]:
+    """The change of a machine that was asked something else too."""
+    block = "".join(f"{line}\n" for line in (f"$ {question}", *answer))
+    return {"$ pgrep": f"{block}$ pgrep"}
+
+
+def connect(*addresses: str) -> dict[str, str]:
+    """The change of a machine with these subflows, each `TOKEN ADDRESS`."""
+    return add_answer("subflows", *(f"{one} 10.99.0.1" for one in addresses))
+
+
+def test_a_path_that_no_connection_uses_is_broken_where_others_joined() -> None:
+    (found,) = find(connect("1 10.1.1.2", "2 10.1.1.2") | set_counter("MPJoinSynAckRx", 1))
+    assert (found["severity"], found["kind"], found["interface"], found["text"]) == (
+        "broken", "not-joined", "eth1", "2 of 2 running connections could use 10.1.2.2, "
+        "and do not")
+    assert "'mptcp_down eth1; mptcp_up eth1'" in found["remedy"]
+
+
+@pytest.mark.parametrize(("subflows", "counter", "text"), [
+    (("1 10.1.1.2", "1 10.1.2.2", "2 10.1.1.2"), 1, "1 of 2 running connections"),
+    # The peers may be such as take none.
+    (("1 10.1.1.2",), 0, "1 of 1 running connection"),
+])
+def test_a_path_that_some_use_or_that_nobody_ever_joined_is_a_note(
+    subflows: tuple[str, ...], counter: int, text: str
+) -> None:
+    (found,) = find(connect(*subflows) | set_counter("MPJoinSynAckRx", counter))
+    assert (found["severity"], found["kind"], found["text"]) == (
+        "note", "not-joined", f"{text} could use 10.1.2.2, and do not")
+
+
+@pytest.mark.parametrize("subflows", [
+    ("1 10.1.1.2", "1 10.1.2.2", "2 10.1.2.2", "2 10.1.1.2"), ()])
+def test_of_paths_that_all_connections_use_nothing_is_said(subflows: tuple[str, ...]) -> None:
+    assert find(connect(*subflows) | set_counter("MPJoinSynAckRx", 1)) == []
+
+
+def test_what_joins_in_a_moment_lacks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that has just begun has one subflow."""
+    looks = [["10.1.1.2"], ["10.1.1.2", "10.1.2.2"]]
+
+    def look(machine: CannedMachine) -> list[Subflow]:
+        return [Subflow(1, address, "10.99.0.1", TCP_ESTABLISHED, 0, 0.0, True)
+                for address in looks.pop(0)]
+
+    monkeypatch.setattr(CannedMachine, "read_subflows", look)
+    assert find({}) == [] and looks == []
+
+
+@pytest.mark.parametrize(("noted", "span"), [
+    (("400 4000",), "for 10 min by now and 50 min more"), ((), "for up to 60 min"),
+    # One that is over, and one of a clock that was put back.
+    (("100 900",), "for up to 60 min"), (("2000 5600",), "for up to 60 min"),
+])
+def test_new_connections_that_are_plain_tcp_are_told_with_the_time_that_is_known(
+    noted: tuple[str, ...], span: str
+) -> None:
+    off = add_answer("off", *noted)["$ pgrep"].removesuffix("$ pgrep")
+    timeout = add_answer("cat /proc/sys/net/mptcp/blackhole_timeout", "3600")["$ pgrep"]
+    (found,) = find({"$ pgrep": off + timeout} | set_counter("Blackhole", 1))
+    assert (found["severity"], found["kind"], found["interface"]) == ("broken", "mptcp-off", None)
+    assert f"plain TCP, {span}: " in found["text"]
+    assert "'sysctl -w net.mptcp.blackhole_timeout=3600'" in found["remedy"]
+
+
+def test_that_it_was_off_once_is_no_finding() -> None:
+    assert find(add_answer("off", "no") | set_counter("Blackhole", 1)) == []
+
+
+def silence_eth1(folder: Path) -> str:
+    """All-good with a record that has eth1's endpoint away, since its carrier was lost."""
+    shutil.copytree(FOLDER / "all-good", folder / "case")
+    file = folder / "case/record/eth1.paths"
+    lines = file.read_text().replace("stanza\n", "stanza\nsilent\n").replace(
+        "endpoint True\n", "endpoint False\n").splitlines()
+    file.write_text("".join(f"{line}\n" for line in lines if " ip mptcp " not in line))
+    return str(folder / "case")
+
+
+# Of eth1's endpoint, as `ip` lists it.
+ENDPOINT = ',{"address":"10.1.2.2","id":2,"subflow":true,"dev":"eth1"}'
+
+
+def test_a_gateway_that_is_waited_for_is_why_there_is_no_endpoint(tmp_path: Path) -> None:
+    (found,) = find({ENDPOINT: ""}, silence_eth1(tmp_path))
+    assert (found["severity"], found["kind"], found["interface"]) == (
+        "broken", "gateway-silent", "eth1")
+    assert found["text"].startswith("10.1.2.2 has no endpoint: its gateway 10.1.2.1 ")
+    assert "'mptcp_up eth1'" in found["remedy"]
+
+
+def test_without_a_carrier_the_gateway_is_not_to_blame(tmp_path: Path) -> None:
+    found = find({ENDPOINT: "", '"ifname":"eth1","flags":["BROADCAST","MULTICAST","UP","LOWER_UP"]':
+                  '"ifname":"eth1","flags":["NO-CARRIER","BROADCAST","MULTICAST","UP"]'},
+                 silence_eth1(tmp_path))
+    assert [one["kind"] for one in found] == ["no-carrier"]
+
+
+@pytest.mark.parametrize(("recorded", "other"), [
+    # It has no gateway, as one of a PPP link.
+    ("gateway 10.1.2.1\n", "gateway \n"),
+    # It was never to have an endpoint, as a second address of its subnet.
+    ("primary True\n", "primary False\n")])
+def test_a_path_that_waits_for_no_gateway_does_not_blame_one(
+    tmp_path: Path, recorded: str, other: str
+) -> None:
+    case = silence_eth1(tmp_path)
+    file = Path(case, "record/eth1.paths")
+    text = file.read_text()
+    assert recorded in text
+    file.write_text(text.replace(recorded, other))
+    assert "gateway-silent" not in [one["kind"] for one in find({ENDPOINT: ""}, case)]
 
 
 def test_a_colour_has_no_width() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from mptcp_hooks.base.text import align, count, read_number
+from mptcp_hooks.base.text import align, count, describe_span, read_number
 
 
 @pytest.mark.parametrize(("number", "text"), [
@@ -22,6 +22,15 @@ def test_numbers_with_what_they_count(number: int, text: str) -> None:
 ])
 def test_a_number_as_the_kernel_prints_it(text: str, number: int | None) -> None:
     assert read_number(text) == number
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.0, "0.0 s"), (0.04, "0.0 s"), (1.25, "1.2 s"), (9.9, "9.9 s"), (10.0, "10 s"),
+    (119.0, "119 s"), (120.0, "2 min"), (7199.0, "120 min"), (7200.0, "2 h"),
+    (172799.0, "48 h"), (172800.0, "2 d"), (864000.0, "10 d"),
+])
+def test_a_span_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
+    assert describe_span(seconds) == text
 
 
 def test_columns_stand_to_the_left_and_numbers_to_the_right() -> None:

@@ -237,7 +237,9 @@ class Lab:
         # A host whose own fe80 address is still tentative cannot ask for a neighbour's, and a
         # packet to forward then waits a second; the client alone has to detect duplicates.
         for host in (*self.routers, self.server):
-            host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
+            host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0",
+                     # A router whose cable is pulled is a router still.
+                     "net.ipv6.conf.all.keep_addr_on_down=1")
         for number, router in enumerate(self.routers, start=1):
             self._wire(number, router, rate)
         self.server.ip(f"addr add {SERVER_4}/32 dev lo", f"-6 addr add {SERVER_6}/128 dev lo")

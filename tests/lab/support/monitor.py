@@ -27,7 +27,7 @@ class Monitor:
                 self._process = self._client.start(
                     "env", f"NOTIFY_SOCKET={address}", "nice", "-n", "-10", "sh", "-c",
                     f"exec mptcp_monitor --verbose 2>>{_LOG}")
-                assert ready.recv(20) == b"READY=1"
+                assert ready.recv(500).startswith(b"READY=1\n")
             finally:
                 Path(address).unlink()
 

@@ -1,0 +1,173 @@
+"""What the monitor knows of running connections and of Multipath TCP itself, between its rounds.
+
+It hears which subflows end, looks seldom at a few of the kernel's counters, and says when
+connections are to be looked at; what it concludes is pure and stands in joins.py, outages.py
+and blackhole.py.
+"""
+
+from __future__ import annotations
+
+from time import CLOCK_BOOTTIME, clock_gettime, time
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.text import count
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.off import Off, save_off
+from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, read_mptcp_counters
+from mptcp_hooks.monitor.blackhole import BlackholeWatch
+from mptcp_hooks.monitor.closings import ClosingsListener
+from mptcp_hooks.monitor.joins import Joins
+from mptcp_hooks.monitor.outages import Outages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mptcp_hooks.monitor.round import RoundResult
+
+    Say = Callable[[str], None]
+
+# The counters tell of what nobody announces; five seconds are what a person waits.
+_COUNTED_EVERY = 4.0
+# How soon a round is to come again that waits for a gateway, or for a second path: half of the
+# time that it has been so. The kernel asks a gateway for three seconds and gives up.
+_AGAIN_AT_LEAST, _AGAIN_AT_MOST, _LONG, _AGAIN_LATER = 0.15, 3.0, 300.0, 10.0
+_NEVER = float("inf")
+
+
+class Health:
+    """`tell` hears what a person may want to know, `warn` what is wrong."""
+
+    def __init__(self, tell: Say, warn: Say, now: float) -> None:
+        self.joins = Joins()
+        self._tell, self._warn = tell, warn
+        self._closings = ClosingsListener()
+        self._outages = Outages()
+        self._blackhole = BlackholeWatch()
+        self._paths: tuple[str, ...] = ()
+        self._users: tuple[tuple[str, int], ...] = ()
+        self._count_at = now
+        self._opened = self._stale = 0
+        self._waiting_since: float | None = None
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when a subflow ended; -1 where that is not told."""
+        return self._closings.fileno()
+
+    def hear(self, now: float) -> None:
+        """Take in which subflows ended."""
+        closed = self._closings.read(now)
+        self.joins.hear([one for one in closed if one.token], now)
+        if not all(one.token for one in closed):
+            # Some were lost, which may be anybody's.
+            self.joins.expect(now)
+
+    def wait(self, now: float) -> float:
+        """How long until there is something to do, in seconds."""
+        deaf = self._closings.deaf_until
+        return max(0.0, min(self.joins.wait(now), self._count_at - now if self._paths else _NEVER,
+                            deaf - now if deaf else _NEVER))
+
+    def attend(self, now: float) -> None:
+        """Do what is due between rounds: look at the counters, and listen again."""
+        self._closings.listen_again(now)
+        if self._paths and now >= self._count_at:
+            self._count_at = now + _COUNTED_EVERY
+            self._look_at_counters(now)
+
+    def note_round(self, report: RoundResult, now: float) -> float:
+        """Take in what a round of upkeep saw; how soon it is to come again, without end if not."""
+        if report.paths is None:
+            return _NEVER
+        if set(report.paths) - set(self._paths):
+            # A first look tells which addresses these have.
+            self.joins.expect(now)
+        self._paths = report.paths
+        for text in self._outages.note(report.paths, report.silent, report.kept, report.waiting,
+                                       _look_at_clock()):
+            self._tell(text)
+        if report.silent or report.kept:
+            self._blackhole.note_outage(now)
+        if report.made or self._outages.returning:
+            self.joins.expect(now)
+        return self._find_pause(bool(report.waiting or report.kept), now)
+
+    def note_look(self, report: RoundResult, cost: float, now: float) -> None:
+        """Take in what a look saw, which took so many seconds."""
+        if report.uses is None:
+            self.joins.note_failure(now)
+            return
+        self.joins.note(report.uses, report.remade, cost, now)
+        if any(use.lost for use in report.uses):
+            self._blackhole.note_outage(now)
+        for text in self._outages.settle(report.uses, self._count, _look_at_clock()):
+            self._tell(text)
+        if self._outages.returning:
+            self.joins.expect(now)
+        self._users = tuple((use.iface, use.using) for use in report.uses)
+
+    def describe(self) -> str:
+        """All in one line, for the unit's status."""
+        users = dict(self._users)
+        named = (f"{iface} used by {count(users[iface], 'connection')}" if iface in users else iface
+                 for iface in self._paths)
+        off = ["Multipath TCP is off for new connections"] * self._blackhole.off
+        return "; ".join([f"{count(len(self._paths), 'path')}: {', '.join(named)}" if self._paths
+                          else "no path", *self._outages.describe(), *off])
+
+    def _count(self, address: str) -> tuple[int, int]:
+        return len(self.joins.lost.get(address, ())), self.joins.returned.get(address, 0)
+
+    def _find_pause(self, waits: bool, now: float) -> float:
+        if not waits:
+            self._waiting_since = None
+            return _NEVER
+        if self._waiting_since is None:
+            self._waiting_since = now
+        waited = now - self._waiting_since
+        most = _AGAIN_AT_MOST if waited < _LONG else _AGAIN_LATER
+        return min(max(_AGAIN_AT_LEAST, waited / 2), most)
+
+    def _look_at_counters(self, now: float) -> None:
+        counters = read_mptcp_counters()
+        opened = counters.get("MPCapableSYNACKRX", 0)
+        if opened > self._opened and len(self._paths) > 1:
+            self.joins.heed_new(now)
+        stale = counters.get("SubflowStale", 0)
+        if stale > self._stale:
+            self.joins.heed_new(now)
+        self._opened, self._stale = opened, stale
+        was_off = self._blackhole.off
+        if self._blackhole.judge(counters, now):
+            self._end_blackhole()
+        elif self._blackhole.off and not was_off:
+            self._note_off()
+
+    def _end_blackhole(self) -> None:
+        try:
+            end_blackhole()
+        except Problem as problem:
+            self._blackhole.off = True
+            self._warn(str(problem))
+            return
+        try:
+            save_off(None)
+        except Problem as problem:
+            self._warn(str(problem))
+        self._tell("a provider was silent while somebody connected, and the kernel took it for a "
+                   "firewall: Multipath TCP is on again")
+
+    def _note_off(self) -> None:
+        """Leave it to the kernel, and note for how long it does without Multipath TCP."""
+        seconds = read_blackhole_timeout() << min(self._blackhole.times - 1, 6)
+        began = int(time())
+        try:
+            save_off(Off(began, began + seconds))
+        except Problem as problem:
+            self._warn(str(problem))
+        self._warn("a firewall drops what asks for Multipath TCP, and answers plain TCP: the kernel"
+                   f" turns it off for new connections, for {seconds} s")
+
+
+def _look_at_clock() -> float:
+    """Seconds that go on while the machine sleeps, clock_gettime(2)."""
+    return clock_gettime(CLOCK_BOOTTIME)

@@ -1,0 +1,323 @@
+"""What the monitor says of running connections and of Multipath TCP, and when it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.engine.lifelines import Use
+from mptcp_hooks.engine.off import Off
+from mptcp_hooks.monitor import health
+from mptcp_hooks.monitor.closings import Closed
+from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.round import RoundResult
+
+NEVER = float("inf")
+BOTH = RoundResult(paths=("eth0", "eth1"))
+OUT = RoundResult(paths=("eth0",), silent=("eth1",))
+WAITS = OUT._replace(waiting=("eth1",))
+ON_AGAIN = ("a provider was silent while somebody connected, and the kernel took it for a "
+            "firewall: Multipath TCP is on again")
+FIRST, SECOND = "10.1.1.2", "10.1.2.2"
+
+
+def use(address: str, using: int, **more: tuple[int, ...]) -> Use:
+    empty: dict[str, tuple[int, ...]] = dict.fromkeys(("back", "joining", "lost", "lacking"), ())
+    return Use("eth0" if address == FIRST else "eth1", address, using, **{**empty, **more})
+
+
+class World:
+    """What is heard and counted, what is written, and what is said; `clock` is the time of all."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.clock = 1000.0
+        self.closed: list[Closed] = []
+        self.deaf_until = 0.0
+        self.listened: list[float] = []
+        self.counters: dict[str, int] = {}
+        self.counted: list[float] = []
+        self.timeout = 3600
+        self.ended = 0
+        self.refusal: Problem | None = None
+        self.noted: list[Off | None] = []
+        self.told: list[str] = []
+        self.warned: list[str] = []
+        for name, value in (
+            ("ClosingsListener", lambda: self), ("read_mptcp_counters", self.count),
+            ("end_blackhole", self.end), ("save_off", self.noted.append),
+            ("read_blackhole_timeout", lambda: self.timeout), ("time", lambda: 1e9),
+            ("clock_gettime", lambda clock: self.clock),
+        ):
+            patch.setattr(health, name, value)
+        self.health = Health(self.told.append, self.warned.append, self.clock)
+
+    def fileno(self) -> int:
+        return 5
+
+    def read(self, now: float) -> list[Closed]:
+        return self.closed
+
+    def listen_again(self, now: float) -> None:
+        self.listened.append(now)
+
+    def count(self) -> dict[str, int]:
+        self.counted.append(self.clock)
+        return self.counters
+
+    def end(self) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.ended += 1
+
+    def round(self, report: RoundResult, after: float = 0.0) -> float:
+        """A round that ends so much later; how soon another is to come."""
+        self.clock += after
+        return self.health.note_round(report, self.clock)
+
+    def begin(self) -> None:
+        """A first round with both paths, the look that tells of their addresses, and some time."""
+        self.round(BOTH)
+        self.clock += 0.25
+        assert self.health.joins.begin(self.clock) is not None
+        self.look(use(FIRST, 0), use(SECOND, 0))
+        self.clock += 5
+        self.health.attend(self.clock)
+
+    def look(self, *uses: Use, after: float = 0.0) -> None:
+        self.clock += after
+        self.health.note_look(RoundResult(uses=uses), 0.01, self.clock)
+
+    def go_on(self, seconds: float) -> None:
+        """Attend whenever there is something to do, but begin no look."""
+        end = self.clock + seconds
+        while self.clock <= end:
+            self.health.attend(self.clock)
+            self.health.joins.begin(self.clock)
+            self.clock += max(0.001, min(self.health.wait(self.clock), end - self.clock + 0.001))
+
+    def conclude(self, times: int, answers: int = 0) -> None:
+        """Have the kernel conclude so many times that there is a firewall, and see it."""
+        self.counters = {"Blackhole": times, "MPCapableSYNACKRX": answers}
+        self.clock += 4
+        self.health.attend(self.clock)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    yield World(monkeypatch)
+
+
+def test_without_a_path_there_is_nothing_to_do(world: World) -> None:
+    world.go_on(100.0)
+    assert world.counted == [] and world.health.wait(world.clock) == NEVER
+    assert world.health.fileno() == 5 and world.health.describe() == "no path"
+
+
+def test_counters_are_looked_at_every_four_seconds_while_there_are_paths(world: World) -> None:
+    world.round(BOTH)
+    world.go_on(20.0)
+    assert world.counted == pytest.approx([1000, 1004, 1008, 1012, 1016, 1020], abs=0.01)
+    world.round(RoundResult(paths=()))
+    world.go_on(100.0)
+    assert len(world.counted) == 6
+
+
+def test_a_round_that_came_to_no_end_tells_nothing(world: World) -> None:
+    world.round(BOTH)
+    assert world.round(RoundResult(failed=True)) == NEVER
+    assert world.told == [] and world.health.describe() == "2 paths: eth0, eth1"
+
+
+def test_a_subflow_that_ends_is_looked_at_soon(world: World) -> None:
+    world.begin()
+    world.closed = [Closed(1, SECOND)]
+    world.health.hear(world.clock)
+    assert world.health.joins.lost == {SECOND: {1}}
+    assert world.health.wait(world.clock) == pytest.approx(0.25)
+
+
+def test_events_that_were_lost_are_looked_at_and_are_nobodys(world: World) -> None:
+    world.begin()
+    world.closed = [Closed(0, "")]
+    world.health.hear(world.clock)
+    assert world.health.joins.lost == {}
+    assert world.health.wait(world.clock) == pytest.approx(0.25)
+
+
+def test_it_listens_again_when_it_was_deaf_for_long_enough(world: World) -> None:
+    world.deaf_until = 1001.0
+    assert world.health.wait(1000.5) == 0.5
+    world.health.attend(1001.0)
+    assert world.listened == [1001.0]
+
+
+@pytest.mark.parametrize("name", ["MPCapableSYNACKRX", "SubflowStale"])
+def test_new_connections_and_stale_subflows_are_looked_at(world: World, name: str) -> None:
+    world.begin()
+    world.counters = {name: 1}
+    for looked in (True, False):
+        world.clock += 4
+        world.health.attend(world.clock)
+        assert (world.health.joins.begin(world.clock + 3) is not None) == looked
+
+
+def test_new_connections_over_the_only_path_lack_nothing(world: World) -> None:
+    world.round(RoundResult(paths=("eth0",)))
+    world.health.joins.begin(world.clock + 0.25)
+    world.counters = {"MPCapableSYNACKRX": 1}
+    world.health.attend(world.clock)
+    assert world.health.joins.wait(world.clock) == NEVER
+
+
+@pytest.mark.parametrize(("report", "looked"), [
+    (BOTH, False), (BOTH._replace(made=True), True), (OUT, False)])
+def test_endpoints_that_were_made_are_looked_at(
+    world: World, report: RoundResult, looked: bool
+) -> None:
+    world.begin()
+    world.round(report)
+    assert (world.health.joins.begin(world.clock + 0.25) is not None) == looked
+
+
+def test_interfaces_that_are_new_are_looked_at(world: World) -> None:
+    """Only of addresses that a look told of it is heard who loses them."""
+    world.begin()
+    more = BOTH._replace(paths=("eth0", "eth1", "wwan0"))
+    for looked in (True, False):
+        world.round(more)
+        assert (world.health.joins.begin(world.clock + 0.25) is not None) == looked
+
+
+def test_a_look_that_came_to_no_end_is_made_again_and_tells_nothing(world: World) -> None:
+    world.begin()
+    world.closed = [Closed(1, SECOND)]
+    world.health.hear(world.clock)
+    world.health.joins.begin(world.clock + 0.25)
+    before = world.health.describe()
+    world.health.note_look(RoundResult(("cannot be read",), failed=True), 0.01, world.clock)
+    assert (world.health.describe(), world.told, world.warned) == (before, [], [])
+    assert world.health.joins.lost == {SECOND: {1}}
+    assert world.health.joins.wait(world.clock) == 5
+
+
+def test_an_outage_is_told_and_who_uses_the_path_again(world: World) -> None:
+    world.begin()
+    world.closed = [Closed(1, SECOND), Closed(2, SECOND)]
+    world.health.hear(world.clock)
+    world.round(OUT, after=300.0)
+    assert world.told == ["eth1: carrier lost after 5 min: endpoint taken away"]
+    assert world.health.describe() == (
+        "1 path: eth0 used by 0 connections; eth1: no carrier")
+    world.round(BOTH, after=60.0)
+    world.look(use(FIRST, 2), use(SECOND, 1, back=(1,), lost=(2,)), after=0.25)
+    assert len(world.told) == 1
+    assert world.health.joins.begin(world.clock + 0.25) is not None
+    world.look(use(FIRST, 2), use(SECOND, 2, back=(2,)), after=0.25)
+    assert world.told[1:] == ["eth1: back after 60 s, 2 of 2 connections use it again"]
+    assert world.warned == []
+
+
+def test_its_description_tells_how_many_use_each_path(world: World) -> None:
+    world.round(BOTH)
+    world.look(use(FIRST, 1), use(SECOND, 12))
+    assert world.health.describe() == (
+        "2 paths: eth0 used by 1 connection, eth1 used by 12 connections")
+    world.round(WAITS)
+    assert world.health.describe() == (
+        "1 path: eth0 used by 1 connection; eth1: its gateway does not answer")
+
+
+@pytest.mark.parametrize("report", [WAITS, BOTH._replace(kept=("eth1",))])
+def test_who_waits_comes_back_soon_and_less_and_less_often(
+    world: World, report: RoundResult
+) -> None:
+    pauses = [world.round(report)]
+    began = world.clock
+    while world.clock < began + 400:
+        pauses.append(world.round(report, after=pauses[-1]))
+    assert pauses[0] == 0.15 and pauses == sorted(pauses)
+    assert max(pause for pause in pauses if pause < 10) == 3
+    assert 295 < sum(pause for pause in pauses if pause < 10) < 310 and pauses[-1] == 10
+
+
+def test_with_the_gateways_answer_there_is_nothing_to_come_back_for(world: World) -> None:
+    world.round(WAITS)
+    assert world.round(WAITS, after=100.0) == 3
+    assert world.round(BOTH, after=100.0) == NEVER
+    assert world.round(WAITS, after=100.0) == 0.15
+
+
+def test_silence_alone_is_nothing_to_come_back_for(world: World) -> None:
+    """The kernel announces a carrier."""
+    assert world.round(OUT) == NEVER
+
+
+def test_a_provider_that_was_silent_does_not_cost_an_hour(world: World) -> None:
+    world.round(BOTH)
+    world.conclude(1)
+    assert (world.ended, world.noted, world.told) == (1, [None], [ON_AGAIN])
+    assert world.warned == [] and "off" not in world.health.describe()
+    world.conclude(1)
+    assert world.ended == 1
+
+
+def test_a_firewall_is_left_and_noted_with_its_time(world: World) -> None:
+    world.round(BOTH)
+    for times in (1, 2, 2):
+        world.conclude(times)
+    assert world.ended == 1
+    assert world.noted == [None, Off(1_000_000_000, 1_000_003_600)]
+    assert world.warned == [
+        "a firewall drops what asks for Multipath TCP, and answers plain TCP: the kernel turns it "
+        "off for new connections, for 3600 s"]
+    assert world.health.describe() == (
+        "2 paths: eth0, eth1; Multipath TCP is off for new connections")
+
+
+@pytest.mark.parametrize("seen", [
+    lambda world: world.round(OUT), lambda world: world.look(use(SECOND, 0, lost=(1,)))])
+def test_an_outage_explains_what_the_kernel_concludes(world: World, seen: object) -> None:
+    assert callable(seen)
+    world.round(BOTH)
+    world.conclude(1)
+    seen(world)
+    world.conclude(2)
+    assert world.ended == 2 and world.warned == []
+
+
+def test_an_answer_ends_what_was_left(world: World) -> None:
+    world.round(BOTH)
+    for times, answers in ((1, 0), (2, 0), (2, 1)):
+        world.conclude(times, answers)
+    assert world.ended == 2 and world.noted[-1] is None
+    assert "off" not in world.health.describe()
+
+
+def test_what_cannot_be_ended_is_a_warning(world: World) -> None:
+    world.refusal = Problem("cannot write it: run this")
+    world.round(BOTH)
+    world.conclude(1)
+    assert (world.told, world.warned, world.noted) == ([], ["cannot write it: run this"], [])
+    assert world.health.describe() == (
+        "2 paths: eth0, eth1; Multipath TCP is off for new connections")
+    world.refusal = None
+    world.conclude(1, answers=1)
+    assert world.told == [ON_AGAIN] and "off" not in world.health.describe()
+
+
+def test_what_cannot_be_noted_is_a_warning_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(off: Off | None) -> None:
+        raise Problem("cannot write the record")
+
+    world.round(BOTH)
+    monkeypatch.setattr(health, "save_off", refuse)
+    world.conclude(1)
+    assert (world.ended, world.told, world.warned) == (
+        1, [ON_AGAIN], ["cannot write the record"])
+    assert "off" not in world.health.describe()
+    world.conclude(2)
+    assert len(world.warned) == 3 and world.warned[1] == "cannot write the record"
