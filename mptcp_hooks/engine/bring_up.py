@@ -164,6 +164,8 @@ class WorkBuilder:
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
+        if settings.table or settings.usual_table:
+            self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         silent = False
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
@@ -293,6 +295,14 @@ class WorkBuilder:
         """Whether the event's interface has any of the addresses that a stanza stated."""
         before = recall_event(stanza.told)
         return bool(self._machine.find_present(event.iface, before.addresses))
+
+    def _look_at_all(self) -> None:
+        """Take in who else is on record: another may have a table, though the kernel lost it."""
+        for iface in self._store.list_interfaces():
+            try:
+                self.list_stanzas(iface)
+            except Problem as problem:
+                self.problems.append(problem)
 
     def _has_carrier(self, device: str) -> bool:
         link = self._machine.read_link(device)

@@ -22,7 +22,7 @@ from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.compare import compare_path
 from mptcp_hooks.engine.follow import prepare_adoption
 from mptcp_hooks.intent.event import Event, read_event
-from mptcp_hooks.intent.settings import NO_CONFIGURATION
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from tests.unit.engine import ADDRESSES, Bench, list_lines, names, open_bench, static
 from tests.unit.memory import FAILED, INCOMPLETE, REACHABLE, Killed, fail_at, kill_at
 
@@ -334,6 +334,20 @@ def test_somebody_elses_table_is_refused_and_left() -> None:
         (problem,) = bench.up(ETH0)
         assert "table 20002 is in use by somebody else (rule 5000" in str(problem)
         assert bench.machine.snapshot() == before and bench.list_recorded() == []
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_table_that_another_has_on_record_is_refused(configured: bool) -> None:
+    """Also where somebody flushed all that the kernel had of it."""
+    with open_bench() as bench:
+        bench.up(static("eth0", 4, mptcp_table="101"))
+        bench.machine.rules.clear()
+        bench.machine.routes.clear()
+        if configured:
+            bench.configuration = Configuration((), (Wishes("eth1", table=101),), True)
+        (problem,) = bench.up(ETH1 if configured else static("eth1", 4, mptcp_table="101"))
+        assert "table 101 is in use by 10.1.1.2 of eth0" in str(problem)
+        assert bench.list_recorded() == ["eth0"]
 
 
 def test_a_bad_event_does_not_cost_the_others() -> None:
