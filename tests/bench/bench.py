@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tests.bench.busy import bench_busy
+from tests.bench.outages import bench_outages
 from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab, begin_run, find_obstacles
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import plug, pull
@@ -26,7 +28,8 @@ def main(deb: Path) -> int:
     begin_run()
     installation = Installation(deb)
     try:
-        return max(bench_hooks(installation), bench_monitor(installation))
+        return max(bench_hooks(installation), bench_monitor(installation),
+                   bench_busy(installation), bench_outages(installation))
     finally:
         installation.close()
 
