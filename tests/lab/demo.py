@@ -204,19 +204,25 @@ def show_leases(lab: Lab) -> None:
 def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
     title("8. The cable of eth1 is pulled in the middle of a transfer, and plugged in again")
     say("mptcp_monitor, the package's service, is running. It says:\n")
-    transfer = lab.begin_transfer(40 * MEGABYTE)
+    transfer = lab.begin_transfer(60 * MEGABYTE)
     wait_for(lambda: sum(transfer.count_sent()) > 12 * MEGABYTE)
     connections = ask_status(lab, "--connections")
+    whole = transfer.count_sent()
     pull(lab, 1)
     wait_for(lambda: len(lab.endpoints()) == 1)
     paths = ask_status(lab)
-    wait_for(lambda: sum(transfer.count_sent()) > 20 * MEGABYTE)
+    wait_for(lambda: sum(transfer.count_sent()) > 24 * MEGABYTE)
+    out = transfer.count_sent()
     plug(lab, 1)
-    wait_for(lambda: len(lab.endpoints()) == 2)
+    wait_for(lambda: "again" in monitor.read_log()[-1])
+    before = transfer.count_sent()
     sent = transfer.finish()
     for line in monitor.read_log():
         say(line, indent=4)
     tell(sent)
+    tell_share("before the cable was pulled", whole)
+    tell_share("while it was out", subtract(out, whole))
+    tell_share("after it was back", subtract(sent.uplinks, before))
     say("\nThe transfer before the cable was pulled, and the paths while it was out:\n")
     say("# mptcp_status --connections")
     say(connections, indent=4)
@@ -255,6 +261,16 @@ def tell(sent: Sent) -> None:
     say(f"transfer: {sent.rate:.0f} Mbit/s ({sent.size // MEGABYTE} MB in {sent.seconds:.1f} s; "
         f"eth0 {first:.1f} MB, eth1 {second:.1f} MB), "
         + ("received whole" if sent.whole else "NOT RECEIVED WHOLE"))
+
+
+def tell_share(when: str, carried: tuple[int, int]) -> None:
+    first, second = (count / MEGABYTE for count in carried)
+    say(f"    {when:<28} eth0 {first:4.1f} MB, eth1 {second:4.1f} MB")
+
+
+def subtract(now: tuple[int, int], then: tuple[int, int]) -> tuple[int, int]:
+    """What each uplink carried since then."""
+    return now[0] - then[0], now[1] - then[1]
 
 
 def title(text: str) -> None:
