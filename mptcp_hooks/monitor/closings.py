@@ -88,11 +88,13 @@ class ClosingsListener:
         self._bound_rate(len(heard), now)
         return heard
 
-    def listen_again(self, now: float) -> None:
-        """Hear again, once there was silence for long enough."""
-        if self._socket and self.deaf_until and now >= self.deaf_until:
-            self.deaf_until = 0.0
-            _let_through(self._socket, _EVENT_SUB_CLOSED)
+    def listen_again(self, now: float) -> bool:
+        """Hear again, once there was silence for long enough; whether it begins with this."""
+        if not (self._socket and self.deaf_until and now >= self.deaf_until):
+            return False
+        self.deaf_until = 0.0
+        _let_through(self._socket, _EVENT_SUB_CLOSED)
+        return True
 
     def _bound_rate(self, number: int, now: float) -> None:
         earned = (now - self._since) * _A_SECOND

@@ -69,7 +69,8 @@ class Health:
 
     def attend(self, now: float) -> None:
         """Do what is due between rounds: look at the counters, and listen again."""
-        self._closings.listen_again(now)
+        if self._closings.listen_again(now):
+            self.joins.heed_new(now)
         if self._paths and now >= self._count_at:
             self._count_at = now + _COUNTED_EVERY
             self._look_at_counters(now)
@@ -136,10 +137,10 @@ class Health:
         if stale > self._stale:
             self.joins.heed_new(now)
         self._opened, self._stale = opened, stale
-        was_off = self._blackhole.off
+        noted = self._blackhole.times if self._blackhole.off else 0
         if self._blackhole.judge(counters, now):
             self._end_blackhole()
-        elif self._blackhole.off and not was_off:
+        elif self._blackhole.off and self._blackhole.times > noted:
             self._note_off()
 
     def _end_blackhole(self) -> None:

@@ -252,7 +252,7 @@ def test_an_address_waits_for_the_carrier(lab: Lab) -> None:
         "'mptcp_up eth1', goes on when that is over\n")
     monitor.rest()
     assert lab.endpoints() == ["fd00:1::2 eth0 subflow"] and "eth1" not in lab.snapshot()
-    lab.routers[1].ip("link set lan up", "-6 addr add fd00:2::1/64 dev lan nodad")
+    lab.routers[1].ip("link set lan up")
     wait_for_endpoint(lab, "eth1", "fd00:2::2")
     check_both_paths(lab, SERVER_6)
     lab.ifdown("-a")

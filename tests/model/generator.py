@@ -153,6 +153,13 @@ def _choose_link(random: Random, player: Player) -> Step | None:
                                     f"carrier off {device}"))) if random.random() < 0.5 else None
 
 
+def _choose_gateway(random: Random, player: Player) -> Step:
+    """A provider that is out seldom is so for long."""
+    device = random.choice(DEVICES)
+    deaf = device in player.model.deaf
+    return make_step(f"gateway {'answers' if deaf or random.random() < 0.3 else 'silent'} {device}")
+
+
 def _choose_default(random: Random, player: Player) -> Step | None:
     device, family = random.choice(DEVICES), random.choice(FAMILIES)
     there = any((one.device, one.family) == (device, family) for one in player.seen.defaults)
@@ -270,6 +277,7 @@ _CHOICES: dict[Callable[[Random, Player], Step | None], int] = {
     _choose_all: 6,
     _choose_address: 8,
     _choose_link: 8,
+    _choose_gateway: 4,
     _choose_default: 6,
     _choose_damage: 8,
     _choose_foreign: 4,

@@ -19,6 +19,7 @@ from tests.model.world import (
     Stanza,
     device_of,
     find_own,
+    list_gateways,
     make_environment,
     read_configuration,
     read_stanza,
@@ -35,11 +36,13 @@ class Machine:
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
+        self._silent: set[str] = set()
         self.said: list[str] = []
         # Addresses are usable at once: the wait for duplicates is not what is tested here.
         namespace.run(Program(("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0",
                                "net.ipv6.conf.all.accept_dad=0")))
         self._ip([line for device in DEVICES for line in _make_device(device)])
+        self._set_gateways()
 
     def look(self) -> Snapshot:
         """The kernel as it is now, once the monitor sleeps."""
@@ -50,12 +53,15 @@ class Machine:
         """Do what the world does; what cannot be, such as what is there already, does no harm."""
         if step.kind == "configure":
             self._configure(step)
+        elif step.kind == "gateway":
+            self._silence(*step.words)
         else:
             self.alter(list(_list_lines(step, seen, ours)))
 
     def alter(self, lines: list[str]) -> None:
         """Run lines of `ip`, and wait until the kernel tells the carriers that they make."""
         self._ip(lines)
+        self._set_gateways()
         while _is_unsettled(self._namespace.look()):
             pass
 
@@ -88,6 +94,16 @@ class Machine:
             self._namespace.write(CONFIGURATION, text)
         else:
             self._namespace.remove(CONFIGURATION)
+
+    def _silence(self, way: str, device: str) -> None:
+        (self._silent.add if way == "silent" else self._silent.discard)(device)
+        self._ip([_forget_gateway(device, *gateway) for gateway in list_gateways(device)])
+        self._set_gateways()
+
+    def _set_gateways(self) -> None:
+        """Nobody is at the far ends: who answers has an entry that needs no question."""
+        self._ip([_note_gateway(device, *gateway) for device in DEVICES
+                  if device not in self._silent for gateway in sorted(list_gateways(device))])
 
     def _ip(self, lines: list[str]) -> None:
         """Run lines of `ip`, one after another, each whatever became of the others."""
@@ -122,6 +138,15 @@ def make_program(step: Step) -> Program:
 
 def _peer(device: str) -> str:
     return device.replace("wan", "far")
+
+
+def _note_gateway(device: str, family: int, gateway: str) -> str:
+    return (f"ip -{family} neigh replace {gateway} dev {device} lladdr 02:00:00:00:00:01 "
+            "nud permanent")
+
+
+def _forget_gateway(device: str, family: int, gateway: str) -> str:
+    return f"ip -{family} neigh del {gateway} dev {device}"
 
 
 def _make_device(device: str) -> list[str]:

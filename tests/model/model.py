@@ -6,6 +6,7 @@ several addresses is the first, is read off the kernel and then held to (outcome
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tests.model.kernel import Endpoint, Limits, Snapshot
@@ -19,6 +20,7 @@ from tests.model.world import FAMILIES, Configuration, Stanza, read_configuratio
 class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
+    `deaf` are the devices whose gateways do not answer, which the monitor alone asks.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, and `settling`
     is whether it sees to them.
@@ -28,6 +30,7 @@ class Model:
     foreign: set[Endpoint] = field(default_factory=set)
     configuration: Configuration = Configuration()
     monitored: bool = False
+    deaf: set[str] = field(default_factory=set)
     base: Limits | None = None
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
@@ -46,6 +49,9 @@ class Model:
         elif step.kind == "endpoint":
             way, name = step.words
             self._note_foreign(way, name, before, after)
+        elif step.kind == "gateway":
+            way, device = step.words
+            (self.deaf.add if way == "silent" else self.deaf.discard)(device)
         elif step.kind == "limits":
             self._note_limits(Limits(*map(int, step.words)))
 
@@ -70,7 +76,7 @@ class Model:
         self.told = [told for told in self.told
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
         self._take_in(before)
-        self._make_true(self.told, before)
+        self._make_true(self.told, before, self.deaf)
         # What has just come on a link without a carrier is silenced by the next round.
         self._fall_silent(before)
 
@@ -78,11 +84,16 @@ class Model:
         """What was told of an interface, or of all."""
         return [one for one in self.told if iface in ("--all", one.stanza.iface)]
 
-    def wish(self, told: Told, before: Snapshot, present: bool) -> list[Wish]:
-        """The paths that a stanza should have."""
+    def wish(
+        self, told: Told, before: Snapshot, present: bool, deaf: Collection[str] = ()
+    ) -> list[Wish]:
+        """The paths that a stanza should have; `deaf` are devices whose gateways are waited for."""
         if not is_wanted(told, self.configuration):
             return []
-        return list_wishes(told, self.told, self.configuration, self.foreign, before, present)
+        wishes = list_wishes(told, self.told, self.configuration, self.foreign, before, present)
+        if not told.silent or told.stanza.device not in deaf:
+            return wishes
+        return [wish._replace(endpoint=wish.endpoint and not wish.gateway) for wish in wishes]
 
     def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
         if way == "del":
@@ -189,17 +200,20 @@ class Model:
                 self.told += [Told(Stanza(device, (family,)), managed=True)
                               for family in FAMILIES if family not in covered]
 
-    def _make_true(self, meant: list[Told], before: Snapshot) -> list[Told]:
+    def _make_true(
+        self, meant: list[Told], before: Snapshot, deaf: Collection[str] = ()
+    ) -> list[Told]:
         """Each stanza becomes what the machine is by now, but those that are refused.
 
-        What goes does so first. Of two that want the same, the one whose interface has the
-        smaller name comes first.
+        Endpoints that went with the carrier wait for the gateways of `deaf` devices. What goes
+        does so first. Of two that want the same, the one whose interface has the smaller name
+        comes first.
         """
         for told in meant:
             self._take_leave(told, before)
         coming = [told for told in sorted(meant, key=lambda one: one.stanza.iface)
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
-        return [told for told in coming if not self._renew(told, before)]
+        return [told for told in coming if not self._renew(told, before, deaf)]
 
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)
@@ -213,10 +227,12 @@ class Model:
                 not is_wanted(told, self.configuration)):
             told.settle([])
 
-    def _renew(self, told: Told, before: Snapshot) -> bool:
+    def _renew(self, told: Told, before: Snapshot, deaf: Collection[str]) -> bool:
         """Make a stanza what the machine is by now, unless that is refused."""
-        told.silent &= not before.is_running(told.stanza.device)
-        wishes = self.wish(told, before, present=True)
+        device = told.stanza.device
+        wishes = self.wish(told, before, present=True, deaf=deaf)
+        told.silent &= not before.is_running(device) or device in deaf and any(
+            wish.gateway for wish in wishes)
         if _is_refused(told, wishes, [one for one in self.told if one is not told], before):
             told.loose = True
             return False

@@ -14,7 +14,7 @@ from tests.model.steps import OURS, Step
 from tests.model.world import read_stanza
 
 # Of what the world does, what the kernel announces; for the rest the monitor is told to look.
-_HEARD = ("link", "carrier", "device", "address", "default", "damage")
+_HEARD = ("link", "carrier", "gateway", "device", "address", "default", "damage")
 # A monitor whose round failed begins the next in a second or two.
 _PATIENCE = 10.0
 

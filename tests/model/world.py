@@ -39,6 +39,12 @@ def find_own(device: str, place: int, family: int) -> Own:
     return Own(6, f"fd00:{middle}::{host}", 64, f"fd00:{middle}::1")
 
 
+def list_gateways(device: str) -> set[tuple[int, str]]:
+    """The gateways of all subnets that a device may have, with their families."""
+    return {(family, find_own(device, place, family).gateway)
+            for place in PLACES for family in FAMILIES}
+
+
 def device_of(iface: str) -> str:
     return iface.partition(":")[0]
 

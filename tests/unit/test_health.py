@@ -59,8 +59,11 @@ class World:
     def read(self, now: float) -> list[Closed]:
         return self.closed
 
-    def listen_again(self, now: float) -> None:
+    def listen_again(self, now: float) -> bool:
         self.listened.append(now)
+        over = bool(self.deaf_until) and now >= self.deaf_until
+        self.deaf_until = 0.0 if over else self.deaf_until
+        return over
 
     def count(self) -> dict[str, int]:
         self.counted.append(self.clock)
@@ -151,6 +154,8 @@ def test_it_listens_again_when_it_was_deaf_for_long_enough(world: World) -> None
     assert world.health.wait(1000.5) == 0.5
     world.health.attend(1001.0)
     assert world.listened == [1001.0]
+    # What ended meanwhile, a look finds out.
+    assert world.health.joins.wait(1001.0) == 3
 
 
 @pytest.mark.parametrize("name", ["MPCapableSYNACKRX", "SubflowStale"])
@@ -274,6 +279,14 @@ def test_a_firewall_is_left_and_noted_with_its_time(world: World) -> None:
         "off for new connections, for 3600 s"]
     assert world.health.describe() == (
         "2 paths: eth0, eth1; Multipath TCP is off for new connections")
+
+
+def test_each_further_conclusion_lasts_twice_as_long_and_is_noted(world: World) -> None:
+    world.round(BOTH)
+    for times in (1, 2, 3):
+        world.conclude(times)
+    assert world.noted == [None, Off(1_000_000_000, 1_000_003_600),
+                           Off(1_000_000_000, 1_000_007_200)]
 
 
 @pytest.mark.parametrize("seen", [

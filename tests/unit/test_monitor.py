@@ -47,7 +47,7 @@ class Health:
 
     `pauses` are what it says to rounds, one after another, how soon another is to come; without
     end when there are no more. `due` are the addresses of looks that are to come, and `texts`
-    what it says of all. `rounds` and `looks` are what it was told.
+    what it says of all. `rounds`, `looks` and their `costs` are what it was told.
     """
 
     def __init__(self) -> None:
@@ -59,6 +59,7 @@ class Health:
         self.closings: Pipe | None = None
         self.rounds: list[RoundResult] = []
         self.looks: list[RoundResult] = []
+        self.costs: list[float] = []
         self.heard = 0
 
     def open(
@@ -90,6 +91,7 @@ class Health:
 
     def note_look(self, report: RoundResult, cost: float, now: float) -> None:
         self.looks.append(report)
+        self.costs.append(cost)
 
     def describe(self) -> str:
         return self.texts.pop(0) if self.texts else "no path"
@@ -310,10 +312,12 @@ def test_a_look_begins_when_it_is_due_and_is_no_round(world: World) -> None:
     """Least of all a first one that failed, or one that is to be tried less often."""
     remaking = frozenset(("10.1.2.2",))
     world.health.due = [remaking]
-    world.sight = lambda: world.announce(FAILED, PLAIN)
+    failed = FAILED._replace(cost=0.25)
+    world.sight = lambda: world.announce(failed, PLAIN)
     assert world.watch(quiet, quiet) == [(True, frozenset()), (False, frozenset())]
     assert world.looks == [(remaking, world.health.lost)]
-    assert (world.health.looks, world.health.rounds) == ([FAILED], [QUIET] * 2)
+    assert (world.health.looks, world.health.rounds) == ([failed], [QUIET] * 2)
+    assert world.health.costs == [0.25]
     assert world.time < 1
 
 

@@ -34,7 +34,7 @@ def wait_for(work: Callable[[], RoundResult]) -> RoundResult:
     RoundResult(paths=("eth0",), silent=("eth1",), kept=("eth2",), waiting=("eth1",), made=True),
     # A look; one that saw nothing is no less one.
     RoundResult(uses=(Use("eth1", "10.1.2.2", 1, (1,), (2,), (3, 2**32 - 1), ()),),
-                remade=("10.1.2.2",)),
+                remade=("10.1.2.2",), cost=0.125),
     RoundResult(paths=(), uses=()),
     # More than a pipe holds at once.
     RoundResult(tuple(f"line {number}" for number in range(20000)), (), False),
