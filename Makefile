@@ -50,13 +50,14 @@ ROOT_PACKAGES = mmdebstrap
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test model test-bpf bench compare unit coverage lint deb build-on objects install clean \
+.PHONY: help demo test outages model test-bpf bench compare unit coverage lint deb build-on objects install clean \
 	packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
 	@echo 'make test     unit tests, then the lab: real kernel, ifup, transfers (root)'
 	@echo '              make test TESTS="tests/lab/test_static.py ..."  these alone'
+	@echo 'make outages  cables and providers that are out for up to a minute (root)'
 	@echo 'make model    STEPS=1000 SEED=1  what many steps leave, against a model (root)'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios (root)'
@@ -75,10 +76,14 @@ demo: $(DEB)
 # Two at a time, each in namespaces of its own; then those that measure time. pytest ends
 # with 5 where it is left with no test, as one of the two may be with some files of TESTS.
 test: $(DEB)
-	@$(PYTEST) -n 2 --dist loadfile -m 'not alone and not bpf'; many=$$?; \
+	@$(PYTEST) -n 2 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
 	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
+
+# Twenty in a row, and a minute long: some fifteen minutes, two at a time.
+outages: $(DEB)
+	$(PYTHON) -m pytest tests/lab/test_long_outages.py --deb $(DEB) -n 2 --dist load
 
 # What STEPS of everything that happens to a machine leave, against a simple model of it.
 STEPS = 1000

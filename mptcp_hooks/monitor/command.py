@@ -170,6 +170,7 @@ class Monitor:
             self._fights.forgive_all()
             self._adopting = True
             self._schedule.hurry(monotonic())
+            self._health.joins.expect(monotonic())
         if signal.SIGIO in caught:
             self._schedule.note(_MAIL, monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))

@@ -312,7 +312,7 @@ iface eth1 inet static
     mptcp-table 101
 """)
     said = lab.ifup("-a")
-    assert "eth1: table 101 is in use by somebody else" in said and "10.1.1." in said
+    assert "eth1: table 101 is in use by 10.1.1.2 of eth0: give it another mptcp-table" in said
     assert lab.endpoints() == ["10.1.1.2 eth0 subflow"]
 
 

@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab.support.boxes import put_box, remove_boxes
 from tests.lab.support.crowd import Crowd
 from tests.lab.support.dhcp import TWO_DHCP
 from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, plug, pull
+from tests.lab.support.paths import BOTH, plug, pull
 from tests.lab.support.provider import SERVICES, Served, with_providers
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
@@ -33,15 +32,6 @@ def up(lab: Lab) -> Lab:
     return lab
 
 
-@pytest.fixture
-def boxed(make_lab: MakeLab) -> Lab:
-    """The same, with routers that can drop and reset."""
-    lab = make_lab(routers=("nftables",))
-    lab.set_interfaces(TWO_UPLINKS)
-    lab.ifup("-a")
-    return lab
-
-
 def have_outage(lab: Lab, crowd: Crowd, uplink: int, seconds: float) -> float:
     """Pull a cable, wait, and plug it in; how long until all connections use it again."""
     crowd.wait_until_whole()
@@ -51,28 +41,25 @@ def have_outage(lab: Lab, crowd: Crowd, uplink: int, seconds: float) -> float:
     return crowd.measure_return(uplink, 20)
 
 
-def tell(monitor: Monitor) -> list[str]:
-    """What the monitor said in words."""
-    return [line.removeprefix("mptcp_monitor: ") for line in monitor.read_log()
-            if not line.startswith("[#]")]
-
-
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_running_connection_gets_its_subflow_back(lab: Lab, family: int) -> None:
     lab.set_interfaces(TWO_UPLINKS if family == 4 else TWO_UPLINKS_6)
     lab.ifup("-a")
     monitor = Monitor(lab)
     crowd = Crowd(lab, family=family)
-    for uplink, seconds in ((1, 0.5), (0, 2.0), (1, 3.0), (0, 5.0)):
+    for uplink, seconds in ((1, 0.5), (0, 2.0), (1, 3.0), (0, 3.0)):
         assert have_outage(lab, crowd, uplink, seconds) < BACK_WITHIN
-    wait_for(lambda: tell(monitor)[-1].startswith("eth0: back after "))
-    assert tell(monitor)[-1].endswith(" s, 1 of 1 connection uses it again")
+    wait_for(lambda: monitor.read_words()[-1].startswith("eth0: back after "))
+    assert monitor.read_words()[-1].endswith(" s, 1 of 1 connection uses it again")
     assert crowd.list_broken() == ""
-    assert tell(monitor)[0].startswith("eth1: carrier lost after ")
-    assert tell(monitor)[0].endswith(" s: endpoint taken away")
+    assert monitor.read_words()[0].startswith("eth1: carrier lost after ")
+    assert monitor.read_words()[0].endswith(" s: endpoint taken away")
 
 
 def test_two_hundred_connections_get_theirs_back(up: Lab) -> None:
+    # A peer that missed that a subflow ended, in the crush of an outage, takes no third one with
+    # the kernel's own limits.
+    up.server.run("ip", "mptcp", "limits", "set", "subflows", "8")
     Monitor(up)
     crowd = Crowd(up, 200)
     for uplink in (1, 0):
@@ -102,8 +89,7 @@ def test_uplinks_that_others_configure(make_lab: MakeLab, kind: str) -> None:
     Monitor(lab)
     wait_for(lambda: len(lab.endpoints()) == 2)
     crowd = Crowd(lab, family=4 if kind == "dhcp" else 6)
-    for uplink in (1, 0):
-        assert have_outage(lab, crowd, uplink, 3.0) < BACK_WITHIN
+    assert have_outage(lab, crowd, 1, 3.0) < BACK_WITHIN
     assert crowd.list_broken() == ""
 
 
@@ -166,7 +152,7 @@ def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
     pull(up, 1)
     time.sleep(1)
     plug(up, 1)
-    wait_for(lambda: tell(monitor)[-1:] == [
+    wait_for(lambda: monitor.read_words()[-1:] == [
         "eth1: carrier back, its gateway does not answer yet"])
     time.sleep(4)
     assert up.endpoints() == BOTH[:1]
@@ -178,50 +164,22 @@ def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
     assert len(monitor.read_log()) <= 6
 
 
-def block(lab: Lab, uplink: int, verdict: str) -> None:
-    """Have a router deal so with all TCP that it would pass on."""
-    put_box((lab.routers[uplink],), f"meta l4proto tcp {verdict}")
-
-
-@pytest.mark.parametrize("uplink", [0, 1])
-def test_subflows_that_a_box_resets(boxed: Lab, uplink: int) -> None:
-    monitor = Monitor(boxed)
-    crowd = Crowd(boxed, 3)
-    crowd.wait_until_whole()
-    block(boxed, uplink, "reject with tcp reset")
+def test_a_path_that_never_worked_is_none_beside_another(up: Lab) -> None:
+    """The stanza of eth1 names a gateway that is nowhere."""
+    up.ifdown("eth1")
+    up.set_interfaces(TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1", "mptcp-gateway 10.1.2.77"))
+    up.ifup("eth1")
+    monitor = Monitor(up)
+    crowd = Crowd(up)
+    wait_for(lambda: crowd.carries(0))
+    pull(up, 0)
     time.sleep(2)
-    remove_boxes(boxed)
-    assert crowd.measure_return(uplink, 20) < 10
+    assert up.endpoints() == BOTH
+    plug(up, 0)
+    assert crowd.measure_return(0, 20) < 10
     assert crowd.list_broken() == ""
-    tries = sum("endpoint delete" in line for line in monitor.read_log())
-    assert 1 <= tries <= 5
-
-
-def test_a_join_that_was_dropped_is_tried_again(boxed: Lab) -> None:
-    """Its SYN is lost for so long that the kernel alone would need half a minute more."""
-    Monitor(boxed)
-    block(boxed, 1, "drop")
-    crowd = Crowd(boxed)
-    time.sleep(16)
-    remove_boxes(boxed)
-    assert crowd.measure_return(1, 40) < 10
-
-
-def test_without_a_second_path_nothing_is_taken(boxed: Lab) -> None:
-    """The other provider is dead: what is left without a carrier is all that there is."""
-    monitor = Monitor(boxed)
-    crowd = Crowd(boxed)
-    crowd.wait_until_whole()
-    block(boxed, 0, "drop")
-    time.sleep(2)
-    pull(boxed, 1)
-    time.sleep(3)
-    assert boxed.endpoints() == BOTH
-    plug(boxed, 1)
-    # The kernel's own retransmission finds the way again.
-    assert crowd.measure_return(1, 20) < 10
-    assert crowd.list_broken() == ""
-    assert "eth1: no carrier, but a connection has no other path: endpoint kept" in tell(monitor)
+    assert "eth0: no carrier, but a connection has no other path: endpoint kept" in (
+        monitor.read_words())
 
 
 def test_a_monitor_that_starts_in_the_middle_of_an_outage(up: Lab) -> None:
@@ -254,93 +212,6 @@ def test_a_monitor_that_is_killed_in_an_outage(
     assert up.endpoints() == BOTH[:1]
     next_one(up)
     assert crowd.measure_return(1, 20) < BACK_WITHIN
-
-
-def test_what_mptcp_status_says_of_a_path_that_nobody_uses(boxed: Lab) -> None:
-    """Without the monitor nothing comes back; the remedy works."""
-    crowd = Crowd(boxed)
-    crowd.wait_until_whole()
-    block(boxed, 1, "reject with tcp reset")
-    wait_for(lambda: crowd.list_lacking(1))
-    remove_boxes(boxed)
-    time.sleep(3)
-    done = boxed.client.try_run("mptcp_status")
-    assert done.returncode == 1
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("broken: "))
-    assert line.startswith("broken: eth1: 1 of 1 running connection could use 10.1.2.2, and do")
-    boxed.client.run("sh", "-c", line.split("'")[1])
-    assert crowd.measure_return(1, 20) < BACK_WITHIN
-    assert boxed.client.run("mptcp_status").splitlines()[-2].endswith("all as they should be")
-
-
-class Hole:
-    """The provider of eth0 is silent while somebody connects, for so many seconds."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-
-    def be(self, seconds: float, mptcp: bool = True) -> None:
-        block(self._lab, 0, "drop")
-        receiver = self._lab.begin_receiving()
-        sender = self._lab.client.start("python3", "-c", (
-            "import socket\n"
-            f"s = socket.socket(2, 1, {262 if mptcp else 6})\n"
-            f"s.connect(('{SERVER_4}', 5001))\ns.send(b'x')\n"))
-        time.sleep(seconds)
-        remove_boxes(self._lab)
-        assert sender.wait(30) == 0
-        receiver.communicate(timeout=30)
-
-    def count(self) -> int:
-        """How often the kernel turned MPTCP off."""
-        return int(self._lab.client.run("nstat", "-az", "MPTcpExtBlackhole").split()[-2])
-
-
-@pytest.mark.parametrize("mptcp", [True, False], ids=["mptcp", "plain"])
-def test_a_provider_that_is_silent_while_somebody_connects(boxed: Lab, mptcp: bool) -> None:
-    """One outage of seconds does not turn Multipath TCP off for an hour."""
-    monitor, hole = Monitor(boxed), Hole(boxed)
-    for seconds in (1.0, 2.3, 4.0, 2.3):
-        hole.be(seconds, mptcp)
-        time.sleep(5)
-        check_both_paths(boxed)
-    if mptcp and hole.count():
-        assert any(text.endswith("Multipath TCP is on again") for text in tell(monitor))
-
-
-def test_what_mptcp_status_says_where_multipath_tcp_is_off(boxed: Lab) -> None:
-    """Without the monitor it stays off; the remedy works."""
-    hole = Hole(boxed)
-    hole.be(2.3)
-    if not hole.count():
-        pytest.skip("this kernel has no net.mptcp.blackhole_timeout")
-    assert boxed.transfer(MEGABYTE).uplinks[1] < 10_000
-    done = boxed.client.try_run("mptcp_status")
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("broken: "))
-    assert done.returncode == 1 and "makes new connections plain TCP, for up to 60 min" in line
-    boxed.client.run("sh", "-c", line.split("'")[1])
-    check_both_paths(boxed)
-    assert boxed.client.run("mptcp_status").splitlines()[-2].endswith("all as they should be")
-
-
-def test_a_real_firewall_is_left_to_the_kernel(boxed: Lab) -> None:
-    """It is tried once; then connections are plain TCP at once, and not after three seconds."""
-    monitor, hole = Monitor(boxed), Hole(boxed)
-    put_box(boxed.routers[:1], "tcp option mptcp exists drop")
-    for number in (1, 2):
-        assert boxed.transfer(1000).whole
-        if not hole.count():
-            pytest.skip("this kernel has no net.mptcp.blackhole_timeout")
-        wait_for(lambda: len(tell(monitor)) == number)
-    time.sleep(5)
-    began = time.monotonic()
-    assert boxed.transfer(1000).whole and time.monotonic() - began < 2
-    assert [text.rpartition(": ")[0].split(",")[0] for text in tell(monitor)] == [
-        "a provider was silent while somebody connected", "a firewall drops what asks for "
-        "Multipath TCP"]
-    (line,) = (line for line in boxed.client.try_run("mptcp_status").stdout.splitlines()
-               if "plain TCP, for " in line)
-    assert " s by now and 60 min more: " in line, line
 
 
 def test_a_busy_server_is_not_listened_to(up: Lab) -> None:

@@ -47,7 +47,8 @@ class Health:
 
     `pauses` are what it says to rounds, one after another, how soon another is to come; without
     end when there are no more. `due` are the addresses of looks that are to come, and `texts`
-    what it says of all. `rounds`, `looks` and their `costs` are what it was told.
+    what it says of all. `rounds`, `looks` and their `costs` are what it was told, `expected` how
+    often a look was asked for.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,10 @@ class Health:
         self.rounds: list[RoundResult] = []
         self.looks: list[RoundResult] = []
         self.costs: list[float] = []
-        self.heard = 0
+        self.heard = self.expected = 0
+
+    def expect(self, now: float) -> None:
+        self.expected += 1
 
     def open(
         self, tell: Callable[[str], None], warn: Callable[[str], None], now: float
@@ -239,6 +243,8 @@ def test_sighup_takes_in_anew_and_forgets_what_was_said(world: World) -> None:
 
     assert world.watch(say, say, quiet) == [(True, frozenset())] * 3
     assert world.said == ["mptcp_monitor: eth0: it is so"] * 2
+    # Connections are looked at as well.
+    assert world.health.expected == 2
 
 
 def test_what_was_said_is_said_again_an_hour_later(world: World) -> None:

@@ -21,6 +21,11 @@ def put_box(routers: Iterable[Host], rule: str) -> None:
                    f"type filter hook forward priority 0\n{rule}\n}}\n}}\n")
 
 
+def block(lab: Lab, uplink: int, verdict: str) -> None:
+    """Have a router deal so with all TCP that it would pass on."""
+    put_box((lab.routers[uplink],), f"meta l4proto tcp {verdict}")
+
+
 def remove_boxes(lab: Lab) -> None:
     for router in lab.routers:
         router.run("nft", "flush", "ruleset")

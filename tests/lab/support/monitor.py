@@ -47,6 +47,11 @@ class Monitor:
         """What it said so far, the commands it ran as `[#] ip ...`."""
         return self._client.run("cat", _LOG).splitlines()
 
+    def read_words(self) -> list[str]:
+        """What it said so far that is no command."""
+        return [line.removeprefix("mptcp_monitor: ") for line in self.read_log()
+                if not line.startswith("[#]")]
+
     def read_status(self, field: str) -> int:
         """A number of /proc/PID/status."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
