@@ -86,11 +86,11 @@ class Monitor:
             for ready in self._wait():
                 if ready == self._listener.fileno():
                     self._hear(self._listener.read())
-                elif ready == self._health.fileno():
-                    self._health.hear(monotonic())
                 elif ready == self._signals:
                     stopping = self._heed_signals()
-                elif self._round is not None and self._round.read():
+                elif self._round is None or ready != self._round.fileno():
+                    self._health.hear(monotonic())
+                elif self._round.read():
                     self._end_round(self._round.finish())
             if self._round is not None and not self._round.find_time_left():
                 self._end_round(self._round.abandon())
@@ -99,7 +99,8 @@ class Monitor:
     def _wait(self) -> list[int]:
         poll = select.poll()
         running = [self._round.fileno()] if self._round else []
-        heard = [self._health.fileno()] if self._health.fileno() >= 0 else []
+        closings = self._health.fileno(monotonic())
+        heard = [closings] if closings >= 0 else []
         for descriptor in (self._listener.fileno(), self._signals, *heard, *running):
             poll.register(descriptor, select.POLLIN)
         return [descriptor for descriptor, _ in poll.poll(self._find_timeout())]

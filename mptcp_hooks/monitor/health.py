@@ -31,6 +31,8 @@ _COUNTED_EVERY = 4.0
 # How soon a round is to come again that waits for a gateway, or for a second path: half of the
 # time that it has been so. The kernel asks a gateway for three seconds and gives up.
 _AGAIN_AT_LEAST, _AGAIN_AT_MOST, _LONG, _AGAIN_LATER = 0.15, 3.0, 300.0, 10.0
+# A busy machine has subflows that end all the time: they are heard some at a time.
+_HEARD_EVERY = 0.2
 _NEVER = float("inf")
 
 
@@ -45,16 +47,17 @@ class Health:
         self._blackhole = BlackholeWatch()
         self._paths: tuple[str, ...] = ()
         self._users: tuple[tuple[str, int], ...] = ()
-        self._count_at = now
+        self._count_at = self._hear_at = now
         self._opened = self._stale = 0
         self._waiting_since: float | None = None
 
-    def fileno(self) -> int:
-        """The descriptor that is readable when a subflow ended; -1 where that is not told."""
-        return self._closings.fileno()
+    def fileno(self, now: float) -> int:
+        """The descriptor that is readable when a subflow ended; -1 for none, or not now."""
+        return self._closings.fileno() if now >= self._hear_at else -1
 
     def hear(self, now: float) -> None:
         """Take in which subflows ended."""
+        self._hear_at = now + _HEARD_EVERY
         closed = self._closings.read(now)
         self.joins.hear([one for one in closed if one.token], now)
         if not all(one.token for one in closed):
@@ -65,7 +68,8 @@ class Health:
         """How long until there is something to do, in seconds."""
         deaf = self._closings.deaf_until
         return max(0.0, min(self.joins.wait(now), self._count_at - now if self._paths else _NEVER,
-                            deaf - now if deaf else _NEVER))
+                            deaf - now if deaf else _NEVER,
+                            self._hear_at - now if now < self._hear_at else _NEVER))
 
     def attend(self, now: float) -> None:
         """Do what is due between rounds: look at the counters, and listen again."""

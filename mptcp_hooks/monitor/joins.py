@@ -24,7 +24,7 @@ _JOINED_WITHIN, _TRIES_AT_MOST = 3.0, 2
 _PATIENCE, _PATIENCE_AT_MOST, _ATTEMPTS, _PATIENCE_LATER = 0.5, 8.0, 40, 600.0
 # The part of the time that looks may take: while something is known to be lost, and else. A busy
 # machine has connections that end in the middle of a join all the time.
-_SHARE_WHERE_LOST, _SHARE = 1 / 20, 1 / 200
+_SHARE_WHERE_LOST, _SHARE = 1 / 20, 1 / 400
 # A look that came to no end is made again after that.
 _TRIED_AGAIN = 5.0
 # Connections of one address, and addresses: eight have endpoints at once, and they change.

@@ -12,6 +12,7 @@ from mptcp_hooks.base.model import SILENT
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
+from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.engine.take_down import prepare_silence
@@ -20,7 +21,6 @@ from mptcp_hooks.intent.ifupdown import ask_events, list_up
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
 from mptcp_hooks.monitor.gateways import WatchfulMachine
-from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.monitor.managed import prepare_managed
 from mptcp_hooks.monitor.round import RoundResult
 

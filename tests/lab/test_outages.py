@@ -47,7 +47,7 @@ def test_a_running_connection_gets_its_subflow_back(lab: Lab, family: int) -> No
     lab.ifup("-a")
     monitor = Monitor(lab)
     crowd = Crowd(lab, family=family)
-    for uplink, seconds in ((1, 0.5), (0, 2.0), (1, 3.0), (0, 3.0)):
+    for uplink, seconds in ((1, 0.5), (1, 3.0), (0, 2.5)):
         assert have_outage(lab, crowd, uplink, seconds) < BACK_WITHIN
     wait_for(lambda: monitor.read_words()[-1].startswith("eth0: back after "))
     assert monitor.read_words()[-1].endswith(" s, 1 of 1 connection uses it again")
@@ -74,7 +74,7 @@ def test_a_servers_connections_get_theirs_back(lab: Lab) -> None:
     lab.server.run("ip", "mptcp", "limits", "set", "subflows", "8", "add_addr_accepted", "8")
     Monitor(lab)
     crowd = Crowd(lab, backwards=True)
-    for uplink in (1, 0, 1):
+    for uplink in (1, 0):
         assert have_outage(lab, crowd, uplink, 2.5) < BACK_WITHIN
     assert crowd.list_broken() == ""
 
@@ -116,15 +116,14 @@ def test_a_lease_that_ends_and_is_given_again(dhclient_lab: Served) -> None:
     (lambda lab: lab.client.ip("link set eth1 down"),
      lambda lab: lab.client.ip("link set eth1 up")),
 ], ids=["ifdown", "address", "link"])
-@pytest.mark.parametrize("seconds", [0.2, 2.5])
 def test_what_was_taken_away_on_purpose(
-    up: Lab, gone: Callable[[Lab], object], back: Callable[[Lab], object], seconds: float
+    up: Lab, gone: Callable[[Lab], object], back: Callable[[Lab], object]
 ) -> None:
     Monitor(up)
     crowd = Crowd(up)
     crowd.wait_until_whole()
     gone(up)
-    time.sleep(seconds)
+    time.sleep(2)
     back(up)
     assert crowd.measure_return(1, 20) < BACK_WITHIN
     assert crowd.list_broken() == ""

@@ -115,7 +115,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def test_without_a_path_there_is_nothing_to_do(world: World) -> None:
     world.go_on(100.0)
     assert world.counted == [] and world.health.wait(world.clock) == NEVER
-    assert world.health.fileno() == 5 and world.health.describe() == "no path"
+    assert world.health.fileno(world.clock) == 5 and world.health.describe() == "no path"
 
 
 def test_counters_are_looked_at_every_four_seconds_while_there_are_paths(world: World) -> None:
@@ -138,7 +138,11 @@ def test_a_subflow_that_ends_is_looked_at_soon(world: World) -> None:
     world.closed = [Closed(1, SECOND)]
     world.health.hear(world.clock)
     assert world.health.joins.lost == {SECOND: {1}}
-    assert world.health.wait(world.clock) == pytest.approx(0.25)
+    assert world.health.joins.wait(world.clock) == pytest.approx(0.25)
+    # What comes meanwhile is heard together.
+    assert world.health.fileno(world.clock) == -1
+    assert world.health.wait(world.clock) == pytest.approx(0.2)
+    assert world.health.fileno(world.clock + 0.2) == 5
 
 
 def test_events_that_were_lost_are_looked_at_and_are_nobodys(world: World) -> None:
@@ -146,7 +150,7 @@ def test_events_that_were_lost_are_looked_at_and_are_nobodys(world: World) -> No
     world.closed = [Closed(0, "")]
     world.health.hear(world.clock)
     assert world.health.joins.lost == {}
-    assert world.health.wait(world.clock) == pytest.approx(0.25)
+    assert world.health.joins.wait(world.clock) == pytest.approx(0.25)
 
 
 def test_it_listens_again_when_it_was_deaf_for_long_enough(world: World) -> None:

@@ -167,20 +167,20 @@ def test_where_something_is_lost_looks_take_a_20th_of_the_time() -> None:
     assert 15 <= len(tale.looked) <= 200 / (0.5 * 20)
 
 
-def test_where_nothing_is_lost_looks_take_a_200th_of_the_time() -> None:
+def test_where_nothing_is_lost_looks_take_a_400th_of_the_time() -> None:
     tale = Tale(use(using=9), cost=0.5)
     for number in range(5000):
         tale.joins.heed_new(tale.now)
         tale.go_on(number * 0.2)
-    assert 8 <= len(tale.looked) <= 1000 / (0.5 * 200)
+    assert 4 <= len(tale.looked) <= 1 + 1000 / (0.5 * 400)
 
 
-def test_while_nothing_is_known_to_be_lost_a_loss_waits_for_its_200th() -> None:
+def test_while_nothing_is_known_to_be_lost_a_loss_waits_for_its_400th() -> None:
     """A busy machine has connections that end in the middle of a join all the time."""
     joins = know(OWN)
     joins.note([use(using=9)], (), 0.1, 5.0)
     joins.hear([(1, OWN)], 5.0)
-    assert joins.wait(5.0) == pytest.approx(20)
+    assert joins.wait(5.0) == pytest.approx(40)
     joins.note([use(using=9, lost=(1,))], (), 0.1, 5.0)
     joins.hear([(2, OWN)], 5.0)
     assert joins.wait(5.0) == pytest.approx(2)

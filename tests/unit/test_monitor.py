@@ -72,7 +72,7 @@ class Health:
         self.tell, self.warn = tell, warn
         return self
 
-    def fileno(self) -> int:
+    def fileno(self, now: float) -> int:
         return self.closings.fileno() if self.closings else -1
 
     def hear(self, now: float) -> None:
