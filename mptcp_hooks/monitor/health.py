@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # The counters tell of what nobody announces; five seconds are what a person waits.
 _COUNTED_EVERY = 4.0
-# How soon a round is to come again that waits for a gateway, or for a second path: half of the
+# How soon a round is to come again that waits for a gateway, or for a second path: a quarter of the
 # time that it has been so. The kernel asks a gateway for three seconds and gives up.
 _AGAIN_AT_LEAST, _AGAIN_AT_MOST, _LONG, _AGAIN_LATER = 0.15, 3.0, 300.0, 10.0
 # A busy machine has subflows that end all the time: they are heard some at a time.
@@ -130,7 +130,7 @@ class Health:
             self._waiting_since = now
         waited = now - self._waiting_since
         most = _AGAIN_AT_MOST if waited < _LONG else _AGAIN_LATER
-        return min(max(_AGAIN_AT_LEAST, waited / 2), most)
+        return min(max(_AGAIN_AT_LEAST, waited / 4), most)
 
     def _look_at_counters(self, now: float) -> None:
         counters = read_mptcp_counters()
