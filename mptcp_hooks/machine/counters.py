@@ -9,6 +9,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine.sockets import IPPROTO_MPTCP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ COUNTERS = "/proc/net/netstat"
 BLACKHOLE_TIMEOUT = "/proc/sys/net/mptcp/blackhole_timeout"
 _PREFIX = "MPTcpExt:"
 # include/linux/socket.h and include/uapi/linux/mptcp.h.
-_IPPROTO_MPTCP, _SOL_MPTCP, _MPTCP_INFO, _SIZE_AT_MOST = 262, 284, 1, 256
+_SOL_MPTCP, _MPTCP_INFO, _SIZE_AT_MOST = 284, 1, 256
 _CONNECTED_WITHIN = 1.0
 
 
@@ -49,8 +50,8 @@ def is_mptcp_off() -> bool:
     Nothing leaves it. False as well where there can be no such connection.
     """
     try:
-        with socket(AF_INET, SOCK_STREAM, _IPPROTO_MPTCP) as listening, \
-                socket(AF_INET, SOCK_STREAM, _IPPROTO_MPTCP) as asking:
+        with socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP) as listening, \
+                socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP) as asking:
             listening.bind(("127.0.0.1", 0))
             listening.listen(1)
             asking.settimeout(_CONNECTED_WITHIN)

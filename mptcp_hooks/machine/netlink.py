@@ -24,7 +24,8 @@ else:
 
 AF_NETLINK = 16
 NETLINK_ROUTE, NETLINK_GENERIC = 0, 16
-_SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
+SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
+NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP = 1, 2
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RTM_GETROUTE, _RTM_GETRULE = 26, 34
@@ -183,7 +184,7 @@ class Conversation:
 
     def check_strictly(self) -> None:
         """Make the kernel heed all of a request (NETLINK_GET_STRICT_CHK, netlink(7))."""
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        self._socket.setsockopt(SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
 
     def find_generic_family(self, name: bytes) -> int:
         """The number of a generic netlink family; Refused where the kernel has none."""

@@ -21,8 +21,11 @@ from mptcp_hooks.machine.neighbours import RTM_NEWNEIGH, has_answered, read_mess
 from mptcp_hooks.machine.netlink import (
     AF_NETLINK,
     MESSAGES_AT_MOST,
+    NETLINK_ADD_MEMBERSHIP,
+    NETLINK_DROP_MEMBERSHIP,
     NETLINK_ROUTE,
     ROUTE,
+    SOL_NETLINK,
     make_attribute,
     read_attributes,
     split_messages,
@@ -46,7 +49,6 @@ _ADDRESS = Struct("=BBBBI")
 # What a message has at least that is looked into: one that is shorter says nothing.
 _SIZES = {RTM_NEWLINK: _LINK.size, RTM_DELLINK: _LINK.size, RTM_NEWADDR: _ADDRESS.size,
           RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size}
-_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NETLINK_DROP_MEMBERSHIP = 270, 1, 2
 # As every rule of ours has it.
 _OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))
 # So that a flood does not keep signals and rounds waiting.
@@ -99,7 +101,7 @@ class Listener:
         """
         if bool(devices) != bool(self._awaited):
             self._socket.setsockopt(
-                _SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP if devices else _NETLINK_DROP_MEMBERSHIP,
+                SOL_NETLINK, NETLINK_ADD_MEMBERSHIP if devices else NETLINK_DROP_MEMBERSHIP,
                 RTNLGRP_NEIGH)
         self._awaited = devices
 

@@ -21,7 +21,9 @@ from mptcp_hooks.machine.netlink import (
     AF_NETLINK,
     GENL_HEADER_SIZE,
     MESSAGES_AT_MOST,
+    NETLINK_ADD_MEMBERSHIP,
     NETLINK_GENERIC,
+    SOL_NETLINK,
     Conversation,
     Refused,
     read_attributes,
@@ -31,7 +33,6 @@ from mptcp_hooks.machine.netlink import (
 _FAMILY, _GROUP = b"mptcp_pm", b"mptcp_pm_events"
 _EVENT_SUB_CLOSED = 11
 _ATTR_TOKEN, _ATTR_SADDR4, _ATTR_SADDR6 = 1, 5, 6
-_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 270, 1
 # include/uapi/asm-generic/socket.h.
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 # include/uapi/linux/filter.h and bpf_common.h: BPF_LD|BPF_B|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K,
@@ -57,10 +58,13 @@ class Closed(NamedTuple):
 
 
 class ClosingsListener:
-    """A subscription; None of it where the kernel has no such events (`fileno` is -1)."""
+    """A subscription; there is none (`fileno` is -1) where the kernel has no such events.
+
+    `refusal` is why the kernel does not let us hear them, '' where that is no matter.
+    """
 
     def __init__(self) -> None:
-        self._socket = _subscribe()
+        self._socket, self.refusal = _subscribe()
         self._credit, self._since = float(_AT_ONCE), 0.0
         self.deaf_until = 0.0
 
@@ -120,14 +124,14 @@ def _parse(message: bytes) -> Closed | None:
     return None
 
 
-def _subscribe() -> socket | None:
-    """A socket in the group; None where the kernel has none, or does not let us hear it."""
+def _subscribe() -> tuple[socket | None, str]:
+    """A socket in the group; None where there is none, or where, and why, it is refused."""
     try:
         with Conversation(NETLINK_GENERIC) as kernel:
             group = kernel.find_generic_group(_FAMILY, _GROUP)
         hearing = socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC)
     except Refused:
-        return None
+        return None, ""
     except OSError as error:
         raise Problem(f"cannot hear the kernel's MPTCP events: {error.strerror}") from None
     hearing.setblocking(False)
@@ -137,11 +141,11 @@ def _subscribe() -> socket | None:
         hearing.setsockopt(SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     try:
         hearing.bind((0, 0))
-        hearing.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
-    except OSError:
+        hearing.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    except OSError as error:
         hearing.close()
-        return None
-    return hearing
+        return None, f"{error.strerror}"
+    return hearing, ""
 
 
 def _let_through(hearing: socket, event: int | None) -> None:

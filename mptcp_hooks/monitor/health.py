@@ -43,6 +43,9 @@ class Health:
         self.joins = Joins()
         self._tell, self._warn = tell, warn
         self._closings = ClosingsListener()
+        if self._closings.refusal:
+            warn(f"cannot hear the kernel's MPTCP events: {self._closings.refusal}: subflows that "
+                 "are lost on the way are found later, or with a reload")
         self._outages = Outages()
         self._blackhole = BlackholeWatch()
         self._paths: tuple[str, ...] = ()

@@ -6,11 +6,11 @@ from time import process_time
 
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
+from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
 from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.engine.remake import list_endpoints, prepare_remake
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.gateways import WatchfulMachine
-from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
 from mptcp_hooks.monitor.round import RoundResult
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mptcp_hooks.base.model import Endpoint, Installed, Path
+    from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.status.seen_routing import Difference, SeenRule
     from mptcp_hooks.status.survey import PathStatus, Survey
 
@@ -98,9 +99,16 @@ def _judge_use(survey: Survey) -> Iterator[Finding]:
         unused = not use.using and bool(joined or use.lost)
         yield Finding(BROKEN if unused else NOTE, "not-joined", use.iface,
                       f"{missing} of {total} could use {use.address}, and do not",
-                      f"'mptcp_down {use.iface}; mptcp_up {use.iface}' has them try again, and "
-                      "takes it from the others for a moment; mptcp_monitor does that by itself, "
-                      "unless it costs more than it is worth: 'systemctl start mptcp-hooks'")
+                      _have_join(use, use.address in survey.lifelines))
+
+
+def _have_join(use: Use, is_lifeline: bool) -> str:
+    """What has connections join again, without harm to one that has no other path."""
+    watched = "'systemctl start mptcp-hooks' has mptcp_monitor do it"
+    if is_lifeline:
+        return f"{watched}, once no connection has {use.address} for its only path"
+    return (f"'mptcp_down {use.iface}; mptcp_up {use.iface}' has them try again, and takes it from "
+            f"the others for a moment; {watched}, unless that costs more than it is worth")
 
 
 def _judge_records(survey: Survey) -> Iterator[Finding]:

@@ -106,8 +106,9 @@ class Survey(NamedTuple):
 
     `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now; `wanted_limits`
     is what it wants the limits to be, 0 where it says nothing of them.
-    `uses` is how running connections use each path that has an endpoint of ours, `off` None
-    unless Multipath TCP is off for new ones.
+    `uses` is how running connections use each path that has an endpoint of ours, `lifelines`
+    their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
+    off for new ones.
     `counters` is /proc/net/netstat. `damaged` are records that cannot be read in full, as
     the interface ('' for the limits') and what is wrong. `mistakes` is what is wrong with
     mptcp-hooks.conf.
@@ -126,6 +127,7 @@ class Survey(NamedTuple):
     excluded: frozenset[str]
     wanted_limits: int
     uses: tuple[Use, ...]
+    lifelines: frozenset[str]
     off: OffState | None
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]

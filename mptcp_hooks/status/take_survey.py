@@ -11,7 +11,7 @@ from mptcp_hooks.base.model import Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.lifelines import group, measure_use
+from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
@@ -77,6 +77,7 @@ def _read_survey(
 ) -> Survey:
     configuration, mistakes = machine.read_configuration()
     counters = machine.read_file(COUNTERS)
+    uses = tuple(_measure_uses(machine, stanzas))
     devices = tuple(_read_devices(machine))
     ifindexes = {device.name: device.ifindex for device in devices}
     survey = Survey(
@@ -94,7 +95,8 @@ def _read_survey(
         counters=counters,
         excluded=frozenset(_list_excluded(stanzas, configuration)),
         wanted_limits=configuration.limits,
-        uses=tuple(_measure_uses(machine, stanzas)),
+        uses=uses,
+        lifelines=_list_lifelines(machine, uses),
         off=_find_off(machine, counters),
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
@@ -118,6 +120,14 @@ def _measure_uses(
 def _look_at_uses(machine: AskedMachine, paths: list[Path]) -> list[Use]:
     connections = group(machine.read_subflows())
     return [measure_use(path, connections) for path in paths]
+
+
+def _list_lifelines(machine: AskedMachine, uses: Iterable[Use]) -> frozenset[str]:
+    """The addresses whose endpoints must not go; asked only where somebody may think of it."""
+    missed = [use.address for use in uses if use.lost or use.lacking]
+    connections = group(machine.read_subflows()) if missed else {}
+    return frozenset(address for address in missed
+                     if find_lifelines(connections, frozenset((address,))))
 
 
 def _keep_common(before: Use, after: Use) -> Use:

@@ -1,8 +1,9 @@
-"""Messages as the kernel sends them over netlink, made by hand (netlink(7), rtnetlink(7))."""
+"""Netlink by hand: messages as the kernel sends them (rtnetlink(7)), and who answers for it."""
 
 from __future__ import annotations
 
 import struct
+from typing import Self
 
 
 def make_message(kind: int, payload: bytes) -> bytes:
@@ -15,3 +16,20 @@ def make_attributes(*attributes: tuple[int, bytes]) -> bytes:
     """Attributes by their kinds, each padded to the next."""
     return b"".join(struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
                     for kind, value in attributes)
+
+
+class FakeConversation:
+    """Stands in for netlink's Conversation with a protocol; who derives from it answers."""
+
+    def __init__(self, protocol: int) -> None:
+        self._protocol = protocol
+
+    def __call__(self, protocol: int) -> Self:
+        assert protocol == self._protocol
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """As the real one, which closes its socket."""

@@ -17,7 +17,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.monitor import closings
 from mptcp_hooks.monitor.closings import Closed, ClosingsListener, parse_events
-from tests.unit.netlink_messages import make_attributes, make_message
+from tests.unit.netlink_messages import FakeConversation, make_attributes, make_message
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 NETLINK_GENERIC, AF_NETLINK, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 16, 16, 270, 1
@@ -154,21 +154,12 @@ def run_filter(code: bytes, packet: bytes) -> bool:
             return bool(value)
 
 
-class FakeKernel:
+class FakeKernel(FakeConversation):
     """Has the group, or refuses to tell of it."""
 
     def __init__(self, refusal: int) -> None:
+        super().__init__(NETLINK_GENERIC)
         self._refusal = refusal
-
-    def __call__(self, protocol: int) -> FakeKernel:
-        assert protocol == NETLINK_GENERIC
-        return self
-
-    def __enter__(self) -> FakeKernel:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        """As the real one, which closes its socket."""
 
     def find_generic_group(self, family: bytes, name: bytes) -> int:
         assert (family, name) == (b"mptcp_pm", b"mptcp_pm_events")
@@ -196,7 +187,7 @@ def test_it_subscribes_to_its_group_and_lets_one_kind_through(
 
 def test_a_kernel_without_such_events_tells_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
     watching, _ = listen(monkeypatch, refusal=errno.ENOENT)
-    assert watching.fileno() == -1
+    assert (watching.fileno(), watching.refusal) == (-1, "")
     watching.listen_again(5.0)
 
 
@@ -207,6 +198,7 @@ def test_who_may_not_hear_them_hears_none(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(FakeSocket, "bind", refuse)
     watching, fake = listen(monkeypatch)
     assert watching.fileno() == -1 and fake.closed
+    assert watching.refusal == "Operation not permitted"
 
 
 def test_what_waits_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -338,3 +339,12 @@ def test_what_cannot_be_noted_is_a_warning_too(
     assert "off" not in world.health.describe()
     world.conclude(2)
     assert len(world.warned) == 3 and world.warned[1] == "cannot write the record"
+
+
+def test_who_may_not_hear_of_subflows_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(health, "ClosingsListener", lambda: SimpleNamespace(
+        refusal="Operation not permitted"))
+    Health(pytest.fail, warned.append, 0.0)
+    assert warned == ["cannot hear the kernel's MPTCP events: Operation not permitted: subflows "
+                      "that are lost on the way are found later, or with a reload"]

@@ -19,7 +19,7 @@ from mptcp_hooks.machine.neighbours import (
     build_oblivion, build_question, has_answered, is_failing, read_message, read_state)
 from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.runner import Runner
-from tests.unit.netlink_messages import make_attributes
+from tests.unit.netlink_messages import FakeConversation, make_attributes
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 NONE, INCOMPLETE, REACHABLE, STALE, DELAY, PROBE = 0, 0x01, 0x02, 0x04, 0x08, 0x10
@@ -63,22 +63,13 @@ def test_who_has_answered_and_who_is_asked_in_vain(
     assert (has_answered(state), is_failing(state)) == (answered, failing)
 
 
-class FakeKernel:
+class FakeKernel(FakeConversation):
     """Has this answer, or refuses with this number; what it was asked is in `request`."""
 
     def __init__(self, answer: bytes | int) -> None:
+        super().__init__(NETLINK_ROUTE)
         self._answer = answer
         self.request = b""
-
-    def __call__(self, protocol: int) -> FakeKernel:
-        assert protocol == NETLINK_ROUTE
-        return self
-
-    def __enter__(self) -> FakeKernel:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        """As the real one, which closes its socket."""
 
     def ask_one(self, kind: int, request: bytes) -> bytes:
         assert kind == RTM_GETNEIGH

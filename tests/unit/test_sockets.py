@@ -13,7 +13,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import sockets
 from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.sockets import Socket, read_sockets
-from tests.unit.netlink_messages import make_attributes
+from tests.unit.netlink_messages import FakeConversation, make_attributes
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 IPPROTO_TCP, IPPROTO_MPTCP = 6, 262
@@ -27,21 +27,12 @@ REQUEST_SIZE = 56
 FALLBACK, OTHER_FLAG = 0x1, 0x2
 
 
-class FakeKernel:
+class FakeKernel(FakeConversation):
     """Has these answers, or refusals, by protocol and family."""
 
     def __init__(self, answers: dict[tuple[int, int], list[bytes] | Refused]) -> None:
+        super().__init__(NETLINK_SOCK_DIAG)
         self._answers = answers
-
-    def __call__(self, protocol: int) -> FakeKernel:
-        assert protocol == NETLINK_SOCK_DIAG
-        return self
-
-    def __enter__(self) -> FakeKernel:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        """As the real one, which closes its socket."""
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
         # All states, and struct tcp_info or mptcp_info with them.

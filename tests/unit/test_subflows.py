@@ -15,7 +15,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import subflows
 from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.subflows import Subflow, parse_subflow, read_subflows
-from tests.unit.netlink_messages import make_attributes
+from tests.unit.netlink_messages import FakeConversation, make_attributes
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 TCP_ESTABLISHED, TCP_SYN_SENT, TCP_CLOSE_WAIT = 1, 2, 8
@@ -129,23 +129,14 @@ def test_what_carries_is_established_and_has_answers(
     assert one.carries == (established and not stuck)
 
 
-class FakeKernel:
+class FakeKernel(FakeConversation):
     """Has these answers by family, or refuses with this number; it was asked `requests`."""
 
     def __init__(self, answers: dict[int, list[bytes]], refusal: int = 0) -> None:
+        super().__init__(NETLINK_SOCK_DIAG)
         self._answers = answers
         self._refusal = refusal
         self.requests: list[tuple[int, bytes, int]] = []
-
-    def __call__(self, protocol: int) -> FakeKernel:
-        assert protocol == NETLINK_SOCK_DIAG
-        return self
-
-    def __enter__(self) -> FakeKernel:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        """As the real one, which closes its socket."""
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
         self.requests.append((kind, request, flags))
