@@ -45,9 +45,9 @@ _COMMAND_AT = 16
 # Each event takes about a kilobyte there: as many as a loss of 4,000 connections makes.
 _BUFFER = 1 << 22
 _READ_AT_ONCE = 64
-# All of a loss of so many are heard, and so many a second for ever; of more none for a while, in
-# seconds: a look finds out the rest.
-_AT_ONCE, _A_SECOND, _DEAF_FOR = 4096, 50, 10.0
+# So many in a row are heard, of which each outage of a connection takes ten (reminders.py), and so
+# many a second for ever; of more none for a while, in seconds: a look finds out the rest.
+_AT_ONCE, _A_SECOND, _DEAF_FOR = 16384, 50, 10.0
 
 
 class Closed(NamedTuple):

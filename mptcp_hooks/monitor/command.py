@@ -24,7 +24,7 @@ from mptcp_hooks.machine.system import find_device, find_ifindex
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import Fights
 from mptcp_hooks.monitor.health import Health
-from mptcp_hooks.monitor.look import look
+from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.mailbox import Mailbox
 from mptcp_hooks.monitor.round import Round, RoundResult
 from mptcp_hooks.monitor.schedule import Schedule
@@ -118,13 +118,13 @@ class Monitor:
         if self._schedule.begin(now):
             self._begin_round()
             return
-        remaking = self._health.joins.begin(now)
-        if remaking is not None:
-            self._begin_look(remaking)
+        errand = self._health.begin_look(now)
+        if errand is not None:
+            self._begin_look(errand)
 
-    def _begin_look(self, remaking: frozenset[str]) -> None:
+    def _begin_look(self, errand: Errand) -> None:
         lost = self._health.joins.lost
-        self._begin(lambda: look(remaking, lost, self._show), looking=True)
+        self._begin(lambda: look(errand, lost, self._show), looking=True)
 
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._fights.resting

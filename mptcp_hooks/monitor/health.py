@@ -17,7 +17,9 @@ from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, 
 from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
 from mptcp_hooks.monitor.joins import Joins
+from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.outages import Outages
+from mptcp_hooks.monitor.reminders import Reminders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,8 @@ class Health:
         if self._closings.refusal:
             warn(f"cannot hear the kernel's MPTCP events: {self._closings.refusal}: subflows that "
                  "are lost on the way are found later, or with a reload")
+        self._reminders = Reminders()
+        self._reminding_since: float | None = None
         self._outages = Outages()
         self._blackhole = BlackholeWatch()
         self._paths: tuple[str, ...] = ()
@@ -70,7 +74,8 @@ class Health:
     def wait(self, now: float) -> float:
         """How long until there is something to do, in seconds."""
         deaf = self._closings.deaf_until
-        return max(0.0, min(self.joins.wait(now), self._count_at - now if self._paths else _NEVER,
+        return max(0.0, min(self.joins.wait(now), self._reminders.wait(now),
+                            self._count_at - now if self._paths else _NEVER,
                             deaf - now if deaf else _NEVER,
                             self._hear_at - now if now < self._hear_at else _NEVER))
 
@@ -82,10 +87,21 @@ class Health:
             self._count_at = now + _COUNTED_EVERY
             self._look_at_counters(now)
 
+    def begin_look(self, now: float) -> Errand | None:
+        """What a look that begins may do; None where none is due."""
+        remaking = self.joins.begin(now)
+        reminding = self._reminders.begin(now)
+        if remaking is None and not reminding:
+            return None
+        self._reminding_since = now if reminding else None
+        return Errand({address: self._reminders.list_former(address)
+                       for address in remaking or ()}, reminding)
+
     def note_round(self, report: RoundResult, now: float) -> float:
         """Take in what a round of upkeep saw; how soon it is to come again, without end if not."""
         if report.paths is None:
             return _NEVER
+        self._reminders.note(report.endpoints, now)
         if set(report.paths) - set(self._paths):
             # A first look tells which addresses these have.
             self.joins.expect(now)
@@ -101,9 +117,14 @@ class Health:
 
     def note_look(self, report: RoundResult, cost: float, now: float) -> None:
         """Take in what a look saw, which took so many seconds."""
+        if self._reminding_since is not None:
+            self._reminders.note_cost(now - self._reminding_since, now)
         if report.uses is None:
             self.joins.note_failure(now)
             return
+        self._reminders.note(report.endpoints, now)
+        self._reminders.settle([use.address for use in report.uses
+                                if not use.lost and not use.joining])
         self.joins.note(report.uses, report.remade, cost, now)
         if any(use.lost for use in report.uses):
             self._blackhole.note_outage(now)

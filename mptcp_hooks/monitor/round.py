@@ -34,7 +34,8 @@ class RoundResult(NamedTuple):
     since they have the last subflow of a connection, or `waiting` for their gateway; `made`
     is whether it made endpoints. A look tells how connections use paths (`uses`), and which
     addresses' endpoints it `remade`. `paths` and `uses` are None where it came to no end, or
-    was of the other kind; `cost` is what a look took of a processor, in seconds.
+    was of the other kind; `cost` is what a look took of a processor, in seconds. `endpoints`
+    are the addresses of those that stand at the end, with their ids.
     """
 
     said: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class RoundResult(NamedTuple):
     uses: tuple[Use, ...] | None = None
     remade: tuple[str, ...] = ()
     cost: float = 0.0
+    endpoints: tuple[tuple[str, int], ...] = ()
 
 
 class Round:

@@ -14,7 +14,7 @@ from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.record import open_store
-from mptcp_hooks.engine.remake import list_endpoints
+from mptcp_hooks.engine.remake import list_endpoints, list_identities
 from mptcp_hooks.engine.take_down import prepare_silence
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events, list_up
@@ -122,10 +122,12 @@ class _Upkeep:
         with open_store() as store:
             paths = sorted({one.path.iface for one in list_endpoints(store)})
             silent = tuple(_list_silent(store))
+            endpoints = tuple(list_identities(store, self.machine.read_path_manager()))
         return RoundResult(
             tuple(self.said), tuple(self._repaired), self._failed, tuple(paths), silent,
             tuple(sorted(self._kept)),
-            tuple(sorted({gateway.device for gateway in self.machine.unanswered})), self._made)
+            tuple(sorted({gateway.device for gateway in self.machine.unanswered})), self._made,
+            endpoints=endpoints)
 
     def _prepare(self, prepare: Prepare, store: Store) -> Work:
         work = prepare(store, self.machine)

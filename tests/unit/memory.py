@@ -247,6 +247,10 @@ class MemoryMachine(Machine):
         if device not in self.devices:
             raise Refusal(f'Cannot find device "{device}"')
         identity = max((one.identity for one in self.endpoints), default=0) + 1
+        if flags[:1] == ("id",):
+            identity = int(flags[1])
+        if any(one.identity == identity for one in self.endpoints):
+            raise Refusal(TAKEN)
         self.endpoints.append(Endpoint(
             identity, address, self.find_ifindex(device),
             tuple(flag for flag in FLAGS if flag in flags)))

@@ -13,6 +13,7 @@ from mptcp_hooks.engine.off import Off
 from mptcp_hooks.monitor import health
 from mptcp_hooks.monitor.closings import Closed
 from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.round import RoundResult
 
 NEVER = float("inf")
@@ -348,3 +349,27 @@ def test_who_may_not_hear_of_subflows_is_told_once(monkeypatch: pytest.MonkeyPat
     Health(pytest.fail, warned.append, 0.0)
     assert warned == ["cannot hear the kernel's MPTCP events: Operation not permitted: subflows "
                       "that are lost on the way are found later, or with a reload"]
+
+
+def test_peers_are_told_again_of_an_endpoint_that_went_and_once_more_where_it_is_missed(
+    world: World
+) -> None:
+    """Of its own accord while it is away; then with the attempt to make it again."""
+    standing = ((FIRST, 1), (SECOND, 2))
+    world.round(BOTH._replace(endpoints=standing))
+    world.health.note_look(RoundResult(
+        uses=(use(FIRST, 1), use(SECOND, 1)), endpoints=standing), 0.01, world.clock)
+    world.round(OUT._replace(endpoints=standing[:1]))
+    world.clock += 0.25
+    assert world.health.begin_look(world.clock) == Errand({}, {SECOND: (2,)})
+    back = ((FIRST, 1), (SECOND, 3))
+    world.round(BOTH._replace(endpoints=back, made=True))
+    missed = RoundResult(uses=(use(FIRST, 1), use(SECOND, 0, lost=(1,))), endpoints=back)
+    world.health.note_look(missed, 0.0, world.clock)
+    world.clock += 5
+    assert world.health.begin_look(world.clock) == Errand({SECOND: (2,)}, {})
+    whole = missed._replace(uses=(use(FIRST, 1), use(SECOND, 1, back=(1,))))
+    world.health.note_look(whole, 0.0, world.clock)
+    world.health.note_look(missed, 0.0, world.clock)
+    world.clock += 5
+    assert world.health.begin_look(world.clock) == Errand({SECOND: ()}, {})

@@ -13,6 +13,7 @@ import pytest
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.monitor import command
 from mptcp_hooks.monitor.announcements import News
+from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.round import RoundResult
 
 QUIET, FAILED = RoundResult((), (), False), RoundResult((), (), True)
@@ -46,7 +47,7 @@ class Health:
     """What is known of connections, and of Multipath TCP.
 
     `pauses` are what it says to rounds, one after another, how soon another is to come; without
-    end when there are no more. `due` are the addresses of looks that are to come, and `texts`
+    end when there are no more. `due` are what looks that are to come may do, and `texts`
     what it says of all. `rounds`, `looks` and their `costs` are what it was told, `expected` how
     often a look was asked for.
     """
@@ -54,7 +55,7 @@ class Health:
     def __init__(self) -> None:
         self.joins = self
         self.lost = {"10.1.2.2": {1}}
-        self.due: list[frozenset[str]] = []
+        self.due: list[Errand] = []
         self.pauses: list[float] = []
         self.texts: list[str] = []
         self.closings: Pipe | None = None
@@ -86,7 +87,7 @@ class Health:
     def attend(self, now: float) -> None:
         """Nothing is due between rounds but looks."""
 
-    def begin(self, now: float) -> frozenset[str] | None:
+    def begin_look(self, now: float) -> Errand | None:
         return self.due.pop(0) if self.due else None
 
     def note_round(self, report: RoundResult, now: float) -> float:
@@ -118,7 +119,7 @@ class World:
         self.rounds: list[tuple[bool, frozenset[str]]] = []
         self.acts: list[Callable[[], RoundResult]] = []
         self.health = Health()
-        self.looks: list[tuple[frozenset[str], object]] = []
+        self.looks: list[tuple[Errand, object]] = []
         self.sight: Callable[[], RoundResult] = quiet
         self.awaited: list[frozenset[int]] = []
         self.kernel = Pipe()
@@ -138,8 +139,8 @@ class World:
             os.kill(os.getpid(), signal.SIGTERM)
         return result
 
-    def look(self, remaking: frozenset[str], lost: object, show: object) -> RoundResult:
-        self.looks.append((remaking, lost))
+    def look(self, errand: Errand, lost: object, show: object) -> RoundResult:
+        self.looks.append((errand, lost))
         return self.sight()
 
     def announce(self, result: RoundResult = QUIET, news: News = URGENT) -> RoundResult:
@@ -316,12 +317,12 @@ def test_a_round_comes_back_as_soon_as_it_is_told_to(world: World) -> None:
 
 def test_a_look_begins_when_it_is_due_and_is_no_round(world: World) -> None:
     """Least of all a first one that failed, or one that is to be tried less often."""
-    remaking = frozenset(("10.1.2.2",))
-    world.health.due = [remaking]
+    errand = Errand({"10.1.2.2": ()}, {})
+    world.health.due = [errand]
     failed = FAILED._replace(cost=0.25)
     world.sight = lambda: world.announce(failed, PLAIN)
     assert world.watch(quiet, quiet) == [(True, frozenset()), (False, frozenset())]
-    assert world.looks == [(remaking, world.health.lost)]
+    assert world.looks == [(errand, world.health.lost)]
     assert (world.health.looks, world.health.rounds) == ([failed], [QUIET] * 2)
     assert world.health.costs == [0.25]
     assert world.time < 1
@@ -333,7 +334,7 @@ def test_a_round_goes_before_a_look(world: World) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         return QUIET
 
-    world.health.due = [frozenset()]
+    world.health.due = [Errand({}, {})]
     world.sight = see
     world.acts = [world.announce, quiet, quiet]
     command.Monitor(None).run()
@@ -341,7 +342,7 @@ def test_a_round_goes_before_a_look(world: World) -> None:
 
 
 def test_what_a_look_says_is_said(world: World) -> None:
-    world.health.due = [frozenset()]
+    world.health.due = [Errand({}, {})]
     world.sight = lambda: world.announce(RoundResult(("eth1: it is so",)))
     world.watch(quiet, quiet)
     assert world.said == ["mptcp_monitor: eth1: it is so"]

@@ -19,7 +19,7 @@ from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.monitor import gateways, managed, upkeep
 from mptcp_hooks.monitor import look as look_module
 from mptcp_hooks.monitor.gateways import WatchfulMachine
-from mptcp_hooks.monitor.look import look
+from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.upkeep import keep_up
 from tests.unit.engine import Bench, open_bench, static
@@ -49,7 +49,8 @@ class Kept:
         self.mistakes: list[Problem] = []
         self.subflows: list[Subflow] = []
         patch.setattr(record, "RECORD", str(bench.folder))
-        patch.setattr(gateways, "sleep", lambda seconds: None)
+        for module in (gateways, look_module):
+            patch.setattr(module, "sleep", lambda seconds: None)
         for module in (upkeep, look_module):
             patch.setattr(module, "WatchfulMachine", lambda show: bench.machine)
             patch.setattr(module, "read_subflows", lambda: self.subflows)
@@ -64,7 +65,11 @@ class Kept:
 
     def round(self, adopting: bool = False, resting: frozenset[str] = frozenset()) -> RoundResult:
         self.bench.machine.ran.clear()
-        return keep_up(adopting, resting, None)
+        report = keep_up(adopting, resting, None)
+        standing = {(one.address, one.identity) for one in self.bench.machine.endpoints
+                    if one.identity != 7}
+        assert set(report.endpoints) == standing
+        return report._replace(endpoints=())
 
     def set_link(self, device: str, link: Link) -> None:
         devices = self.bench.machine.devices
@@ -210,14 +215,46 @@ def test_a_look_tells_how_paths_are_used_and_makes_an_endpoint_again(kept: Kept)
     kept.bench.machine.ran.clear()
     uses = (Use("eth0", "10.1.1.2", 2, (), (), (), ()),
             Use("eth1", "10.1.2.2", 1, (1,), (), (2,), ()))
-    seen = look(frozenset(), {"10.1.2.2": (1, 2, 3)}, None)
-    assert seen.cost > 0 and seen._replace(cost=0.0) == RoundResult(uses=uses)
+    seen = look(Errand({}, {}), {"10.1.2.2": (1, 2, 3)}, None)
+    assert seen.cost > 0 and seen._replace(cost=0.0) == RoundResult(
+        uses=uses, endpoints=(("10.1.1.2", 8), ("10.1.2.2", 9)))
     assert kept.bench.machine.ran == []
-    both = frozenset(("10.1.1.2", "10.1.2.2"))
+    both = Errand({"10.1.1.2": (), "10.1.2.2": ()}, {})
     assert look(both, {}, None).remade == ("10.1.2.2",)
     assert kept.bench.machine.ran == [
         "mptcp endpoint delete id 9", "mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
     assert kept.bench.machine.snapshot() == full and kept.round() == quiet("eth0", "eth1")
+
+
+def test_peers_that_may_have_missed_an_end_hear_of_it_before_a_look_makes_an_endpoint_again(
+    kept: Kept
+) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.subflows = [subflow(1, "10.1.1.2")]
+    kept.bench.machine.neighbours = {"10.1.2.1": 2}
+    kept.bench.machine.ran.clear()
+    again = look(Errand({"10.1.2.2": (3,)}, {}), {"10.1.2.2": (1,)}, None)
+    assert again.remade == ("10.1.2.2",) and dict(again.endpoints)["10.1.2.2"] == 9
+    assert kept.bench.machine.ran == [
+        "mptcp endpoint delete id 9",
+        "mptcp endpoint add 10.1.2.2 dev eth1 id 3 subflow", "mptcp endpoint delete id 3",
+        "mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_peers_are_told_again_of_what_is_away_where_there_are_any(
+    kept: Kept, connected: bool
+) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth1", UNPLUGGED)
+    kept.round()
+    kept.subflows = [subflow(1, "10.1.1.2")] * connected
+    kept.bench.machine.ran.clear()
+    assert look(Errand({}, {"10.1.2.2": (9,)}), {}, None).endpoints == (("10.1.1.2", 8),)
+    assert kept.bench.machine.ran == [
+        "mptcp endpoint add 10.1.2.2 dev eth1 id 9 subflow",
+        "mptcp endpoint delete id 9"] * connected
+    assert kept.round() == quiet("eth0", silent=("eth1",))
 
 
 @pytest.mark.parametrize("keeping", [
@@ -233,7 +270,7 @@ def test_what_is_no_use_or_does_harm_is_not_made_again(
     kept.bench.machine.neighbours = {"10.1.2.1": 2}
     kept.bench.machine.deaf = {"10.1.2.1"}
     keeping(kept)
-    result = look(frozenset(("10.1.2.2",)), {}, None)
+    result = look(Errand({"10.1.2.2": ()}, {}), {}, None)
     assert result.uses and result.uses[1].lacking == (2,) and result.remade == ()
 
 
@@ -245,7 +282,7 @@ def test_who_is_killed_between_the_two_is_made_up_for(kept: Kept, line: int) -> 
     kept.bench.machine.neighbours = {"10.1.2.1": 2}
     kept.bench.machine.obstacle = kill_at(line)
     with pytest.raises(Killed):
-        look(frozenset(("10.1.2.2",)), {}, None)
+        look(Errand({"10.1.2.2": ()}, {}), {}, None)
     kept.bench.machine.obstacle = lambda line: ""
     kept.round()
     assert kept.bench.machine.snapshot() == full
