@@ -358,8 +358,10 @@ class Lab:
         uplink = f"eth{number - 1}"
         shaped = f"root tbf rate {rate} burst 64kbit latency 30ms"
         router.ip(
-            f"link add lan type veth peer name {uplink} netns {self.client.pid}",
-            f"link add wan type veth peer name wan{number} netns {self.server.pid}",
+            # A pair whose ends have one index, each in its namespace, is hardware to the kernel's
+            # link watch, which tells of that once a second at most (net/core/link_watch.c).
+            f"link add lan index 100 type veth peer name {uplink} netns {self.client.pid}",
+            f"link add wan index 101 type veth peer name wan{number} netns {self.server.pid}",
             "link set lan up", "link set wan up",
             f"addr add 10.1.{number}.1/24 dev lan", f"addr add 10.8.{number}.1/24 dev wan",
             f"route add {SERVER_4} via 10.8.{number}.2",
