@@ -13,10 +13,11 @@ _OFF = ".off"
 
 
 class Off(NamedTuple):
-    """Since when and until when, in seconds of the epoch."""
+    """Since when and until when, in seconds of the epoch, and interfaces that were out before."""
 
     since: int
     until: int
+    outages: tuple[str, ...] = ()
 
 
 def load_off() -> Off | None:
@@ -24,8 +25,11 @@ def load_off() -> Off | None:
     folder = open_folder(RECORD, lock=False)
     try:
         lines, fault = folder.read_lines(_OFF)
-        return Off(*map(int, lines[0].split())) if lines and not fault else None
-    except (ValueError, TypeError):
+        if not lines or fault:
+            return None
+        since, until, *outages = lines[0].split()
+        return Off(int(since), int(until), tuple(outages))
+    except ValueError:
         return None
     finally:
         folder.close()
@@ -35,6 +39,7 @@ def save_off(off: Off | None) -> None:
     """Note it; None leaves no file."""
     folder = open_unlocked(RECORD)
     try:
-        folder.write_lines(_OFF, [f"{off.since} {off.until}"] if off else [])
+        folder.write_lines(_OFF, [" ".join((str(off.since), str(off.until), *off.outages))]
+                           if off else [])
     finally:
         folder.close()

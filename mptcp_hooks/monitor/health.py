@@ -33,6 +33,8 @@ _COUNTED_EVERY = 4.0
 # How soon a round is to come again that waits for a gateway, or for a second path: a quarter of the
 # time that it has been so. The kernel asks a gateway for three seconds and gives up.
 _AGAIN_AT_LEAST, _AGAIN_AT_MOST, _LONG, _AGAIN_LATER = 0.15, 3.0, 300.0, 10.0
+# An outage that was seen so long before the kernel's conclusion may have to do with it.
+_TOLD_WITHIN = 600.0
 # A busy machine has subflows that end all the time: they are heard some at a time.
 _HEARD_EVERY = 0.2
 _NEVER = float("inf")
@@ -56,6 +58,7 @@ class Health:
         self._users: tuple[tuple[str, int], ...] = ()
         self._count_at = self._hear_at = now
         self._opened = self._stale = 0
+        self._out_at: dict[str, float] = {}
         self._waiting_since: float | None = None
 
     def fileno(self, now: float) -> int:
@@ -109,8 +112,7 @@ class Health:
         for text in self._outages.note(report.paths, report.silent, report.kept, report.waiting,
                                        _look_at_clock()):
             self._tell(text)
-        if report.silent or report.kept:
-            self._blackhole.note_outage(now)
+        self._note_outages({*report.silent, *report.kept}, now)
         if report.made or self._outages.returning:
             self.joins.expect(now)
         return self._find_pause(bool(report.waiting or report.kept), now)
@@ -126,8 +128,7 @@ class Health:
         self._reminders.settle([use.address for use in report.uses
                                 if not use.lost and not use.joining])
         self.joins.note(report.uses, report.remade, cost, now)
-        if any(use.lost for use in report.uses):
-            self._blackhole.note_outage(now)
+        self._note_outages({use.iface for use in report.uses if use.lost}, now)
         for text in self._outages.settle(report.uses, self._count, _look_at_clock()):
             self._tell(text)
         if self._outages.returning:
@@ -156,6 +157,13 @@ class Health:
         most = _AGAIN_AT_MOST if waited < _LONG else _AGAIN_LATER
         return min(max(_AGAIN_AT_LEAST, waited / 4), most)
 
+    def _note_outages(self, ifaces: set[str], now: float) -> None:
+        """Note that interfaces are out, or that connections lost them."""
+        self._out_at = {**{iface: then for iface, then in self._out_at.items()
+                           if now - then < _TOLD_WITHIN}, **dict.fromkeys(ifaces, now)}
+        if ifaces:
+            self._blackhole.note_outage(now)
+
     def _look_at_counters(self, now: float) -> None:
         counters = read_mptcp_counters()
         opened = counters.get("MPCapableSYNACKRX", 0)
@@ -169,7 +177,7 @@ class Health:
         if self._blackhole.judge(counters, now):
             self._end_blackhole()
         elif self._blackhole.off and self._blackhole.times > noted:
-            self._note_off()
+            self._note_off(now)
 
     def _end_blackhole(self) -> None:
         try:
@@ -185,12 +193,14 @@ class Health:
         self._tell("a provider was silent while somebody connected, and the kernel took it for a "
                    "firewall: Multipath TCP is on again")
 
-    def _note_off(self) -> None:
+    def _note_off(self, now: float) -> None:
         """Leave it to the kernel, and note for how long it does without Multipath TCP."""
+        outages = tuple(sorted(iface for iface, then in self._out_at.items()
+                               if now - then < _TOLD_WITHIN))
         seconds = read_blackhole_timeout() << min(self._blackhole.times - 1, 6)
         began = int(time())
         try:
-            save_off(Off(began, began + seconds))
+            save_off(Off(began, began + seconds, outages))
         except Problem as problem:
             self._warn(str(problem))
         self._warn("a firewall drops what asks for Multipath TCP, and answers plain TCP: the kernel"

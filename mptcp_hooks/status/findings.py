@@ -79,8 +79,11 @@ def _judge_off(survey: Survey) -> Iterator[Finding]:
     off = survey.off
     if off is None or not survey.kernel.enabled:
         return
-    span = f"for up to {describe_span(off.timeout)}" if off.past is None or off.left is None else (
-        f"for {describe_span(off.past)} by now and {describe_span(off.left)} more")
+    span = f"for up to {describe_span(off.timeout)}"
+    if off.past is not None and off.left is not None:
+        span = f"for {describe_span(off.past)} by now and {describe_span(off.left)} more, " + (
+            f"since an outage of {' and '.join(off.outages)}" if off.outages
+            else "and no path was out before")
     yield Finding(BROKEN, "mptcp-off", "", f"the kernel makes new connections plain TCP, {span}: "
                   "what asked for MPTCP was not answered, and plain TCP was",
                   f"'sysctl -w net.mptcp.blackhole_timeout={off.timeout}' ends it at once; if it "

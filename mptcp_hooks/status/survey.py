@@ -93,12 +93,14 @@ class OffState(NamedTuple):
     """That the kernel makes new connections plain TCP for a while, since it met a blackhole.
 
     `past` and `left` are for how many seconds it does and will do, None where nobody saw it
-    begin; `timeout` is how long it does at first.
+    begin; `timeout` is how long it does at first. `outages` are interfaces that were seen to be
+    out shortly before.
     """
 
     past: float | None
     left: float | None
     timeout: int
+    outages: tuple[str, ...] = ()
 
 
 class Survey(NamedTuple):

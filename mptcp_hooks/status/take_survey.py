@@ -147,7 +147,7 @@ def _find_off(machine: AskedMachine, counters: str) -> OffState | None:
     now = machine.read_clock()
     if noted is None or not noted.since <= now < noted.until:
         return OffState(None, None, timeout)
-    return OffState(now - noted.since, noted.until - now, timeout)
+    return OffState(now - noted.since, noted.until - now, timeout, noted.outages)
 
 
 def _list_rows(machine: AskedMachine, family: int, what: str) -> Iterable[dict[str, Any]]:

@@ -68,7 +68,7 @@ class CannedMachine(AskedMachine):
         noted = self._answers[_OFF].split()
         if noted == [_NOT_OFF]:
             return False, None
-        return True, Off(*map(int, noted)) if noted else None
+        return True, Off(int(noted[0]), int(noted[1]), tuple(noted[2:])) if noted else None
 
     def read_clock(self) -> float:
         return 1000.0

@@ -287,6 +287,17 @@ def test_a_firewall_is_left_and_noted_with_its_time(world: World) -> None:
         "2 paths: eth0, eth1; Multipath TCP is off for new connections")
 
 
+@pytest.mark.parametrize(("after", "told"), [(60, ("eth1",)), (3600, ())])
+def test_an_outage_before_a_firewall_is_noted_with_it(
+    world: World, after: float, told: tuple[str, ...]
+) -> None:
+    world.round(OUT)
+    world.clock += after
+    for times in (1, 2):
+        world.conclude(times)
+    assert world.noted[-1] == Off(1_000_000_000, 1_000_003_600, told)
+
+
 def test_each_further_conclusion_lasts_twice_as_long_and_is_noted(world: World) -> None:
     world.round(BOTH)
     for times in (1, 2, 3):

@@ -254,7 +254,10 @@ def test_what_joins_in_a_moment_lacks_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("noted", "span"), [
-    (("400 4000",), "for 10 min by now and 50 min more"), ((), "for up to 60 min"),
+    (("400 4000",), "for 10 min by now and 50 min more, and no path was out before"),
+    (("400 4000 eth0 eth1",),
+     "for 10 min by now and 50 min more, since an outage of eth0 and eth1"),
+    ((), "for up to 60 min"),
     # One that is over, and one of a clock that was put back.
     (("100 900",), "for up to 60 min"), (("2000 5600",), "for up to 60 min"),
 ])
