@@ -97,7 +97,9 @@ class Health:
         if remaking is None and not reminding:
             return None
         self._reminding_since = now if reminding else None
-        return Errand({address: self._reminders.list_former(address)
+        # Where a box reset a subflow, or forgot it, the peer may still count it.
+        return Errand({address: self._reminders.list_known(address)
+                       if self.joins.lost.get(address) else ()
                        for address in remaking or ()}, reminding)
 
     def note_round(self, report: RoundResult, now: float) -> float:

@@ -51,6 +51,11 @@ class Reminders:
         """The ids that peers may still know of an address, the latest last."""
         return self._former.get(address, ())
 
+    def list_known(self, address: str) -> tuple[int, ...]:
+        """As list_former, with the id that the address's endpoint has now."""
+        standing = self._standing.get(address)
+        return (*self.list_former(address), *(() if standing is None else (standing,)))
+
     def wait(self, now: float) -> float:
         """How long until a reminder is due, in seconds; without end where none is."""
         first = min((due[0] for due in self._due.values()), default=float("inf"))

@@ -37,7 +37,7 @@ def test_subflows_that_a_box_resets(boxed: Lab, uplink: int) -> None:
     remove_boxes(boxed)
     assert crowd.measure_return(uplink, 20) < 10
     assert crowd.list_broken() == ""
-    tries = sum("endpoint delete" in line for line in monitor.read_log())
+    tries = sum("endpoint add" in line and " id " not in line for line in monitor.read_log())
     assert 1 <= tries <= 5
 
 

@@ -378,9 +378,9 @@ def test_peers_are_told_again_of_an_endpoint_that_went_and_once_more_where_it_is
     missed = RoundResult(uses=(use(FIRST, 1), use(SECOND, 0, lost=(1,))), endpoints=back)
     world.health.note_look(missed, 0.0, world.clock)
     world.clock += 5
-    assert world.health.begin_look(world.clock) == Errand({SECOND: (2,)}, {})
+    assert world.health.begin_look(world.clock) == Errand({SECOND: (2, 3)}, {})
     whole = missed._replace(uses=(use(FIRST, 1), use(SECOND, 1, back=(1,))))
     world.health.note_look(whole, 0.0, world.clock)
     world.health.note_look(missed, 0.0, world.clock)
     world.clock += 5
-    assert world.health.begin_look(world.clock) == Errand({SECOND: ()}, {})
+    assert world.health.begin_look(world.clock) == Errand({SECOND: (3,)}, {})
