@@ -13,19 +13,19 @@ from __future__ import annotations
 import os
 import select
 import signal
-from socket import AF_UNIX, SOCK_DGRAM, socket
 from time import monotonic
 
 from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine.mailbox import Mailbox
+from mptcp_hooks.machine.service import Status
 from mptcp_hooks.machine.system import find_device, find_ifindex
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import Fights
 from mptcp_hooks.monitor.health import Health
 from mptcp_hooks.monitor.look import Errand, look
-from mptcp_hooks.monitor.mailbox import Mailbox
 from mptcp_hooks.monitor.round import Round, RoundResult
 from mptcp_hooks.monitor.schedule import Schedule
 from mptcp_hooks.monitor.upkeep import keep_up
@@ -64,7 +64,7 @@ class Monitor:
         self._schedule = Schedule()
         self._fights = Fights()
         self._health = Health(_tell, self._warn, monotonic())
-        self._status = Status()
+        self._status = Status(PROGRAM)
         self._round: Round | None = None
         # Whether what is under way is a look at connections alone.
         self._looking = False
@@ -209,30 +209,6 @@ def _catch_signals() -> int:
     # hooks/mptcp_monitor has it blocked until it can be heard.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
     return reading
-
-
-class Status:
-    """What systemd is told, where it asked to know (sd_notify(3)); at first, that we are up."""
-
-    def __init__(self) -> None:
-        # What we start is not to speak for us.
-        self._address = os.environ.pop("NOTIFY_SOCKET", "")
-        self._told = ""
-
-    def tell(self, text: str) -> None:
-        """Say how all is, if that has changed."""
-        if not self._address or text == self._told:
-            return
-        ready = "" if self._told else "READY=1\n"
-        self._told = text
-        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
-        try:
-            with socket(AF_UNIX, SOCK_DGRAM) as notifying:
-                notifying.sendto(f"{ready}STATUS={text}".encode(), address)
-        except OSError as error:
-            if ready:
-                say(PROGRAM, f"cannot tell {self._address} that it is ready: {error.strerror}")
-            self._address = ""
 
 
 def _to_milliseconds(seconds: float) -> int | None:

@@ -11,6 +11,7 @@ from socket import AF_UNIX, SOCK_DGRAM, socket
 import pytest
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.machine import service
 from mptcp_hooks.monitor import command
 from mptcp_hooks.monitor.announcements import News
 from mptcp_hooks.monitor.look import Errand
@@ -128,6 +129,9 @@ class World:
         self.time = 0.0
         self.left = 10.0
 
+    def say(self, program: str, text: str) -> None:
+        self.said.append(f"{program}: {text}")
+
     def look_at_the_clock(self) -> float:
         self.time += 0.01
         return self.time
@@ -208,9 +212,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         ("keep_up", made.keep_up), ("monotonic", made.look_at_the_clock),
         ("Health", made.health.open), ("look", made.look),
         ("find_ifindex", {"eth0": 2, "eth1": 3}.__getitem__),
-        ("say", lambda program, text: made.said.append(f"{program}: {text}")),
+        ("say", made.say),
     ):
         monkeypatch.setattr(command, name, value)
+    monkeypatch.setattr(service, "say", made.say)
     yield made
     signal.set_wakeup_fd(-1)
     for number, handler in handlers.items():
@@ -423,7 +428,7 @@ def test_systemd_may_have_an_address_without_a_file(monkeypatch: pytest.MonkeyPa
         hearing.bind("")
         name = hearing.getsockname()[1:].decode()
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-        command.Status().tell("no path")
+        service.Status("mptcp_monitor").tell("no path")
         assert hearing.recv(4096) == b"READY=1\nSTATUS=no path"
 
 

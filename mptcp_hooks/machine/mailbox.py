@@ -13,10 +13,14 @@ from mptcp_hooks.base.folder import RECORD
 
 
 class Mailbox:
-    """The record's folder, watched once it is there."""
+    """The record's folder, watched once it is there.
 
-    def __init__(self) -> None:
+    `events` are what is heard (DN_*), of files that are written if not given.
+    """
+
+    def __init__(self, events: int = DN_CREATE) -> None:
         self._folder: int | None = None
+        self._events = events
 
     def open(self) -> None:
         """Watch the folder, if it is there and was not watched before."""
@@ -27,5 +31,5 @@ class Mailbox:
         except OSError:
             # Made by the first hook or round that has something to note.
             return
-        fcntl(folder, F_NOTIFY, DN_CREATE | DN_MULTISHOT)
+        fcntl(folder, F_NOTIFY, self._events | DN_MULTISHOT)
         self._folder = folder

@@ -1,0 +1,34 @@
+"""What our programs that run all the time have in common: what systemd is told of them."""
+
+from __future__ import annotations
+
+import os
+from socket import AF_UNIX, SOCK_DGRAM, socket
+
+from mptcp_hooks.base.report import say
+
+
+class Status:
+    """What systemd is told, where it asked to know (sd_notify(3)); at first, that we are up."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        # What we start is not to speak for us.
+        self._address = os.environ.pop("NOTIFY_SOCKET", "")
+        self._told = ""
+
+    def tell(self, text: str) -> None:
+        """Say how all is, if that has changed."""
+        if not self._address or text == self._told:
+            return
+        ready = "" if self._told else "READY=1\n"
+        self._told = text
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        try:
+            with socket(AF_UNIX, SOCK_DGRAM) as notifying:
+                notifying.sendto(f"{ready}STATUS={text}".encode(), address)
+        except OSError as error:
+            if ready:
+                say(self._program,
+                    f"cannot tell {self._address} that it is ready: {error.strerror}")
+            self._address = ""
