@@ -19,6 +19,7 @@ BELOW: dict[str, set[str]] = {
     "engine": {"base", "machine", "intent"},
     "updown": {"base", "machine", "intent", "engine"},
     "monitor": {"base", "machine", "intent", "engine"},
+    "checker": {"base", "machine", "intent", "engine"},
     "force": {"base", "machine"},
     "status": {"base", "machine", "intent", "engine", "force"},
     "run": {"base", "machine", "force"},

@@ -1,0 +1,1 @@
+"""mptcp_check: what asks whether paths work, where the administrator wants that."""
