@@ -20,7 +20,7 @@ RUNNING = Makefile bpf completions debian examples hooks mptcp_hooks templates
 BUILT_FROM = $(RUNNING)
 # What DHCP clients source, in their own shell; the other hooks are programs.
 SOURCED = hooks/dhcp
-COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_status mptcp_run
+COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_check mptcp_status mptcp_run
 PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
 # Where managers look for hooks, and which of ours is there.
 LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from mptcp_hooks.intent.checks import Target
+
 PATH = CONFIGURATION_FILE
 DEFAULT = "default"
-DEFAULT_KEYS = ("flags", "manage", "exclude", "limits")
+CHECK_KEYS = ("check", "check-interval", "check-failures")
+DEFAULT_KEYS = ("flags", "manage", "exclude", "limits", *CHECK_KEYS)
+# What fits every interface.
+_EVERY = "*"
 # A section for each of hundreds of interfaces takes a tenth of it.
 _SIZE_AT_MOST = 65536
 _TOLD_AT_MOST = 8
@@ -133,6 +138,8 @@ class _Reader:
                 self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
             elif entry.key == "exclude":
                 self._defaults += [Wishes(one, excluded=True) for one in self._list_patterns(entry)]
+            elif entry.key in CHECK_KEYS:
+                self._defaults.append(Wishes(_EVERY, **self._read_wish(entry)))
             elif entry.key in _READERS:
                 self._complain(entry.line, f"{entry.key} would be every interface's: ignored (put "
                                            "it into a section of one, such as [eth0])")
@@ -140,14 +147,18 @@ class _Reader:
                 self._refuse_key(entry, DEFAULT_KEYS)
 
     def _read_section(self, section: Section) -> None:
-        values = {}
+        values: dict[str, Any] = {}
         for entry in section.entries:
             if entry.key in _READERS:
-                field, read = _READERS[entry.key]
-                values[field] = self._try(read, entry)
+                values |= self._read_wish(entry)
             else:
                 self._refuse_key(entry, SECTION_KEYS)
         self._wishes.append(Wishes(section.name, **values))
+
+    def _read_wish(self, entry: Entry) -> dict[str, Any]:
+        """The field of Wishes that a key is about, with its value."""
+        field, read = _READERS[entry.key]
+        return {field: self._try(read, entry)}
 
     def _list_patterns(self, entry: Entry) -> list[str]:
         patterns = entry.value.split()
@@ -192,6 +203,25 @@ def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
     return gateways
 
 
+def _read_targets(where: str, key: str, text: str) -> tuple[Target, ...]:
+    # A file without a check does not load it, and so for the two that follow.
+    from mptcp_hooks.intent.checks import read_targets
+
+    return read_targets(where, key, text)
+
+
+def _read_interval(where: str, key: str, text: str) -> int:
+    from mptcp_hooks.intent.checks import read_interval
+
+    return read_interval(where, key, text)
+
+
+def _read_failures(where: str, key: str, text: str) -> int:
+    from mptcp_hooks.intent.checks import read_failures
+
+    return read_failures(where, key, text)
+
+
 # The keys of a pattern's section: the field of Wishes, and what reads it.
 _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "flags": ("flags", read_flags),
@@ -199,5 +229,8 @@ _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "gateway": ("gateways", _read_gateways),
     "manage": ("managed", _read_truth),
     "exclude": ("excluded", _read_truth),
+    "check": ("targets", _read_targets),
+    "check-interval": ("interval", _read_interval),
+    "check-failures": ("failures", _read_failures),
 }
 SECTION_KEYS = tuple(_READERS)

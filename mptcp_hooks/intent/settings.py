@@ -8,10 +8,13 @@ from __future__ import annotations
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import shorten, wrong_value
 from mptcp_hooks.base.numbering import TABLES_OF_THE_KERNEL, TABLE_LARGEST
-from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
 
-OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags")
+if TYPE_CHECKING:
+    from mptcp_hooks.intent.checks import Check, Target
+
+OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-check")
 FLAGS = ("subflow", "signal", "backup", "fullmesh", "laminar")
 DEFAULT_FLAGS = ("subflow",)
 LEFT_ALONE = (
@@ -25,7 +28,10 @@ _SPELLINGS = {
 
 
 class Wishes(NamedTuple):
-    """What mptcp-hooks.conf says of the devices that fit `pattern`; None where nothing."""
+    """What mptcp-hooks.conf says of the devices that fit `pattern`; None where nothing.
+
+    `targets`, `interval` and `failures` are those of a check, no targets for `off`.
+    """
 
     pattern: str
     flags: tuple[str, ...] | None = None
@@ -33,6 +39,9 @@ class Wishes(NamedTuple):
     gateways: tuple[str, ...] | None = None
     managed: bool | None = None
     excluded: bool | None = None
+    targets: tuple[Target, ...] | None = None
+    interval: int | None = None
+    failures: int | None = None
 
 
 class Configuration(NamedTuple):
@@ -75,7 +84,8 @@ class Settings(NamedTuple):
     `gateways` are one of a family at most. `table` is 0 and `chosen_flags` empty
     where none was given; `usual_table`, likewise, is for the first address of a
     family on the device alone, and `usual_flags` are those of every plain uplink.
-    `unknown` are the names of `mptcp-*` options that do not exist.
+    `unknown` are the names of `mptcp-*` options that do not exist. `check` is what its
+    paths are checked by, None for nothing.
     """
 
     wanted: bool
@@ -85,6 +95,7 @@ class Settings(NamedTuple):
     chosen_flags: tuple[str, ...] = ()
     usual_flags: tuple[str, ...] = DEFAULT_FLAGS
     unknown: tuple[str, ...] = ()
+    check: Check | None = None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -108,6 +119,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
         if "mptcp-flags" in said else wishes.flags or (),
         usual_flags=configuration.flags or DEFAULT_FLAGS,
         unknown=tuple(name for name in said if name not in OPTIONS),
+        check=_choose_check(event, said, wishes),
     )
 
 
@@ -126,6 +138,9 @@ def _outweigh(old: Wishes, new: Wishes) -> Wishes:
         gateways=old.gateways if new.gateways is None else new.gateways,
         managed=old.managed if new.managed is None else new.managed,
         excluded=old.excluded if new.excluded is None else new.excluded,
+        targets=old.targets if new.targets is None else new.targets,
+        interval=old.interval if new.interval is None else new.interval,
+        failures=old.failures if new.failures is None else new.failures,
     )
 
 
@@ -167,6 +182,20 @@ def _read_own_gateway(event: Event, text: str) -> str:
         raise wrong_value(event.iface, "mptcp-gateway", text,
                           "the router's address, not the interface's own")
     return gateway
+
+
+def _choose_check(event: Event, said: dict[str, str], wishes: Wishes) -> Check | None:
+    """The check of the stanza's targets, or of the configuration's."""
+    if "mptcp-check" not in said and not wishes.targets:
+        return None
+    # Few machines have one: those that have none do not load it.
+    from mptcp_hooks.intent.checks import make_check, read_own_targets
+
+    targets = wishes.targets or ()
+    if "mptcp-check" in said:
+        targets = read_own_targets(
+            event.iface, "mptcp-check", said["mptcp-check"], event.families)
+    return make_check(targets, wishes.interval, wishes.failures)
 
 
 def read_truth(where: str, option: str, text: str, allowed: str) -> bool:

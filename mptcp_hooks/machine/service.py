@@ -1,11 +1,22 @@
-"""What our programs that run all the time have in common: what systemd is told of them."""
+"""What our programs that run all the time need: to hear signals, and to tell systemd how all is."""
 
 from __future__ import annotations
 
 import os
+import signal
 from socket import AF_UNIX, SOCK_DGRAM, socket
 
 from mptcp_hooks.base.report import say
+
+
+def catch_signals(*numbers: signal.Signals) -> int:
+    """A descriptor from which the numbers of these signals can be read as they come."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    return reading
 
 
 class Status:

@@ -121,10 +121,22 @@ def test_a_duplicate_address_is_left_alone(lab: Lab) -> None:
     assert lab.rules(6) == []
 
 
+@pytest.mark.parametrize("option, said", [
+    ("gatway", "'gatway' is wrong: it must be gateway, an address, tcp:ADDRESS:PORT or "
+               "tcp:[ADDRESS]:PORT, or off alone"),
+    ("gateway tcp:10.99.0.1:0", "'tcp:10.99.0.1:0' is wrong: it must be with a port from 1 to "
+                                "65535"),
+    ("fd00::1", "'fd00::1' is wrong: it must be of the stanza's family, IPv4"),
+])
+def test_a_check_that_cannot_be_is_named(link: Lab, option: str, said: str) -> None:
+    assert up(link, IF_MPTCP_CHECK=option) == f"mptcp_up: eth1: mptcp-check {said}\n"
+    assert link.endpoints() == []
+
+
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
         "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags)\n")
+        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-check)\n")
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 

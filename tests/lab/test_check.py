@@ -64,8 +64,22 @@ def test_each_wrong_line_of_the_configuration_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD.replace("505", "0").replace("exclude", "exlude"))
     assert check(good) == [
         f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (there are flags, manage, "
-        "exclude, limits)",
+        "exclude, limits, check, check-interval, check-failures)",
         f"{CONFIGURATION}:6: table '0' is wrong: it must be a number from 1 to 4294967295"]
+
+
+def test_each_wrong_line_about_checks_is_named(good: Lab) -> None:
+    good.write(CONFIGURATION, GOOD + "check = tcp:10.1.2.1:0\ncheck-interval = 1000000000\n"
+               "check-failures = 0\n")
+    good.set_interfaces(TWO_UPLINKS + "    mptcp-check fd00::1\n")
+    assert check(good) == [
+        f"{CONFIGURATION}:8: check 'tcp:10.1.2.1:0' is wrong: it must be with a port from 1 "
+        "to 65535",
+        f"{CONFIGURATION}:9: check-interval '1000000000' is wrong: it must be a number of seconds "
+        "from 1 to 3600",
+        f"{CONFIGURATION}:10: check-failures '0' is wrong: it must be a number from 1 to 100",
+        f"{INTERFACES}:8: eth1: mptcp-check 'fd00::1' is wrong: it must be of the stanza's family, "
+        "IPv4"]
 
 
 def test_each_wrong_option_is_named_with_its_line(good: Lab) -> None:
@@ -83,7 +97,7 @@ source-directory /etc/network/interfaces.d
         "alone does nothing): 'subflow backup'",
         f"{INTERFACES}:7: eth1: mptcp-gateway 'fd00::1' is wrong: it must be an IPv4 address",
         f"{INTERFACES}:8: eth1: no option is called mptcp-tables: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags)"]
+        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-check)"]
     assert check(good, "eth0") == [] and len(check(good, "home")) == 1
 
 

@@ -8,7 +8,7 @@ from tests.lab.support.lab import Lab
 from tests.lab.support.making import MakeLab
 
 FILE = "/usr/share/bash-completion/completions/mptcp_up"
-COMMANDS = ("mptcp_up", "mptcp_down", "mptcp_status", "mptcp_monitor")
+COMMANDS = ("mptcp_up", "mptcp_down", "mptcp_status", "mptcp_monitor", "mptcp_check")
 STANZAS = """\
 auto lo eth1
 iface lo inet loopback
@@ -109,4 +109,4 @@ def test_bash_completion_finds_it_by_the_name_of_each_command(make_lab: MakeLab)
     for command in COMMANDS:
         known, *offered = complete(lab, f"{command} eth1", LOAD_AND_ASK)
         assert known == f"complete -F _mptcp_hooks {command}"
-        assert "eth1" in offered or command == "mptcp_monitor"
+        assert "eth1" in offered or command in ("mptcp_monitor", "mptcp_check")

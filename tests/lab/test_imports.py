@@ -63,6 +63,17 @@ def test_the_way_up_with_a_configuration(link: Lab) -> None:
     assert link.endpoints() == ["10.1.2.2 eth1 subflow backup"]
 
 
+@pytest.mark.parametrize("text, changes", [
+    ("", {"IF_MPTCP_CHECK": "gateway"}), ("[default]\ncheck = gateway\n", {}),
+    ("[eth9]\ncheck = gateway\n", {})])
+def test_the_way_up_with_a_check(link: Lab, text: str, changes: dict[str, str]) -> None:
+    if text:
+        link.write("/etc/mptcp-hooks/mptcp-hooks.conf", text)
+    link.run_hook("if-up.d", ETH1 | changes)
+    assert list_imports(link, "if-up.d", ETH1 | changes) == (
+        KNOWN | {"intent.checks"} | (CONFIGURED if text else set()))
+
+
 def test_the_way_up_of_what_is_up(link: Lab) -> None:
     link.run_hook("if-up.d", ETH1)
     assert list_imports(link, "if-up.d", ETH1) == KNOWN

@@ -47,7 +47,7 @@ def test_first_lines_are_the_sources(host: Host) -> None:
 
 @pytest.mark.parametrize("command", [
     ("mptcp_run", "true"), ("mptcp_status", "--version"), ("mptcp_up", "--version"),
-    ("mptcp_down", "--version"), ("mptcp_monitor", "--version"),
+    ("mptcp_down", "--version"), ("mptcp_monitor", "--version"), ("mptcp_check", "--version"),
     (f"{INSTALLED}/unit", "release", "web.service"), (f"{INSTALLED}/mptcp_lease",),
     ("/etc/network/if-up.d/mptcp_up",), ("/etc/network/if-post-down.d/mptcp_down",),
     ("/etc/ppp/ip-up.d/mptcp_up",),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.boxes import put_box, remove_boxes
-from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.checker import find_failed, has_results, read_results
+from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull
 from tests.lab.support.waiting import wait_for
 
-SERVICE = "mptcp-hooks.service"
-ONLY_NET_ADMIN = 1 << 12
+SERVICE, CHECKER = "mptcp-hooks.service", "mptcp-hooks-check.service"
+ONLY_NET_ADMIN, ONLY_NET_RAW = 1 << 12, 1 << 13
 KILOBYTES_AT_MOST = 20_000
 
 
@@ -39,18 +42,18 @@ def running(make_lab: MakeLab) -> Lab:
     return lab
 
 
-def show(lab: Lab, name: str) -> str:
+def show(lab: Lab, name: str, service: str = SERVICE) -> str:
     """A property of the service."""
-    return lab.client.run("systemctl", "show", SERVICE, "--value", "--property", name).strip()
+    return lab.client.run("systemctl", "show", service, "--value", "--property", name).strip()
 
 
-def ask(lab: Lab, verb: str) -> str:
-    return lab.client.try_run("systemctl", verb, SERVICE).stdout.strip()
+def ask(lab: Lab, verb: str, service: str = SERVICE) -> str:
+    return lab.client.try_run("systemctl", verb, service).stdout.strip()
 
 
-def read_status(lab: Lab, field: str) -> str:
+def read_status(lab: Lab, field: str, service: str = SERVICE) -> str:
     """A field of proc(5)'s status of the service's main process."""
-    lines = lab.read(f"/proc/{show(lab, 'MainPID')}/status").splitlines()
+    lines = lab.read(f"/proc/{show(lab, 'MainPID', service)}/status").splitlines()
     (text,) = (line for line in lines if line.startswith(field + ":"))
     return text.split()[1]
 
@@ -160,3 +163,49 @@ def test_a_reload_right_after_a_start_waits_for_it(running: Lab) -> None:
     wait_for(lambda: ask(running, "is-active") == "active")
     assert show(running, "NRestarts") == "0"
     assert read_status(running, "SigBlk")[-1] == "0"
+
+
+def test_the_checker_comes_and_goes_with_it(bare: Lab, deb: str) -> None:
+    """The package alone has it there, at rest; a reload is heard, and each end and start."""
+    bare.client.run("dpkg", "-i", deb)
+    assert (ask(bare, "is-active", CHECKER), ask(bare, "is-enabled", CHECKER)) == (
+        "active", "enabled")
+    assert show(bare, "StatusText", CHECKER) == "no path has a check"
+    assert int(read_status(bare, "VmRSS", CHECKER)) <= KILOBYTES_AT_MOST
+    bare.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\ncheck = gateway\n")
+    bare.client.run("systemctl", "reload", SERVICE)
+    wait_for(lambda: show(bare, "StatusText", CHECKER) == "2 paths checked; none failed")
+    bare.client.run("systemctl", "stop", SERVICE)
+    wait_for(lambda: ask(bare, "is-active", CHECKER) == "inactive")
+    assert show(bare, "Result", CHECKER) == "success" and not has_results(bare)
+    bare.client.run("systemctl", "start", SERVICE)
+    wait_for(lambda: ask(bare, "is-active", CHECKER) == "active")
+    bare.client.run("kill", "-KILL", show(bare, "MainPID"))
+    wait_for(lambda: ask(bare, "is-active") == ask(bare, "is-active", CHECKER) == "active")
+    wait_for(lambda: len(read_results(bare)) == 2)
+
+
+def test_the_checker_works_inside_its_sandbox(make_lab: MakeLab) -> None:
+    """By ICMP on one path, by TCP on the other, and with no other right than to a raw socket."""
+    lab = boot(make_lab, installed=True, routers=("nftables",))
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\ncheck-interval = 1\n"
+              f"[eth0]\ncheck = {SERVER_4}\n[eth1]\ncheck = tcp:{SERVER_4}:443\n")
+    lab.client.run("systemctl", "start", CHECKER)
+    assert ask(lab, "is-active") == "active"
+    assert int(read_status(lab, "CapBnd", CHECKER), 16) == ONLY_NET_RAW
+    assert int(read_status(lab, "CapEff", CHECKER), 16) == ONLY_NET_RAW
+    wait_for(lambda: len(read_results(lab)) == 2)
+    # Nothing fails while all is well.
+    time.sleep(4)
+    assert find_failed(lab) == []
+    for uplink, what in enumerate(("icmp type echo-request", "tcp dport 443")):
+        put_box(lab.routers[uplink:uplink + 1], f"{what} drop")
+        wait_for(lambda: find_failed(lab) == [f"10.1.{uplink + 1}.2"])
+        wait_for(lambda: show(lab, "StatusText", CHECKER)
+                 == f"2 paths checked; no answer: eth{uplink} (10.1.{uplink + 1}.2)")
+        remove_boxes(lab)
+        wait_for(lambda: find_failed(lab) == [])
+    journal = lab.client.run("journalctl", "--output", "cat", "--unit", CHECKER)
+    assert "mptcp_check: eth0: 10.1.1.2: 10.99.0.1 answers again" in journal
+    assert "Traceback" not in journal and "unexpected" not in journal and "cannot" not in journal
+    assert show(lab, "NRestarts", CHECKER) == "0"
