@@ -81,9 +81,10 @@ test: $(DEB)
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
 
-# Twenty in a row, and a minute long: some fifteen minutes, two at a time.
+# Twenty in a row, and a minute long, and what takes its time of checks and VPNs: some twenty
+# minutes, two at a time.
 outages: $(DEB)
-	$(PYTHON) -m pytest tests/lab/test_long_outages.py --deb $(DEB) -n 2 --dist load
+	$(PYTHON) -m pytest tests/lab -m long --deb $(DEB) -n 2 --dist load
 
 # What STEPS of everything that happens to a machine leave, against a simple model of it.
 STEPS = 1000

@@ -58,6 +58,10 @@ def find_neighbour_fault(line: str) -> str:
     Such lines are of the package's own code: no template and no record has any.
     """
     words = line.split(" ")
+    # A probe is sent to the link address that is known, which stands before the device.
+    if words[5:6] == ["lladdr"] and words[3:4] == ["replace"] and words[9:] == ["nud", "probe"] \
+            and _is_link_address(words[6]):
+        words = [*words[:5], *words[7:9], "use"]
     if _is_about_neighbour(words) and words[7:] == ["use"] * (words[3] == "replace"):
         return ""
     return f"{line!r} is not an 'ip neigh' command that asks for a gateway"
@@ -69,6 +73,12 @@ def _is_about_neighbour(words: list[str]) -> bool:
     family = {"-4": AF_INET, "-6": AF_INET6}.get(words[1])
     return (family is not None and _is_address(family, words[4]) and bool(words[6])
             and words[3] in ("del", "replace") and _CHARACTERS.issuperset(words[6]))
+
+
+def _is_link_address(text: str) -> bool:
+    parts = text.split(":")
+    return 1 < len(parts) <= 32 and all(
+        len(part) == 2 and set(part) <= set("0123456789abcdef") for part in parts)
 
 
 def _is_address(family: int, text: str) -> bool:

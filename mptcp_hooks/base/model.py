@@ -73,6 +73,17 @@ class Endpoint(NamedTuple):
         return self.address == own and not self.port and "implicit" not in self.flags
 
 
+class Detour(NamedTuple):
+    """What leads new connections of a family away from where main would, and how it is undone.
+
+    They leave by `table`, or find no way at all where that is 0.
+    """
+
+    family: int
+    table: int
+    down: tuple[str, ...]
+
+
 class Limits(NamedTuple):
     """The path manager's limits, in subflows and addresses a connection."""
 
@@ -133,7 +144,8 @@ class Path(NamedTuple):
     `default` is whether the table gets a default route at all. `primary` is
     the first path of its family on the device: sockets bound to the device use
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
-    lease's: destination, and gateway or ''.
+    lease's: destination, and gateway or ''. `way_out` is whether new connections that are
+    bound to nothing may leave by it.
     """
 
     iface: str
@@ -150,6 +162,7 @@ class Path(NamedTuple):
     endpoint: bool
     flags: tuple[str, ...]
     routes: tuple[tuple[str, str], ...] = ()
+    way_out: bool = False
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether the kernel's endpoint is the one that was made for this path."""

@@ -1,7 +1,11 @@
 """Every number that mptcp-hooks puts into the kernel, in one position.
 
     rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks;
-                       19998 and 19999 as well where a lease has routes
+                       19998 and 19999 as well where a lease has routes;
+                       32768 and 32769 behind main (32766) and default (32767), for
+                       what is bound to nothing and finds no way there;
+                       32765 before main and 32767 behind it, the monitor's: while main
+                       leads to a dead uplink, and while a tunnel has the default
     tables             20000 + ifindex for the first address of a family on a device,
                        and 10000000 more for each further one
     protocol           77 on every rule and route, named `mptcp` in rt_protos.d
@@ -18,6 +22,11 @@ PREFERENCES = {
     "device_specific": 20003,
     "device_default": 20004,
 }
+# The way out of what is bound to nothing: of uplinks, and of those that are a backup.
+WAY_OUT = {"way_out": 32768, "way_out_backup": 32769}
+# Directly before main: rules of VPNs, which take what main would, come before. And behind it,
+# before the ways out.
+DETOUR = {"detour": 32765, "no_way": 32767}
 PROTOCOL = 77
 # By family, the longest prefix with which a route of main is no better than a default. VPNs
 # divide a default in pieces (OpenVPN's redirect-gateway def1: 0.0.0.0/1 and 128.0.0.0/1; for

@@ -121,6 +121,12 @@ class WorkBuilder:
                 self._records[iface] = replace_stanzas(
                     self.list_stanzas(iface), (one,), (one._replace(state=""),))
 
+    def wake(self, iface: str, stanza: Stanza) -> None:
+        """Add that a stanza's paths do not wait for a carrier or a gateway any more."""
+        self._records[iface] = tuple(
+            one._replace(state="") if one.told == stanza.told and one.state == SILENT else one
+            for one in self.list_stanzas(iface))
+
     def is_meant(self, event: Event) -> bool:
         """Whether the interface is to have paths: its options and the configuration say it."""
         return read_settings(event, self._configuration).wanted
@@ -170,8 +176,11 @@ class WorkBuilder:
         silent = False
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
             carried = self._has_carrier(event.device)
-            waiting = tuple(path.address for path in planned.paths if path.endpoint and not (
-                carried and self._machine.answers(path)))
+            # What stands though it is out is all that a connection has.
+            kept = {one.path.address for one in old if one.path.endpoint}
+            waiting = tuple(path.address for path in planned.paths
+                            if path.endpoint and path.address not in kept
+                            and not (carried and self._machine.answers(path)))
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
         changes = [self._prepare_change(path, old) for path in planned.paths]

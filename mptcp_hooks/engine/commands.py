@@ -8,7 +8,13 @@ from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_foreign
 from mptcp_hooks.base.line import read_value
-from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS
+from mptcp_hooks.base.numbering import (
+    DETOUR,
+    PREFERENCES,
+    PROTOCOL,
+    SUPPRESSED_LENGTHS,
+    WAY_OUT,
+)
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
 
@@ -26,6 +32,7 @@ _LIMITS_LABEL = ".limits"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
 _SUPPRESS = "suppress_prefixlength"
+_PREFERENCES = {**PREFERENCES, **WAY_OUT, **DETOUR}
 _identities: list[tuple[str, int, int, int, int]] = []
 
 
@@ -47,6 +54,21 @@ def build_raise(limits: Limits) -> tuple[str, ...]:
 def build_restore(limits: Limits) -> tuple[str, ...]:
     """The lines that set the limits back after our last endpoint went."""
     return _build("down.j2", None, limits)
+
+
+def build_detour(family: int, table: int) -> tuple[str, ...]:
+    """The lines that lead new connections to a table before main, or nowhere where it is 0."""
+    return _render_detour("up.j2", family, table)
+
+
+def can_lead() -> bool:
+    """Whether the templates have lines for it: a copy of an older version has none."""
+    return bool(_render_detour("up.j2", 4, 1)) and bool(_render_detour("down.j2", 4, 1))
+
+
+def build_end_of_detour(family: int, table: int) -> tuple[str, ...]:
+    """The lines that undo build_detour."""
+    return _render_detour("down.j2", family, table)
 
 
 def bind_ids(
@@ -103,7 +125,7 @@ def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ..
     """The set as it was kept, or rendered: equal keys mean equal sets."""
     label = path.iface if path else _LIMITS_LABEL
     key = repr((__version__, name, _read_identities(), path and tuple(path),
-                limits and tuple(limits), PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS))
+                limits and tuple(limits), _PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS))
     kept = recall_commands(label, key)
     if kept is not None:
         return kept
@@ -112,13 +134,20 @@ def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ..
     return lines
 
 
-def _render(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
+def _render_detour(name: str, family: int, table: int) -> tuple[str, ...]:
+    return _render(name, None, None, {"family": family, "table": table})
+
+
+def _render(
+    name: str, path: Path | None, limits: Limits | None, detour: dict[str, int] | None = None
+) -> tuple[str, ...]:
     from mptcp_hooks.engine.render import render_commands
 
     return render_commands(name, FOLDERS, {
         "paths": (_Shown(path),) if path else (),
         "limits": limits,
-        "pref": PREFERENCES,
+        "detour": detour,
+        "pref": _PREFERENCES,
         "protocol": PROTOCOL,
         "suppress": SUPPRESSED_LENGTHS,
     })

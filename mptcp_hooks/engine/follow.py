@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import LEAVING, Stanza
+from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
 from mptcp_hooks.engine.compare import renews
@@ -44,6 +44,13 @@ def prepare_again(
     """
     builder = WorkBuilder(store, machine, configuration, leases)
     _follow(builder, machine, ifaces, (_take_leave, _renew))
+    return builder.finish()
+
+
+def prepare_wake(store: Store, machine: Machine, configuration: Configuration) -> Work:
+    """The work of giving silent interfaces their endpoints, since nobody watches them any more."""
+    builder = WorkBuilder(store, machine, configuration)
+    _follow(builder, machine, store.list_interfaces(), (_wake, _renew))
     return builder.finish()
 
 
@@ -221,6 +228,13 @@ def _let_go(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
     # Where that changed it, there is no second act.
     if seen.stanza not in builder.list_stanzas(seen.iface):
         builder.call_back(seen.iface, seen.stanza)
+
+
+def _wake(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+    """Prepare that a stanza's paths do not wait for anything any more."""
+    if seen.stanza.state == SILENT:
+        builder.wake(seen.iface, seen.stanza)
+        _bring_back(builder, machine, seen)
 
 
 def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:

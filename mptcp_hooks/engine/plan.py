@@ -212,6 +212,7 @@ def _lay_path(
     gateway = find_gateway(own, settings, view)
     alone = not own.peer and own.length == address.BITS[own.family]
     near = not gateway or _is_near(subnet, gateway)
+    default = _leaves_link(own, settings, view)
     return Path(
         iface=iface,
         device=view.device,
@@ -221,12 +222,13 @@ def _lay_path(
         subnet="" if alone else subnet,
         gateway=gateway,
         onlink=not near,
-        default=_leaves_link(own, settings, view),
+        default=default,
         table=0,
         primary=primary,
         endpoint=endpoint,
         flags=settings.flags,
         routes=tuple(route for route in own.routes if route[0] != subnet),
+        way_out=settings.way_out and default and primary,
     )
 
 

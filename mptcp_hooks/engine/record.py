@@ -1,8 +1,8 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
-`IFACE.paths` and `IFACE.lease` for each interface, and `limits` for the path
-manager's; lines of text, each a key and a value. No other module writes there, but for
-what is written without the lock (deferred.py).
+`IFACE.paths` and `IFACE.lease` for each interface, `limits` for the path
+manager's, and `detours` for where new connections go; lines of text, each a key and a
+value. No other module writes there, but for what is written without the lock (deferred.py).
 
 What any version wrote is read for good. A key that came later has a value here for
 records without it, and one that is not known is passed over. Of what cannot be read in
@@ -26,6 +26,7 @@ from mptcp_hooks.base.folder import (
 from mptcp_hooks.base.model import (
     LEAVING,
     SILENT,
+    Detour,
     Installed,
     Lease,
     Limits,
@@ -42,10 +43,11 @@ if TYPE_CHECKING:
 
 _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
+_DETOURS = "detours"
 _NUMBERS = ("ifindex", "family", "table")
-_TRUTHS = ("onlink", "default", "primary", "endpoint")
+_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out")
 # What a key meant while there was none: a record without routes is of a path without.
-_BEFORE_THERE_WERE = {"routes": ""}
+_BEFORE_THERE_WERE = {"routes": "", "way_out": "False"}
 # What a decoder raises over lines that make no sense.
 _NONSENSE = (ValueError, KeyError, IndexError, TypeError)
 
@@ -168,6 +170,28 @@ class Store:
             *(f"down {line}" for line in limits.restore),
         ]
         self.folder.write_lines(_LIMITS, lines)
+
+    def load_detours(self) -> tuple[Detour, ...]:
+        """Where new connections are led; what cannot be read of it counts for nothing."""
+        lines, fault = self.folder.read_lines(_DETOURS)
+        try:
+            if not fault:
+                return tuple(map(_decode_detour, _split(lines, "detour")))
+        except _NONSENSE:
+            pass
+        # The monitor's next round finds what stands of it, and makes it right.
+        return ()
+
+    def has_detours(self) -> bool:
+        """Whether new connections are led anywhere."""
+        return _DETOURS in self.folder.list_names()
+
+    def save_detours(self, detours: tuple[Detour, ...]) -> None:
+        """Replace the detours on record; none leaves no file."""
+        lines = [line for one in detours for line in (
+            "detour", f"family {one.family}", f"table {one.table}",
+            *(f"down {line}" for line in one.down))]
+        self.folder.write_lines(_DETOURS, lines)
 
     def _list_owned(self, iface: str) -> tuple[str, ...]:
         """The addresses whose endpoints are the interface's, as the limits are on record."""
@@ -295,6 +319,13 @@ def _encode_route(route: tuple[str, str]) -> str:
 def _decode_route(text: str) -> tuple[str, str]:
     destination, gateway = text.split(",")
     return destination, gateway
+
+
+def _decode_detour(lines: list[str]) -> Detour:
+    pairs = [line.split(" ", 1) for line in lines]
+    known = dict(pairs)
+    return Detour(int(known["family"]), int(known["table"]),
+                  tuple(value for key, value in pairs if key == "down"))
 
 
 def _decode_limits(text: str) -> Limits:

@@ -11,7 +11,7 @@ from mptcp_hooks.engine.limits import settle_limits
 from mptcp_hooks.engine.work import Undo, Work, forget_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from mptcp_hooks.base.model import Path, PathManager, Stanza
     from mptcp_hooks.engine.record import Store
@@ -43,10 +43,14 @@ def prepare_farewell(store: Store, kernel: Kernel, ifaces: Iterable[str]) -> Wor
         stanza._replace(state=LEAVING) for stanza in _forget_endpoints(stanzas)))
 
 
-def prepare_silence(store: Store, kernel: Kernel, ifaces: Iterable[str]) -> Work:
-    """The work of taking away the endpoints of links without a carrier, until it returns."""
-    return prepare_removal(store, kernel, ifaces, _is_endpoints, lambda stanzas: tuple(
-        stanza._replace(state=stanza.state or SILENT) for stanza in _forget_endpoints(stanzas)))
+def prepare_silence(store: Store, kernel: Kernel, paths: Iterable[Path]) -> Work:
+    """The work of taking away the endpoints of paths that are out, until they are back."""
+    meant = list(paths)
+    addresses = {path.address for path in meant}
+    return prepare_removal(
+        store, kernel, sorted({path.iface for path in meant}),
+        lambda path, line: is_mptcp(line) and path.address in addresses,
+        lambda stanzas: tuple(_silence(stanza, addresses) for stanza in stanzas))
 
 
 def prepare_removal(
@@ -97,6 +101,14 @@ def _load_each(store: Store, ifaces: Iterable[str]) -> tuple[Records, list[Probl
         if stanzas:
             recorded[iface] = stanzas
     return recorded, problems
+
+
+def _silence(stanza: Stanza, addresses: Container[str]) -> Stanza:
+    """The stanza without the endpoints of these addresses, if it has any of them."""
+    paths = tuple(forget_endpoint(one) if one.path.address in addresses else one
+                  for one in stanza.paths)
+    return stanza if paths == stanza.paths else stanza._replace(
+        paths=paths, state=stanza.state or SILENT)
 
 
 def _is_endpoints(path: Path, line: str) -> bool:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PATH = CONFIGURATION_FILE
 DEFAULT = "default"
 CHECK_KEYS = ("check", "check-interval", "check-failures")
-DEFAULT_KEYS = ("flags", "manage", "exclude", "limits", *CHECK_KEYS)
+DEFAULT_KEYS = ("flags", "manage", "exclude", "limits", "way-out", "notice", *CHECK_KEYS)
 # What fits every interface.
 _EVERY = "*"
 # A section for each of hundreds of interfaces takes a tenth of it.
@@ -97,6 +97,7 @@ class _Reader:
     def __init__(self) -> None:
         self._flags: tuple[str, ...] = ()
         self._limits = 0
+        self._way_out = self._notice = True
         self._defaults: list[Wishes] = []
         self._wishes: list[Wishes] = []
         self._problems: list[tuple[int, Problem]] = []
@@ -119,7 +120,7 @@ class _Reader:
     def make_configuration(self) -> Configuration:
         """What was valid."""
         return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems,
-                             self._limits)
+                             self._limits, self._way_out, self._notice)
 
     def list_problems(self) -> list[Problem]:
         """What is wrong, in the order of lines, as much of it as anybody reads."""
@@ -134,6 +135,10 @@ class _Reader:
                 self._flags = self._try(read_flags, entry) or ()
             elif entry.key == "limits":
                 self._limits = self._try(_read_limits, entry) or 0
+            elif entry.key == "way-out":
+                self._way_out = self._try(_read_truth, entry) is not False
+            elif entry.key == "notice":
+                self._notice = self._try(_read_truth, entry) is not False
             elif entry.key == "manage":
                 self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
             elif entry.key == "exclude":
@@ -229,6 +234,7 @@ _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "gateway": ("gateways", _read_gateways),
     "manage": ("managed", _read_truth),
     "exclude": ("excluded", _read_truth),
+    "way-out": ("way_out", _read_truth),
     "check": ("targets", _read_targets),
     "check-interval": ("interval", _read_interval),
     "check-failures": ("failures", _read_failures),

@@ -14,7 +14,8 @@ from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gatew
 if TYPE_CHECKING:
     from mptcp_hooks.intent.checks import Check, Target
 
-OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-check")
+OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-way-out",
+           "mptcp-check")
 FLAGS = ("subflow", "signal", "backup", "fullmesh", "laminar")
 DEFAULT_FLAGS = ("subflow",)
 LEFT_ALONE = (
@@ -39,6 +40,7 @@ class Wishes(NamedTuple):
     gateways: tuple[str, ...] | None = None
     managed: bool | None = None
     excluded: bool | None = None
+    way_out: bool | None = None
     targets: tuple[Target, ...] | None = None
     interval: int | None = None
     failures: int | None = None
@@ -49,13 +51,16 @@ class Configuration(NamedTuple):
 
     `whole` is whether nothing was wrong with the file: of one that is not, nobody
     knows what it was meant to name. `limits` is what both limits of the path manager are to
-    be, 0 where it does not say.
+    be, 0 where it does not say. `way_out` is whether uplinks of which nothing else is said
+    are a way out for new connections, `notice` whether one may be suspected of being out.
     """
 
     flags: tuple[str, ...]
     wishes: tuple[Wishes, ...]
     whole: bool
     limits: int = 0
+    way_out: bool = True
+    notice: bool = True
 
     def find(self, device: str) -> Wishes:
         """What is said of one device, a later wish outweighing an earlier one key by key."""
@@ -84,8 +89,9 @@ class Settings(NamedTuple):
     `gateways` are one of a family at most. `table` is 0 and `chosen_flags` empty
     where none was given; `usual_table`, likewise, is for the first address of a
     family on the device alone, and `usual_flags` are those of every plain uplink.
-    `unknown` are the names of `mptcp-*` options that do not exist. `check` is what its
-    paths are checked by, None for nothing.
+    `unknown` are the names of `mptcp-*` options that do not exist. `way_out` is whether new
+    connections that are bound to nothing may leave by it. `check` is what its paths are
+    checked by, None for nothing.
     """
 
     wanted: bool
@@ -95,6 +101,7 @@ class Settings(NamedTuple):
     chosen_flags: tuple[str, ...] = ()
     usual_flags: tuple[str, ...] = DEFAULT_FLAGS
     unknown: tuple[str, ...] = ()
+    way_out: bool = True
     check: Check | None = None
 
     @property
@@ -119,6 +126,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
         if "mptcp-flags" in said else wishes.flags or (),
         usual_flags=configuration.flags or DEFAULT_FLAGS,
         unknown=tuple(name for name in said if name not in OPTIONS),
+        way_out=_may_be_way_out(event.iface, said, wishes, configuration),
         check=_choose_check(event, said, wishes),
     )
 
@@ -138,6 +146,7 @@ def _outweigh(old: Wishes, new: Wishes) -> Wishes:
         gateways=old.gateways if new.gateways is None else new.gateways,
         managed=old.managed if new.managed is None else new.managed,
         excluded=old.excluded if new.excluded is None else new.excluded,
+        way_out=old.way_out if new.way_out is None else new.way_out,
         targets=old.targets if new.targets is None else new.targets,
         interval=old.interval if new.interval is None else new.interval,
         failures=old.failures if new.failures is None else new.failures,
@@ -160,6 +169,14 @@ def _is_wanted(event: Event, said: dict[str, str], wishes: Wishes) -> bool:
     if wishes.excluded is not None:
         return not wishes.excluded
     return _is_announced(event) or bool(wishes.managed) or not _is_left_alone(event.device)
+
+
+def _may_be_way_out(
+    iface: str, said: dict[str, str], wishes: Wishes, configuration: Configuration
+) -> bool:
+    if "mptcp-way-out" in said:
+        return read_truth(iface, "mptcp-way-out", said["mptcp-way-out"], "yes or off")
+    return configuration.way_out if wishes.way_out is None else wishes.way_out
 
 
 def _is_left_alone(device: str) -> bool:

@@ -14,6 +14,7 @@ from sys import byteorder
 from mptcp_hooks.base.address import unpack
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Limits, PathManager, Route, Rule
+from mptcp_hooks.base.numbering import PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -348,3 +349,7 @@ def _parse_limits(message: bytes) -> Limits:
     said = read_attributes(message, GENL_HEADER_SIZE)
     return Limits(subflows=_number(said.get(_MPTCP_PM_ATTR_SUBFLOWS)),
                   add_addr_accepted=_number(said.get(_MPTCP_PM_ATTR_RCV_ADD_ADDRS)))
+
+
+# As every rule of ours has it.
+OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))

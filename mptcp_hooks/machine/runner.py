@@ -21,10 +21,12 @@ from mptcp_hooks.base.line import (
     is_mptcp,
 )
 from mptcp_hooks.base.model import TableUse
+from mptcp_hooks.base.numbering import DETOUR, PROTOCOL
 from mptcp_hooks.base.spawn import Outcome, run_batch
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.netlink import (
     device_attribute,
+    OUR_RULE,
     dump_rules,
     find_rules,
     read_path_manager,
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mptcp_hooks.base.errors import Problem
-    from mptcp_hooks.base.model import Path, PathManager
+    from mptcp_hooks.base.model import Path, PathManager, Rule
     from mptcp_hooks.machine.failures import Failure
+    from mptcp_hooks.machine.neighbours import Entry
 
     Batch = Callable[[str, bool, str], Outcome]
 
@@ -141,8 +144,15 @@ class TableReader:
         packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
         about = (table_attribute(table), source_attribute(packed),
                  device_attribute(device))
-        return TableUse(tuple(find_rules(self._rules[family], about)),
-                        tuple(read_routes(family, table)))
+        # Detours are no path's: they lead to its table, and go again.
+        rules = (rule for rule in find_rules(self._rules[family], about) if not is_detour(rule))
+        return TableUse(tuple(rules), tuple(read_routes(family, table)))
+
+    def read_detours(self, family: int) -> list[Rule]:
+        """The rules of ours that lead new connections away from where main would."""
+        if family not in self._rules:
+            self._rules[family] = dump_rules(family)
+        return list(filter(is_detour, find_rules(self._rules[family], (OUR_RULE,))))
 
 
 class Kernel:
@@ -161,11 +171,11 @@ class Kernel:
         """The endpoints and limits of the kernel's MPTCP path manager."""
         return read_path_manager()
 
-    def read_neighbour(self, gateway: str, ifindex: int) -> int:
-        """The state (NUD_*) of a gateway's entry on a device, 0 where there is none."""
-        from mptcp_hooks.machine.neighbours import read_state
+    def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
+        """What the kernel has of a gateway on a device."""
+        from mptcp_hooks.machine.neighbours import read_entry
 
-        return read_state(gateway, ifindex)
+        return read_entry(gateway, ifindex)
 
     def forget_failing(self, paths: Iterable[Path]) -> None:
         """Before endpoints are made, forget gateways that the kernel asks in vain.
@@ -177,13 +187,18 @@ class Kernel:
         from mptcp_hooks.machine.neighbours import build_oblivion, is_failing
 
         failing = {(path.gateway, path.device) for path in paths if path.gateway
-                   and is_failing(self.read_neighbour(path.gateway, path.ifindex))}
+                   and is_failing(self.read_neighbour(path.gateway, path.ifindex).state)}
         self.runner.ask_neighbours(tuple(
             build_oblivion(gateway, device) for gateway, device in sorted(failing)))
 
     def read_tables(self) -> TableReader:
         """What answers, for one work, what the kernel holds in paths' tables."""
         return TableReader()
+
+
+def is_detour(rule: Rule) -> bool:
+    """Whether a rule is one of the monitor's about new connections."""
+    return rule.protocol == PROTOCOL and rule.preference in DETOUR.values()
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:

@@ -23,7 +23,7 @@ from mptcp_hooks.machine.runner import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mptcp_hooks.base.model import Path
+    from mptcp_hooks.base.model import Path, Route
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -125,6 +125,16 @@ class Machine(Kernel):
         """The gateways of a device's default routes in main, each family's preferred first."""
         return tuple(gateway for family in families
                      for gateway in _list_main_gateways(ifindex, family))
+
+    def read_defaults(self, family: int) -> list[Route]:
+        """Main's default routes of a family, one for each of their next hops."""
+        return [route for route in netlink.read_routes(family, MAIN_TABLE)
+                if route.destination == "default" and route.device]
+
+    def leads_to_peer(self, ifindex: int) -> bool:
+        """Whether a device leads to one peer: a tunnel, or PPP."""
+        link = self.read_link(find_device(ifindex))
+        return link is not None and link.point_to_point
 
 
 def find_device(ifindex: int) -> str:

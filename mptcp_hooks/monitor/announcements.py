@@ -24,9 +24,9 @@ from mptcp_hooks.machine.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_DROP_MEMBERSHIP,
     NETLINK_ROUTE,
+    OUR_RULE,
     ROUTE,
     SOL_NETLINK,
-    make_attribute,
     read_attributes,
     split_messages,
 )
@@ -49,8 +49,6 @@ _ADDRESS = Struct("=BBBBI")
 # What a message has at least that is looked into: one that is shorter says nothing.
 _SIZES = {RTM_NEWLINK: _LINK.size, RTM_DELLINK: _LINK.size, RTM_NEWADDR: _ADDRESS.size,
           RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size}
-# As every rule of ours has it.
-_OUR_RULE = make_attribute(FRA_PROTOCOL, bytes((PROTOCOL,)))
 # So that a flood does not keep signals and rounds waiting.
 _READ_AT_ONCE = 16
 # Of a machine with more addresses than that we remember none, and look once too often.
@@ -152,7 +150,7 @@ class Listener:
             answers = ifindex in self._awaited and has_answered(state)
             return _NOTHING._replace(matters=answers, urgent=answers)
         is_rule = kind in (RTM_NEWRULE, RTM_DELRULE)
-        return _NOTHING._replace(matters=is_rule and _OUR_RULE in message)
+        return _NOTHING._replace(matters=is_rule and OUR_RULE in message)
 
     def _sift_link(self, kind: int, message: bytes) -> News:
         family, _, index, flags, _ = _LINK.unpack_from(message)

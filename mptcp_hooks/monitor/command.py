@@ -48,10 +48,17 @@ def run_mptcp_monitor() -> int:
                          "leases, router advertisements and cables come and go.")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="show each command on stderr before it runs")
+    parser.add_argument("--stopped", action="store_true",
+                        help="take back what only a running one keeps true, and end")
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise Problem("must be root")
-    Monitor(show_command if options.verbose else None).run()
+    show = show_command if options.verbose else None
+    if options.stopped:
+        from mptcp_hooks.monitor.farewell import leave_to_hooks
+
+        return leave_to_hooks(show, _tell)
+    Monitor(show).run()
     return 0
 
 
@@ -80,7 +87,8 @@ class Monitor:
         self._schedule.hurry(monotonic())
         stopping = False
         while not stopping:
-            self._health.attend(monotonic())
+            if self._health.attend(monotonic()):
+                self._schedule.hurry(monotonic())
             if self._round is None:
                 self._begin_what_is_due()
             for ready in self._wait():
@@ -129,7 +137,8 @@ class Monitor:
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._fights.resting
         self._adopting, self._adopted = False, adopting
-        self._begin(lambda: keep_up(adopting, resting, self._show), looking=False)
+        known = self._health.recall(monotonic())
+        self._begin(lambda: keep_up(adopting, resting, known, self._show), looking=False)
 
     def _begin(self, work: Callable[[], RoundResult], looking: bool) -> None:
         self._looking = looking
@@ -144,7 +153,7 @@ class Monitor:
         for text in (*report.said, *self._fights.note(report.repaired, now)):
             self._say(text, now)
         if self._looking:
-            self._health.note_look(report, report.cost, now)
+            self._schedule.return_within(self._health.note_look(report, report.cost, now), now)
         else:
             self._end_upkeep(report, now)
         self._status.tell(self._health.describe())

@@ -18,8 +18,12 @@ from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
 from mptcp_hooks.monitor.joins import Joins
 from mptcp_hooks.monitor.look import Errand
-from mptcp_hooks.monitor.outages import Outages
+from mptcp_hooks.monitor.gateways import GATEWAY_SILENT, NO_CARRIER
+from mptcp_hooks.monitor.notice import PROVED_WITHIN, Notice
+from mptcp_hooks.monitor.outages import Outages, Ways
+from mptcp_hooks.monitor.recoveries import Recoveries
 from mptcp_hooks.monitor.reminders import Reminders
+from mptcp_hooks.monitor.upkeep import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +57,11 @@ class Health:
         self._reminders = Reminders()
         self._reminding_since: float | None = None
         self._outages = Outages()
+        self._ways = Ways()
+        self._recoveries = Recoveries()
         self._blackhole = BlackholeWatch()
+        self._notice = Notice(warn)
+        self._doubted: frozenset[str] = frozenset()
         self._paths: tuple[str, ...] = ()
         self._users: tuple[tuple[str, int], ...] = ()
         self._count_at = self._hear_at = now
@@ -78,29 +86,38 @@ class Health:
         """How long until there is something to do, in seconds."""
         deaf = self._closings.deaf_until
         return max(0.0, min(self.joins.wait(now), self._reminders.wait(now),
+                            self._notice.wait(now),
                             self._count_at - now if self._paths else _NEVER,
                             deaf - now if deaf else _NEVER,
                             self._hear_at - now if now < self._hear_at else _NEVER))
 
-    def attend(self, now: float) -> None:
-        """Do what is due between rounds: look at the counters, and listen again."""
+    def attend(self, now: float) -> bool:
+        """Do what is due between rounds: look at counters and sockets, and listen again.
+
+        Whether a round is due because of it.
+        """
         if self._closings.listen_again(now):
             self.joins.heed_new(now)
         if self._paths and now >= self._count_at:
             self._count_at = now + _COUNTED_EVERY
             self._look_at_counters(now)
+        changed, said = self._notice.attend(now)
+        for text in said:
+            self._tell(text)
+        return changed
 
     def begin_look(self, now: float) -> Errand | None:
         """What a look that begins may do; None where none is due."""
         remaking = self.joins.begin(now)
         reminding = self._reminders.begin(now)
-        if remaking is None and not reminding:
+        proving = self._notice.take_signs(now)
+        if remaking is None and not reminding and not proving:
             return None
         self._reminding_since = now if reminding else None
         # Where a box reset a subflow, or forgot it, the peer may still count it.
         return Errand({address: self._reminders.list_known(address)
                        if self.joins.lost.get(address) else ()
-                       for address in remaking or ()}, reminding)
+                       for address in remaking or ()}, reminding, proving)
 
     def note_round(self, report: RoundResult, now: float) -> float:
         """Take in what a round of upkeep saw; how soon it is to come again, without end if not."""
@@ -111,21 +128,33 @@ class Health:
             # A first look tells which addresses these have.
             self.joins.expect(now)
         self._paths = report.paths
-        for text in self._outages.note(report.paths, report.silent, report.kept, report.waiting,
-                                       _look_at_clock()):
+        mute = {iface: f"gateway {gateway} silent" if fault == GATEWAY_SILENT else fault
+                for iface, _, gateway, fault in report.faults if fault != NO_CARRIER}
+        for text in (*self._outages.note(report.paths, report.silent, report.kept, report.waiting,
+                                         mute, _look_at_clock()), *self._ways.note(report.ways)):
             self._tell(text)
+        self._notice.note_paths(report.addresses, report.suspecting)
+        self._doubted = frozenset(address for _, address, _, fault in report.faults
+                                  if fault == GATEWAY_SILENT)
+        self._recoveries.note((address for _, address, _, _ in report.faults), now)
         self._note_outages({*report.silent, *report.kept}, now)
         if report.made or self._outages.returning:
             self.joins.expect(now)
-        return self._find_pause(bool(report.waiting or report.kept), now)
+        return min(self._find_pause(bool(report.waiting or report.kept), now),
+                   self._recoveries.wait(now) if report.ways else _NEVER)
 
-    def note_look(self, report: RoundResult, cost: float, now: float) -> None:
-        """Take in what a look saw, which took so many seconds."""
+    def recall(self, now: float) -> Known:
+        """What a round that begins is to know of paths."""
+        return Known(self._recoveries.list_fresh(now), self._notice.suspected, self._doubted,
+                     self._notice.list_asked(now))
+
+    def note_look(self, report: RoundResult, cost: float, now: float) -> float:
+        """Take in what a look saw, which took so many seconds; how soon a round is to come."""
         if self._reminding_since is not None:
             self._reminders.note_cost(now - self._reminding_since, now)
         if report.uses is None:
             self.joins.note_failure(now)
-            return
+            return _NEVER
         self._reminders.note(report.endpoints, now)
         self._reminders.settle([use.address for use in report.uses
                                 if not use.lost and not use.joining])
@@ -136,6 +165,8 @@ class Health:
         if self._outages.returning:
             self.joins.expect(now)
         self._users = tuple((use.iface, use.using) for use in report.uses)
+        # A gateway that did not prove that it is there is out from then on.
+        return PROVED_WITHIN if report.proved else _NEVER
 
     def describe(self) -> str:
         """All in one line, for the unit's status."""

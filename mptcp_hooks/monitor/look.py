@@ -35,11 +35,13 @@ class Errand(NamedTuple):
     """What a look may do: addresses with the ids that their endpoints had before.
 
     `remaking` are those whose endpoints are made again where connections miss them, and of
-    `reminding` the peers are told once more that the endpoints went.
+    `reminding` the peers are told once more that the endpoints went. Those whose gateways are to
+    prove that they are there are `proving`.
     """
 
     remaking: Mapping[str, tuple[int, ...]]
     reminding: Mapping[str, tuple[int, ...]]
+    proving: frozenset[str] = frozenset()
 
 
 def look(
@@ -51,9 +53,11 @@ def look(
     each command before it runs.
     """
     looking = _Look(show)
+    if errand.proving:
+        looking.prove(errand.proving)
     connections = group(read_subflows())
     if errand.reminding and connections:
-        looking.remind(errand.reminding)
+        looking.repeat(errand.reminding)
     with open_store() as store:
         paths = [one.path for one in list_endpoints(store)]
     uses = tuple(measure_use(path, connections, lost.get(path.address, ())) for path in paths)
@@ -66,7 +70,8 @@ def look(
     with open_store() as store:
         endpoints = tuple(list_identities(store, looking.machine.read_path_manager()))
     return RoundResult(tuple(looking.said), failed=looking.failed, uses=uses,
-                       remade=tuple(sorted(meant)), cost=process_time(), endpoints=endpoints)
+                       remade=tuple(sorted(meant)), cost=process_time(),
+                       proved=bool(errand.proving), endpoints=endpoints)
 
 
 class _Look:
@@ -77,16 +82,28 @@ class _Look:
         self.said: list[str] = []
         self.failed = False
 
-    def remind(self, identities: Mapping[str, tuple[int, ...]]) -> None:
-        """Tell peers once more which endpoints went, by the ids that these had."""
-        self._do(lambda store: prepare_reminder(store, self.machine, identities))
+    def prove(self, addresses: frozenset[str]) -> None:
+        """Have the kernel prove that the gateways of these addresses are there."""
+        with open_store() as store:
+            paths = [one.path for one in list_endpoints(store) if one.path.address in addresses]
+        self._note(self.machine.probe(paths))
+
+    def repeat(self, identities: Mapping[str, tuple[int, ...]]) -> None:
+        """Tell peers once more which endpoints went, by the ids that these had.
+
+        It leaves nothing and comes again and again, so it is not shown.
+        """
+        quiet = WatchfulMachine(None)
+        _, problems = do_work(quiet, lambda store: prepare_reminder(store, quiet, identities),
+                              self.said.append, verbose=False)
+        self.failed |= bool(problems)
 
     def remake(
         self, meant: frozenset[str], identities: Mapping[str, tuple[int, ...]]
     ) -> None:
         """Make endpoints again; where peers may have missed that former ones went, tell them."""
         if identities:
-            self.remind(identities)
+            self._do(lambda store: prepare_reminder(store, self.machine, identities))
             sleep(_HEARD_WITHIN)
         self._do(lambda store: prepare_remake(store, self.machine, meant))
 

@@ -9,7 +9,7 @@ from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from mptcp_hooks.engine.lifelines import Use
 
@@ -34,16 +34,21 @@ class Outages:
         self._back: dict[str, _Return] = {}
         self._kept: frozenset[str] = frozenset()
         self._waiting: frozenset[str] = frozenset()
+        # Those that are out under their carrier, and why: nothing of theirs came back yet.
+        self._mute: dict[str, str] = {}
 
     def note(
         self, paths: Iterable[str], silent: Iterable[str], kept: Iterable[str],
-        waiting: Iterable[str], now: float,
+        waiting: Iterable[str], faults: Mapping[str, str], now: float,
     ) -> list[str]:
-        """Take in which interfaces have endpoints, and which not; what is to be said of it."""
+        """Take in which interfaces have endpoints, and which not; what is to be said of it.
+
+        `faults` has, in words, why interfaces are out that have a carrier.
+        """
         for iface in paths:
             self._since.setdefault(iface, now)
-        said = [*self._note_silent(frozenset(silent), now),
-                *self._note_kept(frozenset(kept)), *self._note_waiting(frozenset(waiting))]
+        said = [*self._note_silent(frozenset(silent), faults, now),
+                *self._note_kept(frozenset(kept), faults), *self._note_waiting(frozenset(waiting))]
         self._since = {iface: since for iface, since in self._since.items() if iface in paths}
         for iface in [one for one in self._out if one not in silent]:
             began = self._out.pop(iface)
@@ -70,31 +75,57 @@ class Outages:
 
     def describe(self) -> list[str]:
         """What is out, and why, for the unit's status."""
-        return [f"{iface}: " + ("its gateway does not answer" if iface in self._waiting
-                                else "no carrier") for iface in sorted(self._out)]
+        return [f"{iface}: " + self._mute.get(
+            iface, "its gateway does not answer" if iface in self._waiting else "no carrier")
+            for iface in sorted(self._out)]
 
     @property
     def returning(self) -> bool:
         """Whether it is still to be said of an interface who uses it again."""
         return bool(self._back)
 
-    def _note_silent(self, silent: frozenset[str], now: float) -> list[str]:
+    def _note_silent(
+        self, silent: frozenset[str], faults: Mapping[str, str], now: float
+    ) -> list[str]:
         said = []
         for iface in sorted(silent - set(self._out)):
             self._back.pop(iface, None)
             self._out[iface] = now
             since = self._since.pop(iface, None)
             # What was out when the monitor began, it did not take away.
-            if since is not None:
-                said.append(f"{iface}: carrier lost after {describe_span(now - since)}: endpoint "
-                            "taken away")
+            if iface in faults:
+                self._mute[iface] = faults[iface]
+            if since is None:
+                continue
+            what = faults.get(iface, "carrier lost")
+            said.append(f"{iface}: {what} after {describe_span(now - since)}: endpoint taken away")
+        self._mute = {iface: fault for iface, fault in self._mute.items() if iface in silent}
         return said
 
-    def _note_kept(self, kept: frozenset[str]) -> list[str]:
+    def _note_kept(self, kept: frozenset[str], faults: Mapping[str, str]) -> list[str]:
         new, self._kept = sorted(kept - self._kept), kept
-        return [f"{iface}: no carrier, but a connection has no other path: endpoint kept"
-                for iface in new]
+        return [f"{iface}: {faults.get(iface, 'no carrier')}, but a connection has no other path: "
+                "endpoint kept" for iface in new]
 
     def _note_waiting(self, waiting: frozenset[str]) -> list[str]:
-        new, self._waiting = sorted(waiting - self._waiting), waiting
+        new, self._waiting = sorted(waiting - self._waiting - set(self._mute)), waiting
         return [f"{iface}: carrier back, its gateway does not answer yet" for iface in new]
+
+
+class Ways:
+    """By which interfaces new connections leave that main would lead to a dead uplink."""
+
+    def __init__(self) -> None:
+        self._ways: dict[int, str] = {}
+
+    def note(self, ways: Iterable[tuple[int, str]]) -> list[str]:
+        """Take in the interface of each family that has one; what is to be said of it."""
+        new, old = dict(ways), self._ways
+        self._ways = new
+        changed = [family for family in (4, 6) if old.get(family) != new.get(family)]
+        if not changed:
+            return []
+        told = {iface: " and ".join(f"IPv{one}" for one in changed if new.get(one) == iface)
+                for iface in (new.get(family) for family in changed)}
+        return [f"new connections over {families} leave by "
+                + (iface or "main's default route again") for iface, families in told.items()]

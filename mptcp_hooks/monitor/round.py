@@ -34,8 +34,13 @@ class RoundResult(NamedTuple):
     since they have the last subflow of a connection, or `waiting` for their gateway; `made`
     is whether it made endpoints. A look tells how connections use paths (`uses`), and which
     addresses' endpoints it `remade`. `paths` and `uses` are None where it came to no end, or
-    was of the other kind; `cost` is what a look took of a processor, in seconds. `endpoints`
-    are the addresses of those that stand at the end, with their ids.
+    was of the other kind; `cost` is what a look took of a processor, in seconds, and
+    `proved` whether it had gateways prove that they are there. `endpoints`
+    are the addresses of those that stand at the end, with their ids. `addresses` are
+    those of paths, each with its interface, gateway and ifindex, and `suspecting` is whether any
+    may be suspected of being out; `faults` are the paths that are, as interface, address,
+    gateway, and why; `ways` are the interfaces by which new connections leave that main would
+    lead to one of those, by family.
     """
 
     said: tuple[str, ...] = ()
@@ -49,7 +54,12 @@ class RoundResult(NamedTuple):
     uses: tuple[Use, ...] | None = None
     remade: tuple[str, ...] = ()
     cost: float = 0.0
+    proved: bool = False
     endpoints: tuple[tuple[str, int], ...] = ()
+    addresses: tuple[tuple[str, str, str, int], ...] = ()
+    suspecting: bool = True
+    faults: tuple[tuple[str, str, str, str], ...] = ()
+    ways: tuple[tuple[int, str], ...] = ()
 
 
 class Round:

@@ -9,20 +9,24 @@ from __future__ import annotations
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
 from mptcp_hooks.base.model import SILENT
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
+from mptcp_hooks.engine.checks import load_checks
+from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
+from mptcp_hooks.engine.detours import settle_detours
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
-from mptcp_hooks.engine.record import open_store
+from mptcp_hooks.engine.record import lock_store, open_store
 from mptcp_hooks.engine.remake import list_endpoints, list_identities
 from mptcp_hooks.engine.take_down import prepare_silence
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events, list_up
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
-from mptcp_hooks.monitor.gateways import WatchfulMachine
+from mptcp_hooks.monitor.gateways import GATEWAY_SILENT, WatchfulMachine
 from mptcp_hooks.monitor.managed import prepare_managed
 from mptcp_hooks.monitor.round import RoundResult
+from mptcp_hooks.monitor.way_out import Uplinks, choose_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,18 +41,43 @@ if TYPE_CHECKING:
     Prepare = Callable[[Store, Machine], Work]
 
 
+class Known(NamedTuple):
+    """What the monitor remembers of paths, by their addresses.
+
+    `fresh` are those that were out when last seen, or some seconds ago, `suspected` those over
+    which several connections wait in vain, `doubted` those whose gateway was silent, `asked`
+    those whose gateway was to prove that it is there, and has if it will.
+    """
+
+    fresh: frozenset[str] = frozenset()
+    suspected: frozenset[str] = frozenset()
+    doubted: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+
+
+class Judged(NamedTuple):
+    """A path, and why it is out; '' where it is not."""
+
+    path: Path
+    fault: str
+
+
 def keep_up(
-    adopting: bool, resting: frozenset[str], show: Callable[[str], None] | None
+    adopting: bool, resting: frozenset[str], known: Known, show: Callable[[str], None] | None
 ) -> RoundResult:
     """Make true again what is on record; `show` hears each command before it runs.
 
     `adopting` takes in what ifupdown has up and nobody told us of. `resting`
-    are interfaces that are left as they are.
+    are interfaces that are left as they are, `known` is what was before this round.
     """
     configuration, mistakes = read_configuration()
     upkeep = _Upkeep(WatchfulMachine(show), [str(mistake) for mistake in mistakes])
+    upkeep.machine.doubted.update(known.doubted)
+    upkeep.machine.asked = known.asked
+    upkeep.heed_checks()
     # First, and before other programs are asked: a transfer may be waiting.
     upkeep.silence()
+    upkeep.lead(known)
     if adopting:
         try:
             _adopt(upkeep, configuration)
@@ -59,7 +88,8 @@ def keep_up(
     upkeep.follow(configuration, resting)
     if upkeep.have_gateways_answer():
         upkeep.follow(configuration, resting)
-    return upkeep.report()
+    upkeep.lead(known)
+    return upkeep.report()._replace(suspecting=configuration.notice)
 
 
 class _Upkeep:
@@ -70,6 +100,8 @@ class _Upkeep:
         self.said = said
         self._repaired: list[str] = []
         self._kept: frozenset[str] = frozenset()
+        self._judged: list[Judged] = []
+        self._ways: dict[int, str] = {}
         self._made = self._failed = False
 
     def do(self, prepare: Prepare) -> None:
@@ -80,10 +112,17 @@ class _Upkeep:
         self._made |= _makes_endpoints(work)
         self._failed |= len(problems) > len(work.problems)
 
+    def heed_checks(self) -> None:
+        """Take in which paths' checks have failed."""
+        try:
+            self.machine.failing = frozenset(one.address for one in load_checks() if one.failed)
+        except Problem as problem:
+            self.fail(problem)
+
     def silence(self) -> None:
-        """Take away the endpoints of links without a carrier, but for connections' last ones."""
-        with open_store() as store:
-            mute = list(_list_mute(store, self.machine))
+        """Take away the endpoints of paths that are out, but for connections' last ones."""
+        out = self._list_out()
+        mute = [judged.path for judged in out if judged.path.endpoint]
         if not mute:
             return
         try:
@@ -94,9 +133,63 @@ class _Upkeep:
             connections = {}
         lifelines = find_lifelines(connections, frozenset(path.address for path in mute))
         self._kept = frozenset(path.iface for path in mute if path.address in lifelines)
-        if {path.iface for path in mute} - self._kept:
-            self.do(lambda store, machine: prepare_silence(store, machine, sorted(
-                {path.iface for path in _list_mute(store, machine)} - self._kept)))
+        leaving = [path for path in mute if path.address not in lifelines]
+        if leaving:
+            self.do(lambda store, machine: prepare_silence(store, machine, leaving))
+
+    def _list_out(self) -> list[Judged]:
+        """The paths that are out; of an old failure of a gateway's it is asked once more first."""
+        out = [judged for judged in self._judge() if judged.fault]
+        old = [judged.path for judged in out if judged.fault == GATEWAY_SILENT
+               and judged.path.endpoint
+               and judged.path.address not in self.machine.doubted | self.machine.asked]
+        # All are asked, and whoever answers is out no more.
+        if False in [self.machine.answers(path) for path in old] and self.have_gateways_answer():
+            out = [judged for judged in self._judge() if judged.fault]
+        self.machine.doubted.update(judged.path.address for judged in out
+                                    if judged.fault == GATEWAY_SILENT)
+        return out
+
+    def lead(self, known: Known) -> None:
+        """Lead new connections to an uplink that is alive, where main leads them to none."""
+        self._judged = self._judge()
+        with open_store() as store:
+            led = store.has_detours()
+            recorded = {one.family: one.table for one in store.load_detours()}
+        wanted = {family: self._choose(family, recorded.get(family), known) for family in (4, 6)}
+        if not led and all(table is None for table in wanted.values()):
+            return
+        if not can_lead():
+            self._ways.clear()
+            self.said.append(f"{OWN_TEMPLATES}: no lines for detours: new connections go where "
+                             "main leads them; see the package's own templates")
+            return
+        with lock_store() as store:
+            problems = settle_detours(store, self.machine, wanted)
+        for problem in problems:
+            self._ways.clear()
+            self.fail(problem)
+
+    def _choose(self, family: int, recorded: int | None, known: Known) -> int | None:
+        """The table that new connections are to leave by; see choose_table."""
+        paths = tuple(one.path for one in self._judged if one.path.family == family
+                      and one.path.primary and one.path.default)
+        if not paths:
+            return None
+        defaults = self.machine.read_defaults(family)
+        foreign = {route.device for route in defaults} - {path.ifindex for path in paths}
+        alive = frozenset(one.path.address for one in self._judged if not one.fault)
+        chosen = choose_table(
+            Uplinks(paths, alive - known.suspected, known.fresh,
+                    frozenset(filter(self.machine.leads_to_peer, foreign))), defaults, recorded)
+        self._ways[family] = next((path.iface for path in paths if path.table == chosen), "")
+        return chosen
+
+    def _judge(self) -> list[Judged]:
+        """The paths on record, and why they are out."""
+        with open_store() as store:
+            return [Judged(path, self.machine.find_fault(path, waiting))
+                    for path, waiting in _list_paths(store)]
 
     def follow(self, configuration: Configuration, resting: frozenset[str]) -> None:
         """Make true again what is on record, as the machine is now."""
@@ -127,7 +220,13 @@ class _Upkeep:
             tuple(self.said), tuple(self._repaired), self._failed, tuple(paths), silent,
             tuple(sorted(self._kept)),
             tuple(sorted({gateway.device for gateway in self.machine.unanswered})), self._made,
-            endpoints=endpoints)
+            endpoints=endpoints,
+            addresses=tuple(
+                (one.path.address, one.path.iface, one.path.gateway, one.path.ifindex)
+                for one in self._judged if one.path.primary and one.path.default),
+            faults=tuple((one.path.iface, one.path.address, one.path.gateway, one.fault)
+                         for one in self._judged if one.fault),
+            ways=tuple(sorted((family, iface) for family, iface in self._ways.items() if iface)))
 
     def _prepare(self, prepare: Prepare, store: Store) -> Work:
         work = prepare(store, self.machine)
@@ -148,12 +247,17 @@ def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
             store, machine, news, configuration, leases))
 
 
-def _list_mute(store: Store, machine: Machine) -> Iterator[Path]:
-    """The paths whose endpoints are of no use: without a carrier, or without a device."""
-    for one in list_endpoints(store):
-        link = machine.read_link(one.path.device)
-        if link is None or not link.running:
-            yield one.path
+def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
+    """The paths on record, each with whether it is out and its gateway is to answer anew."""
+    for iface in store.list_interfaces():
+        try:
+            stanzas = store.load(iface)
+        except Problem:
+            # The work that follows all that is on record says it.
+            continue
+        for stanza in stanzas:
+            for one in stanza.paths:
+                yield one.path, stanza.state == SILENT and not one.path.endpoint
 
 
 def _list_silent(store: Store) -> Iterator[str]:

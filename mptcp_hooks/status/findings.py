@@ -23,6 +23,7 @@ from mptcp_hooks.status.seen_routing import (
     without_device_rules,
 )
 from mptcp_hooks.status.survey import DOWN, GONE, MPTCPD, NETWORK_MANAGER, NO_CARRIER, UP
+from mptcp_hooks.status.way_out import describe_fault, find_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,6 +143,32 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
                           remedies[path.link].format(path.interface, path.device))
 
 
+def _judge_way_out(survey: Survey) -> Iterator[Finding]:
+    """Whether new connections that are bound to nothing leave at all, and by which uplink."""
+    for way in filter(None, (find_way(survey, family) for family in (4, 6))):
+        whose = f"new connections over IPv{way.family}"
+        if way.leading is None:
+            if not way.left:
+                yield Finding(BROKEN, "no-way-out", "", f"{whose} have no way: main has no default "
+                              "route, and no uplink is a way out", "'ifup' one that has a gateway, "
+                              "or take its 'mptcp-way-out off' away")
+            continue
+        fault = describe_fault(survey, way.leading) or "was out or silent a moment ago"
+        cause = f"{way.leading.interface} {fault}"
+        if way.taken:
+            yield Finding(NOTE, "no-way-out", way.leading.interface, f"{whose} leave by "
+                          f"{way.taken[0]}, since {cause}", "nothing: they leave by it again some "
+                          "time after it is back")
+        elif way.left:
+            yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: main "
+                          f"leads them to {way.leading.interface}, and {cause}", "'systemctl start "
+                          f"mptcp-hooks' has mptcp_monitor lead them by {way.left[0]}")
+        else:
+            yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: "
+                          f"{cause}, and no other uplink is a way out", "bring one up, or take its "
+                          "'mptcp-way-out off' away")
+
+
 def _judge_routing(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.link not in (UP, NO_CARRIER) or path.length is None:
@@ -184,11 +211,15 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.length is not None and installed.path.endpoint:
             yield from _compare_endpoint(survey, path, installed.path)
+        elif path.length is not None and path.address in survey.failing:
+            yield Finding(BROKEN, "check-failed", path.interface, f"{path.address} has no "
+                          "endpoint: nobody answers its check", "see to its provider; "
+                          "mptcp_monitor makes the endpoint when somebody does")
         elif path.length is not None and _waits_for_gateway(survey, path, installed.path):
             yield Finding(BROKEN, "gateway-silent", path.interface, f"{path.address} has no "
-                          f"endpoint: its gateway {path.gateway} has not answered since the "
-                          "carrier came back", "see to the router; mptcp_monitor makes the "
-                          f"endpoint when it answers, '{_bring_back(path)}' at once")
+                          f"endpoint: its gateway {path.gateway} does not answer",
+                          "see to the router; mptcp_monitor makes the endpoint when it answers, "
+                          f"'{_bring_back(path)}' at once")
         elif path.length is not None and _lacks_endpoint(survey, path, installed.path):
             yield Finding(BROKEN, "endpoint-changed", path.interface,
                           f"{path.address} has no endpoint", _bring_back(path))
@@ -497,7 +528,8 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 
 
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
-    _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_addresses,
+    _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
+    _judge_addresses,
     _judge_routing, _judge_endpoints, _judge_use, _judge_exits, _judge_reverse_path, _judge_limits,
     _judge_slots, _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration,
     _judge_pathless, _judge_untold, _judge_traffic,

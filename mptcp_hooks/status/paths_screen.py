@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, TABLE_BASE
+from mptcp_hooks.base.numbering import DETOUR, PREFERENCES, PROTOCOL, TABLE_BASE, WAY_OUT
 from mptcp_hooks.base.text import align, count
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.status.findings import BROKEN
@@ -96,8 +96,9 @@ def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str
 
 def describe_numbers() -> str:
     """Which numbers in the kernel are ours."""
-    return (f"ours: rules {min(PREFERENCES.values())} to {max(PREFERENCES.values())}, tables "
-            f"{TABLE_BASE} + the interface's index, protocol {PROTOCOL} (mptcp)")
+    return (f"ours: rules {min(PREFERENCES.values())} to {max(PREFERENCES.values())} and "
+            f"{min(DETOUR.values())} to {max(WAY_OUT.values())}, tables {TABLE_BASE} + the "
+            f"interface's index, protocol {PROTOCOL} (mptcp)")
 
 
 def format_rate(rate: float) -> str:
@@ -138,7 +139,7 @@ def _dress_exit(path: PathStatus, paint: Paint) -> _Cell:
     if not path.table:
         return _Cell(_NOTHING, _leave)
     if path.exit.device == path.device:
-        return _Cell("yes", paint.good if path.works else paint.bad)
+        return _Cell("yes", paint.good) if path.works else _Cell(f"no: {path.link}", paint.bad)
     way = f"no, by {path.exit.device}" if path.exit.device else f"no: {path.exit.refusal}"
     return _Cell(way, paint.bad)
 

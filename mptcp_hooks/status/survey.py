@@ -5,6 +5,7 @@ from __future__ import annotations
 from mptcp_hooks.base.address import BITS
 from mptcp_hooks.base.model import TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.machine.runner import is_detour
 
 if TYPE_CHECKING:
     from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza
@@ -110,7 +111,7 @@ class Survey(NamedTuple):
     is what it wants the limits to be, 0 where it says nothing of them.
     `uses` is how running connections use each path that has an endpoint of ours, `lifelines`
     their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
-    off for new ones.
+    off for new ones. `failing` are the addresses whose check has failed.
     `counters` is /proc/net/netstat. `damaged` are records that cannot be read in full, as
     the interface ('' for the limits') and what is wrong. `mistakes` is what is wrong with
     mptcp-hooks.conf.
@@ -131,6 +132,7 @@ class Survey(NamedTuple):
     uses: tuple[Use, ...]
     lifelines: frozenset[str]
     off: OffState | None
+    failing: frozenset[str]
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
 
@@ -155,6 +157,6 @@ class Survey(NamedTuple):
         return TableUse(
             tuple(seen.rule for seen in self.rules if seen.family == path.family and (
                 seen.rule.table == path.table or seen.rule.source == own
-                or seen.rule.device == path.device)),
+                or seen.rule.device == path.device) and not is_detour(seen.rule)),
             tuple(seen.route for seen in self.routes
                   if (seen.family, seen.table) == (path.family, path.table)))

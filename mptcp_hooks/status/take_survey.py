@@ -98,6 +98,7 @@ def _read_survey(
         uses=uses,
         lifelines=_list_lifelines(machine, uses),
         off=_find_off(machine, counters),
+        failing=machine.list_failing(),
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
     )

@@ -1,7 +1,7 @@
 """`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both.
 
-The first act has fixed addresses, the second DHCP, and a cable that is pulled, the third a
-program that does not ask for Multipath TCP.
+The first act has fixed addresses, the second DHCP, and cables that are pulled under running
+connections and new ones, the third a program that does not ask for Multipath TCP.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.lab.support.lab import (
     find_obstacles,
 )
 from tests.lab.support.monitor import Monitor
+from tests.lab.support.newcomer import connect, receive
 from tests.lab.support.paths import MEGABYTE, plug, pull
 from tests.lab.support.programs import NoSuchPackage, Programs
 from tests.lab.support.provider import Provider
@@ -104,11 +105,12 @@ def show_second_act(lab: Lab) -> None:
     monitor = Monitor(lab)
     show_with(lab, 7)
     show_pulling_a_cable(lab, monitor)
-    show_leaving(lab, 9)
+    show_a_new_connection(lab, monitor)
+    show_leaving(lab, 10)
 
 
 def show_third_act(lab: Lab) -> None:
-    title("10. Third act: a program that does not ask for Multipath TCP")
+    title("11. Third act: a program that does not ask for Multipath TCP")
     lab.write("/usr/local/bin/upload", UPLOAD)
     lab.client.run("chmod", "755", "/usr/local/bin/upload")
     lab.write("/etc/network/interfaces", TWO_UPLINKS)
@@ -117,7 +119,7 @@ def show_third_act(lab: Lab) -> None:
     upload(lab, "upload")
     say("\nmptcp_run looks at the program, and forces it by what fits:\n")
     upload(lab, "mptcp_run", "-v", "--check", "upload")
-    show_leaving(lab, 11)
+    show_leaving(lab, 12)
 
 
 def upload(lab: Lab, *command: str) -> None:
@@ -228,6 +230,33 @@ def show_pulling_a_cable(lab: Lab, monitor: Monitor) -> None:
     say(connections, indent=4)
     say("# mptcp_status")
     say(paths, indent=4)
+
+
+def show_a_new_connection(lab: Lab, monitor: Monitor) -> None:
+    title("9. The cable of eth0 is pulled, and a new connection begun, that is bound to nothing")
+    run(lab, "ip", "route", "show", "default")
+    said = len(monitor.read_words())
+    with receive(lab):
+        tell_newcomer(lab)
+        pull(lab, 0)
+        time.sleep(0.1)
+        say("The cable is out, and main's default route still leads there:\n")
+        run(lab, "ip", "route", "show", "default")
+        tell_newcomer(lab)
+        plug(lab, 0)
+        wait_for(lambda: len(monitor.read_words()) >= said + 4, 60)
+        say("\nIt is back, and ten seconds later:\n")
+        tell_newcomer(lab)
+    say("\nmptcp_monitor says:\n")
+    for line in monitor.read_words()[said:]:
+        say(line, indent=4)
+
+
+def tell_newcomer(lab: Lab) -> None:
+    newcomer = connect(lab)
+    way = "nowhere" if newcomer.uplink is None else (
+        f"eth{newcomer.uplink}, after {newcomer.seconds * 1000:.0f} ms")
+    say(f"a new connection leaves by {way}")
 
 
 def show_leaving(lab: Lab, number: int = 5) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.support.lab import Lab
+from tests.lab.support.paths import RULES
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -136,7 +137,7 @@ def test_a_check_that_cannot_be_is_named(link: Lab, option: str, said: str) -> N
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
         "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-check)\n")
+        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check)\n")
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 
@@ -176,7 +177,7 @@ def test_a_record_of_the_limits_that_is_damaged_costs_the_limits_alone(link: Lab
     said = up(link)
     assert "/run/mptcp-hooks/limits" in said and said.count("\n") == 1
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"] and link.limits() == limits
-    assert len(link.rules()) == 5
+    assert len(link.rules()) == RULES
     down(link)
     assert link.snapshot() == before
 

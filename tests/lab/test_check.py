@@ -64,7 +64,7 @@ def test_each_wrong_line_of_the_configuration_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD.replace("505", "0").replace("exclude", "exlude"))
     assert check(good) == [
         f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (there are flags, manage, "
-        "exclude, limits, check, check-interval, check-failures)",
+        "exclude, limits, way-out, notice, check, check-interval, check-failures)",
         f"{CONFIGURATION}:6: table '0' is wrong: it must be a number from 1 to 4294967295"]
 
 
@@ -97,7 +97,7 @@ source-directory /etc/network/interfaces.d
         "alone does nothing): 'subflow backup'",
         f"{INTERFACES}:7: eth1: mptcp-gateway 'fd00::1' is wrong: it must be an IPv4 address",
         f"{INTERFACES}:8: eth1: no option is called mptcp-tables: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-check)"]
+        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check)"]
     assert check(good, "eth0") == [] and len(check(good, "home")) == 1
 
 

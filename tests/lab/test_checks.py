@@ -12,7 +12,10 @@ from tests.lab.support.boxes import put_box, remove_boxes
 from tests.lab.support.checker import Checker, find_failed, has_results, read_results
 from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Host, Lab
 from tests.lab.support.making import MakeLab
-from tests.lab.support.paths import plug, pull
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.newcomer import connect, receive
+from tests.lab.support.paths import BOTH, plug, pull
+from tests.lab.support.status import find
 from tests.lab.support.waiting import wait_for
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
@@ -105,17 +108,20 @@ def test_a_gateway_that_is_silent(boxed: Lab) -> None:
     assert read_results(boxed)["10.1.1.2"].target == "gateway"
 
 
+@pytest.mark.long
 def test_an_address_behind_a_gateway_that_is_there(boxed: Lab) -> None:
     bring_up(boxed, SERVER_4)
     check_outage(boxed, "10.1.1.2", lambda: put_box(boxed.routers[:1], f"{ECHOS[0]} drop"))
 
 
+@pytest.mark.long
 def test_what_a_router_says_of_an_address_is_no_answer(boxed: Lab) -> None:
     bring_up(boxed, SERVER_4)
     check_outage(boxed, "10.1.1.2", lambda: put_box(
         boxed.routers[:1], f"{ECHOS[0]} reject with icmp type host-unreachable"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("verdict", [
     "drop", "reject with icmpx type port-unreachable", "reject with icmpx type admin-prohibited"])
 def test_a_port_that_a_firewall_keeps(boxed: Lab, verdict: str) -> None:
@@ -146,6 +152,7 @@ def test_ipv6(boxed: Lab, target: str, broken: Callable[[Lab], None]) -> None:
     check_outage(boxed, "fd00:2::2", lambda: broken(boxed))
 
 
+@pytest.mark.long
 def test_a_link_local_gateway(boxed: Lab) -> None:
     boxed.routers[1].ip("-6 addr add fe80::1/64 dev lan nodad")
     bring_up(boxed, "gateway", TWO_UPLINKS_6.replace("mptcp-gateway fd00:2::1",
@@ -153,6 +160,7 @@ def test_a_link_local_gateway(boxed: Lab) -> None:
     check_outage(boxed, "fd00:2::2", lambda: have_router_drop(boxed.routers[1], ECHOS[1]))
 
 
+@pytest.mark.long
 def test_one_of_two_targets_that_answers_is_enough(boxed: Lab) -> None:
     bring_up(boxed, f"gateway tcp:{SERVER_4}:443 2001:db8::1")
     assert read_results(boxed)["10.1.2.2"].target == f"gateway tcp:{SERVER_4}:443"
@@ -199,6 +207,7 @@ def test_where_nobody_asks_nothing_is_sent(boxed: Lab) -> None:
     assert not has_results(boxed) and checker.stop() == 0
 
 
+@pytest.mark.long
 def test_a_check_that_is_asked_for_later(boxed: Lab) -> None:
     """By a reload, by a path that comes; and it goes with its path, and with the file."""
     boxed.set_interfaces(TWO_UPLINKS)
@@ -219,6 +228,7 @@ def test_a_check_that_is_asked_for_later(boxed: Lab) -> None:
     assert checker.read_words() == []
 
 
+@pytest.mark.long
 def test_a_check_that_is_no_longer_asked_for(boxed: Lab) -> None:
     checker = bring_up(boxed, "gateway")
     have_router_drop(boxed.routers[1], ECHOS[0])
@@ -231,6 +241,7 @@ def test_a_check_that_is_no_longer_asked_for(boxed: Lab) -> None:
     wait_for(lambda: not has_results(boxed))
 
 
+@pytest.mark.long
 def test_without_a_carrier_nobody_is_asked(boxed: Lab) -> None:
     bring_up(boxed, "gateway")
     pull(boxed, 1)
@@ -242,6 +253,7 @@ def test_without_a_carrier_nobody_is_asked(boxed: Lab) -> None:
     assert find_failed(boxed) == []
 
 
+@pytest.mark.long
 def test_when_it_ends_nothing_is_left(boxed: Lab) -> None:
     checker = bring_up(boxed, "gateway")
     assert checker.stop() == 0 and not has_results(boxed)
@@ -255,6 +267,7 @@ def test_when_it_ends_nothing_is_left(boxed: Lab) -> None:
     assert find_failed(boxed) == []
 
 
+@pytest.mark.long
 def test_no_file_is_written_while_nothing_changes(boxed: Lab) -> None:
     bring_up(boxed, "gateway")
     look = ("stat", "-c", "%i %Y", "/run/mptcp-hooks/.checks")
@@ -263,9 +276,33 @@ def test_no_file_is_written_while_nothing_changes(boxed: Lab) -> None:
     assert boxed.client.run(*look) == before
 
 
+@pytest.mark.long
 def test_an_answer_to_somebody_else_is_none(boxed: Lab) -> None:
     """A person's ping goes on while what is ours is dropped."""
     bring_up(boxed, "gateway")
     boxed.client.start("/usr/bin/python3", "-c", PING)
     check_outage(boxed, "10.1.2.2", lambda: have_router_drop(
         boxed.routers[1], f"{ECHOS[0]} meta length < 100"))
+
+
+def test_a_path_whose_check_failed_is_out_until_somebody_answers(boxed: Lab) -> None:
+    """A provider that is dead behind its gateway: running connections and new ones leave it."""
+    checker = bring_up(boxed, f"tcp:{SERVER_4}:9")
+    monitor = Monitor(boxed)
+    with receive(boxed):
+        assert connect(boxed).uplink == 0
+        put_box(boxed.routers[:1], f"ip daddr {SERVER_4} drop")
+        wait_for(lambda: find_failed(boxed) == ["10.1.1.2"])
+        wait_for(lambda: "new connections over IPv4 leave by eth1" in monitor.read_words())
+        assert boxed.endpoints() == BOTH[1:] and connect(boxed).uplink == 1
+        assert {kind for _, kind, _ in find(boxed)} == {"check-failed", "no-way-out"}
+        assert any(one.startswith("eth0: check failed after ") for one in monitor.read_words())
+        remove_boxes(boxed)
+        wait_for(lambda: boxed.endpoints() == [*BOTH[1:], BOTH[0]] or boxed.endpoints() == BOTH)
+        wait_for(lambda: connect(boxed).uplink == 0)
+    assert find(boxed) == ()
+    # Without whoever asks, what it said counts no more.
+    put_box(boxed.routers[:1], f"ip daddr {SERVER_4} drop")
+    wait_for(lambda: len(boxed.endpoints()) == 1)
+    checker.stop()
+    wait_for(lambda: len(boxed.endpoints()) == 2)

@@ -28,6 +28,7 @@ def test_a_dry_run_prints_the_exact_lines_without_root(lab: Lab) -> None:
         f"ip -4 route replace default via 10.1.1.1 dev eth0 src 10.1.1.2 table {table} "
         "protocol 77",
         f"ip -4 route replace unreachable default metric 4294967295 table {table} protocol 77",
+        f"ip -4 rule add pref 32768 lookup {table} protocol 77",
         "ip mptcp endpoint add 10.1.1.2 dev eth0 subflow",
     ]
     assert lab.snapshot() == before
@@ -216,7 +217,7 @@ def test_an_interface_that_is_not_there(lab: Lab) -> None:
     environment = EXAMPLE | {"IFACE": "nosuch0"}
     done = lab.client.try_run("/usr/sbin/mptcp_up", "-n", env=environment)
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 11
     assert done.stderr.startswith("mptcp_up: nosuch0: no such interface here")
 
 

@@ -64,7 +64,7 @@ def test_the_stanzas_options_hold_for_its_lease(dhclient_lab: Served) -> None:
         provider.serve_dhcp()
     lab.set_interfaces(TWO_DHCP + "    mptcp-flags subflow backup\n    mptcp-table 300\n")
     lab.ifup("-a")
-    assert has_path(lab, "10.1.2.50", "10.1.2.1", table=300)
+    assert has_path(lab, "10.1.2.50", "10.1.2.1", table=300, backup=True)
     assert lab.endpoints() == [BOTH[0], "10.1.2.50 eth1 subflow backup"]
     sent = lab.transfer(2 * MEGABYTE)
     assert sent.whole and sent.uplinks[1] < MEGABYTE / 10 < sent.uplinks[0], sent
@@ -173,7 +173,7 @@ def test_a_server_that_was_silent_at_boot_answers_later(dhclient_lab: Served) ->
     assert lab.endpoints() == [ETH0]
     provider.serve_dhcp(routes=(("0.0.0.0/0", "10.1.2.1"), ("10.50.0.0/16", "10.1.2.8")))
     wait_for(lambda: lab.endpoints() == [ETH0, "10.1.2.50 eth1 subflow backup"])
-    assert has_path(lab, "10.1.2.50", "10.1.2.1", table=300,
+    assert has_path(lab, "10.1.2.50", "10.1.2.1", table=300, backup=True,
                     routes=(("10.50.0.0/16", "10.1.2.8"),))
     assert lab.transfer(MEGABYTE).whole
     lab.ifdown("-a")

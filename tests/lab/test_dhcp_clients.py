@@ -74,11 +74,11 @@ def test_dhcpcd_tells_our_hook_of_a_renewal(dhcpcd: Served) -> None:
     provider.serve_dhcp()
     lab.set_interfaces(ONE_DHCP + "    mptcp-flags subflow backup\n")
     lab.ifup("-a")
-    wait_for(lambda: has_path(lab, "10.1.2.50", "10.1.2.1"))
+    wait_for(lambda: has_path(lab, "10.1.2.50", "10.1.2.1", backup=True))
     provider.serve_dhcp(first="10.2.2.60", gateway="10.2.2.254")
     lab.client.run("dhcpcd", "--rebind", "eth1")
     wait_for(lambda: lab.endpoints() == [ETH0, "10.2.2.60 eth1 subflow backup"])
-    assert has_path(lab, "10.2.2.60", "10.2.2.254")
+    assert has_path(lab, "10.2.2.60", "10.2.2.254", backup=True)
     assert "10.1.2.50" not in lab.snapshot()
     assert lab.transfer(1000).whole
     leave(lab, before)

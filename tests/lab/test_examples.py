@@ -139,7 +139,7 @@ def check_paths(lab: Lab, uplinks: tuple[Uplink, ...]) -> None:
         own = find_address(lab.client, uplink.device, uplink.family, "global")
         endpoints.append(f"{own.ip} {uplink.device} {uplink.flags}")
         rules += rules_of(str(own.ip), str(own.network), uplink.device,
-                          20000 + lab.ifindex(uplink.device))
+                          20000 + lab.ifindex(uplink.device), "backup" in uplink.flags)
         server = SERVER_4 if uplink.family == 4 else SERVER_6
         (answer,) = lab.client.ask("route", "get", server, "from", str(own.ip))
         gateway = uplink.gateway or str(find_address(lab.routers[number], "lan").ip)

@@ -7,7 +7,7 @@ import pytest
 from tests.lab.support.lab import SERVER_6, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.paths import FURTHER_RULES, MEGABYTE, RULES, check_both_paths, rules_of
 from tests.lab.support.programs import is_known
 from tests.lab.support.provider import SERVICES, Provider
 from tests.lab.support.waiting import wait_for
@@ -59,9 +59,10 @@ def test_lists_of_addresses_come_and_go_with_one_call(lab: Lab) -> None:
     assert lab.ifup("-a") == ""
     assert lab.endpoints() == ENDPOINTS
     table = 20000 + lab.ifindex("eth1")
-    further = rules_of("10.1.2.3", "10.1.2.0/24", "eth1", table + 10_000_000)[:3]
+    further = rules_of("10.1.2.3", "10.1.2.0/24", "eth1", table + 10_000_000)[
+        :FURTHER_RULES]
     assert set(rules_of("10.1.2.2", "10.1.2.0/24", "eth1", table) + further) <= set(lab.rules())
-    assert len(lab.rules()) == 13
+    assert len(lab.rules()) == 2 * RULES + FURTHER_RULES
     assert lab.rules(6) and set(rules_of("fd00:2::2", "fd00:2::/64", "eth1", table)) <= set(
         lab.rules(6))
     check_both_paths(lab)

@@ -7,7 +7,7 @@ import pytest
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import BOTH, check_both_paths
+from tests.lab.support.paths import BOTH, RULES, check_both_paths
 from tests.lab.support.uplink import down, up
 from tests.lab.support.waiting import wait_for
 
@@ -34,7 +34,7 @@ def test_an_endpoint_of_mptcpd_stays(mptcpd_lab: Lab) -> None:
     lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
     wait_for(lambda: list_endpoints(lab) == BOTH[1:])
     assert up(lab) == "" and list_endpoints(lab) == BOTH[1:]
-    assert len(lab.rules()) == 5
+    assert len(lab.rules()) == RULES
     assert down(lab) == ""
     assert lab.rules() == [] and list_endpoints(lab) == BOTH[1:]
 

@@ -8,7 +8,7 @@ from tests.lab.support.lab import Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import BOTH, check_both_paths, rules_of
+from tests.lab.support.paths import BOTH, RULES, check_both_paths, rules_of_uplinks
 from tests.lab.support.provider import SERVICES, Provider, addresses
 from tests.lab.support.waiting import wait_for
 
@@ -37,7 +37,7 @@ def start_static(lab: Lab, options: str = "") -> NetworkManager:
         manager.configure(f"eth{number - 1}", "method=manual\n"
                           f"address1=10.1.{number}.2/24,10.1.{number}.1", options)
     manager.start()
-    wait_for(lambda: len(lab.rules()) == 10 and lab.endpoints() == BOTH)
+    wait_for(lambda: len(lab.rules()) == 2 * RULES and lab.endpoints() == BOTH)
     return manager
 
 
@@ -51,18 +51,15 @@ def test_its_connections_get_tables_and_keep_its_own_endpoints(shim_lab: Lab) ->
     lab = shim_lab
     before = lab.snapshot()
     manager = start_static(lab)
-    expected = []
     for number, device in ((1, "eth0"), (2, "eth1")):
-        expected += rules_of(f"10.1.{number}.2", f"10.1.{number}.0/24", device,
-                             20000 + lab.ifindex(device))
         assert default_of(lab, device) == [f"10.1.{number}.1 10.1.{number}.2"]
-    assert sorted(lab.rules()) == sorted(expected)
+    assert sorted(lab.rules()) == rules_of_uplinks(lab, 0, 1)
     check_both_paths(lab)
     manager.down("eth1")
-    wait_for(lambda: len(lab.rules()) == 5)
+    wait_for(lambda: len(lab.rules()) == RULES)
     assert lab.endpoints() == BOTH[:1]
     manager.up("eth1")
-    wait_for(lambda: len(lab.rules()) == 10 and lab.endpoints() == BOTH)
+    wait_for(lambda: len(lab.rules()) == 2 * RULES and lab.endpoints() == BOTH)
     for device in ("eth0", "eth1"):
         manager.down(device)
     wait_for(lambda: lab.snapshot() == before)
@@ -82,7 +79,7 @@ def test_where_it_makes_no_endpoint_ours_come_and_go(shim_lab: Lab) -> None:
     manager = start_static(lab, WITHOUT_ENDPOINT)
     check_both_paths(lab)
     manager.down("eth1")
-    wait_for(lambda: len(lab.rules()) == 5)
+    wait_for(lambda: len(lab.rules()) == RULES)
     assert lab.endpoints() == BOTH[:1]
     manager.down("eth0")
     wait_for(lambda: lab.snapshot() == before)
@@ -125,6 +122,6 @@ def test_without_the_shim_the_configuration_names_its_interfaces(nm_lab: Lab) ->
     manager = start_static(lab)
     check_both_paths(lab)
     manager.down("eth1")
-    wait_for(lambda: len(lab.rules()) == 5)
+    wait_for(lambda: len(lab.rules()) == RULES)
     manager.down("eth0")
     wait_for(lambda: lab.snapshot() == before)

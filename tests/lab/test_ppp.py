@@ -10,7 +10,7 @@ from tests.lab.support import wire
 from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import MEGABYTE, check_both_paths
+from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of, rules_of_uplinks
 from tests.lab.support.status import find
 from tests.lab.support.waiting import wait_for
 
@@ -98,15 +98,7 @@ def paths_of(lab: Lab) -> str:
     return lab.snapshot().removesuffix(lab.limits())
 
 
-def rules_of_link(own: str, table: int) -> list[str]:
-    return [f"20000: from {own} to {PEER} lookup {table} proto mptcp",
-            f"20001: from {own} lookup main suppress_prefixlength 1 proto mptcp",
-            f"20002: from {own} lookup {table} proto mptcp",
-            "20003: from all oif ppp0 lookup main suppress_prefixlength 1 proto mptcp",
-            f"20004: from all oif ppp0 lookup {table} proto mptcp"]
-
-
-def check_path(link: Link, own: str = OWN) -> None:
+def check_path(link: Link, own: str = OWN, backup: bool = False) -> None:
     """The link's path is all that is there besides eth0's."""
     lab = link.lab
     table = 20000 + lab.ifindex("ppp0")
@@ -114,8 +106,8 @@ def check_path(link: Link, own: str = OWN) -> None:
         f"{PEER} dev ppp0 proto mptcp scope link src {own}",
         f"default dev ppp0 proto mptcp scope link src {own}",
         "unreachable default proto mptcp metric 4294967295"]
-    assert sorted(rule for rule in lab.rules() if "10.1.1.2" not in rule and "eth0" not in rule
-                  ) == sorted(rules_of_link(own, table))
+    assert sorted(lab.rules()) == sorted([
+        *rules_of_uplinks(lab, 0), *rules_of(own, PEER, "ppp0", table, backup)])
 
 
 def test_a_link_is_a_path_without_any_stanza(link: Link) -> None:
@@ -141,12 +133,12 @@ def test_the_options_of_its_stanza_hold(link: Link, stanza_first: bool) -> None:
     else:
         link.dial()
         assert "mptcp_up" not in lab.ifup("ppp0")
-    check_path(link)
+    check_path(link, backup=True)
     assert lab.endpoints() == [*ONLY_ETH0, f"{OWN} ppp0 subflow backup"]
     link.hang_up()
     assert paths_of(lab) == before
     link.dial("10.64.2.3")
-    check_path(link, "10.64.2.3")
+    check_path(link, "10.64.2.3", backup=True)
     assert lab.endpoints() == [*ONLY_ETH0, "10.64.2.3 ppp0 subflow backup"]
     lab.ifdown("ppp0")
     link.hang_up("10.64.2.3")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.support.faults import break_ip, kill_after, mend_ip
 from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.paths import RULES
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -70,7 +71,7 @@ def test_changed_flags_and_table_leave_nothing_of_the_old(link: Lab) -> None:
     assert link.endpoints() == ["10.1.2.2 eth1 subflow backup"]
     assert link.table(20000 + link.ifindex("eth1")) == []
     assert not [rule for rule in link.rules() if "lookup 2000" in rule]
-    assert len(link.rules()) == 5
+    assert len(link.rules()) == RULES
     down(link)
     assert link.snapshot() == before
 
@@ -144,7 +145,7 @@ def test_an_endpoint_of_somebody_else_is_success_and_stays(link: Lab) -> None:
     link.client.ip("mptcp endpoint add 10.1.2.2 dev eth1 subflow fullmesh")
     endpoint = link.client.ask("mptcp", "endpoint")
     assert up(link) == ""
-    assert len(link.rules()) == 5
+    assert len(link.rules()) == RULES
     assert "left to its maker" in up(link, VERBOSITY="1")
     assert down(link) == ""
     assert link.client.ask("mptcp", "endpoint") == endpoint
@@ -256,7 +257,7 @@ def test_a_flag_that_ip_does_not_know_costs_only_the_endpoint(link: Lab) -> None
     assert said.startswith("mptcp_up: eth1: ip mptcp endpoint add 10.1.2.2 dev eth1 subflow "
                            "laminar: ")
     assert "too old" in said and said.count("\n") == 1
-    assert len(link.rules()) == 5 and link.endpoints() == []
+    assert len(link.rules()) == RULES and link.endpoints() == []
     assert down(link) == ""
     assert link.snapshot() == before
 
@@ -277,7 +278,7 @@ def test_hooks_of_many_interfaces_run_at_once(lab: Lab) -> None:
         said = [process.communicate(timeout=60)[1] for process in running]
         assert [process.returncode for process in running] == [0] * len(numbers)
         if program == "mptcp_up":
-            assert len(lab.rules()) == 5 * len(numbers)
+            assert len(lab.rules()) == RULES * len(numbers)
             assert len(lab.endpoints()) == 8
             assert sum("the kernel's 8 are taken" in text for text in said) == 4
             assert lab.limits() == "add_addr_accepted 8 subflows 8"
@@ -295,7 +296,7 @@ def test_a_way_up_that_was_cut_off(link: Lab, count: int) -> None:
         mend_ip(link)
         assert link.snapshot() != before
         assert (up(link) if mended else down(link)) == ""
-        assert len(link.rules()) == (5 if mended else 0)
+        assert len(link.rules()) == (RULES if mended else 0)
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
     assert down(link) == ""
     assert link.snapshot() == before
@@ -311,5 +312,5 @@ def test_a_way_down_that_was_cut_off(link: Lab, count: int) -> None:
         mend_ip(link)
         assert link.snapshot() != before
         assert (up(link) if mended else down(link)) == ""
-        assert len(link.rules()) == (5 if mended else 0)
+        assert len(link.rules()) == (RULES if mended else 0)
     assert link.snapshot() == before

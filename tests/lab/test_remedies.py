@@ -11,6 +11,7 @@ import pytest
 from tests.lab.support.breakages import BREAKAGES, LAN, ONE_UPLINK, Breakage
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import RULES
 from tests.lab.support.status import ask, find
 from tests.lab.support.uplink import ETH1, down, up
 from tests.lab.support.waiting import wait_for
@@ -132,7 +133,7 @@ def test_what_is_in_the_way_is_named_and_once_it_is_mended_all_is_well(
     assert any(words in said for words in ("remove it", "must belong to root", "until it is 1"))
     link.client.run("sh", "-ec", remedy)
     assert up(link) == ""
-    assert link.endpoints() == ["10.1.2.2 eth1 subflow"] and len(link.rules()) == 5
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"] and len(link.rules()) == RULES
     assert down(link) == ""
     assert link.snapshot() == before
 

@@ -11,7 +11,7 @@ from tests.lab.support.boxes import put_box, remove_boxes
 from tests.lab.support.checker import find_failed, has_results, read_results
 from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
-from tests.lab.support.paths import BOTH, check_both_paths, flush, plug, pull
+from tests.lab.support.paths import BOTH, RULES, check_both_paths, flush, plug, pull
 from tests.lab.support.waiting import wait_for
 
 SERVICE, CHECKER = "mptcp-hooks.service", "mptcp-hooks-check.service"
@@ -61,7 +61,7 @@ def read_status(lab: Lab, field: str, service: str = SERVICE) -> str:
 def test_installing_the_package_is_enough(bare: Lab, deb: str) -> None:
     bare.client.run("dpkg", "-i", deb)
     assert (ask(bare, "is-active"), ask(bare, "is-enabled")) == ("active", "enabled")
-    assert bare.endpoints() == BOTH and len(bare.rules()) == 10
+    assert bare.endpoints() == BOTH and len(bare.rules()) == 2 * RULES
     check_both_paths(bare)
     assert int(read_status(bare, "VmRSS")) <= KILOBYTES_AT_MOST
     assert show(bare, "CapabilityBoundingSet") == "cap_net_admin"

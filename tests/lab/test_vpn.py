@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.lab.support import datagrams
+from tests.lab.support.boxes import put_box
 from tests.lab.support.lab import (
     SERVER_4,
     SERVER_6,
@@ -21,7 +22,8 @@ from tests.lab.support.lab import (
 )
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import check_both_paths, route_get, rules_of
+from tests.lab.support.newcomer import PORT, connect, receive
+from tests.lab.support.paths import check_both_paths, plug, pull, route_get, rules_of
 from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
@@ -329,3 +331,55 @@ def test_rules_of_before_are_moved_without_a_lost_packet(lab: Lab, way: Way) -> 
     assert sum(sent for sent, _ in counts) > 2000
     assert lab.client.run("ip", "mptcp", "endpoint") == endpoints
     assert find(lab) == ()
+
+
+@pytest.mark.parametrize("order, watched", [
+    ("uplinks first", True), *(pytest.param(*one, marks=pytest.mark.long) for one in (
+        ("tunnel first", True), ("uplinks first", False)))])
+def test_nothing_leaves_in_clear_while_a_cable_is_out(
+    make_lab: MakeLab, order: str, watched: bool
+) -> None:
+    """Ours lead past the dead uplink what the tunnel leaves to main: its own packets."""
+    lab = make_lab(*WIREGUARD, server=WIREGUARD, routers=("nftables",))
+    tunnel = Tunnel(lab)
+    for act in (tunnel.up, lambda: bring_up(lab))[::1 if order == "tunnel first" else -1]:
+        act()
+    if watched:
+        Monitor(lab)
+    check_tunnel(lab)
+    put_box(lab.routers, f"tcp dport {PORT} counter")
+    ours = sorted(rule for rule in list_rules(lab) if "proto mptcp" in rule)
+    with receive(lab):
+        assert connect(lab).seconds < 5
+        pull(lab, 0)
+        wait_for(lambda: bool(list_detours(lab)) == watched)
+        for _ in range(3):
+            assert route_get(lab, SERVER_4)["dev"] == "wg0"
+            connect(lab, within=2)
+        plug(lab, 0)
+        wait_for(lambda: connect(lab, within=5).seconds < 5, 60)
+        wait_for(lambda: not list_detours(lab))
+    for router in lab.routers:
+        assert "counter packets 0 bytes 0" in router.run("nft", "list", "ruleset")
+    tunnel.down()
+    assert sorted(list_rules(lab)) == ours
+
+
+def list_detours(lab: Lab) -> list[str]:
+    return [rule for rule in lab.rules() if rule.startswith(("32765:", "32767:"))
+            and "proto mptcp" in rule]
+
+
+def test_a_tunnel_that_comes_and_goes_while_a_cable_is_out(tunnel_lab: Lab) -> None:
+    """wg-quick down deletes all rules that read as its own do, and none of ours does."""
+    lab, tunnel = tunnel_lab, Tunnel(tunnel_lab)
+    bring_up(lab)
+    Monitor(lab)
+    pull(lab, 0)
+    wait_for(lambda: list_detours(lab))
+    before = list_rules(lab)
+    tunnel.up()
+    assert route_get(lab, SERVER_4)["dev"] == "wg0"
+    tunnel.down()
+    assert list_rules(lab) == before
+    assert route_get(lab, SERVER_4)["dev"] == "eth1"

@@ -13,7 +13,7 @@ from tests.lab.support.faults import hang_ip, mend_ip
 from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
 from tests.lab.support.making import MakeHost
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import BOTH, flush
+from tests.lab.support.paths import BOTH, FURTHER_RULES, RULES, flush
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -83,7 +83,7 @@ def test_a_boot_waits_once_for_a_lock_that_is_held(lab: Lab) -> None:
         assert len(list_deferred(lab)) == 3
     assert lab.client.run("mptcp_up", "--all") == ""
     assert list_deferred(lab) == []
-    assert len(lab.rules()) == 13
+    assert len(lab.rules()) == 2 * RULES + FURTHER_RULES
     assert lab.endpoints() == BOTH
 
 

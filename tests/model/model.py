@@ -226,6 +226,8 @@ class Model:
         elif told.stanza.device not in before.links or (stated and not held & stated) or (
                 not is_wanted(told, self.configuration)):
             told.settle([])
+            # Nobody waits for the gateway of what is gone.
+            told.silent = False
 
     def _renew(self, told: Told, before: Snapshot, deaf: Collection[str]) -> bool:
         """Make a stanza what the machine is by now, unless that is refused."""

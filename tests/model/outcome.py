@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from tests.model.detours import find_detours
 from tests.model.kernel import Endpoint, Limits, Route, Rule, Snapshot, Thing
 from tests.model.model import Model
 from tests.model.things import Wish, Written, write_wish
@@ -45,6 +46,9 @@ def resolve(
     for path in _write_all(model, before, after):
         must |= path.things
         may |= path.things
+    detours = find_detours(model, before, after)
+    must |= detours
+    may |= detours
     lowest, highest = _find_limits(model, before, after)
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
 
@@ -89,6 +93,10 @@ def _write(
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
     for told, wish in group:
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
+        if model.monitored and wish.gateway and wish.device in model.deaf and (
+                path.endpoint and not path.things <= {*after.marked, *after.endpoints}):
+            # Whether the kernel has asked the gateway in vain by now depends on who asked it.
+            path, told.silent = path.without_endpoint(), True
         if full and not path.things <= {*after.marked, *after.endpoints}:
             # The kernel takes eight; who goes without is nobody's promise.
             path = path.without_endpoint()

@@ -24,6 +24,7 @@ RULES = (
     Rule(4, 20002, OWN, "", "", TABLE),
     Rule(4, 20003, "", "", "wan0", 254, 1),
     Rule(4, 20004, "", "", "wan0", TABLE),
+    Rule(4, 32768, "", "", "", TABLE),
 )
 ROUTES = (
     Route(4, TABLE, SUBNET, "1", "", "wan0", OWN, 0, False),
@@ -69,6 +70,12 @@ def test_each_rule_and_route_that_is_missing_is_seen(thing: Rule | Route) -> Non
 ])
 def test_each_other_fault_is_seen(changed: Snapshot, way: str, kind: str) -> None:
     assert (way, kind) in [(one.way, one.kind) for one in come_up(changed)]
+
+
+def test_what_leads_new_connections_past_no_dead_uplink_is_seen() -> None:
+    detour = Rule(4, 32765, "", "", "", 20003)
+    (found,) = come_up(WHOLE._replace(marked=WHOLE.marked | {detour}))
+    assert (found.way, found.kind) == ("left over", "Rule")
 
 
 def test_what_is_taken_from_others_is_seen() -> None:

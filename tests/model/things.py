@@ -78,6 +78,9 @@ def _list_rules(wish: Wish, table: int, primary: bool) -> Iterator[Rule]:
     if primary:
         yield Rule(wish.family, 20003, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
         yield Rule(wish.family, 20004, "", "", wish.device, table)
+    if primary and wish.gateway:
+        way_out = 32769 if "backup" in wish.flags else 32768
+        yield Rule(wish.family, way_out, "", "", "", table)
 
 
 def _list_routes(wish: Wish, table: int) -> Iterator[Route]:

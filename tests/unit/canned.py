@@ -2,8 +2,8 @@
 
 `machine.txt` holds a question a line, after a `$`, and below it the answer: a program's
 output, or its status and its words after a `!`; a file's text; the limits; who runs. Subflows,
-each a token and two addresses, and since and until when MPTCP is off, or `no` where it is on,
-are written by hand.
+each a token and two addresses, since and until when MPTCP is off, or `no` where it is on, and
+the addresses whose checks have failed are written by hand.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mptcp_hooks.status import command, looks
 from mptcp_hooks.status.questions import AskedMachine
 
 _LIMITS, _RUNNING, _SUBFLOWS, _OFF = "ip mptcp limits", "pgrep", "subflows", "off"
-_NOT_OFF = "no"
+_NOT_OFF, _CHECKS = "no", "checks"
 
 
 class CannedMachine(AskedMachine):
@@ -63,6 +63,9 @@ class CannedMachine(AskedMachine):
         lines = self._answers.get(_SUBFLOWS, "").splitlines()
         return [Subflow(int(token), local, remote, TCP_ESTABLISHED, 0, 0.0, True)
                 for token, local, remote in map(str.split, lines)]
+
+    def list_failing(self) -> frozenset[str]:
+        return frozenset(self._answers.get(_CHECKS, "").split())
 
     def find_off(self) -> tuple[bool, Off | None]:
         noted = self._answers[_OFF].split()

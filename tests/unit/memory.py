@@ -14,7 +14,8 @@ from mptcp_hooks.base.address import BITS, InterfaceAddress, family_of
 from mptcp_hooks.base.model import (
     DeviceView, Endpoint, Limits, Link, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
-from mptcp_hooks.machine.runner import Runner, TableReader
+from mptcp_hooks.machine.neighbours import Entry, is_known
+from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
 from mptcp_hooks.machine.system import Machine
 
 TABLES = {"main": 254}
@@ -144,8 +145,17 @@ class MemoryMachine(Machine):
         return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
                      for gateway in device.gateways if family_of(gateway) in families)
 
-    def read_neighbour(self, gateway: str, ifindex: int) -> int:
-        return self.neighbours.get(gateway, 0)
+    def read_defaults(self, family: int) -> list[Route]:
+        return [route for route in self.routes.get((family, TABLES["main"]), ())
+                if route.destination == "default" and route.device]
+
+    def leads_to_peer(self, ifindex: int) -> bool:
+        return any(device.link.point_to_point for device in self.devices.values()
+                   if device.ifindex == ifindex)
+
+    def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
+        state = self.neighbours.get(gateway, 0)
+        return Entry(state, "02:00:00:00:00:01" if is_known(state) else "")
 
     def read_path_manager(self) -> PathManager:
         return PathManager(tuple(self.endpoints), self.limits)
@@ -178,7 +188,7 @@ class MemoryMachine(Machine):
         if kind == "neigh":
             self._change_neighbours(rest[0], rest[1])
         elif kind == "rule":
-            self._change_rules(family, rest[0], _pair(rest[1:]))
+            self._change_rules(family, rest[0], rest[1:])
         elif kind == "route":
             self._change_routes(family, rest[0], rest[1:])
         elif rest[:2] == ["endpoint", "add"]:
@@ -195,11 +205,12 @@ class MemoryMachine(Machine):
         elif self.neighbours.pop(address, None) is None:
             raise Refusal(NO_RULE)
 
-    def _change_rules(self, family: int, verb: str, given: dict[str, str]) -> None:
+    def _change_rules(self, family: int, verb: str, words: list[str]) -> None:
+        given = _pair([word for word in words if word not in ("not", "unreachable")])
         rule = family, Rule(
             preference=int(given["pref"]), source=_prefix(given.get("from", "")),
             destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
-            table=_table(given["lookup"]), protocol=int(given["protocol"]),
+            table=_table(given.get("lookup", "0")), protocol=int(given["protocol"]),
             suppress=int(given["suppress_prefixlength"])
             if "suppress_prefixlength" in given else None)
         if verb == "add":
@@ -273,9 +284,13 @@ class _MemoryTables(TableReader):
         rules = self._seen.setdefault(
             family, [rule for known, rule in self._machine.rules if known == family])
         return TableUse(
-            tuple(sorted((rule for rule in rules if table == rule.table or device == rule.device
-                          or rule.source == f"{own}/{BITS[family]}"), key=repr)),
+            tuple(sorted((rule for rule in rules if not is_detour(rule) and (
+                table == rule.table or device == rule.device
+                or rule.source == f"{own}/{BITS[family]}")), key=repr)),
             tuple(self._machine.routes.get((family, table), ())))
+
+    def read_detours(self, family: int) -> list[Rule]:
+        return [rule for known, rule in self._machine.rules if known == family and is_detour(rule)]
 
 
 def kill_at(number: int) -> Callable[[str], str]:

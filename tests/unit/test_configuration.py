@@ -145,14 +145,14 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[default]\nexclude = eth[0\n", "2: exclude: 'eth[0' is no pattern of interface names: "
                                      "ignored"),
     ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (there are flags, "
-                                    "manage, exclude, limits, check, check-interval, "
-                                    "check-failures)"),
+                                    "manage, exclude, limits, way-out, notice, check, "
+                                    "check-interval, check-failures)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "
                                           "into a section of one, such as [eth0])"),
     ("[eth0]\nflag = signal\n", "2: there is no key 'flag' here: ignored (there are flags, table, "
-                                "gateway, manage, exclude, check, check-interval, "
+                                "gateway, manage, exclude, way-out, check, check-interval, "
                                 "check-failures)"),
     ("[eth0]\nflags = fast\n", f"2: flags 'fast' is wrong: {FLAGS_ALLOWED}"),
     ("[eth0]\nflags =\n", f"2: flags '' is wrong: {FLAGS_ALLOWED}"),

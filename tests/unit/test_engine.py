@@ -199,10 +199,26 @@ def test_what_is_leaving_does_not_come_back_by_itself() -> None:
 def test_other_flags_remake_the_endpoint_and_touch_no_rule() -> None:
     with open_bench() as bench:
         bench.up(ETH1)
-        assert bench.up(static("eth1", 4, mptcp_flags="subflow backup")) == []
+        assert bench.up(static("eth1", 4, mptcp_flags="subflow fullmesh")) == []
         assert [line.split(" ")[:3] for line in bench.machine.ran] == [
             ["mptcp", "endpoint", "delete"], ["mptcp", "endpoint", "add"]]
-        assert bench.machine.endpoints[-1].flags == ("subflow", "backup")
+        assert bench.machine.endpoints[-1].flags == ("subflow", "fullmesh")
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ({}, [32768]), ({"mptcp_flags": "subflow backup"}, [32769]), ({"mptcp_way_out": "off"}, [])])
+def test_an_uplink_is_a_way_out_and_a_backup_behind_those_that_are_none(
+    options: dict[str, str], expected: list[int]
+) -> None:
+    def list_ways() -> list[int]:
+        return [rule.preference for _, rule in bench.machine.rules
+                if rule.protocol == 77 and rule.preference > 32766]
+
+    with open_bench() as bench:
+        assert bench.up(ETH1) == bench.up(static("eth1", 4, **options)) == []
+        assert list_ways() == expected
+        bench.down("eth1")
+        assert bench.machine.snapshot() == bench.before
 
 
 def test_another_table_is_there_before_the_old_one_goes() -> None:

@@ -15,6 +15,7 @@ from mptcp_hooks.monitor.closings import Closed
 from mptcp_hooks.monitor.health import Health
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.round import RoundResult
+from mptcp_hooks.monitor.upkeep import Known
 
 NEVER = float("inf")
 BOTH = RoundResult(paths=("eth0", "eth1"))
@@ -384,3 +385,54 @@ def test_peers_are_told_again_of_an_endpoint_that_went_and_once_more_where_it_is
     world.health.note_look(missed, 0.0, world.clock)
     world.clock += 5
     assert world.health.begin_look(world.clock) == Errand({SECOND: (3,)}, {})
+
+
+ETH1_FAULT = ("eth1", SECOND, "10.1.2.1", "no carrier")
+ETH0_FAULT = ("eth0", FIRST, "10.1.1.1", "gateway silent")
+# eth0 is out, and new connections leave by eth1.
+LED = RoundResult(paths=("eth1",), silent=("eth0",), faults=(ETH0_FAULT,), ways=((4, "eth1"),))
+
+
+def test_a_silent_gateway_and_the_way_out_are_told(world: World) -> None:
+    world.begin()
+    world.clock = 1300.0
+    world.round(LED._replace(waiting=("eth0",)))
+    world.round(LED._replace(waiting=("eth0",)), 5.0)
+    assert world.told == ["eth0: gateway 10.1.1.1 silent after 5 min: endpoint taken away",
+                          "new connections over IPv4 leave by eth1"]
+    assert world.health.describe().endswith("; eth0: gateway 10.1.1.1 silent")
+    world.round(BOTH, 5.0)
+    assert world.told[2:] == ["new connections over IPv4 leave by main's default route again"]
+
+
+def test_a_gateway_of_a_path_that_lost_its_carrier_is_none_that_is_silent(world: World) -> None:
+    world.begin()
+    world.round(OUT._replace(faults=(ETH1_FAULT,)))
+    (told,) = world.told
+    assert told.startswith("eth1: carrier lost after ")
+
+
+def test_rounds_are_told_which_paths_are_out_or_were_a_moment_ago(world: World) -> None:
+    world.begin()
+    assert world.health.recall(world.clock) == Known()
+    world.round(LED)
+    assert world.health.recall(world.clock + 100).fresh == {FIRST}
+    world.round(BOTH._replace(ways=LED.ways), 100.0)
+    assert world.health.recall(world.clock + 9.9).fresh == {FIRST}
+    assert world.health.recall(world.clock + 10.1).fresh == frozenset()
+
+
+def test_a_round_comes_that_leads_new_connections_back(world: World) -> None:
+    """Nobody announces that a path has been back for long enough."""
+    world.begin()
+    assert world.round(LED) == NEVER
+    back = BOTH._replace(ways=LED.ways)
+    assert world.round(back, 60.0) == 10.0
+    assert world.round(back, 4.0) == 6.0
+    assert world.round(BOTH, 6.0) == NEVER
+
+
+def test_where_nothing_is_led_anywhere_no_round_comes_for_it(world: World) -> None:
+    world.begin()
+    world.round(OUT._replace(faults=(ETH1_FAULT,)))
+    assert world.round(BOTH, 60.0) == NEVER

@@ -16,6 +16,7 @@ from mptcp_hooks.monitor import command
 from mptcp_hooks.monitor.announcements import News
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.round import RoundResult
+from mptcp_hooks.monitor.upkeep import Known
 
 QUIET, FAILED = RoundResult((), (), False), RoundResult((), (), True)
 URGENT = News(matters=True, urgent=True, devices=frozenset(), lost=False)
@@ -49,8 +50,8 @@ class Health:
 
     `pauses` are what it says to rounds, one after another, how soon another is to come; without
     end when there are no more. `due` are what looks that are to come may do, and `texts`
-    what it says of all. `rounds`, `looks` and their `costs` are what it was told, `expected` how
-    often a look was asked for.
+    what it says of all, `known` what it tells rounds of paths. `rounds`, `looks` and their
+    `costs` are what it was told, `expected` how often a look was asked for.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class Health:
         self.due: list[Errand] = []
         self.pauses: list[float] = []
         self.texts: list[str] = []
+        self.known = Known()
         self.closings: Pipe | None = None
         self.rounds: list[RoundResult] = []
         self.looks: list[RoundResult] = []
@@ -91,13 +93,17 @@ class Health:
     def begin_look(self, now: float) -> Errand | None:
         return self.due.pop(0) if self.due else None
 
+    def recall(self, now: float) -> Known:
+        return self.known
+
     def note_round(self, report: RoundResult, now: float) -> float:
         self.rounds.append(report)
         return self.pauses.pop(0) if self.pauses else NEVER
 
-    def note_look(self, report: RoundResult, cost: float, now: float) -> None:
+    def note_look(self, report: RoundResult, cost: float, now: float) -> float:
         self.looks.append(report)
         self.costs.append(cost)
+        return NEVER
 
     def describe(self) -> str:
         return self.texts.pop(0) if self.texts else "no path"
@@ -110,14 +116,15 @@ def quiet() -> RoundResult:
 class World:
     """What the monitor hears and does.
 
-    `rounds` are what rounds were told, `acts` what each does meanwhile and how it ends. With
-    the last of them SIGTERM comes. `looks` are what looks were told, and `sight` is what each does
-    meanwhile. `awaited` are the devices whose neighbours are listened for. `time` is its clock,
-    which goes on by a hundredth of a second with each look at it.
+    `rounds` and `recalled` are what rounds were told, `acts` what each does meanwhile and how it
+    ends. With the last of them SIGTERM comes. `looks` are what looks were told, and `sight` is
+    what each does meanwhile. `awaited` are the devices whose neighbours are listened for. `time`
+    is its clock, which goes on by a hundredth of a second with each look at it.
     """
 
     def __init__(self) -> None:
         self.rounds: list[tuple[bool, frozenset[str]]] = []
+        self.recalled: list[Known] = []
         self.acts: list[Callable[[], RoundResult]] = []
         self.health = Health()
         self.looks: list[tuple[Errand, object]] = []
@@ -136,8 +143,11 @@ class World:
         self.time += 0.01
         return self.time
 
-    def keep_up(self, adopting: bool, resting: frozenset[str], show: object) -> RoundResult:
+    def keep_up(
+        self, adopting: bool, resting: frozenset[str], known: Known, show: object
+    ) -> RoundResult:
         self.rounds.append((adopting, resting))
+        self.recalled.append(known)
         result = self.acts[len(self.rounds) - 1]()
         if len(self.rounds) == len(self.acts):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -318,6 +328,17 @@ def test_a_round_comes_back_as_soon_as_it_is_told_to(world: World) -> None:
     assert world.watch(lambda: silent, quiet, quiet) == [
         (True, frozenset()), (False, frozenset()), (False, frozenset())]
     assert world.health.rounds == [silent, QUIET, QUIET]
+
+
+def test_a_round_is_told_what_is_known_of_paths_as_it_begins(world: World) -> None:
+    later = Known(frozenset({"10.1.1.2"}), frozenset({"10.1.2.2"}))
+
+    def learn() -> RoundResult:
+        world.health.known = later
+        return world.announce()
+
+    world.watch(learn, quiet)
+    assert world.recalled == [Known(), later]
 
 
 def test_a_look_begins_when_it_is_due_and_is_no_round(world: World) -> None:

@@ -16,7 +16,8 @@ from mptcp_hooks.base.line import find_fault, find_neighbour_fault
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.machine import neighbours
 from mptcp_hooks.machine.neighbours import (
-    build_oblivion, build_question, has_answered, is_failing, read_message, read_state)
+    Entry, build_oblivion, build_probe, build_question, has_answered, has_failed, is_failing,
+    is_known, read_entry, read_message)
 from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.runner import Runner
 from tests.unit.netlink_messages import FakeConversation, make_attributes
@@ -31,10 +32,15 @@ DEVICES = ("eth0", "enp1s0.42", "wg-home", "br_lan", "x" * 15)
 RULE = "ip -4 rule add pref 20002 from 10.1.1.2 lookup 20003 protocol 77"
 
 
-def make_answer(family: int = AF_INET, ifindex: int = 2, state: int = REACHABLE) -> bytes:
+LINK_ADDRESS = bytes.fromhex("0200000000a7")
+
+
+def make_answer(
+    family: int = AF_INET, ifindex: int = 2, state: int = REACHABLE, link: bytes = LINK_ADDRESS
+) -> bytes:
     """A struct ndmsg and what comes after it."""
     return struct.pack("=BBHiHBB", family, 0, 0, ifindex, state, 0, 1) + make_attributes(
-        (NDA_DST, ip_address("10.1.1.1").packed), (NDA_LLADDR, bytes(6)))
+        (NDA_DST, ip_address("10.1.1.1").packed), *[(NDA_LLADDR, link)] * bool(link))
 
 
 def test_a_message_tells_the_device_and_the_state() -> None:
@@ -61,6 +67,13 @@ def test_who_has_answered_and_who_is_asked_in_vain(
     state: int, answered: bool, failing: bool
 ) -> None:
     assert (has_answered(state), is_failing(state)) == (answered, failing)
+    assert has_failed(state) == (state == FAILED)
+
+
+def test_what_the_kernel_learned_and_may_be_wrong_about() -> None:
+    """What was set by hand, and what needs no answer, is not proved by asking."""
+    states = (NONE, INCOMPLETE, REACHABLE, STALE, DELAY, PROBE, FAILED, NOARP, PERMANENT)
+    assert [state for state in states if is_known(state)] == [REACHABLE, STALE, DELAY, PROBE]
 
 
 class FakeKernel(FakeConversation):
@@ -85,7 +98,7 @@ def test_the_state_of_a_gateway_on_a_device(
 ) -> None:
     kernel = FakeKernel(make_answer(state=DELAY))
     monkeypatch.setattr(neighbours, "Conversation", kernel)
-    assert read_state(gateway, 3) == DELAY
+    assert read_entry(gateway, 3) == Entry(DELAY, "02:00:00:00:00:a7")
     assert kernel.request == struct.pack("=BBHiHBB", family, 0, 0, 3, 0, 0, 0) + make_attributes(
         (NDA_DST, ip_address(gateway).packed))
 
@@ -95,21 +108,32 @@ def test_a_gateway_without_an_entry_has_no_state(
     answer: bytes | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(neighbours, "Conversation", FakeKernel(answer))
-    assert read_state("10.1.1.1", 3) == NONE
+    assert read_entry("10.1.1.1", 3) == Entry(NONE, "")
+
+
+def test_a_gateway_that_never_answered_has_no_link_address(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = FakeKernel(make_answer(state=FAILED, link=b""))
+    monkeypatch.setattr(neighbours, "Conversation", kernel)
+    assert read_entry("10.1.1.1", 3) == Entry(FAILED, "")
 
 
 def test_a_kernel_that_does_not_show_it_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "Conversation", FakeKernel(errno.EPERM))
     with pytest.raises(Problem) as raised:
-        read_state("10.1.1.1", 3)
+        read_entry("10.1.1.1", 3)
     assert str(raised.value) == (
         "the kernel does not show the neighbour 10.1.1.1: Operation not permitted")
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_its_two_lines_are_neighbours_and_no_commands(gateway: str, device: str) -> None:
-    for line in (build_oblivion(gateway, device), build_question(gateway, device)):
+def test_its_lines_are_neighbours_and_no_commands(gateway: str, device: str) -> None:
+    for line in (build_oblivion(gateway, device), build_question(gateway, device),
+                 build_probe(gateway, device, "02:00:00:00:00:a7"),
+                 # InfiniBand's have twenty bytes.
+                 build_probe(gateway, device, ":".join(["ff"] * 20))):
         assert find_neighbour_fault(line) == "" and find_fault(line) != ""
 
 
@@ -123,6 +147,15 @@ def test_its_two_lines_are_neighbours_and_no_commands(gateway: str, device: str)
     "ip -4 neigh del 10.1.1.1 via eth0", "ip -4 neigh del 10.1.1.1 dev eth0 use",
     "ip -4 neigh del 10.1.1.1 dev eth0 proxy", "ip -4 neigh replace 10.1.1.1 dev eth0",
     "ip -4 neigh replace 10.1.1.1 dev eth0 lladdr 02:00:00:00:00:01",
+    "ip -4 neigh replace 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0",
+    "ip -4 neigh replace 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0 use",
+    "ip -4 neigh replace 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
+    "ip -4 neigh replace 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud probe proxy",
+    "ip -4 neigh del 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud probe",
+    "ip -4 neigh replace 10.1.1.1 lladdr 02:00:00:00:00:0g dev eth0 nud probe",
+    "ip -4 neigh replace 10.1.1.1 lladdr 10.1.1.9 dev eth0 nud probe",
+    "ip -4 neigh replace 10.1.1.1 lladdr  dev eth0 nud probe",
+    "ip -4 neigh replace 10.1.1.1 dev eth0 nud probe",
     "ip -4 neigh replace 10.1.1.1 dev eth0 use nud permanent",
     "ip -4 neigh replace 10.1.1.1 dev eth0 use ", " ip -4 neigh del 10.1.1.1 dev eth0",
     "ip  -4 neigh del 10.1.1.1 dev eth0", "tc -4 neigh del 10.1.1.1 dev eth0",
@@ -149,12 +182,17 @@ def test_what_is_no_address_or_no_device_is_none_of_them(line: str) -> None:
 
 
 @given(some.text() | some.lists(some.sampled_from(
-    ["ip", "-4", "-6", "neigh", "del", "replace", "10.1.1.1", "fe80::1", "dev", "eth0", "use", ""]),
-    max_size=9).map(" ".join))
+    ["ip", "-4", "-6", "neigh", "del", "replace", "10.1.1.1", "fe80::1", "dev", "eth0", "use",
+     "lladdr", "02:a7", "nud", "probe", ""]), max_size=12).map(" ".join) | some.builds(
+    lambda words: " ".join(["ip", "-4", "neigh", "replace", "10.1.1.1", *words]),
+    some.permutations(["lladdr", "02:a7", "dev", "eth0", "nud", "probe"])))
 def test_what_is_let_through_is_what_the_package_builds(line: str) -> None:
     if not find_neighbour_fault(line):
         words = line.split(" ")
-        assert line in (build_oblivion(words[4], words[6]), build_question(words[4], words[6]))
+        built = [build_oblivion(words[4], words[6]), build_question(words[4], words[6])]
+        if "lladdr" in words:
+            built = [build_probe(words[4], words[8], words[6])]
+        assert line in built
 
 
 class Ip:

@@ -24,6 +24,8 @@ from mptcp_hooks.machine.netlink import (
     read_routes,
     split_messages,
 )
+from mptcp_hooks.machine.runner import TableReader
+from mptcp_hooks.machine.system import Machine
 from mptcp_hooks.monitor import announcements
 from mptcp_hooks.monitor.announcements import Listener, News
 from tests.unit.netlink_messages import make_attributes, make_message
@@ -32,7 +34,8 @@ from tests.unit.netlink_messages import make_attributes, make_message
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWRULE = 16, 20, 24, 32
 FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_OIFNAME, FRA_PROTOCOL = 2, 6, 15, 17, 21
-RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH, RTA_TABLE = 4, 5, 9, 15
+FRA_SUPPRESS_PREFIXLEN = 14
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 9, 15
 CTRL_ATTR_FAMILY_ID, MPTCP_PM_FAMILY = 1, 30
 ENDPOINT_ADDR, RCV_ADD_ADDRS, SUBFLOWS, ADDR_ID, ADDR_4 = 1, 2, 3, 2, 3
 ENOENT = 2
@@ -136,6 +139,36 @@ def test_what_is_whole_is_read(answer: Callable[..., None]) -> None:
     answer(RULE)
     assert find_rules(dump_rules(4), (OWN,)) == [
         Rule(20002, "10.1.1.2/32", "", "eth0", 20002, None, 77)]
+
+
+def make_rule(preference: int, table: int, protocol: int, *more: tuple[int, bytes]) -> bytes:
+    return head(AF_INET) + make_attributes(
+        (FRA_PRIORITY, number(preference)), (FRA_TABLE, number(table)), *more,
+        (FRA_PROTOCOL, bytes((protocol,))))
+
+
+def test_rules_that_lead_new_connections_away_are_told_from_those_of_paths(
+    answer: Callable[..., None]
+) -> None:
+    """They name the table of a path. Others may have rules of the same preference."""
+    answer(RULE, make_rule(32765, 254, 77, (FRA_SUPPRESS_PREFIXLEN, number(0))),
+           make_rule(32765, 20002, 77), make_rule(32765, 20002, 3), make_rule(32767, 253, 2),
+           make_rule(32767, 0, 77), make_rule(32768, 20002, 77))
+    tables = TableReader()
+    detour = Rule(32765, "", "", "", 254, 0, 77)
+    assert tables.read_detours(4) == [
+        detour, detour._replace(table=20002, suppress=None), Rule(32767, "", "", "", 0, None, 77)]
+    assert [(rule.preference, rule.protocol) for rule in tables.read_use(
+        4, "10.1.1.2", "eth0", 20002).rules] == [(20002, 77), (32765, 3), (32768, 77)]
+
+
+def test_mains_defaults_are_all_that_lead_out_by_a_device(answer: Callable[..., None]) -> None:
+    subnet = head(AF_INET, 24) + make_attributes(
+        (RTA_DST, ROUTER), (RTA_TABLE, number(254)), (RTA_OIF, number(4)))
+    unreachable = head(AF_INET, kind=7) + make_attributes((RTA_TABLE, number(254)))
+    answer(subnet, ROUTE, MULTIPATH, unreachable)
+    assert [(route.gateway, route.device) for route in Machine().read_defaults(4)] == [
+        ("10.1.1.1", 2), ("10.1.1.1", 2), ("10.1.1.1", 3)]
 
 
 def test_a_path_manager_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

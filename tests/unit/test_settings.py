@@ -6,7 +6,8 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.intent.event import read_event
-from mptcp_hooks.intent.settings import NO_CONFIGURATION, judge_options, read_settings
+from mptcp_hooks.intent.settings import (
+    NO_CONFIGURATION, Configuration, Wishes, judge_options, read_settings)
 
 STANZA = {"IFACE": "eth1", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64",
           "IF_MPTCP_GATEWAY": "10.1.2.1"}
@@ -34,3 +35,30 @@ def test_an_option_of_a_name_without_end_is_told_in_part() -> None:
     assert event is not None
     (said,) = judge_options(event, read_settings(event, NO_CONFIGURATION))
     assert said.startswith("eth1: no option is called mptcp-xxx") and len(said) < 400
+
+
+NOT_BY_DEFAULT = NO_CONFIGURATION._replace(way_out=False)
+EXCEPT_ETH1 = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", way_out=False),))
+ONLY_ETH1 = NOT_BY_DEFAULT._replace(wishes=(Wishes("eth*", way_out=False),
+                                            Wishes("eth1", way_out=True)))
+
+
+@pytest.mark.parametrize(("configuration", "option", "expected"), [
+    (NO_CONFIGURATION, "", True), (NO_CONFIGURATION, "off", False),
+    (NOT_BY_DEFAULT, "", False), (NOT_BY_DEFAULT, "yes", True),
+    (EXCEPT_ETH1, "", False), (EXCEPT_ETH1, "yes", True),
+    (ONLY_ETH1, "", True), (ONLY_ETH1, "off", False),
+])
+def test_a_stanza_says_before_a_section_and_that_before_the_default_who_is_a_way_out(
+    configuration: Configuration, option: str, expected: bool
+) -> None:
+    event = read_event({**STANZA, **({"IF_MPTCP_WAY_OUT": option} if option else {})})
+    assert event is not None
+    assert read_settings(event, configuration).way_out == expected
+
+
+def test_a_way_out_that_is_neither_is_wrong() -> None:
+    event = read_event({**STANZA, "IF_MPTCP_WAY_OUT": "eth1"})
+    assert event is not None
+    with pytest.raises(Problem, match="eth1: mptcp-way-out 'eth1' is wrong"):
+        read_settings(event, NO_CONFIGURATION)

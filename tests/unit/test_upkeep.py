@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Lease, Link
+from mptcp_hooks.base.model import Lease, Link, Route
 from mptcp_hooks.engine import record
 from mptcp_hooks.engine.lifelines import Use
+from mptcp_hooks.engine.checks import CheckResult
 from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.intent.event import read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
@@ -21,13 +22,17 @@ from mptcp_hooks.monitor import look as look_module
 from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.round import RoundResult
-from mptcp_hooks.monitor.upkeep import keep_up
+from mptcp_hooks.monitor.upkeep import Known, keep_up
 from tests.unit.engine import Bench, open_bench, static
-from tests.unit.memory import FAILED, INCOMPLETE, Killed, MemoryMachine, kill_at
+from tests.unit.memory import FAILED, INCOMPLETE, Device, Killed, MemoryMachine, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 NAMES_ETH1 = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", managed=True),))
 UP, UNPLUGGED = Link(True, True, False), Link(True, False, False)
+# How a round tells of paths that are out.
+ETH0_OUT = ("eth0", "10.1.1.2", "10.1.1.1", "no carrier")
+ETH1_OUT = ("eth1", "10.1.2.2", "10.1.2.1", "no carrier")
+ETH0_MUTE, ETH1_MUTE = (one[:3] + ("gateway silent",) for one in (ETH0_OUT, ETH1_OUT))
 
 
 class Watched(MemoryMachine, WatchfulMachine):
@@ -36,6 +41,8 @@ class Watched(MemoryMachine, WatchfulMachine):
     def __init__(self) -> None:
         super().__init__()
         self.unanswered = set()
+        self.doubted = set()
+        self.asked = self.failing = frozenset()
 
 
 class Kept:
@@ -63,13 +70,25 @@ class Kept:
     def _read_configuration(self) -> tuple[Configuration, list[Problem]]:
         return self.configuration, self.mistakes
 
-    def round(self, adopting: bool = False, resting: frozenset[str] = frozenset()) -> RoundResult:
+    def round(
+        self, adopting: bool = False, resting: frozenset[str] = frozenset(),
+        known: Known = Known(),
+    ) -> RoundResult:
         self.bench.machine.ran.clear()
-        report = keep_up(adopting, resting, None)
+        report = keep_up(adopting, resting, known, None)
         standing = {(one.address, one.identity) for one in self.bench.machine.endpoints
                     if one.identity != 7}
         assert set(report.endpoints) == standing
-        return report._replace(endpoints=())
+        assert set(report.addresses) == self._list_addresses()
+        return report._replace(endpoints=(), addresses=())
+
+    def _list_addresses(self) -> set[tuple[str, str, str, int]]:
+        """The addresses that are the first of their devices and lead out, with what they have."""
+        with record.open_store() as store:
+            return {(one.path.address, iface, one.path.gateway, one.path.ifindex)
+                    for iface in store.list_interfaces()
+                    for stanza in store.load(iface) for one in stanza.paths
+                    if one.path.primary and one.path.default}
 
     def set_link(self, device: str, link: Link) -> None:
         devices = self.bench.machine.devices
@@ -101,7 +120,7 @@ def test_a_lost_carrier_takes_the_endpoint_until_it_is_back(kept: Kept) -> None:
     kept.bench.up(ETH0, ETH1)
     full = kept.bench.machine.snapshot()
     kept.set_link("eth1", UNPLUGGED)
-    assert kept.round() == quiet("eth0", silent=("eth1",))
+    assert kept.round() == quiet("eth0", silent=("eth1",), faults=(ETH1_OUT,))
     assert kept.endpoints() == ["10.1.1.2"]
     assert kept.bench.machine.snapshot().rules == full.rules
     kept.set_link("eth1", UP)
@@ -118,7 +137,8 @@ def test_an_endpoint_comes_back_when_its_gateway_answers(kept: Kept) -> None:
     kept.set_link("eth1", UP)
     machine.deaf, machine.neighbours = {"10.1.2.1"}, {"10.1.2.1": FAILED}
     for _ in range(2):
-        assert kept.round() == quiet("eth0", silent=("eth1",), waiting=("eth1",))
+        assert kept.round() == quiet("eth0", silent=("eth1",), waiting=("eth1",),
+                                     faults=(ETH1_MUTE,))
         assert machine.ran == ["neigh del 10.1.2.1 dev eth1", "neigh replace 10.1.2.1 dev eth1 use"]
     machine.deaf.clear()
     assert kept.round() == quiet("eth0", "eth1", made=True)
@@ -148,11 +168,11 @@ def test_the_last_subflow_of_a_connection_keeps_its_endpoint(
     full = kept.bench.machine.snapshot()
     kept.subflows = [subflow(1, "10.1.2.2"), *other]
     kept.set_link("eth1", UNPLUGGED)
-    assert kept.round() == quiet("eth0", "eth1", kept=("eth1",))
+    assert kept.round() == quiet("eth0", "eth1", kept=("eth1",), faults=(ETH1_OUT,))
     assert kept.bench.machine.snapshot() == full and kept.bench.machine.ran == []
     # With a second path that carries, it may go.
     kept.subflows = [*kept.subflows, subflow(1, "10.1.1.2")]
-    assert kept.round() == quiet("eth0", silent=("eth1",))
+    assert kept.round() == quiet("eth0", silent=("eth1",), faults=(ETH1_OUT,))
 
 
 def test_with_all_carriers_lost_nothing_is_changed(kept: Kept) -> None:
@@ -160,7 +180,8 @@ def test_with_all_carriers_lost_nothing_is_changed(kept: Kept) -> None:
     kept.subflows = [subflow(1, "10.1.1.2"), subflow(1, "10.1.2.2")]
     for device in ("eth0", "eth1"):
         kept.set_link(device, UNPLUGGED)
-    assert kept.round() == quiet("eth0", "eth1", kept=("eth0", "eth1"))
+    assert kept.round() == quiet("eth0", "eth1", kept=("eth0", "eth1"),
+                                 faults=(ETH0_OUT, ETH1_OUT))
     assert kept.bench.machine.ran == []
 
 
@@ -168,7 +189,7 @@ def test_a_connection_that_is_not_there_yet_keeps_nothing(kept: Kept) -> None:
     kept.bench.up(ETH0, ETH1)
     kept.subflows = [subflow(1, "10.1.2.2", state=TCP_SYN_SENT)]
     kept.set_link("eth1", UNPLUGGED)
-    assert kept.round() == quiet("eth0", silent=("eth1",))
+    assert kept.round() == quiet("eth0", silent=("eth1",), faults=(ETH1_OUT,))
 
 
 def test_a_kernel_that_shows_no_connections_has_endpoints_taken_away_all_the_same(
@@ -182,7 +203,7 @@ def test_a_kernel_that_shows_no_connections_has_endpoints_taken_away_all_the_sam
     monkeypatch.setattr(upkeep, "read_subflows", refuse)
     assert kept.round() == quiet("eth0", "eth1")
     kept.set_link("eth1", UNPLUGGED)
-    assert kept.round() == quiet("eth0", silent=("eth1",), failed=True,
+    assert kept.round() == quiet("eth0", silent=("eth1",), failed=True, faults=(ETH1_OUT,),
                                  said=("the kernel does not show its sockets",))
     assert kept.endpoints() == ["10.1.1.2"]
 
@@ -254,7 +275,7 @@ def test_peers_are_told_again_of_what_is_away_where_there_are_any(
     assert kept.bench.machine.ran == [
         "mptcp endpoint add 10.1.2.2 dev eth1 id 9 subflow",
         "mptcp endpoint delete id 9"] * connected
-    assert kept.round() == quiet("eth0", silent=("eth1",))
+    assert kept.round() == quiet("eth0", silent=("eth1",), faults=(ETH1_OUT,))
 
 
 @pytest.mark.parametrize("keeping", [
@@ -368,3 +389,258 @@ def test_what_a_stanza_tells_of_stays_that_stanzas(kept: Kept) -> None:
     kept.configuration = NAMES_ETH1
     assert kept.round() == quiet("eth1")
     assert kept.bench.machine.snapshot() == full
+
+
+# New connections that are bound to nothing leave by eth1, as the machine in memory runs it.
+MAKE_DETOUR = [
+    "rule add pref 32765 not fwmark 0xffffffff lookup main suppress_prefixlength 0 protocol 77",
+    "rule add pref 32765 lookup 20003 protocol 77"]
+BY_ETH1 = ((4, "eth1"),)
+ETH0_FRESH = Known(frozenset({"10.1.1.2"}))
+
+
+def list_detours(kept: Kept, family: int = 4) -> list[tuple[int, int]]:
+    """The rules of detours, each with its preference and table."""
+    return [(rule.preference, rule.table) for known, rule in kept.bench.machine.rules
+            if known == family and rule.preference in (32765, 32767)]
+
+
+def test_the_uplink_of_mains_default_goes_and_new_connections_leave_by_another(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    full = kept.bench.machine.snapshot()
+    kept.set_link("eth0", UNPLUGGED)
+    out = quiet("eth1", silent=("eth0",), faults=(ETH0_OUT,), ways=BY_ETH1)
+    assert kept.round() == out
+    # Running connections come first.
+    assert kept.bench.machine.ran == ["mptcp endpoint delete id 8", *MAKE_DETOUR]
+    # main is not ours.
+    assert kept.bench.machine.snapshot().routes == full.routes
+    assert kept.round(known=ETH0_FRESH) == out and kept.bench.machine.ran == []
+    kept.set_link("eth0", UP)
+    back = quiet("eth0", "eth1", ways=BY_ETH1)
+    assert kept.round(known=ETH0_FRESH) == back._replace(made=True)
+    assert kept.round(known=ETH0_FRESH) == back
+    assert list_detours(kept) == [(32765, 254), (32765, 20003)]
+    assert kept.round() == quiet("eth0", "eth1")
+    assert kept.bench.machine.snapshot() == full
+
+
+def test_an_uplink_that_main_does_not_lead_to_may_go(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth1", UNPLUGGED)
+    assert kept.round() == quiet("eth0", silent=("eth1",), faults=(ETH1_OUT,))
+    assert kept.bench.machine.ran == ["mptcp endpoint delete id 9"]
+
+
+def test_a_gateway_that_falls_silent_under_a_carrier_takes_the_endpoint(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    full = machine.snapshot()
+    machine.deaf, machine.neighbours = {"10.1.1.1"}, {"10.1.1.1": FAILED}
+    out = quiet("eth1", silent=("eth0",), waiting=("eth0",), faults=(ETH0_MUTE,), ways=BY_ETH1)
+    assert kept.round(known=Known(asked=frozenset(("10.1.1.2",)))) == out
+    assert machine.ran == ["mptcp endpoint delete id 8", *MAKE_DETOUR,
+                           "neigh del 10.1.1.1 dev eth0", "neigh replace 10.1.1.1 dev eth0 use"]
+    # It is asked again and again, and that is no answer.
+    assert machine.neighbours == {"10.1.1.1": INCOMPLETE}
+    assert kept.round(known=ETH0_FRESH) == out
+    machine.deaf.clear()
+    assert kept.round(known=ETH0_FRESH) == quiet("eth0", "eth1", made=True, ways=BY_ETH1)
+    assert kept.round() == quiet("eth0", "eth1")
+    assert machine.snapshot() == full
+
+
+def test_a_failed_check_is_as_a_gateway_that_is_silent(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the gateway answers; nobody is asked to come back before the check does."""
+    results = [CheckResult("10.1.1.2", True, 1, "gateway"),
+               CheckResult("10.1.2.2", False, 1, "gateway")]
+    monkeypatch.setattr(upkeep, "load_checks", lambda: tuple(results))
+    kept.bench.up(ETH0, ETH1)
+    full = kept.bench.machine.snapshot()
+    kept.bench.machine.neighbours = {"10.1.1.1": 2}
+    fault = ("eth0", "10.1.1.2", "10.1.1.1", "check failed")
+    for _ in range(2):
+        assert kept.round() == quiet("eth1", silent=("eth0",), faults=(fault,), ways=BY_ETH1)
+    assert kept.endpoints() == ["10.1.2.2"] and kept.bench.machine.ran == []
+    results[0] = results[0]._replace(failed=False)
+    assert kept.round() == quiet("eth0", "eth1", made=True)
+    assert kept.bench.machine.snapshot() == full
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_of_an_old_failure_of_a_gateways_it_is_asked_once_more(kept: Kept, deaf: bool) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    machine.deaf, machine.neighbours = {"10.1.1.1"} if deaf else set(), {"10.1.1.1": FAILED}
+    assert kept.round().silent == (("eth0",) if deaf else ())
+    assert machine.ran[:2] == [
+        "neigh del 10.1.1.1 dev eth0", "neigh replace 10.1.1.1 dev eth0 use"]
+    assert any("endpoint" in line for line in machine.ran) == deaf
+
+
+@pytest.mark.parametrize("state", [0, INCOMPLETE, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80])
+def test_a_gateway_that_is_not_known_to_be_silent_costs_nothing(kept: Kept, state: int) -> None:
+    """One that nobody asked, or that is asked just now; and one that answered once."""
+    kept.bench.up(ETH0, ETH1)
+    kept.bench.machine.neighbours = {"10.1.1.1": state, "10.1.2.1": state}
+    assert kept.round() == quiet("eth0", "eth1") and kept.bench.machine.ran == []
+
+
+def test_a_silent_gateway_costs_the_family_that_it_is_of(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1, static("eth0", 6), static("eth1", 6))
+    machine.deaf, machine.neighbours = {"10.1.1.1"}, {"10.1.1.1": FAILED}
+    assert kept.round() == quiet("eth0", "eth1", silent=("eth0",), waiting=("eth0",),
+                                 faults=(ETH0_MUTE,), ways=BY_ETH1)
+    assert kept.endpoints() == ["10.1.2.2", "fd00:1::2", "fd00:2::2"]
+    assert list_detours(kept, 6) == []
+
+
+def test_a_lost_carrier_costs_both_families(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1, static("eth0", 6), static("eth1", 6))
+    kept.set_link("eth0", UNPLUGGED)
+    report = kept.round()
+    assert [fault[1] for fault in report.faults] == ["10.1.1.2", "fd00:1::2"]
+    assert report.ways == ((4, "eth1"), (6, "eth1"))
+    assert list_detours(kept) == list_detours(kept, 6) == [(32765, 254), (32765, 20003)]
+
+
+@pytest.mark.parametrize(("fault", "break_it"), [
+    (ETH0_OUT, lambda kept: kept.set_link("eth0", UNPLUGGED)),
+    (ETH0_MUTE, lambda kept: (kept.bench.machine.neighbours.update({"10.1.1.1": FAILED}),
+                              kept.bench.machine.deaf.add("10.1.1.1")))])
+def test_new_connections_leave_an_uplink_whose_endpoint_is_kept(
+    kept: Kept, fault: tuple[str, str, str, str], break_it: Callable[[Kept], object]
+) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.subflows = [subflow(1, "10.1.1.2")]
+    break_it(kept)
+    waiting = ("eth0",) if fault == ETH0_MUTE else ()
+    assert kept.round() == quiet(
+        "eth0", "eth1", kept=("eth0",), waiting=waiting, faults=(fault,), ways=BY_ETH1)
+    assert kept.endpoints() == ["10.1.1.2", "10.1.2.2"]
+    assert [line for line in kept.bench.machine.ran if "neigh" not in line] == MAKE_DETOUR
+
+
+def test_where_both_are_out_new_connections_are_led_nowhere(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    for device in ("eth0", "eth1"):
+        kept.set_link(device, UNPLUGGED)
+    assert kept.round() == quiet(silent=("eth0", "eth1"), faults=(ETH0_OUT, ETH1_OUT))
+    assert not any("rule" in line for line in kept.bench.machine.ran)
+    assert list_detours(kept) == []
+
+
+def test_a_way_out_that_goes_as_well_is_one_no_more(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth0", UNPLUGGED)
+    kept.round()
+    kept.set_link("eth1", UNPLUGGED)
+    assert kept.round(known=ETH0_FRESH) == quiet(
+        silent=("eth0", "eth1"), faults=(ETH0_OUT, ETH1_OUT))
+    assert list_detours(kept) == []
+
+
+def test_who_is_no_way_out_is_none(kept: Kept) -> None:
+    kept.stanzas["eth1"] = [static("eth1", 4, mptcp_way_out="off")]
+    kept.round(adopting=True)
+    kept.set_link("eth0", UNPLUGGED)
+    assert kept.round() == quiet("eth1", silent=("eth0",), faults=(ETH0_OUT,))
+    assert list_detours(kept) == []
+
+
+def test_an_uplink_over_which_connections_wait_in_vain_is_led_away_from(kept: Kept) -> None:
+    """Nothing tells that it is out, and its endpoint stays."""
+    kept.bench.up(ETH0, ETH1)
+    suspected = Known(suspected=frozenset({"10.1.1.2"}))
+    assert kept.round(known=suspected) == quiet("eth0", "eth1", ways=BY_ETH1)
+    assert kept.bench.machine.ran == MAKE_DETOUR
+    assert kept.round() == quiet("eth0", "eth1") and list_detours(kept) == []
+
+
+def test_what_a_tunnel_kept_private_finds_no_way_when_it_is_gone(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    full = machine.snapshot()
+    main = machine.routes[4, 254]
+    machine.devices["tun0"] = Device(9, Link(True, True, True), ())
+    machine.routes[4, 254] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    assert kept.round() == quiet("eth0", "eth1")
+    assert machine.ran == ["rule add pref 32767 unreachable protocol 77"]
+    machine.pull("tun0")
+    assert kept.round() == quiet("eth0", "eth1") and machine.ran == []
+    assert list_detours(kept) == [(32767, 0)]
+    machine.routes[4, 254] = main
+    assert kept.round() == quiet("eth0", "eth1")
+    assert machine.snapshot() == full
+
+
+def test_an_uplink_of_ours_with_one_peer_is_no_tunnel(kept: Kept) -> None:
+    """PPP: new connections may leave by others when it is out."""
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth0", Link(True, True, True))
+    assert kept.round() == quiet("eth0", "eth1") and list_detours(kept) == []
+    kept.set_link("eth0", Link(True, False, True))
+    assert kept.round().ways == BY_ETH1
+
+
+def test_an_uplink_of_somebody_else_keeps_nothing_private(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    machine.plug("wlan0", 9)
+    machine.routes[4, 254] = [Route("default", "unicast", "10.7.7.1", 9, "", 0, 3)]
+    kept.set_link("eth0", UNPLUGGED)
+    assert kept.round() == quiet("eth1", silent=("eth0",), faults=(ETH0_OUT,))
+    assert list_detours(kept) == []
+
+
+def test_a_way_out_that_cannot_be_made_is_told_and_tried_again(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth0", UNPLUGGED)
+    kept.bench.machine.obstacle = lambda line: "Error: Busy." if "32765" in line else ""
+    report = kept.round()
+    assert report.failed and report.silent == ("eth0",)
+    assert report.said and all(text.endswith(": Busy") for text in report.said)
+    kept.bench.machine.obstacle = lambda line: ""
+    assert kept.round() == quiet("eth1", silent=("eth0",), faults=(ETH0_OUT,), ways=BY_ETH1)
+    assert list_detours(kept) == [(32765, 254), (32765, 20003)]
+
+
+@pytest.mark.parametrize("line", range(3))
+def test_who_is_killed_on_the_way_is_made_up_for_by_the_next_round(kept: Kept, line: int) -> None:
+    kept.bench.up(ETH0, ETH1)
+    full = kept.bench.machine.snapshot()
+    kept.set_link("eth0", UNPLUGGED)
+    kept.bench.machine.obstacle = kill_at(line)
+    with pytest.raises(Killed):
+        kept.round()
+    kept.bench.machine.obstacle = lambda line: ""
+    assert kept.round() == quiet("eth1", silent=("eth0",), faults=(ETH0_OUT,), ways=BY_ETH1)
+    assert list_detours(kept) == [(32765, 254), (32765, 20003)]
+    kept.set_link("eth0", UP)
+    kept.round()
+    assert kept.bench.machine.snapshot() == full
+
+
+def test_what_somebody_took_away_of_a_way_out_is_put_back(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth0", UNPLUGGED)
+    out = kept.round()
+    kept.bench.machine.rules = [one for one in kept.bench.machine.rules
+                                if one[1].preference != 32765]
+    assert kept.round(known=ETH0_FRESH) == out
+    assert kept.bench.machine.ran == MAKE_DETOUR
+
+
+def test_an_uplink_that_is_taken_down_is_no_way_out_any_more(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth0", UNPLUGGED)
+    kept.round()
+    kept.bench.farewell("eth1")
+    assert kept.bench.down("eth1") == []
+    assert kept.round(known=ETH0_FRESH) == quiet(silent=("eth0",), faults=(ETH0_OUT,))
+    assert list_detours(kept) == []
+    assert kept.bench.down("eth0") == []
+    assert kept.bench.machine.snapshot() == kept.bench.before

@@ -26,12 +26,12 @@ Route = tuple[str, str]
 
 def has_path(
     lab: Lab, address: str, gateway: str, device: str = "eth1", table: int = 0,
-    routes: tuple[Route, ...] = (),
+    routes: tuple[Route, ...] = (), backup: bool = False,
 ) -> bool:
     """Whether the kernel has the rules and the table of a lease, exactly."""
     table = table or 20000 + lab.ifindex(device)
     subnet = address.rpartition(".")[0] + ".0/24"
-    plain = rules_of(address, subnet, device, table)
+    plain = rules_of(address, subnet, device, table, backup)
     # The own subnet must come before what main knows of a lease's wider destination.
     rules = [rule.replace("20000:", "19998:") for rule in plain] if routes else plain
     for destination, _ in routes:
@@ -39,7 +39,8 @@ def has_path(
         rules += [f"19999: from {address} to {destination} lookup main suppress_prefixlength "
                   f"{length} proto mptcp",
                   f"20000: from {address} to {destination} lookup {table} proto mptcp"]
-    return sorted(rules) == list_rules(lab, address, device) and lab.table(table) == sorted([
+    there = list_rules(lab, address, device, table)
+    return sorted(rules) == there and lab.table(table) == sorted([
         f"{subnet} dev {device} proto mptcp scope link src {address}",
         *(f"{destination} via {router} dev {device} proto mptcp src {address} onlink"
           for destination, router in routes),
@@ -48,10 +49,11 @@ def has_path(
     ])
 
 
-def list_rules(lab: Lab, address: str, device: str) -> list[str]:
-    """The rules that name an address or a device, sorted."""
-    return sorted(rule for rule in lab.rules()
-                  if f"from {address} " in rule or f"oif {device} " in rule)
+def list_rules(lab: Lab, address: str, device: str, table: int = 0) -> list[str]:
+    """The rules that name an address or a device, or lead all to its table, sorted."""
+    table = table or 20000 + lab.ifindex(device)
+    named = (f"from {address} ", f"oif {device} ", f"from all lookup {table} ")
+    return sorted(rule for rule in lab.rules() if any(name in rule for name in named))
 
 
 def list_defaults(lab: Lab) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import time
@@ -11,6 +12,9 @@ from tests.lab.support.lab import Lab
 from tests.lab.support.waiting import wait_for
 
 _LOG = "/run/monitor.log"
+# How peers are told again that an endpoint went, docs/architecture.md.
+_AGAIN = re.compile(r"\[#\] ip mptcp endpoint add \S+ dev \S+ id (\d+) subflow\n"
+                    r"\[#\] ip mptcp endpoint delete id \1\n")
 
 
 class Monitor:
@@ -38,6 +42,9 @@ class Monitor:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def stop(self) -> int:
         """End it as systemd does; its exit status."""
         self.signal(signal.SIGTERM)
@@ -46,6 +53,10 @@ class Monitor:
     def read_log(self) -> list[str]:
         """What it said so far, the commands it ran as `[#] ip ...`."""
         return self._client.run("cat", _LOG).splitlines()
+
+    def read_news(self) -> list[str]:
+        """The same without that by which it only tells peers again that an endpoint went."""
+        return _AGAIN.sub("", self._client.run("cat", _LOG)).splitlines()
 
     def read_words(self) -> list[str]:
         """What it said so far that is no command."""

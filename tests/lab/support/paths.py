@@ -35,8 +35,13 @@ def flush(lab: Lab) -> None:
     assert "mptcp" not in left
 
 
-def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:
-    """The rules of an IPv4 or IPv6 uplink, as `ip rule` prints them."""
+def rules_of(
+    address: str, subnet: str, device: str, table: int, backup: bool = False
+) -> list[str]:
+    """The rules of an IPv4 or IPv6 uplink, as `ip rule` prints them.
+
+    A further address of its device has the first three of them.
+    """
     length = 4 if ":" in address else 1
     return [
         f"20000: from {address} to {subnet} lookup {table} proto mptcp",
@@ -44,7 +49,20 @@ def rules_of(address: str, subnet: str, device: str, table: int) -> list[str]:
         f"20002: from {address} lookup {table} proto mptcp",
         f"20003: from all oif {device} lookup main suppress_prefixlength {length} proto mptcp",
         f"20004: from all oif {device} lookup {table} proto mptcp",
+        f"{32769 if backup else 32768}: from all lookup {table} proto mptcp",
     ]
+
+
+# How many they are, and how many a further address has.
+RULES = len(rules_of("", "", "", 0))
+FURTHER_RULES = 3
+
+
+def rules_of_uplinks(lab: Lab, *uplinks: int) -> list[str]:
+    """The rules of eth0 (0) or eth1 (1) or both as lab.TWO_UPLINKS has them, sorted."""
+    return sorted(rule for uplink in uplinks for rule in rules_of(
+        f"10.1.{uplink + 1}.2", f"10.1.{uplink + 1}.0/24", f"eth{uplink}",
+        20000 + lab.ifindex(f"eth{uplink}")))
 
 
 def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""Where new connections that are bound to nothing shall leave, and whether main sees to it. Pure.
+
+main belongs to whoever configures the interfaces: it may lead to an uplink that is out for as
+long as it likes. While it does, they are led to the best one that is alive.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.base.model import Path, Route
+
+# What a path has that main does not lead to.
+_LAST = 1 << 32
+
+
+class Uplinks(NamedTuple):
+    """What is known of the uplinks of one family.
+
+    `paths` are those on record that are the first of their devices and have a default route;
+    `alive` are addresses, `fresh` those of them that were out some seconds ago. `tunnels` are
+    the ifindexes of what leads to one peer and is no path of ours.
+    """
+
+    paths: tuple[Path, ...]
+    alive: frozenset[str]
+    fresh: frozenset[str]
+    tunnels: frozenset[int]
+
+
+def choose_table(
+    uplinks: Uplinks, defaults: Iterable[Route], recorded: int | None
+) -> int | None:
+    """The table that new connections leave by; None where main decides, 0 for no way at all.
+
+    `defaults` are main's default routes, `recorded` is what was chosen before. Where a tunnel has
+    the default, what it keeps private must not leave in clear when both are gone: there is no
+    other way out then, until main has a default again.
+    """
+    known = list(defaults)
+    least = min((route.metric for route in known), default=0)
+    best = {route.device for route in known if route.metric == least}
+    ours = {path.ifindex: path for path in uplinks.paths}
+    ways = _list_ways(uplinks, known)
+    if best & uplinks.tunnels or (not best and recorded == 0):
+        return 0 if any(path.way_out for path in uplinks.paths) else None
+    if best - set(ours):
+        return None
+    leading = [ours[device] for device in best] or [path for path in uplinks.paths if path.way_out]
+    settled = uplinks.alive - uplinks.fresh
+    if all(path.address in settled for path in leading) or not ways or ways[:1] == leading:
+        return None
+    return ways[0].table
+
+
+def _list_ways(uplinks: Uplinks, defaults: list[Route]) -> list[Path]:
+    """The ways out that are alive, the best one first."""
+    metrics: dict[int, int] = {}
+    for route in defaults:
+        metrics[route.device] = min(route.metric, metrics.get(route.device, _LAST))
+    return sorted(
+        (path for path in uplinks.paths if path.way_out and path.address in uplinks.alive),
+        key=lambda path: (path.address in uplinks.fresh, metrics.get(path.ifindex, _LAST),
+                          "backup" in path.flags, path.ifindex))

@@ -1,0 +1,66 @@
+"""Whether new connections that are bound to nothing have a way, and by which uplink. Pure."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.model import SILENT
+from mptcp_hooks.base.numbering import DETOUR, MAIN_TABLE, PROTOCOL
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.status.survey import UP
+
+if TYPE_CHECKING:
+    from mptcp_hooks.status.survey import PathStatus, Survey
+
+
+class Way(NamedTuple):
+    """How new connections of a family leave where main leads them to an uplink that is out, or was.
+
+    `leading` is that one, None where main has no default route at all. `taken` are the
+    interfaces that they leave by instead, `left` those that they could.
+    """
+
+    family: int
+    leading: PathStatus | None
+    taken: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def find_way(survey: Survey, family: int) -> Way | None:
+    """How they leave; None where main sees to it, by whatever, or there is nothing of ours."""
+    paths = [path for path in survey.paths if path.family == family and path.installed
+             and path.installed.path.primary and path.installed.path.default]
+    defaults = [seen.route for seen in survey.routes if (seen.family, seen.table) == (
+        family, MAIN_TABLE) and seen.route.destination == "default"]
+    least = min((route.metric for route in defaults), default=0)
+    best = {survey.name_of(route.device) for route in defaults if route.metric == least}
+    leading = [path for path in paths if path.device in best]
+    if not paths or best - {path.device for path in leading}:
+        return None
+    out = [path for path in leading if describe_fault(survey, path)]
+    taken = _list_taken(survey, family, paths)
+    if leading and not out and not taken:
+        return None
+    first = [*out, *leading]
+    return Way(family, first[0] if first else None, taken, tuple(
+        path.interface for path in paths if _may_leave(path) and not describe_fault(survey, path)))
+
+
+def describe_fault(survey: Survey, path: PathStatus) -> str:
+    """Why nothing gets through over a path, as far as it is known; '' where something may."""
+    if path.link != UP:
+        return {"gone": "is gone", "down": "is down"}.get(path.link, f"has {path.link}")
+    if path.address in survey.failing:
+        return "fails its check"
+    silent = path.installed is not None and not path.installed.path.endpoint and any(
+        stanza.state == SILENT and path.installed in stanza.paths
+        for iface, stanza in survey.stanzas if iface == path.interface)
+    return "is out" if silent else ""
+
+
+def _list_taken(survey: Survey, family: int, paths: list[PathStatus]) -> tuple[str, ...]:
+    tables = [seen.rule.table for seen in survey.rules if seen.family == family
+              and (seen.rule.preference, seen.rule.protocol) == (DETOUR["detour"], PROTOCOL)]
+    return tuple(path.interface for path in paths if path.table in tables)
+
+
+def _may_leave(path: PathStatus) -> bool:
+    return path.installed is not None and path.installed.path.way_out

@@ -1,0 +1,294 @@
+"""New connections that are bound to nothing find a way while an uplink is out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lab.support.boxes import block, remove_boxes
+from tests.lab.support.dhcp import TWO_DHCP
+from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.newcomer import PORT, connect, receive
+from tests.lab.support.paths import plug, pull, route_get
+from tests.lab.support.provider import SERVICES, with_providers
+from tests.lab.support.waiting import wait_for
+
+METRICS = TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1", "gateway 10.1.2.1\n    metric 100")
+DHCP_METRICS = """\
+auto eth0 eth1
+iface eth0 inet dhcp
+    metric 100
+iface eth1 inet dhcp
+    metric 200
+"""
+AUTO = "auto eth0 eth1\niface eth0 inet6 auto\niface eth1 inet6 auto\n"
+# What stands before main and behind it.
+PAIR = ["32765: not from all fwmark 0xffffffff lookup main suppress_prefixlength 0 proto mptcp",
+        "32765: from all lookup 20003 proto mptcp"]
+
+
+def list_detours(lab: Lab, family: int = 4) -> list[str]:
+    return [rule for rule in lab.rules(family) if rule.startswith(("32765:", "32767:"))]
+
+
+@pytest.fixture(params=[
+    *map(pytest.param, ("static", "dhcp", "static6", "advertised")),
+    *(pytest.param(kind, marks=pytest.mark.long) for kind in ("metrics", "dhcp-metrics"))])
+def uplinks(request: pytest.FixtureRequest, make_lab: MakeLab) -> Iterator[tuple[Lab, int]]:
+    """Two uplinks that main leads to as their kind has it, and their family."""
+    kind: str = request.param
+    lab = make_lab(*["isc-dhcp-client"] * kind.startswith("dhcp"),
+                   routers=SERVICES if kind.startswith(("dhcp", "adv")) else ("nftables",))
+    if kind.startswith(("dhcp", "adv")):
+        for provider in with_providers(lab)[1:]:
+            provider.serve_dhcp() if kind.startswith("dhcp") else provider.advertise()
+    lab.set_interfaces({
+        "static": TWO_UPLINKS, "metrics": METRICS, "dhcp": TWO_DHCP, "dhcp-metrics": DHCP_METRICS,
+        "static6": TWO_UPLINKS_6, "advertised": AUTO}[kind])
+    lab.ifup("-a")
+    family = 6 if kind in ("static6", "advertised") else 4
+    with receive(lab):
+        yield lab, family
+
+
+def test_a_cable_that_is_pulled(uplinks: tuple[Lab, int]) -> None:
+    lab, family = uplinks
+    Monitor(lab)
+    wait_for(lambda: len(lab.endpoints()) == 2)
+    first = connect(lab, family).uplink
+    assert first is not None
+    pull(lab, first)
+    time.sleep(0.1)
+    newcomer = connect(lab, family)
+    assert newcomer.uplink == 1 - first and newcomer.seconds < 1
+
+
+def test_ifdown(uplinks: tuple[Lab, int]) -> None:
+    """At once, and without the monitor, but where nobody else tells of what routers advertise."""
+    lab, family = uplinks
+    if "inet6 auto" in lab.read("/etc/network/interfaces"):
+        Monitor(lab)
+    wait_for(lambda: len(lab.endpoints()) == 2)
+    first = connect(lab, family).uplink
+    assert first is not None
+    lab.ifdown(f"eth{first}")
+    newcomer = connect(lab, family)
+    assert newcomer.uplink == 1 - first and newcomer.seconds < 0.5
+    lab.ifup(f"eth{first}")
+    wait_for(lambda: connect(lab, family).seconds < 0.5)
+
+
+@pytest.fixture
+def up(lab: Lab) -> Iterator[Lab]:
+    """Two static uplinks, of which main knows the first."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    with receive(lab):
+        yield lab
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_first_uplink_has_new_connections_again_ten_seconds_after_it_is_back(
+    lab: Lab, family: int
+) -> None:
+    lab.set_interfaces(TWO_UPLINKS if family == 4 else TWO_UPLINKS_6)
+    lab.ifup("-a")
+    Monitor(lab)
+    with receive(lab):
+        pull(lab, 0)
+        wait_for(lambda: list_detours(lab, family))
+        plug(lab, 0)
+        time.sleep(5)
+        assert connect(lab, family).uplink == 1
+        wait_for(lambda: connect(lab, family).uplink == 0)
+        assert list_detours(lab, family) == []
+
+
+def test_both_out_and_each_of_them_back(up: Lab) -> None:
+    Monitor(up)
+    before = up.rules()
+    for uplink in (0, 1):
+        pull(up, uplink)
+    wait_for(lambda: not up.endpoints())
+    time.sleep(0.5)
+    assert up.rules() == before
+    plug(up, 1)
+    wait_for(lambda: list_detours(up) == PAIR)
+    assert connect(up).uplink == 1
+    plug(up, 0)
+    wait_for(lambda: up.rules() == before)
+    assert connect(up).uplink == 0
+
+
+def test_what_is_forwarded_for_a_lan_finds_the_way_too(up: Lab) -> None:
+    Monitor(up)
+    pull(up, 0)
+    wait_for(lambda: list_detours(up) == PAIR)
+    up.client.ip("link add lan0 type veth peer name lan1", "link set lan1 up",
+                 "addr add 192.0.2.1/24 dev lan0", "link set lan0 up")
+    up.client.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+    way = route_get(up, SERVER_4, "from", "192.0.2.7", "iif", "lan0")
+    assert (way["dev"], way["gateway"]) == ("eth1", "10.1.2.1")
+
+
+@pytest.mark.parametrize("options, gone", [
+    ("mptcp-way-out off", []), ("mptcp-flags subflow backup", ["32769"])])
+def test_what_a_stanza_says(lab: Lab, options: str, gone: list[str]) -> None:
+    lab.set_interfaces(f"{TWO_UPLINKS}    {options}\n")
+    lab.ifup("-a")
+    Monitor(lab)
+    assert [rule.partition(":")[0] for rule in lab.rules() if rule.startswith("3276")] == [
+        "32768", *gone]
+    with receive(lab):
+        pull(lab, 0)
+        wait_for(lambda: not [one for one in lab.endpoints() if "eth0" in one])
+        time.sleep(0.5)
+        assert connect(lab, within=2).uplink == (1 if gone else None)
+
+
+def test_with_the_configuration_nobody_has_a_way_out(lab: Lab) -> None:
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf",
+              "[default]\nway-out = off\n[eth1]\nway-out = on\n")
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    assert [rule for rule in lab.rules() if rule.startswith("3276")] == [
+        "32768: from all lookup 20003 proto mptcp"]
+
+
+@pytest.mark.parametrize("end", [
+    lambda lab, monitor: monitor.signal(signal.SIGKILL),
+    lambda lab, monitor: lab.client.run("ip", "rule", "flush", "protocol", "mptcp")],
+    ids=["killed", "flushed"])
+def test_what_is_left_of_a_switch_is_made_right(
+    up: Lab, end: Callable[[Lab, Monitor], object]
+) -> None:
+    monitor = Monitor(up)
+    pull(up, 0)
+    wait_for(lambda: list_detours(up) == PAIR)
+    end(up, monitor)
+    if monitor.is_running():
+        wait_for(lambda: list_detours(up) == PAIR)
+        return
+    plug(up, 0)
+    time.sleep(0.5)
+    assert list_detours(up) == PAIR
+    Monitor(up)
+    assert list_detours(up) == []
+
+
+def test_with_the_last_path_all_of_it_goes(up: Lab) -> None:
+    """Also where nobody is left who watches."""
+    monitor = Monitor(up)
+    pull(up, 0)
+    wait_for(lambda: list_detours(up) == PAIR)
+    monitor.signal(signal.SIGKILL)
+    up.ifdown("-a")
+    assert up.rules() == [] and "detours" not in up.client.run("ls", "/run/mptcp-hooks")
+
+
+def test_a_tunnel_that_had_the_default_and_died(up: Lab) -> None:
+    """What it kept private does not leave in clear until somebody gives main a default again."""
+    Monitor(up)
+    up.client.ip("tuntap add tun0 mode tun", "addr add 10.9.0.2 peer 10.9.0.1 dev tun0",
+                 "link set tun0 up", "route replace default via 10.9.0.1")
+    wait_for(lambda: list_detours(up) == ["32767: from all unreachable proto mptcp"])
+    up.client.ip("link del tun0")
+    time.sleep(0.5)
+    assert connect(up, within=1).uplink is None
+    up.client.ip("route add default via 10.1.1.1")
+    wait_for(lambda: list_detours(up) == [])
+    assert connect(up).uplink == 0
+
+
+def silence_gateway(lab: Lab, uplink: int) -> None:
+    """Have a router be deaf and mute on a link whose carrier stays."""
+    lab.routers[uplink].run("nft", "add table netdev mute")
+    for hook in ("ingress", "egress"):
+        lab.routers[uplink].run("nft", f"add chain netdev mute {hook}s {{ type filter hook {hook} "
+                                "device lan priority 0; policy drop; }")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_gateway_that_falls_silent_under_its_carrier(make_lab: MakeLab, family: int) -> None:
+    lab = make_lab(routers=("nftables",))
+    lab.set_interfaces(TWO_UPLINKS if family == 4 else TWO_UPLINKS_6)
+    lab.ifup("-a")
+    monitor = Monitor(lab)
+    with receive(lab):
+        assert connect(lab, family).uplink == 0
+        silence_gateway(lab, 0)
+        # The first sign is somebody who waits, and sends again after a second.
+        began = time.monotonic()
+        lab.client.start(sys.executable, "-c", "import socket, sys\n"
+                         f"socket.create_connection((sys.argv[1], {PORT}), 60)",
+                         SERVER_4 if family == 4 else SERVER_6)
+        wait_for(lambda: list_detours(lab, family))
+        assert time.monotonic() - began < 6.5
+        newcomer = connect(lab, family)
+        assert newcomer.uplink == 1 and newcomer.seconds < 0.5
+        assert len(lab.endpoints()) == 1
+        gateway = "10.1.1.1" if family == 4 else "fd00:1::1"
+        wait_for(lambda: any(one.startswith(f"eth0: gateway {gateway} silent after ")
+                             for one in monitor.read_words()))
+        lab.routers[0].run("nft", "flush", "ruleset")
+        wait_for(lambda: len(lab.endpoints()) == 2)
+        wait_for(lambda: connect(lab, family).uplink == 0)
+        assert list_detours(lab, family) == []
+
+
+def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
+    """Nobody asked for a check: it is those that wait who tell."""
+    lab = make_lab(routers=("nftables",))
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    monitor = Monitor(lab)
+    others = [f"10.99.0.{number}" for number in (2, 3)]
+    for router in lab.routers:
+        router.ip(*(f"route add {one} via {gateway}" for one in others for gateway in [
+            router.ask("route", "get", SERVER_4)[0]["gateway"]]))
+    lab.server.ip(*(f"addr add {one}/32 dev lo" for one in others))
+    with receive(lab):
+        assert connect(lab).uplink == 0
+        block(lab, 0, "drop")
+        waiting = [lab.client.start(sys.executable, "-c", "import socket, sys\n"
+                                    f"socket.create_connection((sys.argv[1], {PORT}), 60)", one)
+                   for one in (SERVER_4, *others)]
+        began = time.monotonic()
+        wait_for(lambda: list_detours(lab) == PAIR)
+        assert time.monotonic() - began < 6
+        assert connect(lab).uplink == 1
+        # It may be wrong: running connections keep their endpoint.
+        assert len(lab.endpoints()) == 2
+        assert "eth0: connections over 10.1.1.2 wait, for several peers, and none answers" in (
+            monitor.read_words())
+        remove_boxes(lab)
+        wait_for(lambda: connect(lab).uplink == 0, 60)
+        for one in waiting:
+            one.kill()
+
+
+def test_a_gateway_that_was_silent_before_an_idle_link_is_used(make_lab: MakeLab) -> None:
+    """A datagram is all that is sent, as a resolver does; nobody hears whether it arrived."""
+    lab = make_lab(routers=("nftables",))
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    Monitor(lab)
+    with receive(lab):
+        assert connect(lab).uplink == 0
+        silence_gateway(lab, 0)
+        (row,) = lab.client.ask("neigh", "show", "10.1.1.1")
+        lab.client.ip(f"neigh replace 10.1.1.1 lladdr {row['lladdr']} dev eth0 nud stale")
+        time.sleep(2)
+        assert len(lab.endpoints()) == 2
+        began = time.monotonic()
+        lab.client.run(sys.executable, "-c", "import socket; socket.socket(socket.AF_INET, "
+                       f"socket.SOCK_DGRAM).sendto(b'', ('{SERVER_4}', 53))")
+        wait_for(lambda: list_detours(lab) == PAIR)
+        assert time.monotonic() - began < 6.5
+        assert connect(lab).uplink == 1
