@@ -115,7 +115,9 @@ class Notice:
     def _look(self, now: float) -> None:
         began = process_time()
         try:
-            exchanges = read_exchanges(frozenset(self._ifaces), bool(self._suspicions.signs))
+            # An answer to a connection that has ended by now refutes it as well.
+            ended = bool(self._suspicions.signs or self._suspicions.suspected)
+            exchanges = read_exchanges(frozenset(self._ifaces), ended)
         except Problem as problem:
             self._warn(str(problem))
             exchanges = []

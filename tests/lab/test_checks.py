@@ -141,6 +141,7 @@ def test_a_port_where_somebody_listens(boxed: Lab) -> None:
     check_outage(boxed, "10.1.2.2", lambda: put_box(boxed.routers[1:], "tcp dport 443 drop"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target, broken", [
     ("gateway", lambda lab: have_router_drop(lab.routers[1], ECHOS[1])),
     (SERVER_6, lambda lab: put_box(lab.routers[1:], f"{ECHOS[1]} drop")),
@@ -171,6 +172,7 @@ def test_one_of_two_targets_that_answers_is_enough(boxed: Lab) -> None:
     assert time_failure(boxed, "10.1.2.2") < FAILED_WITHIN
 
 
+@pytest.mark.long
 def test_a_stanza_has_the_last_word(boxed: Lab) -> None:
     configure(boxed, f"check = 10.8.9.9\n[eth0]\ncheck = tcp:{SERVER_4}:443")
     boxed.set_interfaces(TWO_UPLINKS + "    mptcp-check off\n")

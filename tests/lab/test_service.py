@@ -142,6 +142,18 @@ def test_stopping_it_leaves_everything_working(running: Lab) -> None:
     assert running.endpoints() == [] and running.rules() == []
 
 
+def test_stopping_it_while_a_cable_is_out_leaves_what_the_hooks_make(running: Lab) -> None:
+    """Nobody would take the detour away later, nor bring the endpoint back."""
+    full, rules = running.snapshot(), running.rules()
+    pull(running, 0)
+    wait_for(lambda: running.rules() != rules and running.endpoints() == BOTH[1:])
+    running.client.run("systemctl", "stop", SERVICE)
+    assert running.rules() == rules and sorted(running.endpoints()) == BOTH
+    plug(running, 0)
+    wait_for(lambda: running.snapshot() == full)
+    check_both_paths(running)
+
+
 def test_removing_the_package_leaves_no_service(bare: Lab, deb: str) -> None:
     before = bare.snapshot()
     bare.client.run("dpkg", "-i", deb)

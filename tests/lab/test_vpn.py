@@ -186,7 +186,7 @@ def test_new_connections_stay_in_the_tunnel_after_mptcp_down(tunnel_lab: Lab) ->
 
 def have_internet(lab: Lab) -> None:
     """The server's address in 2000::/3, which it asks uplinks from."""
-    lab.server.ip(f"-6 addr add {INTERNET}/128 dev lo", *(
+    lab.server.ip(f"-6 addr add {INTERNET}/128 dev lo nodad", *(
         f"-6 route replace fd00:{number}::/64 via fd00:8:{number}::1 src {INTERNET}"
         for number in (1, 2)))
     for number, router in enumerate(lab.routers, start=1):

@@ -315,6 +315,7 @@ def test_a_round_that_hangs_is_ended_when_the_monitor_stops(link: Lab) -> None:
     assert down(link) == ""
 
 
+@pytest.mark.long
 def test_a_round_whose_ip_hangs_is_done_again(link: Lab) -> None:
     up(link)
     full = link.snapshot()
@@ -331,6 +332,7 @@ def test_a_round_whose_ip_hangs_is_done_again(link: Lab) -> None:
     assert monitor.stop() == 0
 
 
+@pytest.mark.long
 def test_a_round_that_never_ends_is_killed(link: Lab) -> None:
     """Here it reads a template that has no end; a hook's patience is not for that."""
     up(link)
