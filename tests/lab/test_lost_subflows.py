@@ -86,6 +86,7 @@ def test_what_mptcp_status_says_of_a_path_that_nobody_uses(boxed: Lab) -> None:
     assert boxed.client.run("mptcp_status").splitlines()[-2].endswith("all as they should be")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mptcp", [True, False], ids=["mptcp", "plain"])
 def test_a_provider_that_is_silent_while_somebody_connects(boxed: Lab, mptcp: bool) -> None:
     """One outage of seconds does not turn Multipath TCP off for an hour."""

@@ -107,6 +107,7 @@ def test_a_servers_connections_get_theirs_back(lab: Lab) -> None:
     assert crowd.list_broken() == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["dhcp", "advertised"])
 def test_uplinks_that_others_configure(make_lab: MakeLab, kind: str) -> None:
     lab, *providers = with_providers(make_lab("isc-dhcp-client", routers=SERVICES))

@@ -93,7 +93,7 @@ def up(lab: Lab) -> Iterator[Lab]:
         yield lab
 
 
-@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.long)])
 def test_the_first_uplink_has_new_connections_again_ten_seconds_after_it_is_back(
     lab: Lab, family: int
 ) -> None:
