@@ -51,15 +51,34 @@ def prepare_reminder(
     """The work of telling all peers once more that endpoints went, by address and former ids.
 
     The kernel says it again when an endpoint with that id is made and deleted: its SYN need
-    not get anywhere. Meanwhile the endpoints are on record. Afterwards there are none: the next
-    work makes those that are to be.
+    not get anywhere. Meanwhile the endpoints are on record. One that has come back is left alone.
     """
+    return _prepare_repetition(store, kernel, identities, lambda stanza, path: (
+        stanza.state == SILENT and not path.endpoint))
+
+
+def prepare_parting(
+    store: Store, kernel: Kernel, identities: Mapping[str, Iterable[int]]
+) -> Work:
+    """The work of taking endpoints away that are to be made again, and of telling all peers.
+
+    As prepare_reminder says it; afterwards there are none, and on record they are.
+    """
+    return _prepare_repetition(store, kernel, identities, lambda stanza, path: path.endpoint)
+
+
+def _prepare_repetition(
+    store: Store, kernel: Kernel, identities: Mapping[str, Iterable[int]],
+    is_meant: Callable[[Stanza, Path], bool],
+) -> Work:
     manager = kernel.read_path_manager()
     recorded, problems = _load_all(store)
     pending: list[tuple[str, tuple[Stanza, ...]]] = []
     undo: list[Undo] = []
     for iface, stanzas in recorded.items():
-        meant = {one: _with_endpoint(one) for one in _list_reminded(stanzas, identities, manager)}
+        meant = {one: _with_endpoint(one) for stanza in stanzas for one in stanza.paths
+                 if one.path.address in identities and is_meant(stanza, one.path)
+                 and _is_told_by_us(one.path, manager)}
         if meant:
             pending.append((iface, _replace_paths(stanzas, lambda one: meant.get(one, one))))
         undo += [_prepare_reminders(one, identities[one.path.address], manager)
@@ -100,17 +119,12 @@ def _list_standing(stanzas: Iterable[Stanza]) -> Iterator[Installed]:
     return (one for stanza in stanzas for one in stanza.paths if one.path.endpoint)
 
 
-def _list_reminded(
-    stanzas: Iterable[Stanza], identities: Mapping[str, Iterable[int]], manager: PathManager
-) -> Iterator[Installed]:
-    """The paths of these addresses that have an endpoint, or will have it again.
+def _is_told_by_us(path: Path, manager: PathManager) -> bool:
+    """Whether the kernel opens subflows from the path's endpoint, and that is ours.
 
-    Where it is only signalled, the peer opens the subflows: what was lost there is none of ours.
+    Where it is only signalled, the peer opens them: what was lost there is none of ours.
     """
-    return (one for stanza in stanzas for one in stanza.paths
-            if one.path.address in identities and _OPENING & set(one.path.flags)
-            and (one.path.endpoint or stanza.state == SILENT)
-            and not _is_anothers(one.path, manager))
+    return bool(_OPENING & set(path.flags)) and not _is_anothers(path, manager)
 
 
 def _is_anothers(path: Path, manager: PathManager) -> bool:

@@ -11,6 +11,7 @@ from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.engine.remake import (
     list_endpoints,
     list_identities,
+    prepare_parting,
     prepare_remake,
     prepare_reminder,
 )
@@ -103,7 +104,7 @@ class _Look:
     ) -> None:
         """Make endpoints again; where peers may have missed that former ones went, tell them."""
         if identities:
-            self._do(lambda store: prepare_reminder(store, self.machine, identities))
+            self._do(lambda store: prepare_parting(store, self.machine, identities))
             sleep(_HEARD_WITHIN)
         self._do(lambda store: prepare_remake(store, self.machine, meant))
 

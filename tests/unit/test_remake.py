@@ -12,6 +12,7 @@ from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.remake import (
     list_endpoints,
     list_identities,
+    prepare_parting,
     prepare_remake,
     prepare_reminder,
 )
@@ -31,6 +32,11 @@ def remake(bench: Bench, *addresses: str) -> list[Problem]:
 def remind(bench: Bench, identities: Mapping[str, tuple[int, ...]]) -> list[Problem]:
     with bench.open_store() as store:
         return carry_out(store, bench.machine, prepare_reminder(store, bench.machine, identities))
+
+
+def part(bench: Bench, identities: Mapping[str, tuple[int, ...]]) -> list[Problem]:
+    with bench.open_store() as store:
+        return carry_out(store, bench.machine, prepare_parting(store, bench.machine, identities))
 
 
 def silence(bench: Bench, iface: str) -> None:
@@ -78,7 +84,7 @@ def test_anothers_endpoint_is_not_touched() -> None:
     with open_bench() as bench:
         bench.up(ETH1)
         bench.machine.endpoints[-1] = Endpoint(9, SECOND, 0, ("signal",))
-        assert remake(bench, SECOND) == remind(bench, {SECOND: (3,)}) == []
+        assert remake(bench, SECOND) == part(bench, {SECOND: (3,)}) == []
         assert bench.machine.ran == []
 
 
@@ -117,7 +123,7 @@ def test_one_that_stands_is_away_after_it_and_the_next_work_makes_it() -> None:
         bench.up(ETH0, ETH1)
         before = bench.machine.snapshot()
         number = own_endpoints(bench)[SECOND]
-        assert remind(bench, {SECOND: (3, 4)}) == []
+        assert part(bench, {SECOND: (3, 4)}) == []
         assert bench.machine.ran == [f"mptcp endpoint delete id {number}"] + [
             line for former in (3, 4) for line in (
                 f"mptcp endpoint add {SECOND} dev eth1 id {former} subflow",
@@ -125,6 +131,14 @@ def test_one_that_stands_is_away_after_it_and_the_next_work_makes_it() -> None:
         assert list(own_endpoints(bench)) == [FIRST]
         assert remake(bench, SECOND) == []
         assert bench.machine.snapshot() == before
+
+
+def test_one_that_has_come_back_meanwhile_is_left_alone() -> None:
+    """It may be the last that a connection has."""
+    with open_bench() as bench:
+        bench.up(ETH0, ETH1)
+        assert remind(bench, {SECOND: (3,)}) == []
+        assert bench.machine.ran == []
 
 
 def test_an_id_that_another_endpoint_has_now_is_not_told() -> None:
@@ -165,6 +179,8 @@ def test_whoever_is_killed_in_the_middle_leaves_what_the_next_work_mends(killed_
 def test_an_endpoint_that_is_only_signalled_is_not_told_of() -> None:
     with open_bench() as bench:
         bench.up(static("eth1", 4, mptcp_flags="signal"))
+        assert part(bench, {SECOND: (3,)}) == []
+        silence(bench, "eth1")
         assert remind(bench, {SECOND: (3,)}) == []
         assert bench.machine.ran == []
 
