@@ -118,13 +118,18 @@ class WatchfulMachine(Machine):
         return list(map(tell_failure, self.runner.ask_neighbours(lines)))
 
     def ask_gateways(self) -> tuple[bool, list[Problem]]:
-        """Ask those that have not answered; whether one does at once, and what failed."""
+        """Ask those that have not answered; whether one does at once, and what failed.
+
+        Those that do are not among them any more.
+        """
         failures = self.runner.ask_neighbours(tuple(
             line for gateway in sorted(self.unanswered) for line in self._build_lines(gateway)))
         end = monotonic() + _ANSWERED_WITHIN
         while self.unanswered and monotonic() < end:
-            if any(has_proved(self.read_neighbour(one.address, one.ifindex).state)
-                   for one in self.unanswered):
+            answered = {one for one in self.unanswered if has_proved(
+                self.read_neighbour(one.address, one.ifindex).state)}
+            if answered:
+                self.unanswered -= answered
                 return True, list(map(tell_failure, failures))
             sleep(_LOOKED_EVERY)
         return False, list(map(tell_failure, failures))

@@ -140,11 +140,14 @@ class _Upkeep:
     def _list_out(self) -> list[Judged]:
         """The paths that are out; of an old failure of a gateway's it is asked once more first."""
         out = [judged for judged in self._judge() if judged.fault]
-        old = [judged.path for judged in out if judged.fault == GATEWAY_SILENT
-               and judged.path.endpoint
-               and judged.path.address not in self.machine.doubted | self.machine.asked]
-        # All are asked, and whoever answers is out no more.
-        if False in [self.machine.answers(path) for path in old] and self.have_gateways_answer():
+        silent = [judged.path for judged in out
+                  if judged.fault == GATEWAY_SILENT and judged.path.endpoint]
+        for path in silent:
+            # Also one whose endpoint stays: its connections may have nothing to send.
+            self.machine.answers(path)
+        told = self.machine.doubted | self.machine.asked
+        # Whoever answers is out no more.
+        if any(path.address not in told for path in silent) and self.have_gateways_answer():
             out = [judged for judged in self._judge() if judged.fault]
         self.machine.doubted.update(judged.path.address for judged in out
                                     if judged.fault == GATEWAY_SILENT)

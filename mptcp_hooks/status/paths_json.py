@@ -5,7 +5,7 @@ The keys are a promise, written down in mptcp_status(8): none changes its meanin
 
 from __future__ import annotations
 
-from mptcp_hooks.base.numbering import PREFERENCES, PROTOCOL, TABLE_BASE
+from mptcp_hooks.base.numbering import DETOUR, PREFERENCES, PROTOCOL, TABLE_BASE, WAY_OUT
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def describe_survey(
         "numbers": {
             "rule_first": min(PREFERENCES.values()),
             "rule_last": max(PREFERENCES.values()),
+            "rules_of_new_connections": sorted({*DETOUR.values(), *WAY_OUT.values()}),
             "table_base": TABLE_BASE,
             "protocol": PROTOCOL,
         },

@@ -425,6 +425,21 @@ def test_the_uplink_of_mains_default_goes_and_new_connections_leave_by_another(k
     assert kept.bench.machine.snapshot() == full
 
 
+def test_a_gateway_is_asked_on_though_the_endpoint_behind_it_stays(kept: Kept) -> None:
+    """A connection that has nothing to send would never ask it."""
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    kept.subflows = [subflow(1, "10.1.1.2")]
+    machine.deaf, machine.neighbours = {"10.1.1.1"}, {"10.1.1.1": FAILED}
+    kept.round()
+    doubting = Known(doubted=frozenset(("10.1.1.2",)))
+    assert kept.round(known=doubting).kept == ("eth0",)
+    assert "neigh replace 10.1.1.1 dev eth0 use" in machine.ran
+    machine.deaf.clear()
+    kept.round(known=doubting)
+    assert kept.round(known=doubting) == quiet("eth0", "eth1")
+
+
 def test_an_uplink_that_main_does_not_lead_to_may_go(kept: Kept) -> None:
     kept.bench.up(ETH0, ETH1)
     kept.set_link("eth1", UNPLUGGED)
