@@ -53,8 +53,6 @@ class Checker:
 
     def __init__(self) -> None:
         self._signals = catch_signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO)
-        # hooks/mptcp_check has it blocked until it can be heard.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         # A path that goes takes its file along.
         self._mailbox = Mailbox(DN_CREATE | DN_DELETE)
         self._status = Status(PROGRAM)

@@ -16,6 +16,8 @@ def catch_signals(*numbers: signal.Signals) -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in numbers:
         signal.signal(number, lambda *_: None)
+    # hooks/mptcp_monitor and hooks/mptcp_check have SIGHUP blocked until it can be heard.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
     return reading
 
 

@@ -20,7 +20,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.mailbox import Mailbox
-from mptcp_hooks.machine.service import Status
+from mptcp_hooks.machine.service import Status, catch_signals
 from mptcp_hooks.machine.system import find_device, find_ifindex
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import Fights
@@ -78,7 +78,8 @@ class Monitor:
         # Whether the next round takes in what ifupdown has up, and whether the last one did.
         self._adopting, self._adopted = True, False
         self._said: dict[str, float] = {}
-        self._signals = _catch_signals()
+        self._signals = catch_signals(
+            signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO)
         self._mailbox = Mailbox()
 
     def run(self) -> None:
@@ -206,18 +207,6 @@ class Monitor:
             say(_find_prefix() + PROGRAM, text)
         if len(self._said) < _SAID_AT_MOST:
             self._said.setdefault(text, now)
-
-
-def _catch_signals() -> int:
-    """A descriptor from which the numbers of signals can be read as they come."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO):
-        signal.signal(number, lambda *_: None)
-    # hooks/mptcp_monitor has it blocked until it can be heard.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
-    return reading
 
 
 def _to_milliseconds(seconds: float) -> int | None:

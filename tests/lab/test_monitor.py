@@ -53,7 +53,7 @@ def test_a_cable_that_is_pulled_takes_the_endpoint_and_nothing_else(
     wait_for(lambda: up.endpoints() == BOTH)
     assert up.snapshot() == before
     check_both_paths(up)
-    assert [line for line in monitor.read_news() if line.startswith("[#]")] == [
+    assert [line for line in monitor.read_log() if line.startswith("[#]")] == [
         "[#] ip mptcp endpoint delete id 2", "[#] ip mptcp endpoint add 10.1.2.2 dev eth1 subflow"]
 
 

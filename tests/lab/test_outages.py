@@ -189,7 +189,7 @@ def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
     up.routers[1].ip("addr add 10.1.2.1/24 dev lan")
     assert crowd.measure_return(1, 20) < BACK_WITHIN
     # What is asked again and again is not said each time.
-    assert len(monitor.read_news()) <= 6
+    assert len(monitor.read_log()) <= 6
 
 
 def test_a_path_that_never_worked_is_none_beside_another(up: Lab) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-from pathlib import Path
 from typing import NamedTuple
 
+from tests.lab.support.daemon import Daemon
 from tests.lab.support.lab import Lab
 
-_LOG = "/run/check.log"
 _RESULTS = "/run/mptcp-hooks/.checks"
 
 
@@ -21,46 +18,11 @@ class Result(NamedTuple):
     target: str
 
 
-class Checker:
+class Checker(Daemon):
     """A running mptcp_check, which has looked at the record once."""
 
     def __init__(self, lab: Lab) -> None:
-        self._client = lab.client
-        # /tmp is the machine's: the client's processes find a socket there.
-        address = f"/tmp/mptcp-hooks-check-{lab.client.pid}"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            ready.bind(address)
-            ready.settimeout(20)
-            try:
-                self._process = self._client.start(
-                    "env", f"NOTIFY_SOCKET={address}", "sh", "-c",
-                    f"exec mptcp_check 2>>{_LOG}")
-                assert ready.recv(500).startswith(b"READY=1\n")
-            finally:
-                Path(address).unlink()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def stop(self) -> int:
-        """End it as systemd does; its exit status."""
-        self.signal(signal.SIGTERM)
-        return self._process.wait(10)
-
-    def read_words(self) -> list[str]:
-        """What it said so far."""
-        return [line.removeprefix("mptcp_check: ")
-                for line in self._client.run("cat", _LOG).splitlines()]
-
-    def read_status(self, field: str) -> int:
-        """A number of /proc/PID/status."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        (text,) = (line for line in lines if line.startswith(field + ":"))
-        return int(text.split()[1])
+        super().__init__(lab, "mptcp_check")
 
 
 def read_results(lab: Lab) -> dict[str, Result]:
