@@ -24,6 +24,11 @@ class Verdict:
         self._needed = _ANSWERS_AT_LEAST
         self._failed_at = self._returned_at = _NEVER
 
+    @property
+    def failing_next(self) -> bool:
+        """Whether one more failure makes it fail."""
+        return not self.failed and self._in_row + 1 == self._failures
+
     def note(self, answered: bool, now: float) -> bool:
         """Heed how one interval went; whether the verdict is another one by it."""
         if answered != self.failed:

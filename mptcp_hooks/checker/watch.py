@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from mptcp_hooks.checker.duties import Duty
     from mptcp_hooks.checker.probes import Connection, Echo
 
-# What has not answered after so many seconds has failed, or with the next question's time.
-_PATIENCE = 3.0
+# What has not answered after so many seconds has failed, or with the next question's time. The
+# question whose failure makes the check fail has less: those before it had all of theirs.
+_PATIENCE, _LAST_PATIENCE = 3.0, 1.0
 _NEVER = float("inf")
 
 
@@ -82,7 +83,8 @@ class Watch:
             return False
         begun = [begin_probe(self.duty, target) for target in self.duty.targets]
         self._probes = [probe for probe in begun if probe is not None]
-        self._end = min(now + min(interval, _PATIENCE), self._due)
+        patience = _LAST_PATIENCE if self._verdict.failing_next else _PATIENCE
+        self._end = min(now + min(interval, patience), self._due)
         return not self._probes and self._conclude(False, now, date)
 
     def _conclude(self, answered: bool, now: float, date: int) -> bool:

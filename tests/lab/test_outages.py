@@ -246,10 +246,12 @@ def test_a_busy_server_is_not_listened_to(up: Lab) -> None:
     """Connections that come and go make events by the thousand; the monitor sleeps."""
     monitor = Monitor(up)
     monitor.rest()
-    before = monitor.read_status("voluntary_ctxt_switches")
+    before, began = monitor.read_status("voluntary_ctxt_switches"), time.monotonic()
     up.server.start("python3", "-c", _LISTEN)
     up.client.run("python3", "-c", _CONNECT)
-    assert monitor.read_status("voluntary_ctxt_switches") - before < 10
+    # Each second it looks whether anybody waits in vain, however busy the machine is.
+    looks = time.monotonic() - began
+    assert monitor.read_status("voluntary_ctxt_switches") - before < looks + 10
 
 
 _LISTEN = f"""

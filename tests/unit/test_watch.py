@@ -90,10 +90,20 @@ def test_it_asks_again_each_interval(world: World) -> None:
     assert len(world.sent) == 6 and one.wait(110.1) == pytest.approx(4.9)
 
 
-def test_silence_is_a_failure_after_three_seconds(world: World) -> None:
+def test_silence_is_a_failure_a_second_after_the_last_question(world: World) -> None:
     one = world.make()
-    assert pass_by(one, 9) == [108.0]
-    assert one.failed and one.since == DATE + 8 and len(world.sent) == 4
+    assert pass_by(one, 9) == [106.0]
+    assert one.failed and one.since == DATE + 6 and len(world.sent) == 4
+
+
+def test_a_question_before_the_last_is_given_three_seconds(world: World) -> None:
+    """Who answers slowly never comes to a last one."""
+    one = world.make()
+    for now in (100.0, 105.0, 110.0, 115.0):
+        one.attend(now, DATE)
+        assert not one.attend(now + 2.9, DATE)
+        hear(one, 0, True, now + 2.9)
+    assert not one.failed
 
 
 def test_a_short_interval_has_no_more_patience(world: World) -> None:
