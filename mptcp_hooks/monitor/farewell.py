@@ -8,6 +8,7 @@ from __future__ import annotations
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine.faults import save_faults
 from mptcp_hooks.engine.follow import prepare_wake
 from mptcp_hooks.engine.record import lock_store
 from mptcp_hooks.intent.configuration import read_configuration
@@ -25,6 +26,8 @@ def leave_to_hooks(show: Callable[[str], None] | None, say: Callable[[str], None
     """
     configuration, _ = read_configuration()
     machine = Machine(show)
+    # Nobody knows any more which paths are out.
+    save_faults(())
     with lock_store() as store:
         problems = settle_detours(store, machine, {})
     for problem in problems:

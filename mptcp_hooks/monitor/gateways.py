@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import monotonic, sleep
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, NO_CARRIER
 from mptcp_hooks.machine.neighbours import (
     build_oblivion,
     build_probe,
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 # A gateway on a wire answers in a millisecond, one behind a radio in some tens. For one that
 # does not, the kernel asks on: a round does not wait for it.
 _ANSWERED_WITHIN, _LOOKED_EVERY = 0.1, 0.005
-
-
-# Why a path is out, as it is told and kept on record.
-NO_CARRIER, GATEWAY_SILENT, CHECK_FAILED = "no carrier", "gateway silent", "check failed"
 
 
 class Gateway(NamedTuple):

@@ -9,16 +9,24 @@ from __future__ import annotations
 
 from time import CLOCK_BOOTTIME, clock_gettime, time
 
+from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.text import count
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.faults import (
+    GATEWAY_SILENT,
+    NO_CARRIER,
+    SUSPECTED,
+    Fault,
+    recall_faults,
+    save_faults,
+)
 from mptcp_hooks.engine.off import Off, save_off
 from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, read_mptcp_counters
 from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
 from mptcp_hooks.monitor.joins import Joins
 from mptcp_hooks.monitor.look import Errand
-from mptcp_hooks.monitor.gateways import GATEWAY_SILENT, NO_CARRIER
 from mptcp_hooks.monitor.notice import PROVED_WITHIN, Notice
 from mptcp_hooks.monitor.outages import Outages, Ways
 from mptcp_hooks.monitor.recoveries import Recoveries
@@ -62,6 +70,8 @@ class Health:
         self._blackhole = BlackholeWatch()
         self._notice = Notice(warn)
         self._doubted: frozenset[str] = frozenset()
+        # What is on record, None where that is another one's word.
+        self._faults: tuple[Fault, ...] | None = None
         self._paths: tuple[str, ...] = ()
         self._users: tuple[tuple[str, int], ...] = ()
         self._count_at = self._hear_at = now
@@ -128,12 +138,15 @@ class Health:
             # A first look tells which addresses these have.
             self.joins.expect(now)
         self._paths = report.paths
-        mute = {iface: f"gateway {gateway} silent" if fault == GATEWAY_SILENT else fault
+        mute = {iface: _word_fault(gateway, fault)
                 for iface, _, gateway, fault in report.faults if fault != NO_CARRIER}
-        for text in (*self._outages.note(report.paths, report.silent, report.kept, report.waiting,
-                                         mute, _look_at_clock()), *self._ways.note(report.ways)):
-            self._tell(text)
         self._notice.note_paths(report.addresses, report.suspecting)
+        date = _look_at_clock()
+        for text in (*self._outages.note(report.paths, report.silent, report.kept, report.waiting,
+                                         mute, date),
+                     *self._ways.note(report.ways, self._word_faults(report), date)):
+            self._tell(text)
+        self._note_faults(report)
         self._doubted = frozenset(address for _, address, _, fault in report.faults
                                   if fault == GATEWAY_SILENT)
         self._recoveries.note((address for _, address, _, _ in report.faults), now)
@@ -141,7 +154,8 @@ class Health:
         if report.made or self._outages.returning:
             self.joins.expect(now)
         return min(self._find_pause(bool(report.waiting or report.kept), now),
-                   self._recoveries.wait(now) if report.ways else _NEVER)
+                   self._recoveries.wait(now) if any(iface for _, _, iface in report.ways)
+                   else _NEVER)
 
     def recall(self, now: float) -> Known:
         """What a round that begins is to know of paths."""
@@ -176,6 +190,31 @@ class Health:
         off = ["Multipath TCP is off for new connections"] * self._blackhole.off
         return "; ".join([f"{count(len(self._paths), 'path')}: {', '.join(named)}" if self._paths
                           else "no path", *self._outages.describe(), *off])
+
+    def _word_faults(self, report: RoundResult) -> dict[tuple[str, int], str]:
+        """Why paths are out, or may be, by interface and family."""
+        suspected = {(iface, family_of(address)): "those who use it wait in vain"
+                     for address, iface, _, _ in report.addresses
+                     if address in self._notice.suspected}
+        return suspected | {(iface, family_of(address)): _word_fault(gateway, fault)
+                            for iface, address, gateway, fault in report.faults}
+
+    def _note_faults(self, report: RoundResult) -> None:
+        """Put on record which paths are out, or may be, and since when."""
+        reasons = dict.fromkeys(self._notice.suspected, SUSPECTED) | {
+            address: fault for _, address, _, fault in report.faults}
+        before = recall_faults() if self._faults is None else self._faults
+        since = {(one.address, one.why): one.since for one in before}
+        faults = tuple(Fault(address, why, since.get((address, why), int(time())))
+                       for address, why in sorted(reasons.items()))
+        if faults == self._faults:
+            return
+        try:
+            save_faults(faults)
+        except Problem as problem:
+            self._warn(str(problem))
+            return
+        self._faults = faults
 
     def _count(self, address: str) -> tuple[int, int]:
         return len(self.joins.lost.get(address, ())), self.joins.returned.get(address, 0)
@@ -238,6 +277,10 @@ class Health:
             self._warn(str(problem))
         self._warn("a firewall drops what asks for Multipath TCP, and answers plain TCP: the kernel"
                    f" turns it off for new connections, for {seconds} s")
+
+
+def _word_fault(gateway: str, fault: str) -> str:
+    return f"gateway {gateway} silent" if fault == GATEWAY_SILENT else fault
 
 
 def _look_at_clock() -> float:

@@ -112,20 +112,62 @@ class Outages:
         return [f"{iface}: carrier back, its gateway does not answer yet" for iface in new]
 
 
+class _Detour(NamedTuple):
+    """New connections of a family leave by `iface`, since main leads them to `origin`.
+
+    That was out from `since` on, and is back since `back`; None where it is not.
+    """
+
+    origin: str
+    iface: str
+    since: float
+    back: float | None
+
+
 class Ways:
     """By which interfaces new connections leave that main would lead to a dead uplink."""
 
     def __init__(self) -> None:
-        self._ways: dict[int, str] = {}
+        self._detours: dict[int, _Detour] = {}
 
-    def note(self, ways: Iterable[tuple[int, str]]) -> list[str]:
-        """Take in the interface of each family that has one; what is to be said of it."""
-        new, old = dict(ways), self._ways
-        self._ways = new
-        changed = [family for family in (4, 6) if old.get(family) != new.get(family)]
-        if not changed:
-            return []
-        told = {iface: " and ".join(f"IPv{one}" for one in changed if new.get(one) == iface)
-                for iface in (new.get(family) for family in changed)}
-        return [f"new connections over {families} leave by "
-                + (iface or "main's default route again") for iface, families in told.items()]
+    def note(
+        self, ways: Iterable[tuple[int, str, str]], faults: Mapping[tuple[str, int], str],
+        now: float,
+    ) -> list[str]:
+        """Take in which interface leads each family, and by which it leaves; what is to be said.
+
+        `faults` has, in words, why interfaces are out, by interface and family.
+        """
+        known = {family: (origin, iface) for family, origin, iface in ways}
+        told: dict[tuple[str, str], list[str]] = {}
+        for family in (4, 6):
+            origin, iface = known.get(family, ("", ""))
+            fault = faults.get((origin, family), "")
+            before = self._detours.pop(family, None)
+            if iface:
+                self._detours[family] = _go_on(before, origin, iface, bool(fault), now)
+                if before is None or (before.origin, before.iface) != (origin, iface):
+                    words = f"{origin}: {fault}: " if fault else "", iface
+                    told.setdefault(words, []).append(f"IPv{family}")
+            elif before is not None:
+                words = _describe_return(before, now) if (
+                    origin == before.origin and not fault) else ("", "main's default route again")
+                told.setdefault(words, []).append(f"IPv{family}")
+        return [f"{cause}new connections over {' and '.join(families)} leave by {iface}"
+                for (cause, iface), families in told.items()]
+
+
+def _go_on(
+    before: _Detour | None, origin: str, iface: str, out: bool, now: float
+) -> _Detour:
+    """What is known of a detour by now."""
+    if before is None or before.origin != origin:
+        return _Detour(origin, iface, now, None if out else now)
+    back = None if out else now if before.back is None else before.back
+    return before._replace(iface=iface, back=back)
+
+
+def _describe_return(detour: _Detour, now: float) -> tuple[str, str]:
+    """Why a detour ends, and where new connections go from now on."""
+    span = describe_span((now if detour.back is None else detour.back) - detour.since)
+    return f"{detour.origin}: alive again after {span}: ", "it"

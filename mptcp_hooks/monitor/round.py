@@ -39,8 +39,8 @@ class RoundResult(NamedTuple):
     are the addresses of those that stand at the end, with their ids. `addresses` are
     those of paths, each with its interface, gateway and ifindex, and `suspecting` is whether any
     may be suspected of being out; `faults` are the paths that are, as interface, address,
-    gateway, and why; `ways` are the interfaces by which new connections leave that main would
-    lead to one of those, by family.
+    gateway, and why; `ways` are by family the interface that main leads new connections to, and
+    the one that they leave by instead, '' where they do so no more.
     """
 
     said: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class RoundResult(NamedTuple):
     addresses: tuple[tuple[str, str, str, int], ...] = ()
     suspecting: bool = True
     faults: tuple[tuple[str, str, str, str], ...] = ()
-    ways: tuple[tuple[int, str], ...] = ()
+    ways: tuple[tuple[int, str, str], ...] = ()
 
 
 class Round:

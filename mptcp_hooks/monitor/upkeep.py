@@ -14,6 +14,7 @@ from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.checks import load_checks
 from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
 from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine.faults import GATEWAY_SILENT
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.record import lock_store, open_store
@@ -23,10 +24,10 @@ from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events, list_up
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
-from mptcp_hooks.monitor.gateways import GATEWAY_SILENT, WatchfulMachine
+from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.managed import prepare_managed
 from mptcp_hooks.monitor.round import RoundResult
-from mptcp_hooks.monitor.way_out import Uplinks, choose_table
+from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +102,8 @@ class _Upkeep:
         self._repaired: list[str] = []
         self._kept: frozenset[str] = frozenset()
         self._judged: list[Judged] = []
-        self._ways: dict[int, str] = {}
+        # By family, the interface that main leads new connections to, and that they leave by.
+        self._ways: dict[int, tuple[str, str]] = {}
         self._made = self._failed = False
 
     def do(self, prepare: Prepare) -> None:
@@ -182,10 +184,13 @@ class _Upkeep:
         defaults = self.machine.read_defaults(family)
         foreign = {route.device for route in defaults} - {path.ifindex for path in paths}
         alive = frozenset(one.path.address for one in self._judged if not one.fault)
-        chosen = choose_table(
-            Uplinks(paths, alive - known.suspected, known.fresh,
-                    frozenset(filter(self.machine.leads_to_peer, foreign))), defaults, recorded)
-        self._ways[family] = next((path.iface for path in paths if path.table == chosen), "")
+        uplinks = Uplinks(paths, alive - known.suspected, known.fresh,
+                          frozenset(filter(self.machine.leads_to_peer, foreign)))
+        chosen = choose_table(uplinks, defaults, recorded)
+        if chosen or recorded:
+            self._ways[family] = (
+                next((path.iface for path in list_leading(uplinks, defaults)), ""),
+                next((path.iface for path in paths if path.table == chosen), ""))
         return chosen
 
     def _judge(self) -> list[Judged]:
@@ -229,7 +234,7 @@ class _Upkeep:
                 for one in self._judged if one.path.primary and one.path.default),
             faults=tuple((one.path.iface, one.path.address, one.path.gateway, one.fault)
                          for one in self._judged if one.fault),
-            ways=tuple(sorted((family, iface) for family, iface in self._ways.items() if iface)))
+            ways=tuple(sorted((family, *ends) for family, ends in self._ways.items())))
 
     def _prepare(self, prepare: Prepare, store: Store) -> Work:
         work = prepare(store, self.machine)

@@ -41,19 +41,32 @@ def choose_table(
     other way out then, until main has a default again.
     """
     known = list(defaults)
-    least = min((route.metric for route in known), default=0)
-    best = {route.device for route in known if route.metric == least}
-    ours = {path.ifindex: path for path in uplinks.paths}
+    best = _list_best(known)
     ways = _list_ways(uplinks, known)
     if best & uplinks.tunnels or (not best and recorded == 0):
         return 0 if any(path.way_out for path in uplinks.paths) else None
-    if best - set(ours):
+    if best - {path.ifindex for path in uplinks.paths}:
         return None
-    leading = [ours[device] for device in best] or [path for path in uplinks.paths if path.way_out]
+    leading = list_leading(uplinks, known)
     settled = uplinks.alive - uplinks.fresh
     if all(path.address in settled for path in leading) or not ways or ways[:1] == leading:
         return None
     return ways[0].table
+
+
+def list_leading(uplinks: Uplinks, defaults: Iterable[Route]) -> list[Path]:
+    """The paths that new connections leave by without us, those that are out first."""
+    best = _list_best(defaults)
+    leading = [path for path in uplinks.paths if path.ifindex in best] or [
+        path for path in uplinks.paths if path.way_out and not best]
+    return sorted(leading, key=lambda path: path.address in uplinks.alive - uplinks.fresh)
+
+
+def _list_best(defaults: Iterable[Route]) -> set[int]:
+    """The devices that main's default with the least metric leads to."""
+    known = list(defaults)
+    least = min((route.metric for route in known), default=0)
+    return {route.device for route in known if route.metric == least}
 
 
 def _list_ways(uplinks: Uplinks, defaults: list[Route]) -> list[Path]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS, contains
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
-from mptcp_hooks.base.model import LEAVING, SILENT
+from mptcp_hooks.base.model import LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED
 from mptcp_hooks.engine.limits import raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.counters import judge_counters
+from mptcp_hooks.status.health import describe_fault, say_since
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
     format_route,
@@ -23,7 +25,7 @@ from mptcp_hooks.status.seen_routing import (
     without_device_rules,
 )
 from mptcp_hooks.status.survey import DOWN, GONE, MPTCPD, NETWORK_MANAGER, NO_CARRIER, UP
-from mptcp_hooks.status.way_out import describe_fault, find_way
+from mptcp_hooks.status.way_out import find_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,7 +141,8 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
         if path.link != UP and path.interface not in leaving and meant:
             # A pattern names what a machine may have, used or not.
             severity = BROKEN if path.installed or path.interface not in managed else NOTE
-            yield Finding(severity, path.link.replace(" ", "-"), path.interface, texts[path.link],
+            yield Finding(severity, path.link.replace(" ", "-"), path.interface,
+                          texts[path.link] + say_since(path),
                           remedies[path.link].format(path.interface, path.device))
 
 
@@ -153,7 +156,7 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
                               "route, and no uplink is a way out", "'ifup' one that has a gateway, "
                               "or take its 'mptcp-way-out off' away")
             continue
-        fault = describe_fault(survey, way.leading) or "was out or silent a moment ago"
+        fault = describe_fault(way.leading) or "was out or silent a moment ago"
         cause = f"{way.leading.interface} {fault}"
         if way.taken:
             yield Finding(NOTE, "no-way-out", way.leading.interface, f"{whose} leave by "
@@ -211,16 +214,8 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.length is not None and installed.path.endpoint:
             yield from _compare_endpoint(survey, path, installed.path)
-        elif path.length is not None and path.address in survey.failing:
-            yield Finding(BROKEN, "check-failed", path.interface, f"{path.address} has no "
-                          "endpoint: nobody answers its check", "see to its provider; "
-                          "mptcp_monitor makes the endpoint when somebody does")
-        elif path.length is not None and _waits_for_gateway(survey, path, installed.path):
-            yield Finding(BROKEN, "gateway-silent", path.interface, f"{path.address} has no "
-                          f"endpoint: its gateway {path.gateway} does not answer",
-                          "see to the router; mptcp_monitor makes the endpoint when it answers, "
-                          f"'{_bring_back(path)}' at once")
-        elif path.length is not None and _lacks_endpoint(survey, path, installed.path):
+        elif path.length is not None and not path.outage \
+                and _lacks_endpoint(survey, path, installed.path):
             yield Finding(BROKEN, "endpoint-changed", path.interface,
                           f"{path.address} has no endpoint", _bring_back(path))
 
@@ -241,11 +236,33 @@ def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterato
                   + ("is another one" if present else "is gone"), remedy, tuple(lines))
 
 
-def _waits_for_gateway(survey: Survey, path: PathStatus, wanted: Path) -> bool:
-    """Whether the path's endpoint went with the carrier, and waits for the gateway."""
-    return bool(wanted.primary and wanted.gateway) and path.link == UP and any(
-        stanza.state == SILENT and path.installed in stanza.paths
-        for iface, stanza in survey.stanzas if iface == path.interface)
+def _judge_outages(survey: Survey) -> Iterator[Finding]:
+    """Paths over which nothing gets through, or seems to, though their carrier is there."""
+    for path, installed in _list_installed(survey):
+        if path.link != UP or path.outage is None:
+            continue
+        makes = "mptcp_monitor makes the endpoint when "
+        if path.outage.why == CHECK_FAILED:
+            yield Finding(BROKEN, "check-failed", path.interface, _say_outage(
+                path, installed, "nobody answers its check"),
+                f"see to its provider; {makes}somebody does")
+        elif path.outage.why == GATEWAY_SILENT:
+            yield Finding(BROKEN, "gateway-silent", path.interface, _say_outage(
+                path, installed, f"its gateway {path.gateway} does not answer"),
+                f"see to the router; {makes}it answers, '{_bring_back(path)}' at once")
+        elif path.outage.why == SUSPECTED:
+            yield Finding(NOTE, "suspected", path.interface, f"{path.address}: those who use it "
+                          f"wait{say_since(path)}, for several peers, and nobody is answered",
+                          "see to its provider; new connections use other uplinks meanwhile, as "
+                          "far as there are any, and with 'notice = off' in [default] they do not")
+
+
+def _say_outage(path: PathStatus, installed: Installed, why: str) -> str:
+    """Why a path is out, since when, and what became of its endpoint."""
+    if installed.path.endpoint:
+        return (f"{path.address}: {why}{say_since(path)}; its endpoint stays, as a connection has "
+                "no other path")
+    return f"{path.address} has no endpoint: {why}{say_since(path)}"
 
 
 def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
@@ -529,8 +546,8 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
-    _judge_addresses,
-    _judge_routing, _judge_endpoints, _judge_use, _judge_exits, _judge_reverse_path, _judge_limits,
-    _judge_slots, _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration,
-    _judge_pathless, _judge_untold, _judge_traffic,
+    _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages, _judge_use,
+    _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots, _judge_subnets,
+    _judge_vanished, _judge_managers, _judge_configuration, _judge_pathless, _judge_untold,
+    _judge_traffic,
 )

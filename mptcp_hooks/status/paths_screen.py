@@ -6,6 +6,7 @@ from mptcp_hooks.base.numbering import DETOUR, PREFERENCES, PROTOCOL, TABLE_BASE
 from mptcp_hooks.base.text import align, count
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.status.findings import BROKEN
+from mptcp_hooks.status.health import is_out, say_since
 from mptcp_hooks.status.seen_routing import name_table
 from mptcp_hooks.status.survey import UP
 
@@ -113,11 +114,10 @@ def _draw_branches(count: int, shapes: tuple[str, str, str, str]) -> list[str]:
 
 
 def _dress_path(path: PathStatus, paint: Paint) -> list[_Cell]:
-    up = path.link == UP
     length = _NOTHING if path.length is None else str(path.length)
     return [
         _Cell(path.interface, paint.bold),
-        _Cell(path.link, paint.good if up else paint.bad),
+        _dress_link(path, paint),
         _Cell(f"{path.address}/{length}" if path.address else _NOTHING, _leave),
         _Cell(path.gateway or _NOTHING, _leave),
         _Cell(name_table(path.table) if path.table else _NOTHING,
@@ -125,6 +125,18 @@ def _dress_path(path: PathStatus, paint: Paint) -> list[_Cell]:
         _dress_endpoint(path, paint),
         _dress_exit(path, paint),
     ]
+
+
+def _dress_link(path: PathStatus, paint: Paint) -> _Cell:
+    if path.link == UP and path.outage is None:
+        return _Cell(path.link, paint.good)
+    return _Cell(_describe_fault(path) + say_since(path),
+                 paint.bad if is_out(path) else paint.doubtful)
+
+
+def _describe_fault(path: PathStatus) -> str:
+    """Why nothing gets through: the link's own state where it is not up."""
+    return path.outage.why if path.link == UP and path.outage else path.link
 
 
 def _dress_endpoint(path: PathStatus, paint: Paint) -> _Cell:
@@ -139,7 +151,8 @@ def _dress_exit(path: PathStatus, paint: Paint) -> _Cell:
     if not path.table:
         return _Cell(_NOTHING, _leave)
     if path.exit.device == path.device:
-        return _Cell("yes", paint.good) if path.works else _Cell(f"no: {path.link}", paint.bad)
+        fault = _describe_fault(path)
+        return _Cell(f"no: {fault}", paint.bad) if is_out(path) else _Cell("yes", paint.good)
     way = f"no, by {path.exit.device}" if path.exit.device else f"no: {path.exit.refusal}"
     return _Cell(way, paint.bad)
 

@@ -15,6 +15,7 @@ from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.checks import load_checks
+from mptcp_hooks.engine.faults import CHECK_FAILED, Fault, load_faults
 from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events
@@ -88,9 +89,11 @@ class AskedMachine:
         """The subflows of running connections, which only root sees."""
         return read_subflows() if os.geteuid() == 0 else []
 
-    def list_failing(self) -> frozenset[str]:
-        """The addresses of paths whose check has failed, as mptcp_check noted."""
-        return frozenset(one.address for one in load_checks() if one.failed)
+    def list_faults(self) -> tuple[Fault, ...]:
+        """Why paths are out, as mptcp_monitor noted, and mptcp_check of those it asks for."""
+        seen = [one for one in load_faults() if one.why != CHECK_FAILED]
+        return (*seen, *(Fault(one.address, CHECK_FAILED, one.since)
+                         for one in load_checks() if one.failed))
 
     def find_off(self) -> tuple[bool, Off | None]:
         """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""

@@ -57,9 +57,22 @@ class Exit(NamedTuple):
     refusal: str
 
 
+class Outage(NamedTuple):
+    """Why nothing gets through over a path: one of engine/faults.py's reasons.
+
+    `since` is in seconds of the epoch, and it has `lasted` so many by now; None where nobody
+    saw it begin.
+    """
+
+    why: str
+    since: int | None
+    lasted: float | None
+
+
 class PathStatus(NamedTuple):
     """One address of an interface, and what the kernel does with it.
 
+    `outage` is why nothing gets through though its link is up, or since when that is not.
     `installed` is what is on record of it, None of what others set up, `length` None
     where the address is gone. `gateway` is '' and `table` 0 where there is none.
     """
@@ -75,6 +88,7 @@ class PathStatus(NamedTuple):
     endpoint: Endpoint | None
     exit: Exit
     installed: Installed | None
+    outage: Outage | None = None
 
     @property
     def works(self) -> bool:
@@ -111,10 +125,9 @@ class Survey(NamedTuple):
     is what it wants the limits to be, 0 where it says nothing of them.
     `uses` is how running connections use each path that has an endpoint of ours, `lifelines`
     their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
-    off for new ones. `failing` are the addresses whose check has failed.
-    `counters` is /proc/net/netstat. `damaged` are records that cannot be read in full, as
-    the interface ('' for the limits') and what is wrong. `mistakes` is what is wrong with
-    mptcp-hooks.conf.
+    off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
+    in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
+    with mptcp-hooks.conf.
     """
 
     kernel: KernelState
@@ -132,7 +145,6 @@ class Survey(NamedTuple):
     uses: tuple[Use, ...]
     lifelines: frozenset[str]
     off: OffState | None
-    failing: frozenset[str]
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
 

@@ -16,6 +16,7 @@ from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
+from mptcp_hooks.status.health import find_outage
 from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
 from mptcp_hooks.status.survey import (
     DOWN,
@@ -98,7 +99,6 @@ def _read_survey(
         uses=uses,
         lifelines=_list_lifelines(machine, uses),
         off=_find_off(machine, counters),
-        failing=machine.list_failing(),
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
     )
@@ -272,10 +272,13 @@ def _list_paths(
 ) -> Iterator[PathStatus]:
     """Each stanza on record with its paths, and then what others made."""
     drawn = set()
+    faults = {fault.address: fault for fault in machine.list_faults()}
     for iface, stanza in survey.stanzas:
         drawn |= {installed.path.address for installed in stanza.paths}
-        yield from (_look_at_path(machine, survey, iface, installed)
-                    for installed in stanza.paths)
+        for installed in stanza.paths:
+            seen = _look_at_path(machine, survey, iface, installed)
+            yield seen._replace(outage=find_outage(
+                seen.link, stanza, installed, faults.get(seen.address), machine.read_clock()))
         if stanza.told and not stanza.paths:
             found = list(_list_pathless(survey, iface, recall_event(stanza.told)))
             # Who named a device in the configuration did not say that it has both families.

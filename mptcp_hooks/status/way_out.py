@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.model import SILENT
 from mptcp_hooks.base.numbering import DETOUR, MAIN_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.status.survey import UP
+from mptcp_hooks.status.health import is_out
 
 if TYPE_CHECKING:
     from mptcp_hooks.status.survey import PathStatus, Survey
@@ -35,25 +34,13 @@ def find_way(survey: Survey, family: int) -> Way | None:
     leading = [path for path in paths if path.device in best]
     if not paths or best - {path.device for path in leading}:
         return None
-    out = [path for path in leading if describe_fault(survey, path)]
+    out = [path for path in leading if is_out(path)]
     taken = _list_taken(survey, family, paths)
     if leading and not out and not taken:
         return None
     first = [*out, *leading]
     return Way(family, first[0] if first else None, taken, tuple(
-        path.interface for path in paths if _may_leave(path) and not describe_fault(survey, path)))
-
-
-def describe_fault(survey: Survey, path: PathStatus) -> str:
-    """Why nothing gets through over a path, as far as it is known; '' where something may."""
-    if path.link != UP:
-        return {"gone": "is gone", "down": "is down"}.get(path.link, f"has {path.link}")
-    if path.address in survey.failing:
-        return "fails its check"
-    silent = path.installed is not None and not path.installed.path.endpoint and any(
-        stanza.state == SILENT and path.installed in stanza.paths
-        for iface, stanza in survey.stanzas if iface == path.interface)
-    return "is out" if silent else ""
+        path.interface for path in paths if _may_leave(path) and not is_out(path)))
 
 
 def _list_taken(survey: Survey, family: int, paths: list[PathStatus]) -> tuple[str, ...]:

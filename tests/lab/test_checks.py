@@ -295,7 +295,8 @@ def test_a_path_whose_check_failed_is_out_until_somebody_answers(boxed: Lab) -> 
         assert connect(boxed).uplink == 0
         put_box(boxed.routers[:1], f"ip daddr {SERVER_4} drop")
         wait_for(lambda: find_failed(boxed) == ["10.1.1.2"])
-        wait_for(lambda: "new connections over IPv4 leave by eth1" in monitor.read_words())
+        wait_for(lambda: "eth0: check failed: new connections over IPv4 leave by eth1"
+                 in monitor.read_words())
         assert boxed.endpoints() == BOTH[1:] and connect(boxed).uplink == 1
         assert {kind for _, kind, _ in find(boxed)} == {"check-failed", "no-way-out"}
         assert any(one.startswith("eth0: check failed after ") for one in monitor.read_words())

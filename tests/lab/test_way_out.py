@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.newcomer import PORT, connect, receive
 from tests.lab.support.paths import plug, pull, route_get
 from tests.lab.support.provider import SERVICES, with_providers
+from tests.lab.support.status import find
 from tests.lab.support.waiting import wait_for
 
 METRICS = TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1", "gateway 10.1.2.1\n    metric 100")
@@ -99,15 +101,22 @@ def test_the_first_uplink_has_new_connections_again_ten_seconds_after_it_is_back
 ) -> None:
     lab.set_interfaces(TWO_UPLINKS if family == 4 else TWO_UPLINKS_6)
     lab.ifup("-a")
-    Monitor(lab)
+    monitor = Monitor(lab)
     with receive(lab):
         pull(lab, 0)
         wait_for(lambda: list_detours(lab, family))
+        monitor.rest()
+        assert set(find(lab)) == {("broken", "no-carrier", "eth0"), ("note", "no-way-out", "eth0")}
+        assert re.search(r"eth0 +no carrier for [0-9.]+ s .*no: no carrier\n",
+                         lab.client.try_run("mptcp_status").stdout)
         plug(lab, 0)
         time.sleep(5)
         assert connect(lab, family).uplink == 1
         wait_for(lambda: connect(lab, family).uplink == 0)
         assert list_detours(lab, family) == []
+        assert re.fullmatch(r"eth0: alive again after [0-9.]+ s: new connections over "
+                            f"IPv{family} leave by it", monitor.read_words()[-1])
+        assert find(lab) == ()
 
 
 def test_both_out_and_each_of_them_back(up: Lab) -> None:
@@ -236,10 +245,19 @@ def test_a_gateway_that_falls_silent_under_its_carrier(make_lab: MakeLab, family
         gateway = "10.1.1.1" if family == 4 else "fd00:1::1"
         wait_for(lambda: any(one.startswith(f"eth0: gateway {gateway} silent after ")
                              for one in monitor.read_words()))
+        assert (f"eth0: gateway {gateway} silent: new connections over IPv{family} leave by eth1"
+                in monitor.read_words())
+        assert set(find(lab)) == {("broken", "gateway-silent", "eth0"),
+                                  ("note", "no-way-out", "eth0")}
+        assert re.search(r"eth0 +gateway silent for [0-9.]+ s .*no: gateway silent\n",
+                         lab.client.try_run("mptcp_status").stdout)
         lab.routers[0].run("nft", "flush", "ruleset")
         wait_for(lambda: len(lab.endpoints()) == 2)
         wait_for(lambda: connect(lab, family).uplink == 0)
         assert list_detours(lab, family) == []
+        assert re.fullmatch(r"eth0: alive again after [0-9.]+ s: new connections over "
+                            f"IPv{family} leave by it", monitor.read_words()[-1])
+        assert find(lab) == ()
 
 
 def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
@@ -267,6 +285,7 @@ def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
         assert len(lab.endpoints()) == 2
         assert "eth0: connections over 10.1.1.2 wait, for several peers, and none answers" in (
             monitor.read_words())
+        assert set(find(lab)) == {("note", "suspected", "eth0"), ("note", "no-way-out", "eth0")}
         for one in waiting:
             one.kill()
         remove_boxes(lab)

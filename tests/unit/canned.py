@@ -3,7 +3,7 @@
 `machine.txt` holds a question a line, after a `$`, and below it the answer: a program's
 output, or its status and its words after a `!`; a file's text; the limits; who runs. Subflows,
 each a token and two addresses, since and until when MPTCP is off, or `no` where it is on, and
-the addresses whose checks have failed are written by hand.
+why paths are out is written by hand.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Limits
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.engine import record
+from mptcp_hooks.engine.faults import Fault
 from mptcp_hooks.engine.off import Off
 from mptcp_hooks.intent.event import Event
 from mptcp_hooks.intent.ifupdown import read_events
@@ -32,7 +33,7 @@ from mptcp_hooks.status import command, looks
 from mptcp_hooks.status.questions import AskedMachine
 
 _LIMITS, _RUNNING, _SUBFLOWS, _OFF = "ip mptcp limits", "pgrep", "subflows", "off"
-_NOT_OFF, _CHECKS = "no", "checks"
+_NOT_OFF, _FAULTS = "no", "faults"
 
 
 class CannedMachine(AskedMachine):
@@ -64,8 +65,10 @@ class CannedMachine(AskedMachine):
         return [Subflow(int(token), local, remote, TCP_ESTABLISHED, 0, 0.0, True)
                 for token, local, remote in map(str.split, lines)]
 
-    def list_failing(self) -> frozenset[str]:
-        return frozenset(self._answers.get(_CHECKS, "").split())
+    def list_faults(self) -> tuple[Fault, ...]:
+        lines = self._answers.get(_FAULTS, "").splitlines()
+        return tuple(Fault(address, why, int(since))
+                     for address, since, why in (line.split(" ", 2) for line in lines))
 
     def find_off(self) -> tuple[bool, Off | None]:
         noted = self._answers[_OFF].split()

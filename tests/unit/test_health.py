@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.engine.faults import Fault
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.off import Off
 from mptcp_hooks.monitor import health
@@ -45,11 +46,14 @@ class World:
         self.ended = 0
         self.refusal: Problem | None = None
         self.noted: list[Off | None] = []
+        self.recalled: tuple[Fault, ...] = ()
+        self.faults: list[tuple[Fault, ...]] = []
         self.told: list[str] = []
         self.warned: list[str] = []
         for name, value in (
             ("ClosingsListener", lambda: self), ("read_mptcp_counters", self.count),
             ("end_blackhole", self.end), ("save_off", self.noted.append),
+            ("recall_faults", lambda: self.recalled), ("save_faults", self.faults.append),
             ("read_blackhole_timeout", lambda: self.timeout), ("time", lambda: 1e9),
             ("clock_gettime", lambda clock: self.clock),
         ):
@@ -390,7 +394,9 @@ def test_peers_are_told_again_of_an_endpoint_that_went_and_once_more_where_it_is
 ETH1_FAULT = ("eth1", SECOND, "10.1.2.1", "no carrier")
 ETH0_FAULT = ("eth0", FIRST, "10.1.1.1", "gateway silent")
 # eth0 is out, and new connections leave by eth1.
-LED = RoundResult(paths=("eth1",), silent=("eth0",), faults=(ETH0_FAULT,), ways=((4, "eth1"),))
+LED = RoundResult(paths=("eth1",), silent=("eth0",), faults=(ETH0_FAULT,),
+                  ways=((4, "eth0", "eth1"),))
+RETURNED = BOTH._replace(ways=((4, "eth0", ""),))
 
 
 def test_a_silent_gateway_and_the_way_out_are_told(world: World) -> None:
@@ -399,10 +405,12 @@ def test_a_silent_gateway_and_the_way_out_are_told(world: World) -> None:
     world.round(LED._replace(waiting=("eth0",)))
     world.round(LED._replace(waiting=("eth0",)), 5.0)
     assert world.told == ["eth0: gateway 10.1.1.1 silent after 5 min: endpoint taken away",
-                          "new connections over IPv4 leave by eth1"]
+                          "eth0: gateway 10.1.1.1 silent: new connections over IPv4 leave by eth1"]
     assert world.health.describe().endswith("; eth0: gateway 10.1.1.1 silent")
-    world.round(BOTH, 5.0)
-    assert world.told[2:] == ["new connections over IPv4 leave by main's default route again"]
+    world.round(BOTH._replace(ways=LED.ways), 35.0)
+    world.round(RETURNED, 10.0)
+    assert world.told[2:] == [
+        "eth0: alive again after 40 s: new connections over IPv4 leave by it"]
 
 
 def test_a_gateway_of_a_path_that_lost_its_carrier_is_none_that_is_silent(world: World) -> None:
@@ -436,3 +444,46 @@ def test_where_nothing_is_led_anywhere_no_round_comes_for_it(world: World) -> No
     world.begin()
     world.round(OUT._replace(faults=(ETH1_FAULT,)))
     assert world.round(BOTH, 60.0) == NEVER
+
+
+def test_what_is_out_is_noted_once_with_since_when(world: World) -> None:
+    world.begin()
+    world.round(LED)
+    world.round(LED, 5.0)
+    world.round(LED._replace(faults=(ETH0_FAULT, ETH1_FAULT)), 5.0)
+    world.round(BOTH, 5.0)
+    eth0, eth1 = (Fault(FIRST, "gateway silent", 10**9), Fault(SECOND, "no carrier", 10**9))
+    # The first takes what somebody else may have noted for its own word.
+    assert world.faults == [(), (eth0,), (eth0, eth1), ()]
+
+
+def test_since_when_outlives_the_monitor_and_ends_with_the_reason(world: World) -> None:
+    noted = Fault(FIRST, "gateway silent", 999_999_000)
+    world.recalled = (noted, Fault(SECOND, "check failed", 999_999_000))
+    world.round(LED._replace(faults=(ETH0_FAULT, ETH1_FAULT)))
+    assert world.faults == [(noted, Fault(SECOND, "no carrier", 10**9))]
+
+
+def test_what_is_suspected_is_noted_unless_more_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(world.health._notice), "suspected", frozenset((FIRST, SECOND)))
+    world.round(LED._replace(addresses=((FIRST, "eth0", "10.1.1.1", 2),
+                                        (SECOND, "eth1", "10.1.2.1", 3))))
+    assert world.faults == [(Fault(FIRST, "gateway silent", 10**9),
+                             Fault(SECOND, "suspected", 10**9))]
+    assert world.told == ["eth0: gateway 10.1.1.1 silent: new connections over IPv4 leave by eth1"]
+
+
+def test_a_note_that_cannot_be_written_is_warned_of_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(faults: object) -> None:
+        raise Problem("cannot write")
+
+    monkeypatch.setattr(health, "save_faults", refuse)
+    world.round(LED)
+    assert world.warned == ["cannot write"]
+    monkeypatch.setattr(health, "save_faults", world.faults.append)
+    world.round(LED)
+    assert [one.address for one in world.faults[-1]] == [FIRST]

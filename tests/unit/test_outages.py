@@ -184,48 +184,82 @@ def test_an_endpoint_that_is_kept_behind_a_silent_gateway_is_said_once() -> None
                      "endpoint kept"], []]
 
 
+SILENT_4 = {("eth0", 4): "gateway 10.1.1.1 silent"}
+NO_CARRIER = {("eth0", 4): "no carrier", ("eth0", 6): "no carrier"}
+NOBODY: dict[tuple[str, int], str] = {}
+AGAIN = "leave by main's default route again"
+
+
+def lead(**by: str) -> list[tuple[int, str, str]]:
+    """Main leads all to eth0; `by` is what families leave by, '' where that is over."""
+    return [(int(family[-1]), "eth0", iface) for family, iface in by.items()]
+
+
 @pytest.fixture
 def led() -> Ways:
-    """IPv4 leaves by eth1."""
+    """IPv4 leaves by eth1 since 1000.0."""
     ways = Ways()
-    ways.note(((4, "eth1"),))
+    ways.note(lead(v4="eth1"), SILENT_4, 1000.0)
     return ways
 
 
 def test_while_main_decides_nothing_is_said_of_it() -> None:
     ways = Ways()
-    assert [ways.note(()) for _ in range(3)] == [[]] * 3
+    assert [ways.note(known, {}, 1000.0) for known in ((), lead(v4=""), ())] == [[]] * 3
 
 
-def test_a_way_out_is_said_once_and_its_end() -> None:
+def test_a_way_out_is_said_once_and_why_and_its_end() -> None:
     ways = Ways()
-    assert [ways.note(((4, "eth1"),)) for _ in range(3)] == [
-        ["new connections over IPv4 leave by eth1"], [], []]
-    assert [ways.note(()) for _ in range(3)] == [
-        ["new connections over IPv4 leave by main's default route again"], [], []]
-    assert ways.note(((4, "eth1"),)) == ["new connections over IPv4 leave by eth1"]
+    assert [ways.note(lead(v4="eth1"), SILENT_4, 1000.0 + second) for second in range(3)] == [
+        ["eth0: gateway 10.1.1.1 silent: new connections over IPv4 leave by eth1"], [], []]
+    # It is waited with for a while after it is back.
+    assert [ways.note(known, {}, now) for known, now in (
+        (lead(v4="eth1"), 1040.0), (lead(v4=""), 1050.0), ((), 1060.0))] == [
+        [], ["eth0: alive again after 40 s: new connections over IPv4 leave by it"], []]
+
+
+def test_an_uplink_that_goes_again_while_it_is_waited_with_was_out_all_the_time(led: Ways) -> None:
+    for faults, now in ((NOBODY, 1020.0), (SILENT_4, 1025.0), (NOBODY, 1100.0)):
+        assert led.note(lead(v4="eth1"), faults, now) == []
+    assert led.note(lead(v4=""), {}, 1120.0) == [
+        "eth0: alive again after 100 s: new connections over IPv4 leave by it"]
+
+
+@pytest.mark.parametrize(("known", "faults"), [
+    # Nothing is alive any more; main leads elsewhere by now; nothing of ours is left.
+    (lead(v4=""), SILENT_4), ([(4, "eth1", "")], SILENT_4), ([(4, "eth1", "")], {}), ((), {})])
+def test_an_end_without_a_return_is_said_as_what_it_is(
+    led: Ways, known: list[tuple[int, str, str]], faults: dict[tuple[str, int], str]
+) -> None:
+    assert led.note(known, faults, 1010.0) == [f"new connections over IPv4 {AGAIN}"]
 
 
 def test_another_way_out_is_said(led: Ways) -> None:
-    assert led.note(((4, "eth2"),)) == ["new connections over IPv4 leave by eth2"]
+    assert led.note(lead(v4="eth2"), SILENT_4, 1010.0) == [
+        "eth0: gateway 10.1.1.1 silent: new connections over IPv4 leave by eth2"]
 
 
-def test_families_that_go_the_same_way_are_told_in_one_line(led: Ways) -> None:
-    assert led.note(((4, "eth2"), (6, "eth2"))) == [
-        "new connections over IPv4 and IPv6 leave by eth2"]
-    assert led.note(()) == [
-        "new connections over IPv4 and IPv6 leave by main's default route again"]
+def test_one_whose_uplink_is_back_by_now_is_said_without_a_reason() -> None:
+    """As a monitor says that begins then."""
+    assert Ways().note(lead(v4="eth1"), {}, 1000.0) == ["new connections over IPv4 leave by eth1"]
+
+
+def test_families_that_go_the_same_way_for_the_same_reason_are_told_in_one_line() -> None:
+    ways = Ways()
+    assert ways.note(lead(v4="eth2", v6="eth2"), NO_CARRIER, 1000.0) == [
+        "eth0: no carrier: new connections over IPv4 and IPv6 leave by eth2"]
+    assert ways.note(lead(v4="", v6=""), {}, 1005.0) == [
+        "eth0: alive again after 5.0 s: new connections over IPv4 and IPv6 leave by it"]
 
 
 def test_a_family_that_stays_is_not_told_of(led: Ways) -> None:
-    assert led.note(((4, "eth1"), (6, "eth1"))) == ["new connections over IPv6 leave by eth1"]
-    assert led.note(((6, "eth1"),)) == [
-        "new connections over IPv4 leave by main's default route again"]
+    assert led.note(lead(v4="eth1", v6="eth1"), NO_CARRIER, 1010.0) == [
+        "eth0: no carrier: new connections over IPv6 leave by eth1"]
+    assert led.note(lead(v4="", v6="eth1"), NO_CARRIER, 1020.0) == [
+        f"new connections over IPv4 {AGAIN}"]
 
 
 def test_families_that_go_different_ways_are_told_each(led: Ways) -> None:
-    assert led.note(((6, "eth2"),)) == [
-        "new connections over IPv4 leave by main's default route again",
-        "new connections over IPv6 leave by eth2"]
-    assert led.note(((4, "eth2"), (6, "eth1"))) == [
-        "new connections over IPv4 leave by eth2", "new connections over IPv6 leave by eth1"]
+    assert led.note(lead(v4="", v6="eth2"), NO_CARRIER, 1010.0) == [
+        f"new connections over IPv4 {AGAIN}",
+        "eth0: no carrier: new connections over IPv6 leave by eth2"]

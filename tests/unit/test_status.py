@@ -321,6 +321,74 @@ def test_a_path_that_waits_for_no_gateway_does_not_blame_one(
     assert "gateway-silent" not in [one["kind"] for one in find({ENDPOINT: ""}, case)]
 
 
+def put_out(**reasons: str) -> dict[str, str]:
+    """What is noted of paths, by their addresses: since when, and why."""
+    numbers = {"eth0": 1, "eth1": 2}
+    return add_answer("faults", *(f"10.1.{numbers[name]}.2 {why}"
+                                  for name, why in reasons.items()))
+
+
+def read_row(screen: str, interface: str) -> str:
+    return next(line for line in screen.splitlines() if interface in line)
+
+
+@pytest.mark.parametrize(("fault", "kind", "severity", "text", "row"), [
+    ("960 gateway silent", "gateway-silent", "broken",
+     "10.1.2.2: its gateway 10.1.2.1 does not answer for 40 s; its endpoint stays, as a "
+     "connection has no other path", ("gateway silent for 40 s", "no: gateway silent")),
+    ("700 check failed", "check-failed", "broken", "10.1.2.2: nobody answers its check for 5 min; "
+     "its endpoint stays, as a connection has no other path",
+     ("check failed for 5 min", "no: check failed")),
+    ("988 suspected", "suspected", "note", "10.1.2.2: those who use it wait for 12 s, for several "
+     "peers, and nobody is answered", ("suspected for 12 s", "yes")),
+    # The clock was set meanwhile.
+    ("2000 suspected", "suspected", "note", "10.1.2.2: those who use it wait for 0.0 s, for "
+     "several peers, and nobody is answered", ("suspected for 0.0 s", "yes"))])
+def test_a_path_that_is_out_under_its_carrier_is_told_with_since_when(
+    tmp_path: Path, fault: str, kind: str, severity: str, text: str, row: tuple[str, str]
+) -> None:
+    (found,) = find(put_out(eth1=fault))
+    assert (found["kind"], found["severity"], found["text"]) == (kind, severity, text)
+    shutil.copytree(FOLDER / "all-good", tmp_path / "case")
+    file = tmp_path / "case/machine.txt"
+    for old, new in put_out(eth1=fault).items():
+        file.write_text(file.read_text().replace(old, new))
+    code, screen = run_status(tmp_path / "case")
+    assert code == (severity == "broken")
+    assert row[0] in read_row(screen, "eth1") and read_row(screen, "eth1").endswith(row[1])
+    assert "up" in read_row(screen, "eth0") and "as they should be" not in screen
+    answer = json.loads(run_status(tmp_path / "case", "--json")[1])
+    since, _, why = fault.partition(" ")
+    assert [path["outage"] for path in answer["paths"]] == [
+        None, {"why": why, "since": int(since)}]
+
+
+@pytest.mark.parametrize("fault", ["1 no carrier"])
+def test_a_carrier_that_is_back_is_not_called_lost(fault: str) -> None:
+    assert find(put_out(eth1=fault)) == []
+
+
+def test_since_when_a_cable_is_out(tmp_path: Path) -> None:
+    case = "no-carrier"
+    (before,) = [one for one in find({}, case) if one["kind"] == "no-carrier"]
+    (found,) = [one for one in find(put_out(eth1="940 no carrier"), case)
+                if one["kind"] == "no-carrier"]
+    assert before["text"] == "the link has no carrier"
+    assert found["text"] == "the link has no carrier for 60 s"
+
+
+def test_where_new_connections_leave_by_is_told_with_why_and_since_when() -> None:
+    detour = {LOCAL_RULE: LOCAL_RULE + '{"priority":32765,"src":"all","table":"20003",'
+              '"protocol":"77"},'}
+    found = {one["kind"]: one for one in find(detour | put_out(eth0="960 gateway silent"))}
+    assert found["no-way-out"]["text"] == (
+        "new connections over IPv4 leave by eth1, since eth0 has a silent gateway for 40 s")
+
+
+def test_what_is_only_suspected_has_a_way_where_there_is_no_other() -> None:
+    assert [one["kind"] for one in find(put_out(eth0="988 suspected"))] == ["suspected"]
+
+
 def test_a_colour_has_no_width() -> None:
     """Colours differ from row to row, and the columns after them stand where they would."""
     paths = [PathStatus("eth0", "eth0", link, 4, own, 24, "", MAIN_TABLE, None,
