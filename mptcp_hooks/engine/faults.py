@@ -16,8 +16,8 @@ from mptcp_hooks.base.value import NamedTuple
 
 # Why a path is out; and that it may be, as those who use it wait.
 NO_CARRIER, GATEWAY_SILENT, CHECK_FAILED = "no carrier", "gateway silent", "check failed"
-SUSPECTED = "suspected"
-_REASONS = (NO_CARRIER, GATEWAY_SILENT, CHECK_FAILED, SUSPECTED)
+UNSTEADY, SUSPECTED = "comes and goes", "suspected"
+_REASONS = (NO_CARRIER, GATEWAY_SILENT, CHECK_FAILED, UNSTEADY, SUSPECTED)
 # As all that is no interface's and no path manager's: with a dot.
 _FAULTS = ".faults"
 # Of /proc/PID/stat behind the program's name: the time a process began, in ticks (proc(5)).

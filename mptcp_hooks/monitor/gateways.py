@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic, sleep
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, NO_CARRIER
+from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, NO_CARRIER, UNSTEADY
 from mptcp_hooks.machine.neighbours import (
     build_oblivion,
     build_probe,
@@ -48,7 +48,7 @@ class WatchfulMachine(Machine):
 
     `doubted` are addresses of paths whose gateway fell silent under its carrier: that it speaks
     does not prove that it hears. `asked` are those of paths whose gateway was to prove it,
-    `failing` those whose check has failed.
+    `failing` those whose check has failed, `unsteady` those that were there for moments only.
     """
 
     def __init__(self, show: Callable[[str], None] | None) -> None:
@@ -57,13 +57,15 @@ class WatchfulMachine(Machine):
         self.doubted: set[str] = set()
         self.asked: frozenset[str] = frozenset()
         self.failing: frozenset[str] = frozenset()
+        self.unsteady: frozenset[str] = frozenset()
 
     def answers(self, path: Path) -> bool:
         """Whether the path's gateway has answered since the path was out, or there is none.
 
-        One whose check has failed is answered by it, and carries nothing all the same.
+        One whose check has failed is answered by it, and carries nothing all the same; one that
+        comes and goes is waited with.
         """
-        if path.address in self.failing:
+        if path.address in self.failing | self.unsteady:
             return False
         if not path.gateway:
             return True
@@ -90,6 +92,8 @@ class WatchfulMachine(Machine):
             return NO_CARRIER
         if path.address in self.failing:
             return CHECK_FAILED
+        if path.address in self.unsteady:
+            return UNSTEADY
         if not path.gateway:
             return ""
         state = self.read_neighbour(path.gateway, path.ifindex).state

@@ -17,6 +17,7 @@ from mptcp_hooks.engine.faults import (
     GATEWAY_SILENT,
     NO_CARRIER,
     SUSPECTED,
+    UNSTEADY,
     Fault,
     recall_faults,
     save_faults,
@@ -25,6 +26,7 @@ from mptcp_hooks.engine.off import Off, save_off
 from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, read_mptcp_counters
 from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
+from mptcp_hooks.monitor.flaps import Flaps
 from mptcp_hooks.monitor.joins import Joins
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.notice import PROVED_WITHIN, Notice
@@ -67,6 +69,7 @@ class Health:
         self._outages = Outages()
         self._ways = Ways()
         self._recoveries = Recoveries()
+        self._flaps = Flaps()
         self._blackhole = BlackholeWatch()
         self._notice = Notice(warn)
         self._doubted: frozenset[str] = frozenset()
@@ -150,17 +153,19 @@ class Health:
         self._doubted = frozenset(address for _, address, _, fault in report.faults
                                   if fault == GATEWAY_SILENT)
         self._recoveries.note((address for _, address, _, _ in report.faults), now)
+        self._note_flaps(report, now)
         self._note_outages({*report.silent, *report.kept}, now)
         if report.made or self._outages.returning:
             self.joins.expect(now)
         return min(self._find_pause(bool(report.waiting or report.kept), now),
+                   self._flaps.wait(now),
                    self._recoveries.wait(now) if any(iface for _, _, iface in report.ways)
                    else _NEVER)
 
     def recall(self, now: float) -> Known:
         """What a round that begins is to know of paths."""
         return Known(self._recoveries.list_fresh(now), self._notice.suspected, self._doubted,
-                     self._notice.list_asked(now))
+                     self._notice.list_asked(now), self._flaps.list_unsteady(now))
 
     def note_look(self, report: RoundResult, cost: float, now: float) -> float:
         """Take in what a look saw, which took so many seconds; how soon a round is to come."""
@@ -198,6 +203,14 @@ class Health:
                      if address in self._notice.suspected}
         return suspected | {(iface, family_of(address)): _word_fault(gateway, fault)
                             for iface, address, gateway, fault in report.faults}
+
+    def _note_flaps(self, report: RoundResult, now: float) -> None:
+        """Note which paths are out, for themselves, and say which wait from now on for that."""
+        ifaces = {address: iface for iface, address, _, fault in report.faults
+                  if fault != UNSTEADY}
+        for iface in sorted({ifaces[address] for address in self._flaps.note(ifaces, now)}):
+            self._tell(f"{iface}: comes and goes: what uses it waits until it has been there for "
+                       "a while")
 
     def _note_faults(self, report: RoundResult) -> None:
         """Put on record which paths are out, or may be, and since when."""

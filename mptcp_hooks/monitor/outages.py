@@ -36,6 +36,7 @@ class Outages:
         self._waiting: frozenset[str] = frozenset()
         # Those that are out under their carrier, and why: nothing of theirs came back yet.
         self._mute: dict[str, str] = {}
+        self._faults: Mapping[str, str] = {}
 
     def note(
         self, paths: Iterable[str], silent: Iterable[str], kept: Iterable[str],
@@ -45,6 +46,7 @@ class Outages:
 
         `faults` has, in words, why interfaces are out that have a carrier.
         """
+        self._faults = faults
         for iface in paths:
             self._since.setdefault(iface, now)
         said = [*self._note_silent(frozenset(silent), faults, now),
@@ -75,9 +77,12 @@ class Outages:
 
     def describe(self) -> list[str]:
         """What is out, and why, for the unit's status."""
-        return [f"{iface}: " + self._mute.get(
-            iface, "its gateway does not answer" if iface in self._waiting else "no carrier")
-            for iface in sorted(self._out)]
+        return [f"{iface}: " + self._describe_outage(iface) for iface in sorted(self._out)]
+
+    def _describe_outage(self, iface: str) -> str:
+        if iface in self._waiting and iface not in self._mute:
+            return "its gateway does not answer"
+        return self._faults.get(iface, self._mute.get(iface, "no carrier"))
 
     @property
     def returning(self) -> bool:

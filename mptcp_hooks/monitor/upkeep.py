@@ -47,13 +47,15 @@ class Known(NamedTuple):
 
     `fresh` are those that were out when last seen, or some seconds ago, `suspected` those over
     which several connections wait in vain, `doubted` those whose gateway was silent, `asked`
-    those whose gateway was to prove that it is there, and has if it will.
+    those whose gateway was to prove that it is there, and has if it will, `unsteady` those that
+    were there for moments only, again and again.
     """
 
     fresh: frozenset[str] = frozenset()
     suspected: frozenset[str] = frozenset()
     doubted: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
+    unsteady: frozenset[str] = frozenset()
 
 
 class Judged(NamedTuple):
@@ -75,6 +77,7 @@ def keep_up(
     upkeep = _Upkeep(WatchfulMachine(show), [str(mistake) for mistake in mistakes])
     upkeep.machine.doubted.update(known.doubted)
     upkeep.machine.asked = known.asked
+    upkeep.machine.unsteady = known.unsteady
     upkeep.heed_checks()
     # First, and before other programs are asked: a transfer may be waiting.
     upkeep.silence()

@@ -11,7 +11,7 @@ from mptcp_hooks.base.model import LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED
+from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.machine.counters import read_counters
@@ -250,6 +250,10 @@ def _judge_outages(survey: Survey) -> Iterator[Finding]:
             yield Finding(BROKEN, "gateway-silent", path.interface, _say_outage(
                 path, installed, f"its gateway {path.gateway} does not answer"),
                 f"see to the router; {makes}it answers, '{_bring_back(path)}' at once")
+        elif path.outage.why == UNSTEADY:
+            yield Finding(BROKEN, "unsteady", path.interface, _say_outage(
+                path, installed, "it comes and goes"),
+                f"see to its cable or radio; {makes}it has been there for a while")
         elif path.outage.why == SUSPECTED:
             yield Finding(NOTE, "suspected", path.interface, f"{path.address}: those who use it "
                           f"wait{say_since(path)}, for several peers, and nobody is answered",

@@ -5,7 +5,13 @@ from __future__ import annotations
 from mptcp_hooks.base.model import SILENT
 from mptcp_hooks.base.text import describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, NO_CARRIER, SUSPECTED
+from mptcp_hooks.engine.faults import (
+    CHECK_FAILED,
+    GATEWAY_SILENT,
+    NO_CARRIER,
+    SUSPECTED,
+    UNSTEADY,
+)
 from mptcp_hooks.status.survey import DOWN, GONE, UP, Outage
 from mptcp_hooks.status.survey import NO_CARRIER as LINK_NO_CARRIER
 
@@ -16,7 +22,7 @@ if TYPE_CHECKING:
 
 _IN_WORDS = {GONE: "is gone", DOWN: "is down", LINK_NO_CARRIER: "has no carrier",
              CHECK_FAILED: "fails its check", GATEWAY_SILENT: "has a silent gateway",
-             SUSPECTED: "leaves those who use it waiting"}
+             UNSTEADY: "comes and goes", SUSPECTED: "leaves those who use it waiting"}
 
 
 def find_outage(

@@ -16,6 +16,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, plug, pull
 from tests.lab.support.provider import SERVICES, Served, with_providers
+from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
@@ -190,6 +191,26 @@ def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
     assert crowd.measure_return(1, 20) < BACK_WITHIN
     # What is asked again and again is not said each time.
     assert len(monitor.read_log()) <= 6
+
+
+def test_a_cable_that_comes_and_goes(up: Lab) -> None:
+    """Its endpoint is made no more for moments; and once it stays."""
+    monitor = Monitor(up)
+    crowd = Crowd(up)
+    crowd.wait_until_whole()
+    for _ in range(4):
+        pull(up, 1)
+        wait_for(lambda: up.endpoints() == BOTH[:1])
+        plug(up, 1)
+        wait_for(lambda: up.endpoints() == BOTH or find(up) and "unsteady" in find(up)[0])
+    began = time.monotonic()
+    assert find(up) == (("broken", "unsteady", "eth1"),)
+    pull(up, 1)
+    wait_for(lambda: "no-carrier" in find(up)[0])
+    plug(up, 1)
+    assert crowd.measure_return(1, 20) > 4
+    assert up.endpoints() == BOTH and find(up) == () and time.monotonic() - began < 20
+    assert sum("comes and goes" in text for text in monitor.read_words()) == 1
 
 
 def test_a_path_that_never_worked_is_none_beside_another(up: Lab) -> None:

@@ -487,3 +487,19 @@ def test_a_note_that_cannot_be_written_is_warned_of_and_tried_again(
     monkeypatch.setattr(health, "save_faults", world.faults.append)
     world.round(LED)
     assert [one.address for one in world.faults[-1]] == [FIRST]
+
+
+def test_a_path_that_comes_and_goes_is_said_once_and_its_rounds_are_told(world: World) -> None:
+    world.begin()
+    for _ in range(5):
+        world.round(OUT._replace(faults=(ETH1_FAULT,)), 1.0)
+        unsteady = world.health.recall(world.clock).unsteady
+        pause = world.round(OUT._replace(faults=(("eth1", SECOND, "10.1.2.1", "comes and goes"),))
+                            if unsteady else BOTH, 1.0)
+    assert unsteady == {SECOND} and pause == 8.0
+    assert world.health.describe().endswith("; eth1: comes and goes")
+    assert [text for text in world.told if "comes" in text] == [
+        "eth1: comes and goes: what uses it waits until it has been there for a while"]
+    assert world.faults[-1] == (Fault(SECOND, "comes and goes", 10**9),)
+    world.clock += 8.0
+    assert world.health.recall(world.clock).unsteady == frozenset()

@@ -339,6 +339,9 @@ def read_row(screen: str, interface: str) -> str:
     ("700 check failed", "check-failed", "broken", "10.1.2.2: nobody answers its check for 5 min; "
      "its endpoint stays, as a connection has no other path",
      ("check failed for 5 min", "no: check failed")),
+    ("994 comes and goes", "unsteady", "broken", "10.1.2.2: it comes and goes for 6.0 s; its "
+     "endpoint stays, as a connection has no other path",
+     ("comes and goes for 6.0 s", "no: comes and goes")),
     ("988 suspected", "suspected", "note", "10.1.2.2: those who use it wait for 12 s, for several "
      "peers, and nobody is answered", ("suspected for 12 s", "yes")),
     # The clock was set meanwhile.

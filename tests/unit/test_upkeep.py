@@ -42,7 +42,7 @@ class Watched(MemoryMachine, WatchfulMachine):
         super().__init__()
         self.unanswered = set()
         self.doubted = set()
-        self.asked = self.failing = frozenset()
+        self.asked = self.failing = self.unsteady = frozenset()
 
 
 class Kept:
@@ -512,6 +512,22 @@ def test_a_silent_gateway_costs_the_family_that_it_is_of(kept: Kept) -> None:
                                  faults=(ETH0_MUTE,), ways=BY_ETH1)
     assert kept.endpoints() == ["10.1.2.2", "fd00:1::2", "fd00:2::2"]
     assert list_detours(kept, 6) == []
+
+
+def test_an_endpoint_waits_for_a_path_that_comes_and_goes(kept: Kept) -> None:
+    """It has a carrier and a gateway, and is out all the same for a while; nobody asks for it."""
+    kept.bench.up(ETH0, ETH1)
+    full = kept.bench.machine.snapshot()
+    kept.set_link("eth0", UNPLUGGED)
+    unsteady = ETH0_FRESH._replace(unsteady=frozenset(("10.1.1.2",)))
+    assert kept.round(known=unsteady).faults == (ETH0_OUT,)
+    kept.set_link("eth0", UP)
+    assert kept.round(known=unsteady) == quiet("eth1", silent=("eth0",), ways=BY_ETH1, faults=(
+        ("eth0", "10.1.1.2", "10.1.1.1", "comes and goes"),))
+    assert kept.bench.machine.ran == []
+    assert kept.round(known=ETH0_FRESH).paths == ("eth0", "eth1")
+    kept.round()
+    assert kept.bench.machine.snapshot() == full
 
 
 def test_a_lost_carrier_costs_both_families(kept: Kept) -> None:
