@@ -58,7 +58,7 @@ class Flaps:
         return news
 
     def list_unsteady(self, now: float) -> frozenset[str]:
-        """The addresses whose endpoints wait; also of those that are out, for when they are back."""
+        """The addresses whose endpoints wait; those that are out are to, when they are back."""
         return frozenset(address for address, flap in self._known.items()
                          if flap.patience and (flap.out or now - flap.since < flap.patience))
 

@@ -11,6 +11,7 @@ from mptcp_hooks.base.model import LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
@@ -495,6 +496,14 @@ def _judge_configuration(survey: Survey) -> Iterator[Finding]:
                       "again")
 
 
+def _judge_templates(survey: Survey) -> Iterator[Finding]:
+    if survey.lacks_detours:
+        yield Finding(NOTE, "old-template", "", f"the templates in {OWN_TEMPLATES} have no lines "
+                      "for detours: new connections go where main leads them, whatever is out",
+                      "take the lines about 'detour' over from the package's own up.j2 and down.j2 "
+                      f"in {FOLDERS[1]}")
+
+
 def _judge_number(survey: Survey) -> Iterator[Finding]:
     paths = [path for path in survey.paths if path.installed]
     if survey.damaged:
@@ -552,6 +561,6 @@ JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
     _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages, _judge_use,
     _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots, _judge_subnets,
-    _judge_vanished, _judge_managers, _judge_configuration, _judge_pathless, _judge_untold,
-    _judge_traffic,
+    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, _judge_pathless,
+    _judge_untold, _judge_traffic,
 )

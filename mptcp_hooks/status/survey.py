@@ -127,7 +127,8 @@ class Survey(NamedTuple):
     their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
     in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
-    with mptcp-hooks.conf.
+    with mptcp-hooks.conf, `lacks_detours` whether templates of somebody's own are older than
+    the detours of new connections.
     """
 
     kernel: KernelState
@@ -147,6 +148,7 @@ class Survey(NamedTuple):
     off: OffState | None
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
+    lacks_detours: bool = False
 
     @property
     def unseen(self) -> tuple[str, ...]:

@@ -147,7 +147,10 @@ def test_stopping_it_while_a_cable_is_out_leaves_what_the_hooks_make(running: La
     full, rules = running.snapshot(), running.rules()
     pull(running, 0)
     wait_for(lambda: running.rules() != rules and running.endpoints() == BOTH[1:])
+    wait_for(lambda: "for" in running.client.try_run("mptcp_status", "eth0").stdout)
     running.client.run("systemctl", "stop", SERVICE)
+    # Since when it is out is nobody's word any more.
+    running.client.run("test", "!", "-e", "/run/mptcp-hooks/.faults")
     assert running.rules() == rules and sorted(running.endpoints()) == BOTH
     plug(running, 0)
     wait_for(lambda: running.snapshot() == full)

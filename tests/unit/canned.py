@@ -70,6 +70,9 @@ class CannedMachine(AskedMachine):
         return tuple(Fault(address, why, int(since))
                      for address, since, why in (line.split(" ", 2) for line in lines))
 
+    def lacks_detours(self) -> bool:
+        return "old templates" in self._answers
+
     def find_off(self) -> tuple[bool, Off | None]:
         noted = self._answers[_OFF].split()
         if noted == [_NOT_OFF]:

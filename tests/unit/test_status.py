@@ -392,6 +392,11 @@ def test_what_is_only_suspected_has_a_way_where_there_is_no_other() -> None:
     assert [one["kind"] for one in find(put_out(eth0="988 suspected"))] == ["suspected"]
 
 
+def test_templates_that_are_older_than_detours_are_told() -> None:
+    (found,) = find(add_answer("old templates"))
+    assert (found["severity"], found["kind"]) == ("note", "old-template")
+
+
 def test_a_colour_has_no_width() -> None:
     """Colours differ from row to row, and the columns after them stand where they would."""
     paths = [PathStatus("eth0", "eth0", link, 4, own, 24, "", MAIN_TABLE, None,

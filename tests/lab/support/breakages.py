@@ -209,6 +209,11 @@ BREAKAGES = (
     Breakage("wrong-configuration", (("note", "configuration", None),),
              run(f"mkdir -p {CONFIGURATION.parent}; echo nonsense >{CONFIGURATION}"),
              run(f"rm {CONFIGURATION}")),
+    Breakage("old-template", (("note", "old-template", None),),
+             run("mkdir -p /etc/mptcp-hooks/templates", "cd /etc/mptcp-hooks/templates; sed "
+                 "'/if detour and/,/^{% endif/d' /usr/share/mptcp-hooks/templates/down.j2 "
+                 ">down.j2"),
+             run("rm -r /etc/mptcp-hooks/templates")),
     # Neither what a stanza leaves alone nor a VPN is to be complained of.
     Breakage("left-alone", ONE_UPLINK_LEFT,
              run("ifup eth1", "ip route add default via 10.1.2.1 dev eth1 metric 9",
