@@ -15,9 +15,8 @@ import json
 import statistics
 import sys
 import time
-from collections import defaultdict
 from contextlib import closing
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from socket import AF_INET
 from struct import Struct
@@ -44,12 +43,15 @@ COUNTERS = ("Retrans", "OFOQueue", "OFOMerge", "DuplicateData", "RcvWndShared", 
 
 
 class Look(NamedTuple):
-    """One look: when, bytes of each interface out and in, and the subflows' info by address."""
+    """One look: when, bytes of each interface out and in, and the subflows' info.
+
+    A subflow is known by this end's address and port.
+    """
 
     when: float
     out: list[int]
     come: list[int]
-    subflows: dict[str, list[dict[str, int]]]
+    subflows: dict[tuple[str, int], dict[str, int]]
 
 
 def watch(seconds: float, addresses: list[str]) -> None:
@@ -82,17 +84,17 @@ def read_counters() -> dict[str, int]:
     return dict(zip(names, map(int, values)))
 
 
-def read_subflows() -> dict[str, list[dict[str, int]]]:
-    found = defaultdict(list)
+def read_subflows() -> dict[tuple[str, int], dict[str, int]]:
+    found = {}
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
         for message in ask(kernel, AF_INET, IPPROTO_TCP, 1 << 1):
             said = read_attributes(message, ANSWER.size) if is_socket(message) else {}
             if INET_DIAG_ULP_INFO in said:
                 family, _, _, _, port, _, local, *_ = ANSWER.unpack_from(message)
                 info = said[INET_DIAG_INFO]
-                found[read_end(family, local, port)[0]].append({
+                found[read_end(family, local, port)] = {
                     name: _UNSIGNED[size].unpack_from(info, at)[0]
-                    for name, (at, size) in _FIELDS.items()})
+                    for name, (at, size) in _FIELDS.items()}
     return found
 
 
@@ -102,18 +104,25 @@ def find_rates(looks: list[Look], count: Any) -> list[float]:
             for look, later in zip(looks, looks[_LOOKS:])]
 
 
+def find_carried(looks: list[Look], address: str, name: str) -> list[float]:
+    """What subflows of an address had acknowledged or received, in Mbit/s over each second."""
+    return [sum(max(0, info[name] - look.subflows.get(key, {name: 0})[name])
+                for key, info in later.subflows.items() if key[0] == address)
+            * 8 / (later.when - look.when) / 1e6 for look, later in zip(looks, looks[_LOOKS:])]
+
+
 def describe(looks: list[Look], number: int, address: str) -> dict[str, float]:
     out = find_rates(looks, lambda look: look.out[number])
     come = find_rates(looks, lambda look: look.come[number])
-    infos = [info for look in looks for info in look.subflows.get(address, ())]
+    infos = [info for look in looks for (own, _), info in look.subflows.items() if own == address]
 
     def values(name: str, unit: float) -> list[float]:
         return [info[name] / unit for info in infos if info[name] not in (0, 0xFFFFFFFF)] or [0]
 
-    waits = [later.when - look.when for look, later in pairwise(looks)]
-    assert waits
     return {"out_best": max(out), "out_median": statistics.median(out),
             "in_best": max(come), "in_median": statistics.median(come),
+            "acked_best": max(find_carried(looks, address, "acked")),
+            "received_best": max(find_carried(looks, address, "received")),
             "min_rtt": min(values("min_rtt", 1000)),
             "rtt_low": min(values("rtt", 1000)),
             "rtt": statistics.median(values("rtt", 1000)), "rtt_high": max(values("rtt", 1000)),
@@ -134,6 +143,8 @@ def main() -> None:
     parser.add_argument("--mix", nargs="+", choices=MIXES, default=list(MIXES))
     parser.add_argument("--control", nargs="+", default=("cubic", "bbr"))
     parser.add_argument("--connections", nargs="+", type=int, default=(1, 10))
+    parser.add_argument("--kind", nargs="+", default=("upload", "download"),
+                        help="upload, download, or a stream of so many megabits a second")
     asked = parser.parse_args()
     begin_run()
     with closing(Installation(asked.deb.resolve())) as installation:
@@ -143,13 +154,13 @@ def main() -> None:
 
 def observe(installation: Installation, mix: Mix, asked: argparse.Namespace) -> None:
     with closing(WideLab(installation, mix)) as lab, lab.serve():
-        for kind, control, count in product(("upload", "download"), asked.control,
-                                            asked.connections):
+        for kind, control, count in product(asked.kind, asked.control, asked.connections):
             lab.reset()
             times = round(_SECONDS * sum(rate.megabits for rate in mix.uplinks) / 8 / _MEGABYTES)
+            way, times = ("stream", int(kind)) if kind.isdigit() else (kind, times)
             using = lab.client.start(
                 "env", f"PYTHONPATH={ROOT}", sys.executable, "-B", "-m", "tests.bench.traffic",
-                kind, "any", control, str(count), str(times))
+                way, "any", control, str(count), str(times))
             said = json.loads(lab.client.run(
                 "env", f"PYTHONPATH={ROOT}", sys.executable, "-B", "-m", "tests.bench.loaded",
                 "watch", str(_SECONDS), *map(address_of, lab.numbers)))

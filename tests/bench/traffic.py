@@ -2,12 +2,14 @@
 
     python3 -m tests.bench.traffic serve
     python3 -m tests.bench.traffic upload|download|request SOURCE CONTROL COUNT [TIMES]
+    python3 -m tests.bench.traffic stream SOURCE CONTROL COUNT MEGABITS
 
 SOURCE is an address of the client, for plain TCP by its uplink alone, or `any`, for Multipath
 TCP. CONTROL is a congestion control, or `route` for that of the route. COUNT connections share
 an upload or a download, and each makes requests of its own; TIMES as much of it. What is printed
 are the seconds until all of the bytes were there; for requests of the median one, its
-connection's begin included.
+connection's begin included. A stream is what a slow server sends for ten seconds, so many
+megabits a second by each connection.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ SERVER, PORT = "10.99.0.1", 5012
 UPLOAD, DOWNLOAD, ANSWER = 8 << 20, 8_000_000, 300_000
 # How many requests one connection after the other makes; with ten at once each makes one.
 _REQUESTS, _AT_ONCE = 7, 1
-_MPTCP = 262
+_MPTCP, _TCP_CONGESTION = 262, 13
 _PIECE = bytes(1 << 16)
 _HEAD = 64
+# For how long a stream lasts, and how often a piece of it is sent, in seconds.
+_LASTS, _STEP = 10, 0.01
 
 
 def serve() -> None:
@@ -48,7 +52,10 @@ def answer(connection: socket.socket) -> None:
         if not head:
             return
         set_control(connection, head[0])
-        if size := int(head[1]):
+        size, rate = map(int, head[1:])
+        if rate:
+            stream(connection, rate)
+        elif size:
             send(connection, size)
         else:
             receive(connection)
@@ -58,13 +65,21 @@ def answer(connection: socket.socket) -> None:
 def set_control(connection: socket.socket, control: str) -> None:
     """Have a connection of Multipath TCP use it on all its subflows, those to come too."""
     if control != "route":
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+        connection.setsockopt(socket.IPPROTO_TCP, _TCP_CONGESTION, control.encode())
 
 
 def send(connection: socket.socket, size: int) -> None:
     while size > 0:
         size -= connection.send(_PIECE[:size])
     connection.shutdown(socket.SHUT_WR)
+
+
+def stream(connection: socket.socket, megabits: int) -> None:
+    due, piece = time.monotonic(), bytes(int(megabits * 125_000 * _STEP))
+    for _ in range(int(_LASTS / _STEP)):
+        connection.sendall(piece)
+        due += _STEP
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 def receive(connection: socket.socket) -> None:
@@ -82,11 +97,11 @@ def connect(source: str, control: str) -> socket.socket:
     return connection
 
 
-def exchange(source: str, control: str, up: int, down: int) -> float:
+def exchange(source: str, control: str, up: int, down: int, rate: int = 0) -> float:
     """Begin a connection, send or fetch so much by it; the seconds that it took."""
     began = time.monotonic()
     with connect(source, control) as connection:
-        connection.sendall(f"{control} {down}".encode().ljust(_HEAD))
+        connection.sendall(f"{control} {down} {rate}".encode().ljust(_HEAD))
         if up:
             send(connection, up)
         receive(connection)
@@ -98,6 +113,8 @@ def measure(kind: str, source: str, control: str, count: int, times: int = 1) ->
         rounds = _AT_ONCE if count > 1 else _REQUESTS
         return statistics.median(took for _ in range(rounds) for took in run(
             count, lambda: exchange(source, control, 0, ANSWER)))
+    if kind == "stream":
+        return max(run(count, lambda: exchange(source, control, 0, 0, times)))
     up, down = (UPLOAD, 0) if kind == "upload" else (0, DOWNLOAD)
     up, down = up * times // count, down * times // count
     return max(run(count, lambda: exchange(source, control, up, down)))
@@ -113,4 +130,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     else:
-        print(measure(*sys.argv[1:4], *map(int, sys.argv[4:])))
+        way, where, by, *numbers = sys.argv[1:]
+        print(measure(way, where, by, *map(int, numbers)))

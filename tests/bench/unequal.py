@@ -133,6 +133,10 @@ class WideLab(Lab):
         time.sleep(_PAUSE + max(rate.queue for rate in self.mix.uplinks) / 1000)
         return seconds
 
+    def warm(self, source: str) -> None:
+        """Have the kernel remember the way to its peer: only from that it takes a clamp."""
+        self.measure("request", source, "cubic", 1)
+
     @contextmanager
     def serve(self) -> Iterator[None]:
         server = self.server.start("env", f"PYTHONPATH={ROOT}", sys.executable, "-B", "-m",
@@ -198,14 +202,18 @@ LEVERS: dict[str, Change] = {
     "clamp-8": give("cwnd lock 8"),
     "clamp-16": give("cwnd lock 16"),
     "clamp-32": give("cwnd lock 32"),
-    "backup+clamp-8": both(BACKUP, give("cwnd lock 8")),
+    "backup+clamp-4": both(BACKUP, give("cwnd lock 4")),
+    "backup+init-1": both(BACKUP, give("initcwnd 1 initrwnd 1")),
+    "clamp-2": give("cwnd lock 2"),
     # The clamp for what obeys none: bbr.
     "cubic+clamp-8": give("cwnd lock 8 congctl lock cubic"),
     "reno": give("congctl lock reno"),
     "cubic": give("congctl lock cubic"),
     "bbr": give("congctl lock bbr"),
     "ssthresh-8": give("ssthresh lock 8"),
-    "initcwnd-2": give("initcwnd 2 initrwnd 2"),
+    "init-2": give("initcwnd 2 initrwnd 2"),
+    "init-1": give("initcwnd 1 initrwnd 1"),
+    "clamp-8+init-2": give("cwnd lock 8 initcwnd 2 initrwnd 2"),
     "window-16k": give("window 16384"),
     "rto-20ms": give("rto_min 20ms"),
     "quickack": give("quickack 1"),
@@ -246,15 +254,18 @@ def bench_mix(installation: Installation, mix: Mix, asked: argparse.Namespace) -
     ratios: dict[Key, list[float]] = defaultdict(list)
     with closing(WideLab(installation, mix)) as lab, lab.serve():
         for _ in range(asked.rounds):
+            lab.reset()
+            lab.warm(address_of(mix.best))
             alone = {case: lab.measure(case[0], address_of(mix.best), *case[1:])
                      for case in product(KINDS, asked.control, asked.connections)}
             for lever in asked.lever:
                 lab.reset()
                 LEVERS[lever](lab)
-                for case, reference in alone.items():
-                    took = lab.measure(case[0], "any", *case[1:])
-                    ratios[lever, *case].append(took / reference if case[0] == "request"
-                                                else reference / took)
+                lab.warm("any")
+                for (kind, control, count), reference in alone.items():
+                    took = lab.measure(kind, "any", control, count)
+                    ratios[lever, kind, control, count].append(
+                        took / reference if kind == "request" else reference / took)
     show(mix, asked, ratios)
 
 
