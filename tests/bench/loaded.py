@@ -1,11 +1,13 @@
 """What this end can see of unequal uplinks while they are used, with no lever.
 
     python3 -m tests.bench.loaded DEB [--mix NAME...] [--control cubic bbr] [--connections 1 10]
+                                      [--kind upload download request MEGABITS...]
     python3 -m tests.bench.loaded watch SECONDS ADDRESS...      inside the client, prints JSON
 
-A transfer of about ten seconds goes up, and another one down. By path: what its interface
-carried in its best and its median second, what its subflows say of their round trips, of what
-they delivered and of what came in another order, and what MPTCP counted.
+A transfer of about ten seconds goes up, another one down; or there are requests, or a slow
+server that sends so many megabits a second. By path: what its interface carried in its best and
+its median second and in its best moment, what its subflows say of their round trips, of what they
+delivered and of what came in another order, and what MPTCP counted.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -30,7 +33,7 @@ from tests.bench.unequal import MIXES, ROOT, Mix, WideLab, address_of
 from tests.lab.support.lab import Installation, begin_run
 
 # How often is looked, and over how many looks a rate is taken.
-_EVERY, _LOOKS = 0.25, 4
+_EVERY, _LOOKS = 0.1, 10
 _SECONDS, _MEGABYTES = 9, 8
 # struct tcp_info, by the names of its fields: where each is, and how long.
 _FIELDS = {"rtt": (68, 4), "rcv_rtt": (92, 4), "retrans": (100, 4), "acked": (120, 8),
@@ -98,10 +101,12 @@ def read_subflows() -> dict[tuple[str, int], dict[str, int]]:
     return found
 
 
-def find_rates(looks: list[Look], count: Any) -> list[float]:
-    """In Mbit/s, over each second."""
+def find_rates(
+    looks: list[Look], count: Callable[[Look], float], span: int = _LOOKS
+) -> list[float]:
+    """In Mbit/s, over each second, or over so many looks."""
     return [(count(later) - count(look)) * 8 / (later.when - look.when) / 1e6
-            for look, later in zip(looks, looks[_LOOKS:])]
+            for look, later in zip(looks, looks[span:])]
 
 
 def find_carried(looks: list[Look], address: str, name: str) -> list[float]:
@@ -121,6 +126,7 @@ def describe(looks: list[Look], number: int, address: str) -> dict[str, float]:
 
     return {"out_best": max(out), "out_median": statistics.median(out),
             "in_best": max(come), "in_median": statistics.median(come),
+            "in_burst": max(find_rates(looks, lambda look: look.come[number], 1)),
             "acked_best": max(find_carried(looks, address, "acked")),
             "received_best": max(find_carried(looks, address, "received")),
             "min_rtt": min(values("min_rtt", 1000)),
@@ -144,7 +150,7 @@ def main() -> None:
     parser.add_argument("--control", nargs="+", default=("cubic", "bbr"))
     parser.add_argument("--connections", nargs="+", type=int, default=(1, 10))
     parser.add_argument("--kind", nargs="+", default=("upload", "download"),
-                        help="upload, download, or a stream of so many megabits a second")
+                        help="upload, download, request, or so many megabits a second")
     asked = parser.parse_args()
     begin_run()
     with closing(Installation(asked.deb.resolve())) as installation:

@@ -111,7 +111,7 @@ def exchange(source: str, control: str, up: int, down: int, rate: int = 0) -> fl
 def measure(kind: str, source: str, control: str, count: int, times: int = 1) -> float:
     if kind == "request":
         rounds = _AT_ONCE if count > 1 else _REQUESTS
-        return statistics.median(took for _ in range(rounds) for took in run(
+        return statistics.median(took for _ in range(rounds * times) for took in run(
             count, lambda: exchange(source, control, 0, ANSWER)))
     if kind == "stream":
         return max(run(count, lambda: exchange(source, control, 0, 0, times)))

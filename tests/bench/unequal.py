@@ -61,6 +61,11 @@ MIXES = {mix.name: mix for mix in (
     Mix("50+2-long", (Rate(50, 800), Rate(2, 800))),
     Mix("5+30-long", (Rate(5, 400), Rate(30, 400)), (0,)),
     Mix("2+50-long", (Rate(2, 800), Rate(50, 800)), (0,)),
+    # Where the line is between a path that helps and one that harms, by rate and by queue.
+    Mix("50+20", (Rate(50, 60), Rate(20, 60))),
+    Mix("50+15", (Rate(50, 60), Rate(15, 60))),
+    Mix("50+25-deep", (Rate(50, 60), Rate(25, 800))),
+    Mix("50+50-deep", (Rate(50, 60), Rate(50, 800))),
     Mix("50+25+2", (Rate(50, 60), Rate(25, 60), Rate(2, 800)), (2,)),
 )}
 
@@ -204,6 +209,8 @@ LEVERS: dict[str, Change] = {
     "clamp-32": give("cwnd lock 32"),
     "backup+clamp-4": both(BACKUP, give("cwnd lock 4")),
     "backup+init-1": both(BACKUP, give("initcwnd 1 initrwnd 1")),
+    "backup+initrwnd-1": both(BACKUP, give("initrwnd 1")),
+    "backup+init-1+clamp-2": both(BACKUP, give("cwnd lock 2 initcwnd 1 initrwnd 1")),
     "clamp-2": give("cwnd lock 2"),
     # The clamp for what obeys none: bbr.
     "cubic+clamp-8": give("cwnd lock 8 congctl lock cubic"),
@@ -221,11 +228,13 @@ LEVERS: dict[str, Change] = {
     "own-queue-0.5": on_weak(lambda lab, number: lab.set_own_queue(number, 0.5)),
     "lowat-16k": lambda lab: lab.set_sysctl("net.ipv4.tcp_notsent_lowat=16384"),
     "lowat-128k": lambda lab: lab.set_sysctl("net.ipv4.tcp_notsent_lowat=131072"),
+    "lowat-16k+init-2": both(lambda lab: lab.set_sysctl("net.ipv4.tcp_notsent_lowat=16384"),
+                             give("initcwnd 2 initrwnd 2")),
     "weak-first": lambda lab: lab.add_endpoints_anew(
         (*lab.mix.weak, *(number for number in lab.numbers if number not in lab.mix.weak))),
 }
 # Those that the table in docs/performance.md has for every mix.
-USUAL = ("none", "backup", "clamp-4", "clamp-8", "cubic+clamp-8")
+USUAL = ("none", "backup", "backup+init-1", "clamp-8", "cubic", "init-2")
 
 # The ratios of rounds by lever, kind, control and number of connections.
 Key = tuple[str, str, str, int]
@@ -273,9 +282,9 @@ def show(mix: Mix, asked: argparse.Namespace, ratios: dict[Key, list[float]]) ->
     """The median, lowest and highest ratio of each."""
     cases = list(product(asked.control, asked.connections))
     print(f"\n{mix.name}, as times the better one alone: " + "; ".join(KINDS))
-    print(f"{'':<18}" + "".join(f"{f'{control}, {count}':<48}" for control, count in cases))
+    print(f"{'':<24}" + "".join(f"{f'{control}, {count}':<48}" for control, count in cases))
     for lever in asked.lever:
-        print(f"{lever:<18}" + "".join(
+        print(f"{lever:<24}" + "".join(
             f"{statistics.median(found):>5.2f} {f'({min(found):.2f}-{max(found):.2f})':<10}"
             for control, count in cases for kind in KINDS
             for found in [ratios[lever, kind, control, count]]), flush=True)
