@@ -199,6 +199,11 @@ def both(*changes: Change) -> Change:
     return apply
 
 
+def set_lowat(lab: WideLab) -> None:
+    """Have all sockets here take only so much that is not sent yet."""
+    lab.set_sysctl("net.ipv4.tcp_notsent_lowat=16384")
+
+
 BACKUP = on_weak(WideLab.set_backup)
 LEVERS: dict[str, Change] = {
     "none": lambda lab: None,
@@ -211,6 +216,7 @@ LEVERS: dict[str, Change] = {
     "backup+init-1": both(BACKUP, give("initcwnd 1 initrwnd 1")),
     "backup+initrwnd-1": both(BACKUP, give("initrwnd 1")),
     "backup+init-1+clamp-2": both(BACKUP, give("cwnd lock 2 initcwnd 1 initrwnd 1")),
+    "backup+init-1+lowat-16k": both(BACKUP, give("initcwnd 1 initrwnd 1"), set_lowat),
     "clamp-2": give("cwnd lock 2"),
     # The clamp for what obeys none: bbr.
     "cubic+clamp-8": give("cwnd lock 8 congctl lock cubic"),
@@ -226,10 +232,9 @@ LEVERS: dict[str, Change] = {
     "quickack": give("quickack 1"),
     "own-queue-0.9": on_weak(lambda lab, number: lab.set_own_queue(number, 0.9)),
     "own-queue-0.5": on_weak(lambda lab, number: lab.set_own_queue(number, 0.5)),
-    "lowat-16k": lambda lab: lab.set_sysctl("net.ipv4.tcp_notsent_lowat=16384"),
+    "lowat-16k": set_lowat,
     "lowat-128k": lambda lab: lab.set_sysctl("net.ipv4.tcp_notsent_lowat=131072"),
-    "lowat-16k+init-2": both(lambda lab: lab.set_sysctl("net.ipv4.tcp_notsent_lowat=16384"),
-                             give("initcwnd 2 initrwnd 2")),
+    "lowat-16k+init-2": both(set_lowat, give("initcwnd 2 initrwnd 2")),
     "weak-first": lambda lab: lab.add_endpoints_anew(
         (*lab.mix.weak, *(number for number in lab.numbers if number not in lab.mix.weak))),
 }
