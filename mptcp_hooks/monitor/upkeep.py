@@ -13,7 +13,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.checks import load_checks
 from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
-from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.record import lock_store, open_store
@@ -89,6 +89,7 @@ def keep_up(
     if upkeep.have_gateways_answer():
         upkeep.follow(configuration, resting)
     upkeep.lead(known)
+    upkeep.make_ready()
     return upkeep.report()._replace(suspecting=configuration.notice)
 
 
@@ -162,7 +163,8 @@ class _Upkeep:
         wanted = {family: self._choose(family, recorded.get(family), known) for family in (4, 6)}
         if not led and all(table is None for table in wanted.values()):
             return
-        if not can_lead():
+        if not all(can_lead(family, table) for family, table in wanted.items()
+                   if table is not None):
             self._ways.clear()
             self.said.append(f"{OWN_TEMPLATES}: no lines for detours: new connections go where "
                              "main leads them; see the package's own templates")
@@ -172,6 +174,18 @@ class _Upkeep:
         for problem in problems:
             self._ways.clear()
             self.fail(problem)
+
+    def make_ready(self) -> None:
+        """Have the lines at hand that lead new connections elsewhere, before they are wanted."""
+        for family in (4, 6):
+            tables = [one.path.table for one in self._judged if one.path.family == family
+                      and one.path.primary and one.path.default and one.path.way_out]
+            try:
+                # One that is alone is never a way past another.
+                if len(tables) > 1:
+                    make_detours_ready(family, tables)
+            except Problem as problem:
+                self.fail(problem)
 
     def _choose(self, family: int, recorded: int | None, known: Known) -> int | None:
         """The table that new connections are to leave by; see choose_table."""

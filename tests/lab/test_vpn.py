@@ -23,7 +23,14 @@ from tests.lab.support.lab import (
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.newcomer import PORT, connect, receive
-from tests.lab.support.paths import check_both_paths, plug, pull, route_get, rules_of
+from tests.lab.support.paths import (
+    check_both_paths,
+    list_detours,
+    plug,
+    pull,
+    route_get,
+    rules_of,
+)
 from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
@@ -363,11 +370,6 @@ def test_nothing_leaves_in_clear_while_a_cable_is_out(
         assert "counter packets 0 bytes 0" in router.run("nft", "list", "ruleset")
     tunnel.down()
     assert sorted(list_rules(lab)) == ours
-
-
-def list_detours(lab: Lab) -> list[str]:
-    return [rule for rule in lab.rules() if rule.startswith(("32765:", "32767:"))
-            and "proto mptcp" in rule]
 
 
 def test_a_tunnel_that_comes_and_goes_while_a_cable_is_out(tunnel_lab: Lab) -> None:
