@@ -28,7 +28,7 @@ OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
 # A template has a thousand.
 _SIZE_AT_MOST = 1 << 20
-_LIMITS_LABEL = ".limits"
+_LIMITS_LABEL, _DETOURS_LABEL = ".limits", ".detours"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
 _SUPPRESS = "suppress_prefixlength"
@@ -58,17 +58,17 @@ def build_restore(limits: Limits) -> tuple[str, ...]:
 
 def build_detour(family: int, table: int) -> tuple[str, ...]:
     """The lines that lead new connections to a table before main, or nowhere where it is 0."""
-    return _render_detour("up.j2", family, table)
-
-
-def can_lead() -> bool:
-    """Whether the templates have lines for it: a copy of an older version has none."""
-    return bool(_render_detour("up.j2", 4, 1)) and bool(_render_detour("down.j2", 4, 1))
+    return _build_detour("up.j2", family, table)
 
 
 def build_end_of_detour(family: int, table: int) -> tuple[str, ...]:
     """The lines that undo build_detour."""
-    return _render_detour("down.j2", family, table)
+    return _build_detour("down.j2", family, table)
+
+
+def can_lead(family: int, table: int) -> bool:
+    """Whether the templates have lines for it: a copy of an older version has none."""
+    return bool(build_detour(family, table)) and bool(build_end_of_detour(family, table))
 
 
 def bind_ids(
@@ -121,25 +121,34 @@ def _stand_in(path: Path) -> str:
     return f"{STAND_IN}{path.address}"
 
 
-def _build(name: str, path: Path | None, limits: Limits | None) -> tuple[str, ...]:
+def _build(
+    name: str, path: Path | None, limits: Limits | None, detour: dict[str, int] | None = None
+) -> tuple[str, ...]:
     """The set as it was kept, or rendered: equal keys mean equal sets."""
-    label = path.iface if path else _LIMITS_LABEL
+    label = _find_label(path, detour)
     key = repr((__version__, name, _read_identities(), path and tuple(path),
-                limits and tuple(limits), _PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS))
+                limits and tuple(limits), detour, _PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS))
     kept = recall_commands(label, key)
     if kept is not None:
         return kept
-    lines = _render(name, path, limits)
+    lines = _render(name, path, limits, detour)
     note_commands(label, key, lines)
     return lines
 
 
-def _render_detour(name: str, family: int, table: int) -> tuple[str, ...]:
-    return _render(name, None, None, {"family": family, "table": table})
+def _find_label(path: Path | None, detour: dict[str, int] | None) -> str:
+    """Under which name a set is kept."""
+    if path:
+        return path.iface
+    return f"{_DETOURS_LABEL}{detour['family']}" if detour else _LIMITS_LABEL
+
+
+def _build_detour(name: str, family: int, table: int) -> tuple[str, ...]:
+    return _build(name, None, None, {"family": family, "table": table})
 
 
 def _render(
-    name: str, path: Path | None, limits: Limits | None, detour: dict[str, int] | None = None
+    name: str, path: Path | None, limits: Limits | None, detour: dict[str, int] | None
 ) -> tuple[str, ...]:
     from mptcp_hooks.engine.render import render_commands
 

@@ -11,16 +11,32 @@ from __future__ import annotations
 from mptcp_hooks.base.model import Detour
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.command_cache import keep_commands
 from mptcp_hooks.engine.commands import build_detour, build_end_of_detour
 from mptcp_hooks.machine.runner import tell_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Rule
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.machine.runner import Kernel
+
+
+# Uplinks of a family; with no way at all they are as many sets as are kept (command_cache.py).
+_READY_AT_MOST = 7
+
+
+def make_detours_ready(family: int, tables: Iterable[int]) -> None:
+    """Keep the lines of detours to these tables: to render them takes most of a switch's time.
+
+    Problem where a template is wrong.
+    """
+    for table in list(tables)[:_READY_AT_MOST]:
+        build_detour(family, table)
+        build_end_of_detour(family, table)
+    keep_commands()
 
 
 def settle_detours(

@@ -13,7 +13,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.checks import load_checks
 from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
-from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.faults import GATEWAY_SILENT
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
@@ -93,6 +93,7 @@ def keep_up(
     if upkeep.have_gateways_answer():
         upkeep.follow(configuration, resting)
     upkeep.lead(known)
+    upkeep.make_ready()
     return upkeep.report()._replace(suspecting=configuration.notice)
 
 
@@ -105,6 +106,8 @@ class _Upkeep:
         self._repaired: list[str] = []
         self._kept: frozenset[str] = frozenset()
         self._judged: list[Judged] = []
+        # Those that were out when the round began; some go off the record in it.
+        self._out: list[Judged] = []
         # By family, the interface that main leads new connections to, and that they leave by.
         self._ways: dict[int, tuple[str, str]] = {}
         self._made = self._failed = False
@@ -161,13 +164,15 @@ class _Upkeep:
     def lead(self, known: Known) -> None:
         """Lead new connections to an uplink that is alive, where main leads them to none."""
         self._judged = self._judge()
+        self._out = self._out or [one for one in self._judged if one.fault]
         with open_store() as store:
             led = store.has_detours()
             recorded = {one.family: one.table for one in store.load_detours()}
         wanted = {family: self._choose(family, recorded.get(family), known) for family in (4, 6)}
         if not led and all(table is None for table in wanted.values()):
             return
-        if not can_lead():
+        if not all(can_lead(family, table) for family, table in wanted.items()
+                   if table is not None):
             self._ways.clear()
             self.said.append(f"{OWN_TEMPLATES}: no lines for detours: new connections go where "
                              "main leads them; see the package's own templates")
@@ -177,6 +182,18 @@ class _Upkeep:
         for problem in problems:
             self._ways.clear()
             self.fail(problem)
+
+    def make_ready(self) -> None:
+        """Have the lines at hand that lead new connections elsewhere, before they are wanted."""
+        for family in (4, 6):
+            tables = [one.path.table for one in self._judged if one.path.family == family
+                      and one.path.primary and one.path.default and one.path.way_out]
+            try:
+                # One that is alone is never a way past another.
+                if len(tables) > 1:
+                    make_detours_ready(family, tables)
+            except Problem as problem:
+                self.fail(problem)
 
     def _choose(self, family: int, recorded: int | None, known: Known) -> int | None:
         """The table that new connections are to leave by; see choose_table."""
@@ -236,8 +253,17 @@ class _Upkeep:
                 (one.path.address, one.path.iface, one.path.gateway, one.path.ifindex)
                 for one in self._judged if one.path.primary and one.path.default),
             faults=tuple((one.path.iface, one.path.address, one.path.gateway, one.fault)
-                         for one in self._judged if one.fault),
+                         for one in self._list_faulty()),
             ways=tuple(sorted((family, *ends) for family, ends in self._ways.items())))
+
+    def _list_faulty(self) -> Iterator[Judged]:
+        """The paths that are out, those among them that are on record no more.
+
+        New connections wait with the return of these as well.
+        """
+        left = {one.path.address for one in self._judged}
+        yield from (one for one in self._judged if one.fault)
+        yield from (one for one in self._out if one.path.address not in left)
 
     def _prepare(self, prepare: Prepare, store: Store) -> Work:
         work = prepare(store, self.machine)

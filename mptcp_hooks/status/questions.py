@@ -102,7 +102,7 @@ class AskedMachine:
         if not any(exists(OWN_TEMPLATES, name) for name in ("up.j2", "down.j2")):
             return False
         try:
-            return not can_lead()
+            return not can_lead(4, 1)
         except Problem:
             # 'mptcp_up --check' says it.
             return False

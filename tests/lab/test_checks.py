@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -46,15 +47,12 @@ def configure(lab: Lab, text: str, every: int = 1) -> None:
 
 
 def bring_up(lab: Lab, check: str, interfaces: str = TWO_UPLINKS) -> Checker:
-    """Two uplinks that are checked, each of which has answered."""
+    """Two uplinks that are checked."""
     configure(lab, f"check = {check}")
     lab.set_interfaces(interfaces)
     lab.ifup("-a")
     checker = Checker(lab)
     assert len(read_results(lab)) == 2 and find_failed(lab) == []
-    # Nothing is to happen while all is well.
-    time.sleep(4)
-    assert find_failed(lab) == []
     return checker
 
 
@@ -90,6 +88,7 @@ def time_return(lab: Lab) -> float:
 
 def check_outage(lab: Lab, own: str, break_it: Callable[[], None]) -> None:
     """The path that is broken fails in time, and comes back in time; the other one stays."""
+    others = {path: result for path, result in read_results(lab).items() if path != own}
     break_it()
     assert time_failure(lab, own) < FAILED_WITHIN
     since = read_results(lab)[own].since
@@ -97,6 +96,8 @@ def check_outage(lab: Lab, own: str, break_it: Callable[[], None]) -> None:
     remove_boxes(lab)
     assert time_return(lab) < BACK_WITHIN
     assert read_results(lab)[own].since >= since
+    # In that time it would have failed as well, if nobody had answered there.
+    assert {path: read_results(lab)[path] for path in others} == others
 
 
 def test_a_gateway_that_is_silent(boxed: Lab) -> None:
@@ -188,6 +189,9 @@ def test_what_is_sent_leaves_by_the_path(boxed: Lab) -> None:
         count(router, f"ip saddr 10.1.{number}.2 {ECHOS[0]}", f"ip saddr 10.1.{number}.2 tcp flags "
               "& (syn | ack) == syn", f"ip saddr != 10.1.{number}.2")
     bring_up(boxed, f"{SERVER_4} tcp:{SERVER_4}:443")
+    # Nothing else is to happen while all is well.
+    time.sleep(4)
+    assert find_failed(boxed) == []
     for router in boxed.routers:
         echos, connections, others = read_counts(router)
         assert 4 <= echos <= 6 and echos == connections and others == 0
@@ -287,8 +291,17 @@ def test_an_answer_to_somebody_else_is_none(boxed: Lab) -> None:
         boxed.routers[1], f"{ECHOS[0]} meta length < 100"))
 
 
-def test_a_path_whose_check_failed_is_out_until_somebody_answers(boxed: Lab) -> None:
-    """A provider that is dead behind its gateway: running connections and new ones leave it."""
+class Outage(NamedTuple):
+    """A provider that is dead behind its gateway, as its check says."""
+
+    lab: Lab
+    checker: Checker
+    monitor: Monitor
+
+
+@pytest.fixture
+def failed(boxed: Lab) -> Iterator[Outage]:
+    """The check of the first uplink has failed, and the monitor has heeded it."""
     checker = bring_up(boxed, f"tcp:{SERVER_4}:9")
     monitor = Monitor(boxed)
     with receive(boxed):
@@ -297,15 +310,26 @@ def test_a_path_whose_check_failed_is_out_until_somebody_answers(boxed: Lab) -> 
         wait_for(lambda: find_failed(boxed) == ["10.1.1.2"])
         wait_for(lambda: "eth0: check failed: new connections over IPv4 leave by eth1"
                  in monitor.read_words())
-        assert boxed.endpoints() == BOTH[1:] and connect(boxed).uplink == 1
-        assert {kind for _, kind, _ in find(boxed)} == {"check-failed", "no-way-out"}
-        assert any(one.startswith("eth0: check failed after ") for one in monitor.read_words())
-        remove_boxes(boxed)
-        wait_for(lambda: boxed.endpoints() == [*BOTH[1:], BOTH[0]] or boxed.endpoints() == BOTH)
-        wait_for(lambda: connect(boxed).uplink == 0)
-    assert find(boxed) == ()
-    # Without whoever asks, what it said counts no more.
-    put_box(boxed.routers[:1], f"ip daddr {SERVER_4} drop")
-    wait_for(lambda: len(boxed.endpoints()) == 1)
-    checker.stop()
-    wait_for(lambda: len(boxed.endpoints()) == 2)
+        yield Outage(boxed, checker, monitor)
+
+
+def test_a_path_whose_check_failed_is_out_as_long_as_that_is_said(failed: Outage) -> None:
+    """Running connections and new ones leave it; without whoever asks, it counts no more."""
+    lab = failed.lab
+    assert lab.endpoints() == BOTH[1:] and connect(lab).uplink == 1
+    assert {kind for _, kind, _ in find(lab)} == {"check-failed", "no-way-out"}
+    assert any(one.startswith("eth0: check failed after ") for one in failed.monitor.read_words())
+    failed.checker.stop()
+    wait_for(lambda: len(lab.endpoints()) == 2)
+
+
+def test_a_path_whose_check_failed_is_used_again_when_somebody_answers(failed: Outage) -> None:
+    remove_boxes(failed.lab)
+    wait_for(lambda: sorted(failed.lab.endpoints()) == BOTH)
+
+
+@pytest.mark.long
+def test_new_connections_leave_by_a_path_that_answers_again(failed: Outage) -> None:
+    remove_boxes(failed.lab)
+    wait_for(lambda: connect(failed.lab).uplink == 0)
+    assert find(failed.lab) == ()

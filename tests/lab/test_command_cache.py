@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from tests.lab.support.lab import Lab
+from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import list_detours, pull
 from tests.lab.support.uplink import ETH1, down, up
+from tests.lab.support.waiting import wait_for
 
 KEPT = "/var/cache/mptcp-hooks"
 FILE = f"{KEPT}/eth1.commands"
 
 
-def has_rendered(lab: Lab) -> bool:
-    """Whether the next way up renders: jinja2 is made to fail if it is imported."""
+@contextmanager
+def without_jinja2(lab: Lab) -> Iterator[None]:
+    """Whoever renders fails."""
     lab.client.run("sh", "-c", "mkdir -p /run/jinja2; echo 'raise OSError(\"rendered\")' "
                    ">/run/jinja2/__init__.py; "
                    "mount --bind /run/jinja2 /usr/lib/python3/dist-packages/jinja2")
-    said = up(lab)
+    yield
     lab.client.run("umount", "/usr/lib/python3/dist-packages/jinja2")
+
+
+def has_rendered(lab: Lab) -> bool:
+    """Whether the next way up renders."""
+    with without_jinja2(lab):
+        said = up(lab)
     if said:
         assert "rendered" in said
     return bool(said)
@@ -33,6 +46,15 @@ def test_what_is_kept_is_used_after_a_reboot(link: Lab) -> None:
     assert link.snapshot() == full
     down(link)
     assert link.snapshot() == before
+
+
+def test_the_monitor_renders_nothing_before_it_leads_new_connections_elsewhere(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    Monitor(lab)
+    with without_jinja2(lab):
+        pull(lab, 0)
+        wait_for(lambda: len(list_detours(lab)) == 2)
 
 
 def test_an_edited_template_is_rendered_anew(link: Lab) -> None:

@@ -10,6 +10,7 @@ from tests.lab.support.dhcp import (
     ONE_DHCP,
     TWO_DHCP,
     has_path,
+    keep_only,
     list_defaults,
     list_rules,
 )
@@ -20,21 +21,13 @@ from tests.lab.support.paths import check_both_paths
 from tests.lab.support.provider import SERVICES, Served, addresses, with_providers
 from tests.lab.support.waiting import wait_for
 
-CLIENTS = ("dhclient", "dhcpcd", "udhcpc")
 PRIVATE = ("10.50.0.0/16", "10.1.2.8")
-
-
-def keep_only(lab: Lab, client: str) -> None:
-    """Have no DHCP client on the client but that one."""
-    lab.client.run("rm", "-f", *(f"/sbin/{name}" for name in CLIENTS if name != client))
 
 
 @pytest.fixture
 def dhcpcd(make_lab: MakeLab) -> Served:
     lab = make_lab("dhcpcd-base", routers=SERVICES)
     keep_only(lab, "dhcpcd")
-    # Else it asks 5 s for another machine with the address.
-    lab.write("/etc/dhcpcd.conf", lab.read("/etc/dhcpcd.conf") + "\nnoarp\n")
     return with_providers(lab)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -18,10 +19,12 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.lab.support.dhcp import CLIENTS, keep_only
 from tests.lab.support.lab import SERVER_4, SERVER_6, Host, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import rules_of
+from tests.lab.support.newcomer import connect, receive
+from tests.lab.support.paths import list_detours, plug, pull, rules_of
 from tests.lab.support.provider import SERVICES, Provider
 from tests.lab.support.waiting import wait_for
 
@@ -76,15 +79,18 @@ def read_readme() -> list[str]:
     return [dedent(block) for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)]
 
 
-Site = Callable[[str], Lab]
+Site = Callable[..., Lab]
 
 
 @pytest.fixture
 def build_site(make_lab: MakeLab) -> Site:
-    """`build_site(stanzas)`: a lab whose devices and providers are those that stanzas want."""
-    def build(stanzas: str) -> Lab:
-        clients = ("isc-dhcp-client",) if "inet dhcp" in stanzas else ()
-        lab = make_lab(*clients, routers=SERVICES)
+    """`build_site(stanzas, client)`: a lab whose devices and providers are those of stanzas.
+
+    The client is that of DHCP, where they want one.
+    """
+    def build(stanzas: str, client: str = "dhclient") -> Lab:
+        lab = make_lab(*[CLIENTS[client]] * ("inet dhcp" in stanzas), routers=SERVICES)
+        keep_only(lab, client)
         (names,) = re.findall(r"^auto (.*)$", stanzas, re.MULTILINE)
         for number, name in enumerate(names.split(), start=1):
             lab.client.ip(f"link set eth{number - 1} name {name}")
@@ -119,6 +125,36 @@ def test_an_example_does_what_it_says(build_site: Site, title: str) -> None:
     check_paths(lab, BECOMES[title])
     assert "mptcp" not in lab.ifdown("-a")
     wait_for(lambda: lab.snapshot() == before)
+
+
+@pytest.fixture(params=["dhclient", "dhcpcd"])
+def radios(request: pytest.FixtureRequest, build_site: Site) -> Iterator[Lab]:
+    """Wi-Fi with LTE as backup, by each DHCP client; new connections leave by Wi-Fi."""
+    (stanzas,) = read_examples()["Wi-Fi with LTE as backup"]
+    lab = build_site(stanzas, request.param)
+    lab.ifup("-a")
+    Monitor(lab)
+    wait_for(lambda: len(lab.endpoints()) == 2)
+    with receive(lab):
+        assert connect(lab).uplink == 0
+        yield lab
+
+
+def test_new_connections_leave_by_lte_while_there_is_no_wifi(radios: Lab) -> None:
+    pull(radios, 0)
+    time.sleep(0.1)
+    newcomer = connect(radios)
+    assert newcomer.uplink == 1 and newcomer.seconds < 1
+
+
+@pytest.mark.long
+def test_new_connections_leave_by_wifi_again_when_it_is_back(radios: Lab) -> None:
+    pull(radios, 0)
+    wait_for(lambda: connect(radios, within=1).uplink == 1)
+    plug(radios, 0)
+    wait_for(lambda: connect(radios).uplink == 0)
+    wait_for(lambda: not list_detours(radios))
+    assert connect(radios).uplink == 0
 
 
 def test_readme_shows_what_mptcp_status_draws(lab: Lab) -> None:

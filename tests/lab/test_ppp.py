@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +13,16 @@ from tests.lab.support import wire
 from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of, rules_of_uplinks
+from tests.lab.support.newcomer import add_peers, answer_over, begin_waiting, connect, receive
+from tests.lab.support.paths import (
+    MEGABYTE,
+    check_both_paths,
+    list_detours,
+    plug,
+    pull,
+    rules_of,
+    rules_of_uplinks,
+)
 from tests.lab.support.status import find
 from tests.lab.support.waiting import wait_for
 
@@ -23,6 +35,8 @@ iface ppp0 inet ppp
     provider x
     mptcp-flags subflow backup
 """
+# Main has no default of eth0's, and so takes the link's.
+LINK_FIRST = ETH0.replace("    gateway", "    mptcp-gateway") + STANZA.partition("    mptcp")[0]
 ONLY_ETH0 = ["10.1.1.2 eth0 subflow"]
 BOTH = [*ONLY_ETH0, f"{OWN} ppp0 subflow"]
 NO_NAMES = ("", "../eth0", "../mptcp-hooks/eth0", "eth0/..", "ppp0;reboot", "$(reboot)", "ppp0\nx",
@@ -30,10 +44,14 @@ NO_NAMES = ("", "../eth0", "../mptcp-hooks/eth0", "eth0/..", "ppp0;reboot", "$(r
 
 
 class Link:
-    """The client's ppp0 and the provider's, which lets through what comes from its clients."""
+    """The client's ppp0 and the provider's, which lets through what comes from its clients.
+
+    `defaultroute` is pppd's option of that name.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.defaultroute = False
         self.router = lab.routers[1]
         self.router.ip("rule add pref 10 iif ppp0 from 10.64.2.0/24 lookup main",
                        "rule add pref 11 iif ppp0 blackhole",
@@ -51,6 +69,9 @@ class Link:
         assert self._wire.stdout.readline() == "ready\n", self._wire.communicate()
         self.router.ip(f"addr add {PEER} peer {own}/32 dev ppp0", "link set ppp0 up")
         self.lab.client.ip(f"addr add {own} peer {PEER}/32 dev ppp0", "link set ppp0 up")
+        # It replaces none that is there.
+        if self.defaultroute and not self.lab.client.ask("route", "show", "default"):
+            self.lab.client.ip("route add default dev ppp0")
 
     def disconnect(self) -> None:
         """What pppd does before ip-down: the address goes, and then the device."""
@@ -61,6 +82,13 @@ class Link:
         """The modem is pulled out."""
         self._wire.kill()
         self._wire.wait()
+
+    def cut(self) -> None:
+        """The line is dead, and neither end has noticed."""
+        self._wire.send_signal(signal.SIGSTOP)
+
+    def mend(self) -> None:
+        self._wire.send_signal(signal.SIGCONT)
 
     def dial(self, own: str = OWN) -> None:
         self.connect(own)
@@ -236,6 +264,88 @@ def test_main_may_prefer_the_link(link: Link) -> None:
     (answer,) = link.lab.client.ask("route", "get", SERVER_4, "from", "10.1.1.2")
     assert answer["dev"] == "eth0"
     check_both_paths(link.lab)
+
+
+@pytest.fixture
+def first(link: Link) -> Link:
+    """The link, which main's default leads to, and then eth0."""
+    link.lab.ifdown("eth0")
+    link.lab.set_interfaces(LINK_FIRST)
+    link.lab.ifup("ppp0")
+    link.defaultroute = True
+    link.dial()
+    link.lab.ifup("eth0")
+    return link
+
+
+@pytest.mark.parametrize("end, watched", [
+    (Link.hang_up, False), pytest.param(Link.hang_up, True, marks=pytest.mark.long),
+    (Link.lose, True)])
+def test_new_connections_leave_by_the_cable_while_there_is_no_link(
+    first: Link, end: Callable[[Link], None], watched: bool
+) -> None:
+    """Where pppd has ended, its hook does it; of a modem that was pulled out the kernel tells."""
+    lab = first.lab
+    if watched:
+        Monitor(lab)
+    with receive(lab):
+        assert connect(lab).uplink == 1
+        end(first)
+        time.sleep(0.1)
+        newcomer = connect(lab)
+        assert newcomer.uplink == 0 and newcomer.seconds < 1
+        first.dial()
+        wait_for(lambda: connect(lab).uplink == 1)
+        wait_for(lambda: not list_detours(lab))
+
+
+@pytest.mark.long
+def test_a_line_that_is_dead_is_noticed_by_those_who_wait(first: Link) -> None:
+    """There is no gateway that could be asked, and pppd has an echo of its own, or has not."""
+    lab = first.lab
+    Monitor(lab)
+    peers = add_peers(lab)
+    with receive(lab):
+        first.cut()
+        waiting = [begin_waiting(lab, peer) for peer in peers]
+        began = time.monotonic()
+        wait_for(lambda: list_detours(lab))
+        assert time.monotonic() - began < 6
+        assert connect(lab).uplink == 0
+        for one in waiting:
+            one.kill()
+        first.mend()
+        answer_over(lab, OWN)
+        wait_for(lambda: connect(lab).uplink == 1)
+
+
+def test_new_connections_leave_by_the_link_while_a_cable_is_out(link: Link) -> None:
+    """Though it is a backup, and main does not know of it."""
+    lab = link.lab
+    link.defaultroute = True
+    lab.ifup("ppp0")
+    link.dial()
+    Monitor(lab)
+    with receive(lab):
+        assert connect(lab).uplink == 0
+        pull(lab, 0)
+        time.sleep(0.1)
+        newcomer = connect(lab)
+        assert newcomer.uplink == 1 and newcomer.seconds < 1
+
+
+@pytest.mark.long
+def test_the_cable_has_new_connections_again_when_it_is_back(link: Link) -> None:
+    lab = link.lab
+    link.dial()
+    before = lab.rules()
+    Monitor(lab)
+    with receive(lab):
+        pull(lab, 0)
+        wait_for(lambda: connect(lab, within=1).uplink == 1)
+        plug(lab, 0)
+        wait_for(lambda: connect(lab).uplink == 0)
+        assert lab.rules() == before
 
 
 def test_a_name_that_is_none_costs_nothing(link: Link) -> None:

@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.lab.support.boxes import block, remove_boxes
-from tests.lab.support.dhcp import TWO_DHCP
+from tests.lab.support.dhcp import CLIENTS, TWO_DHCP, keep_only, list_defaults, list_rules
 from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.newcomer import PORT, connect, receive
-from tests.lab.support.paths import plug, pull, route_get
+from tests.lab.support.newcomer import (
+    add_peers,
+    answer_over,
+    begin_waiting,
+    connect,
+    receive,
+)
+from tests.lab.support.paths import list_detours, plug, pull, route_get
 from tests.lab.support.provider import SERVICES, with_providers
 from tests.lab.support.status import find
 from tests.lab.support.waiting import wait_for
@@ -35,25 +41,44 @@ PAIR = ["32765: not from all fwmark 0xffffffff lookup main suppress_prefixlength
         "32765: from all lookup 20003 proto mptcp"]
 
 
-def list_detours(lab: Lab, family: int = 4) -> list[str]:
-    return [rule for rule in lab.rules(family) if rule.startswith(("32765:", "32767:"))]
+def write_stanza(uplink: int, family: int, gateway: str = "gateway") -> str:
+    """A static stanza of eth0 or eth1, with the option that has its gateway."""
+    number = uplink + 1
+    if family == 4:
+        return (f"iface eth{uplink} inet static\n    address 10.1.{number}.2/24\n"
+                f"    {gateway} 10.1.{number}.1\n")
+    return (f"iface eth{uplink} inet6 static\n    address fd00:{number}::2/64\n"
+            f"    {gateway} fd00:{number}::1\n    dad-attempts 0\n")
+
+
+def bring_up_by(client: str, make_lab: MakeLab, interfaces: str = TWO_DHCP) -> Lab:
+    """Two uplinks that a DHCP client, of CLIENTS, brings up."""
+    lab, *providers = with_providers(make_lab(CLIENTS[client], routers=SERVICES))
+    keep_only(lab, client)
+    for provider in providers:
+        provider.serve_dhcp()
+    lab.set_interfaces(interfaces)
+    lab.ifup("-a")
+    return lab
 
 
 @pytest.fixture(params=[
     *map(pytest.param, ("static", "dhcp", "static6", "advertised")),
-    *(pytest.param(kind, marks=pytest.mark.long) for kind in ("metrics", "dhcp-metrics"))])
+    *(pytest.param(kind, marks=pytest.mark.long)
+      for kind in ("metrics", "dhcp-metrics", "dhcpcd"))])
 def uplinks(request: pytest.FixtureRequest, make_lab: MakeLab) -> Iterator[tuple[Lab, int]]:
     """Two uplinks that main leads to as their kind has it, and their family."""
     kind: str = request.param
-    lab = make_lab(*["isc-dhcp-client"] * kind.startswith("dhcp"),
-                   routers=SERVICES if kind.startswith(("dhcp", "adv")) else ("nftables",))
-    if kind.startswith(("dhcp", "adv")):
-        for provider in with_providers(lab)[1:]:
-            provider.serve_dhcp() if kind.startswith("dhcp") else provider.advertise()
-    lab.set_interfaces({
-        "static": TWO_UPLINKS, "metrics": METRICS, "dhcp": TWO_DHCP, "dhcp-metrics": DHCP_METRICS,
-        "static6": TWO_UPLINKS_6, "advertised": AUTO}[kind])
-    lab.ifup("-a")
+    if kind.startswith("dhcp"):
+        lab = bring_up_by("dhcpcd" if kind == "dhcpcd" else "dhclient", make_lab,
+                          DHCP_METRICS if kind == "dhcp-metrics" else TWO_DHCP)
+    else:
+        lab = make_lab(routers=SERVICES if kind == "advertised" else ("nftables",))
+        for provider in with_providers(lab)[1:] if kind == "advertised" else ():
+            provider.advertise()
+        lab.set_interfaces({"static": TWO_UPLINKS, "metrics": METRICS, "static6": TWO_UPLINKS_6,
+                            "advertised": AUTO}[kind])
+        lab.ifup("-a")
     family = 6 if kind in ("static6", "advertised") else 4
     with receive(lab):
         yield lab, family
@@ -117,6 +142,112 @@ def test_the_first_uplink_has_new_connections_again_ten_seconds_after_it_is_back
         assert re.fullmatch(r"eth0: alive again after [0-9.]+ s: new connections over "
                             f"IPv{family} leave by it", monitor.read_words()[-1])
         assert find(lab) == ()
+
+
+@pytest.fixture
+def dhcpcd(make_lab: MakeLab) -> Iterator[Lab]:
+    """Two uplinks of dhcpcd's, both with a default route in main."""
+    lab = bring_up_by("dhcpcd", make_lab)
+    Monitor(lab)
+    wait_for(lambda: len(lab.endpoints()) == 2)
+    with receive(lab):
+        yield lab
+
+
+def test_dhcpcd_takes_the_route_of_an_uplink_away_that_has_no_carrier(dhcpcd: Lab) -> None:
+    defaults = dhcpcd.client.ask("route", "show", "default")
+    # What it gives to devices without a radio, where a stanza has no metric.
+    assert [row["metric"] - dhcpcd.ifindex(row["dev"]) for row in defaults] == [1000, 1000]
+    assert connect(dhcpcd).uplink == 0
+    pull(dhcpcd, 0)
+    time.sleep(0.1)
+    newcomer = connect(dhcpcd)
+    assert newcomer.uplink == 1 and newcomer.seconds < 1
+    wait_for(lambda: list_defaults(dhcpcd) == ["eth1"])
+    # Main leads there by itself.
+    wait_for(lambda: not list_detours(dhcpcd))
+    assert connect(dhcpcd).uplink == 1
+
+
+@pytest.mark.long
+def test_dhcpcd_brings_back_an_uplink_that_has_a_carrier_again(dhcpcd: Lab) -> None:
+    before = sorted(dhcpcd.rules())
+    pull(dhcpcd, 0)
+    # It has no address any more.
+    wait_for(lambda: list_rules(dhcpcd, "10.1.1.50", "eth0") == [])
+    plug(dhcpcd, 0)
+    wait_for(lambda: connect(dhcpcd).uplink == 0)
+    wait_for(lambda: sorted(dhcpcd.rules()) == before)
+
+
+@pytest.mark.parametrize("out", [0, 1])
+def test_uplinks_of_one_family_each_are_no_way_out_for_each_other(lab: Lab, out: int) -> None:
+    """eth0 has IPv4 alone and eth1 IPv6 alone; main leads to both."""
+    lab.set_interfaces(f"auto eth0 eth1\n{write_stanza(0, 4)}{write_stanza(1, 6)}")
+    lab.ifup("-a")
+    Monitor(lab)
+    before = lab.rules(4), lab.rules(6)
+    lost, kept = (4, 6) if out == 0 else (6, 4)
+    with receive(lab):
+        pull(lab, out)
+        wait_for(lambda: len(lab.endpoints()) == 1)
+        # No rule is to come in that time.
+        time.sleep(0.5)
+        assert (lab.rules(4), lab.rules(6)) == before
+        assert connect(lab, lost, within=1).uplink is None
+        assert connect(lab, kept).uplink == 1 - out
+        plug(lab, out)
+        wait_for(lambda: len(lab.endpoints()) == 2)
+        assert connect(lab, lost).uplink == out
+    assert (lab.rules(4), lab.rules(6)) == before
+
+
+@pytest.fixture(params=[4, 6])
+def mixed(request: pytest.FixtureRequest, lab: Lab) -> Iterator[tuple[Lab, int]]:
+    """eth0 has both families, and main's defaults; eth1 has this family alone."""
+    family: int = request.param
+    lab.set_interfaces(f"auto eth0 eth1\n{write_stanza(0, 4)}{write_stanza(0, 6)}"
+                       f"{write_stanza(1, family, 'mptcp-gateway')}")
+    lab.ifup("-a")
+    with receive(lab):
+        yield lab, family
+
+
+def test_an_uplink_of_one_family_is_a_way_out_in_that_family_alone(
+    mixed: tuple[Lab, int]
+) -> None:
+    lab, family = mixed
+    other = 10 - family
+    Monitor(lab)
+    assert [connect(lab, one).uplink for one in (4, 6)] == [0, 0]
+    before = lab.rules(other)
+    pull(lab, 0)
+    time.sleep(0.1)
+    newcomer = connect(lab, family)
+    assert newcomer.uplink == 1 and newcomer.seconds < 1
+    assert connect(lab, other, within=1).uplink is None
+    assert len(list_detours(lab, family)) == 2 and lab.rules(other) == before
+    lab.ifdown("eth0")
+    wait_for(lambda: list_detours(lab, family) == lab.rules(other) == [])
+    assert connect(lab, family).uplink == 1
+    assert connect(lab, other, within=1).uplink is None
+    lab.ifdown("eth1")
+    assert lab.rules(4) == lab.rules(6) == []
+
+
+@pytest.mark.long
+def test_an_uplink_of_both_families_is_back_in_both(mixed: tuple[Lab, int]) -> None:
+    lab, family = mixed
+    Monitor(lab)
+    before = lab.rules(4), lab.rules(6)
+    pull(lab, 0)
+    wait_for(lambda: list_detours(lab, family))
+    plug(lab, 0)
+    # In the family in which there is no other way it does not have to prove itself.
+    wait_for(lambda: connect(lab, 10 - family).uplink == 0, 5)
+    assert connect(lab, family).uplink == 1
+    wait_for(lambda: connect(lab, family).uplink == 0)
+    assert (lab.rules(4), lab.rules(6)) == before
 
 
 def test_both_out_and_each_of_them_back(up: Lab) -> None:
@@ -223,7 +354,7 @@ def silence_gateway(lab: Lab, uplink: int) -> None:
                                 "device lan priority 0; policy drop; }")
 
 
-@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("family", [4, pytest.param(6, marks=pytest.mark.long)])
 def test_a_gateway_that_falls_silent_under_its_carrier(make_lab: MakeLab, family: int) -> None:
     lab = make_lab(routers=("nftables",))
     lab.set_interfaces(TWO_UPLINKS if family == 4 else TWO_UPLINKS_6)
@@ -234,9 +365,7 @@ def test_a_gateway_that_falls_silent_under_its_carrier(make_lab: MakeLab, family
         silence_gateway(lab, 0)
         # The first sign is somebody who waits, and sends again after a second.
         began = time.monotonic()
-        lab.client.start(sys.executable, "-c", "import socket, sys\n"
-                         f"socket.create_connection((sys.argv[1], {PORT}), 60)",
-                         SERVER_4 if family == 4 else SERVER_6)
+        begin_waiting(lab, SERVER_4 if family == 4 else SERVER_6)
         wait_for(lambda: list_detours(lab, family))
         assert time.monotonic() - began < 6.5
         newcomer = connect(lab, family)
@@ -266,17 +395,11 @@ def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
     monitor = Monitor(lab)
-    others = [f"10.99.0.{number}" for number in (2, 3)]
-    for router in lab.routers:
-        router.ip(*(f"route add {one} via {gateway}" for one in others for gateway in [
-            router.ask("route", "get", SERVER_4)[0]["gateway"]]))
-    lab.server.ip(*(f"addr add {one}/32 dev lo" for one in others))
+    peers = add_peers(lab)
     with receive(lab):
         assert connect(lab).uplink == 0
         block(lab, 0, "drop")
-        waiting = [lab.client.start(sys.executable, "-c", "import socket, sys\n"
-                                    f"socket.create_connection((sys.argv[1], {PORT}), 60)", one)
-                   for one in (SERVER_4, *others)]
+        waiting = [begin_waiting(lab, peer) for peer in peers]
         began = time.monotonic()
         wait_for(lambda: list_detours(lab) == PAIR)
         assert time.monotonic() - began < 6
@@ -289,11 +412,7 @@ def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
         for one in waiting:
             one.kill()
         remove_boxes(lab)
-        # The first that is seen to be answered over it ends the suspicion; of one that the server
-        # ended at once nothing would be left to see.
-        lab.client.run(sys.executable, "-c", "import socket, time\n"
-                       f"one = socket.create_connection(('{SERVER_4}', {PORT}), 10, "
-                       "('10.1.1.2', 0))\ntime.sleep(3)")
+        answer_over(lab, "10.1.1.2")
         wait_for(lambda: connect(lab).uplink == 0)
 
 

@@ -11,7 +11,8 @@ import pytest
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import open_folder
 from mptcp_hooks.base.model import Detour, Rule
-from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine import command_cache, render
+from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.record import Store
 from tests.unit.engine import Bench, open_bench, static
 from tests.unit.memory import Killed, State, fail_at, kill_at
@@ -299,6 +300,40 @@ def test_a_detour_is_none_of_what_a_path_has(bench: Bench) -> None:
     full = bench.machine.snapshot()
     assert bench.again() == [] and bench.machine.ran == []
     assert bench.machine.snapshot() == full
+
+
+def begin_process(patch: pytest.MonkeyPatch, kept: Path) -> None:
+    """Have nothing but what is kept on disk."""
+    patch.setattr(command_cache, "KEPT", str(kept))
+    for name in ("_open", "_fresh", "_read"):
+        patch.setattr(command_cache, name, {})
+
+
+def test_what_was_made_ready_is_not_rendered_when_it_is_wanted(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To import jinja2 alone takes longer than all else of a switch."""
+    rendered: list[str] = []
+
+    def fail(name: str, *_: object) -> tuple[str, ...]:
+        rendered.append(name)
+        raise Problem("rendered")
+
+    # As many as there is room for, and one more, which is not worth another's place.
+    for tables in ([0], range(20002, 20010)):
+        begin_process(monkeypatch, tmp_path / "kept")
+        for family in (4, 6):
+            make_detours_ready(family, tables)
+    monkeypatch.setattr(render, "render_commands", fail)
+    for table in (*range(20002, 20009), 0):
+        begin_process(monkeypatch, tmp_path / "kept")
+        assert settle(bench, {4: table, 6: table}) == []
+        assert list_rules(bench) == list_rules(bench, 6) == (
+            [MAIN, MAIN._replace(table=table, suppress=None)] if table else [NO_WAY])
+    assert settle(bench, {}) == [] and rendered == []
+    with pytest.raises(Problem):
+        settle(bench, {4: 20009})
+    assert rendered == ["down.j2"]
 
 
 @pytest.fixture

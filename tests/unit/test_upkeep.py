@@ -514,6 +514,14 @@ def test_a_silent_gateway_costs_the_family_that_it_is_of(kept: Kept) -> None:
     assert list_detours(kept, 6) == []
 
 
+def test_a_path_that_goes_off_the_record_was_out_all_the_same(kept: Kept) -> None:
+    """So that new connections wait with its return, as with that of any other."""
+    kept.bench.up(ETH0, ETH1)
+    kept.bench.machine.pull("eth0")
+    assert kept.round().faults == (ETH0_OUT,)
+    assert kept.round().faults == ()
+
+
 def test_an_endpoint_waits_for_a_path_that_comes_and_goes(kept: Kept) -> None:
     """It has a carrier and a gateway, and is out all the same for a while; nobody asks for it."""
     kept.bench.up(ETH0, ETH1)
@@ -626,6 +634,30 @@ def test_an_uplink_of_somebody_else_keeps_nothing_private(kept: Kept) -> None:
     kept.set_link("eth0", UNPLUGGED)
     assert kept.round() == quiet("eth1", silent=("eth0",), faults=(ETH0_OUT,))
     assert list_detours(kept) == []
+
+
+def test_ways_past_an_uplink_are_made_ready_before_they_are_wanted(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready: list[tuple[int, list[int]]] = []
+    monkeypatch.setattr(upkeep, "make_detours_ready", lambda *one: ready.append(one))
+    kept.bench.up(ETH0, static("eth0", 6))
+    kept.round()
+    assert ready == []
+    kept.bench.up(ETH1, static("eth1", 6, mptcp_way_out="off"))
+    kept.round()
+    assert ready == [(4, [20002, 20003])]
+
+
+def test_a_template_that_is_wrong_costs_nothing_but_to_be_ready(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Problem("up.j2:3: nonsense")
+
+    kept.bench.up(ETH0, ETH1)
+    monkeypatch.setattr(upkeep, "make_detours_ready", fail)
+    assert kept.round() == quiet("eth0", "eth1", said=("up.j2:3: nonsense",), failed=True)
 
 
 def test_a_way_out_that_cannot_be_made_is_told_and_tried_again(kept: Kept) -> None:

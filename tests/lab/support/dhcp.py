@@ -21,7 +21,18 @@ iface eth1 inet dhcp
 ETH0 = "10.1.1.2 eth0 subflow"
 ETH1 = "10.1.2.50 eth1 subflow"
 
+# The packages of DHCP clients, by the clients' names.
+CLIENTS = {"dhclient": "isc-dhcp-client", "dhcpcd": "dhcpcd-base", "udhcpc": "udhcpc"}
+
 Route = tuple[str, str]
+
+
+def keep_only(lab: Lab, client: str) -> None:
+    """Have no DHCP client on the client but that one, of CLIENTS."""
+    lab.client.run("rm", "-f", *(f"/sbin/{name}" for name in CLIENTS if name != client))
+    if client == "dhcpcd":
+        # Else it asks 5 s for another machine with the address.
+        lab.write("/etc/dhcpcd.conf", lab.read("/etc/dhcpcd.conf") + "\nnoarp\n")
 
 
 def has_path(

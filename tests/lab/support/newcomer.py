@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 if __name__ != "__main__":
     from tests.lab.support.lab import SERVER_4, SERVER_6, Lab
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 PORT = 5010
+# What addresses of the second uplink begin with, of one that is PPP as well.
+_SECOND = ("10.1.2.", "10.64.2.", "fd00:2:")
 _NEVER = float("inf")
 # Accepts all, and keeps none.
 _TAKE = """\
@@ -57,7 +60,31 @@ def connect(lab: Lab, family: int = 4, within: float = 10.0) -> Newcomer:
     if done.returncode:
         return Newcomer(_NEVER, None)
     seconds, own = done.stdout.split()
-    return Newcomer(float(seconds), int(own.startswith(("10.1.2.", "fd00:2:"))))
+    return Newcomer(float(seconds), int(own.startswith(_SECOND)))
+
+
+def begin_waiting(lab: Lab, peer: str) -> subprocess.Popen[str]:
+    """Begin one to a peer, and leave it to itself for a minute."""
+    return lab.client.start(sys.executable, "-c", "import socket, sys\n"
+                            f"socket.create_connection((sys.argv[1], {PORT}), 60)", peer)
+
+
+def add_peers(lab: Lab) -> list[str]:
+    """Have the server be three peers, over each router; their addresses."""
+    others = [f"10.99.0.{number}" for number in (2, 3)]
+    for router in lab.routers:
+        router.ip(*(f"route add {one} via {gateway}" for one in others for gateway in [
+            router.ask("route", "get", SERVER_4)[0]["gateway"]]))
+    lab.server.ip(*(f"addr add {one}/32 dev lo" for one in others))
+    return [SERVER_4, *others]
+
+
+def answer_over(lab: Lab, own: str) -> None:
+    """Have a connection from an own address be answered, and stay until it was seen."""
+    # Of one that the server ended at once nothing would be left to see.
+    lab.client.run(sys.executable, "-c", "import socket, time\n"
+                   f"one = socket.create_connection(('{SERVER_4}', {PORT}), 10, ('{own}', 0))\n"
+                   "time.sleep(3)")
 
 
 def begin(address: str, port: int, within: float) -> None:

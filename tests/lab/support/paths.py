@@ -65,6 +65,12 @@ def rules_of_uplinks(lab: Lab, *uplinks: int) -> list[str]:
         20000 + lab.ifindex(f"eth{uplink}")))
 
 
+def list_detours(lab: Lab, family: int = 4) -> list[str]:
+    """The rules that are there while main leads new connections astray."""
+    return [rule for rule in lab.rules(family)
+            if rule.startswith(("32765:", "32767:")) and "proto mptcp" in rule]
+
+
 def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:
     (answer,) = lab.client.ask("route", "get", destination, *options)
     return answer

@@ -16,7 +16,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.lab.support.lab import Host, make_scratch, open_layer, remove_scratch
+from tests.lab.support.lab import (
+    Host,
+    make_scratch,
+    open_layer,
+    remove_scratch,
+    spare_manual_index,
+)
 
 ARCHIVES = Path(__file__).parents[3] / "build" / "packages"
 
@@ -81,6 +87,7 @@ def _run_here(order: list[str]) -> subprocess.CompletedProcess[str]:
 def _install(host: Host, packages: tuple[str, ...], without: tuple[str, ...]) -> None:
     host.run("sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES}")
     host.run("chmod", "755", _NO_SERVICES)
+    spare_manual_index(host)
     if not without:
         host.run(*_order(packages), "--no-download", env=_ENVIRONMENT)
         return
