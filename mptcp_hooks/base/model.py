@@ -200,12 +200,14 @@ class Stanza(NamedTuple):
 class Lease(NamedTuple):
     """What a DHCP server said that the kernel does not know: whose gateway and routes these are.
 
-    `gateway` is '' where it named none; `routes` are destination, and gateway or ''.
+    `gateway` is '' where it named none; `routes` are destination, and gateway or '';
+    `resolvers` are those that another machine can be.
     """
 
     address: str
     gateway: str
     routes: tuple[tuple[str, str], ...]
+    resolvers: tuple[str, ...] = ()
 
 
 class LimitsRecord(NamedTuple):

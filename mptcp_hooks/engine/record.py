@@ -141,6 +141,7 @@ class Store:
             f"address {lease.address}",
             f"gateway {lease.gateway}",
             *(f"route {_encode_route(route)}" for route in lease.routes),
+            *(f"resolver {resolver}" for resolver in lease.resolvers),
         ]
         self.folder.write_lines(iface + _LEASE_SUFFIX, lines)
 
@@ -261,7 +262,8 @@ def _decode_lease(lines: list[str]) -> Lease:
     pairs = [line.partition(" ") for line in lines]
     known = {key: value for key, _, value in pairs}
     return Lease(known["address"], known["gateway"], tuple(
-        _decode_route(value) for key, _, value in pairs if key == "route"))
+        _decode_route(value) for key, _, value in pairs if key == "route"),
+        tuple(value for key, _, value in pairs if key == "resolver"))
 
 
 def _decode_limits_record(lines: list[str]) -> LimitsRecord:

@@ -2,7 +2,8 @@
 
 dhclient-script(8) and dhcpcd-run-hooks(8) tell their hooks the same in two
 dialects. A lease is another machine's word: it is taken whole, or refused whole
-and nothing is lost of what stood. tests/environments/ holds recordings.
+and nothing is lost of what stood; of its resolvers alone those count that are right, since no
+path depends on them. tests/environments/ holds recordings.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ _ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK")
 _LOOK_AGAIN = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "EXPIRE6", "DEPREF6", "RELEASE6",
                "STOP6", "ROUTERADVERT")
 _ROUTES_AT_MOST = 64
+_RESOLVERS_AT_MOST = 16
+_RESOLVERS = "new_domain_name_servers"
 # What is read here of a client's environment.
 TOLD = ("interface", "reason", "new_ip_address", "new_routers",
-        "new_rfc3442_classless_static_routes", "new_classless_static_routes")
+        "new_rfc3442_classless_static_routes", "new_classless_static_routes", _RESOLVERS)
 # A list has a tenth of it, however it is written; Linux lets a variable have 128 kB.
 _TEXT_AT_MOST = 1 << 14
 
@@ -51,20 +54,21 @@ def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
 
 
 def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
-    """The lease in new_ip_address, new_routers and the classless static routes.
+    """The lease in new_ip_address, new_routers, the classless static routes and the resolvers.
 
-    With these, `routers` does not count (RFC 3442): the gateway is that of
+    With these routes, `routers` does not count (RFC 3442): the gateway is that of
     0.0.0.0/0. Problem (USAGE) names the wrong one.
     """
     own = _read_host(iface, "new_ip_address", _read_text(iface, "new_ip_address", environment))
     routes = _read_routes(iface, own, environment)
+    resolvers = tuple(_list_resolvers(environment))
     if routes:
         defaults = [gateway for destination, gateway in routes if destination == "0.0.0.0/0"]
         rest = tuple(route for route in routes if route[0] != "0.0.0.0/0")
-        return Lease(own, (defaults or [""])[0], rest)
+        return Lease(own, (defaults or [""])[0], rest, resolvers)
     routers = [_read_router(iface, "new_routers", text, own)
                for text in _read_text(iface, "new_routers", environment).split()]
-    return Lease(own, (routers or [""])[0], ())
+    return Lease(own, (routers or [""])[0], (), resolvers)
 
 
 def read_leased_interface(environment: Mapping[str, str]) -> str:
@@ -96,6 +100,20 @@ def _read_routes(
         if address.is_loopback(destination) or not _is_unicast_subnet(destination):
             raise wrong_value(iface, name, destination, "a destination of unicast addresses")
     return list(routes.items())
+
+
+def _list_resolvers(environment: Mapping[str, str]) -> list[str]:
+    """The resolvers that one route each can lead to; what else there is of the list is dropped."""
+    text = environment.get(_RESOLVERS, "")[:_TEXT_AT_MOST]
+    found: dict[str, None] = {}
+    for word in text.split():
+        try:
+            resolver = address.normalise(word)
+        except ValueError:
+            continue
+        if address.family_of(resolver) == 4 and address.is_remote(resolver):
+            found[resolver] = None
+    return list(found)[:_RESOLVERS_AT_MOST]
 
 
 def _read_text(iface: str, name: str, environment: Mapping[str, str]) -> str:

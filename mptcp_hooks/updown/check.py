@@ -11,6 +11,7 @@ from mptcp_hooks.engine import commands
 from mptcp_hooks.intent import configuration, ifupdown
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
+from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import judge_options, read_settings
 from mptcp_hooks.updown import stanza_lines
 from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
@@ -18,6 +19,7 @@ from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
 
 # Addresses that are nobody's: RFC 5737, RFC 3849.
@@ -102,6 +104,17 @@ def _judge_stanza(
         except Problem as problem:
             texts = [str(problem)]
         yield from ((option, text) for text in texts)
+    if _is_meant(event, known):
+        for mistake in read_resolvers(event).mistakes:
+            yield (mistake.option, mistake.line), str(mistake.problem)
+
+
+def _is_meant(event: Event, known: Configuration) -> bool:
+    """Whether the interface is not left alone; what is wrong with its options is said of these."""
+    try:
+        return read_settings(event, known).wanted
+    except Problem:
+        return True
 
 
 def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:

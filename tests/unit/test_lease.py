@@ -21,10 +21,10 @@ DHCPCD = "ifupdown-trixie/dhcp-dhcpcd/dhcpcd-hooks"
 OCTETS = "new_rfc3442_classless_static_routes"
 PAIRS = "new_classless_static_routes"
 
-LEASED = LeaseEvent(
-    "eth0", Lease("10.0.0.58", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),)), True)
-LEASED_BY_DHCPCD = LeaseEvent(
-    "eth0", Lease("10.0.0.56", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),)), True)
+LEASED = LeaseEvent("eth0", Lease(
+    "10.0.0.58", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),), ("10.0.0.1",)), True)
+LEASED_BY_DHCPCD = LeaseEvent("eth0", Lease(
+    "10.0.0.56", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),), ("10.0.0.1",)), True)
 ENDED = LeaseEvent("eth0", None, True)
 ONLY_IPV6 = LeaseEvent("eth0", None, False)
 
@@ -126,6 +126,25 @@ def test_pairs_of_dhcpcd(text: str, routes: tuple[tuple[str, str], ...]) -> None
 ])
 def test_the_gateway_of_a_lease(told: dict[str, str], gateway: str) -> None:
     assert read(**told).gateway == gateway
+
+
+@pytest.mark.parametrize("text, resolvers", [
+    ("", ()), ("192.0.2.53 10.1.2.1", ("192.0.2.53", "10.1.2.1")),
+    ("192.0.2.53 192.0.2.53", ("192.0.2.53",)),
+    ("255.255.255.255 192.0.2.53 127.0.0.1 224.0.0.1 0.0.0.0 169.254.1.1", ("192.0.2.53",)),
+    ("2001:db8::53 192.0.2.53 $(reboot) 192.0.2 192.0.2.53; \n192.0.2.54",
+     ("192.0.2.53", "192.0.2.54")),
+    ("10.1.2.9 " * 100_000, ("10.1.2.9",)),
+    (" ".join(f"192.0.2.{host}" for host in range(1, 40)),
+     tuple(f"192.0.2.{host}" for host in range(1, 17)))])
+def test_of_the_resolvers_of_a_lease_those_count_that_are_right(
+    text: str, resolvers: tuple[str, ...]
+) -> None:
+    """And the lease stays, whatever the rest is."""
+    plain = read(new_routers="10.1.2.1", new_domain_name_servers=text)
+    assert plain == Lease("10.1.2.50", "10.1.2.1", (), resolvers)
+    routed = read(**{PAIRS: "10.77.0.0/16 10.1.2.8", "new_domain_name_servers": text})
+    assert routed == Lease("10.1.2.50", "", (("10.77.0.0/16", "10.1.2.8"),), resolvers)
 
 
 HOST = "an IPv4 address that one host can have"
@@ -258,6 +277,19 @@ def test_without_a_file_dhclient_keeps_no_lease(kept: Path) -> None:
 def test_a_lease_that_has_ended_does_not_count(kept: Path, expiry: str, counts: bool) -> None:
     kept.write_text(LEASES.replace("expire never;", f"expire {expiry};"))
     assert read_kept_lease("eth1") == (FIRST if counts else None)
+
+
+def test_a_kept_lease_has_its_resolvers(kept: Path) -> None:
+    kept.write_text(LEASES.replace(
+        "  renew", "  option domain-name-servers 192.0.2.53,255.255.255.255,192.0.2.54;\n"
+        "  option domain-name \"example.org\";\n  renew"))
+    assert read_kept_lease("eth1") == FIRST._replace(resolvers=("192.0.2.53", "192.0.2.54"))
+
+
+@pytest.mark.parametrize("line", ["option;", "option", "option  ;"])
+def test_an_option_without_a_name_is_none(kept: Path, line: str) -> None:
+    kept.write_text(LEASES.replace("  renew", f"  {line}\n  renew"))
+    assert read_kept_lease("eth1") == FIRST
 
 
 def test_a_lease_that_is_half_written_does_not_count(kept: Path) -> None:
