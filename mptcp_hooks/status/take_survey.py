@@ -98,7 +98,7 @@ def _read_survey(
         off=_find_off(machine, counters),
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
-        lacks_detours=machine.lacks_detours(),
+        lacks=machine.list_lacks(),
     )
     return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from mptcp_hooks.base.errors import USAGE, Problem
-from mptcp_hooks.base.model import Limits, Path
+from mptcp_hooks.base.model import Limits, Name, Path
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.intent import configuration, ifupdown
@@ -36,6 +36,11 @@ _SAMPLES = (
     _PLAIN._replace(gateway="", default=False),
     _PLAIN._replace(primary=False, endpoint=False),
     _PLAIN._replace(routes=(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/24", ""))),
+)
+_NAMES = (
+    Name(4, ""),
+    Name(4, "192.0.2.53", "198.51.100.1", "sample", 1, True, "192.0.2.2"),
+    Name(6, "2001:db8::53", "", "sample", 1, False, "2001:db8::2"),
 )
 
 
@@ -132,7 +137,11 @@ def _check_templates() -> Iterator[Problem]:
               for build in (commands.build_up, commands.build_down)]
     limits = [partial(build, Limits(2, 1)) for build in (
         commands.build_raise, commands.build_restore)]
-    for build in (*builds, *limits):
+    leading = [partial(build, 4, table) for table in (20001, 0) for build in (
+        commands.build_detour, commands.build_end_of_detour)]
+    names = [partial(build, name) for name in _NAMES for build in (
+        commands.build_name, commands.build_end_of_name)]
+    for build in (*builds, *limits, *leading, *names):
         try:
             build()
         except Problem as problem:
