@@ -58,6 +58,8 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
     """
     for iface, lease in work.leases:
         store.save_lease(iface, lease)
+    for iface, word, resolvers in work.resolvers:
+        store.save_resolvers(iface, word, resolvers)
     for iface, stanzas in work.pending:
         store.save(iface, stanzas)
     remainders, problems = _undo(kernel.runner, work.undo)

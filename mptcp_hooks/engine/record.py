@@ -1,6 +1,6 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
-`IFACE.paths` and `IFACE.lease` for each interface, `limits` for the path
+`IFACE.paths`, `IFACE.lease` and `IFACE.resolvers` for each interface, `limits` for the path
 manager's, `detours` for where new connections go, and `names` for whom resolvers are asked over;
 lines of text, each a key and a value. No other module writes there, but for what is written
 without the lock (deferred.py).
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-_LEASE_SUFFIX = ".lease"
+_LEASE_SUFFIX, _RESOLVERS_SUFFIX = ".lease", ".resolvers"
 _LIMITS = "limits"
 _DETOURS, _NAMES = "detours", "names"
 _NUMBERS = ("ifindex", "family", "table")
@@ -146,6 +146,33 @@ class Store:
             *(f"resolver {resolver}" for resolver in lease.resolvers),
         ]
         self.folder.write_lines(iface + _LEASE_SUFFIX, lines)
+
+    def load_resolvers(self, iface: str) -> dict[str, tuple[str, ...]]:
+        """IPv6's resolvers that were noted of an interface, by who named them.
+
+        What cannot be read is said again by those who named them.
+        """
+        lines, fault = self.folder.read_lines(iface + _RESOLVERS_SUFFIX)
+        noted: dict[str, tuple[str, ...]] = {}
+        for word, _, resolver in (line.partition(" ") for line in ([] if fault else lines)):
+            noted[word] = (*noted.get(word, ()), *[resolver] * bool(resolver))
+        return noted
+
+    def save_resolvers(self, iface: str, word: str, resolvers: tuple[str, ...]) -> None:
+        """Note whom a word of IPv6's names on an interface now; what is as it was is not written.
+
+        Advertisements come often, and who is told of each write would look at each.
+        """
+        before = self.load_resolvers(iface)
+        if before.get(word, ()) == resolvers:
+            return
+        name = iface + _RESOLVERS_SUFFIX
+        lines = [f"{by} {resolver}" for by, named in {**before, word: resolvers}.items()
+                 for resolver in named]
+        # The monitor hears of what is written, and not of what goes.
+        self.folder.write_lines(name, lines or [word])
+        if not lines:
+            self.folder.write_lines(name, [])
 
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""

@@ -6,7 +6,14 @@ another provider. Pure, but for the record, which is read for who names whom.
 
 from __future__ import annotations
 
-from mptcp_hooks.base.address import ELSEWHERE, broadcast, contains, family_of
+from mptcp_hooks.base.address import (
+    ELSEWHERE,
+    broadcast,
+    contains,
+    family_of,
+    is_remote,
+    normalise,
+)
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Name
 from mptcp_hooks.base.numbering import SUPPRESSED_LENGTHS
@@ -40,7 +47,8 @@ def read_named(
 ) -> Named:
     """Who names whom: stanzas, leases whose address has a path, and routers that were `heard`.
 
-    `paths` are all that are on record.
+    What a DHCP client says of IPv6 counts as long as the device has a path of that. `paths` are
+    all that are on record.
     """
     known = list(paths)
     namers: dict[str, set[str]] = {}
@@ -55,7 +63,10 @@ def read_named(
         # An old one does no harm: the address that it is of is there no more.
         if lease and any((path.device, path.address) == (device, lease.address)
                          for path in known):
-            _note(namers, device, lease.resolvers)
+            _note(namers, device, _keep(4, lease.resolvers))
+        if any((path.device, path.family) == (device, 6) for path in known):
+            for resolvers in store.load_resolvers(device).values():
+                _note(namers, device, _keep(6, resolvers))
     devices = {path.ifindex: path.device for path in known}
     for ifindex, resolver in heard:
         # A device that has no path names for itself all the same.
@@ -111,6 +122,16 @@ def _read_stanza(stanza: Stanza) -> tuple[str, tuple[str, ...], tuple[str, ...]]
     resolvers = read_resolvers(event)
     return event.device, resolvers.named, tuple(
         str(mistake.problem) for mistake in resolvers.mistakes)
+
+
+def _keep(family: int, texts: Iterable[str]) -> Iterator[str]:
+    """What was noted, as far as it is what is noted: somebody may have written into the record."""
+    for text in texts:
+        try:
+            if family_of(text) == family and normalise(text) == text and is_remote(text):
+                yield text
+        except ValueError:
+            continue
 
 
 def _note(namers: dict[str, set[str]], device: str, resolvers: Iterable[str]) -> None:

@@ -80,8 +80,16 @@ def name_by_advertisement(lab: Lab) -> None:
     Provider(lab, 2).advertise(router_lifetime=0, resolvers=(R6,))
 
 
+def name_by_lease_6(lab: Lab) -> None:
+    lab.set_interfaces(ADVERTISED.replace("eth1 inet6 auto", "eth1 inet6 dhcp"))
+    provider = Provider(lab, 2)
+    provider.advertise(router_lifetime=0, managed=True)
+    provider.serve_dhcp6(resolvers=(R6,))
+
+
 @pytest.mark.parametrize("name, resolver", [
-    (name_by_stanza, R), (name_by_stanza_6, R6), (name_by_lease, R), (name_by_advertisement, R6)])
+    (name_by_stanza, R), (name_by_stanza_6, R6), (name_by_lease, R), (name_by_lease_6, R6),
+    (name_by_advertisement, R6)])
 def test_a_resolver_that_one_uplink_names_is_asked_over_it_while_it_is_alive(
     make_lab: MakeLab, name: Callable[[Lab], None], resolver: str
 ) -> None:
@@ -178,6 +186,29 @@ def tell_lease(lab: Lab, device: str, *resolvers: str) -> None:
     lab.client.run("/usr/share/mptcp-hooks/hooks/mptcp_lease", env={
         "reason": "RENEW", "interface": device, "new_ip_address": f"10.1.{number}.2",
         "new_routers": f"10.1.{number}.1", "new_domain_name_servers": " ".join(resolvers)})
+
+
+def test_resolvers_that_dhcpcd_hears_of_routers(make_lab: MakeLab) -> None:
+    """It reads their advertisements itself, and has the kernel read none."""
+    lab = make_lab("dhcpcd-base", routers=SERVICES)
+    second = Provider(lab, 2)
+    with have_resolvers(lab, R6):
+        second.advertise(router_lifetime=0, resolvers=(R6,))
+        lab.client.run("sysctl", "-qw", "net.ipv6.conf.eth1.accept_ra=0")
+        monitor = watch(lab, ADVERTISED.replace(
+            "inet6 auto", "inet6 manual\n    up ip link set eth1 up"))
+        dhcpcd = lab.client.start("dhcpcd", "--ipv6only", "--nobackground", "eth1")
+        wait_for(lambda: len(lab.endpoints()) == 2)
+        wait_for(lambda: lab.table(TABLE, 6))
+        assert ask(lab, R6) == "eth1"
+        second.advertise(router_lifetime=0, resolvers=(R6,), named=0)
+        wait_for(lambda: lab.table(TABLE, 6) == [])
+        second.advertise(router_lifetime=0, resolvers=(R6,))
+        wait_for(lambda: lab.table(TABLE, 6))
+        dhcpcd.terminate()
+        wait_for(lambda: lab.table(TABLE, 6) == [])
+        assert ask(lab, R6) == "eth0" and monitor.is_running()
+        wait_for(lambda: "resolvers" not in lab.client.run("ls", "/run/mptcp-hooks"))
 
 
 def is_idle_for(monitor: Monitor, seconds: float) -> bool:

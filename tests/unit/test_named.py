@@ -64,6 +64,28 @@ def test_a_lease_counts_for_the_address_that_it_is_of(
     assert read(bench).resolvers == named
 
 
+def test_what_a_client_says_of_ipv6_counts_where_there_is_a_path_of_that(bench: Bench) -> None:
+    bench.up(static("eth0", 4), static("eth1", 4))
+    with bench.open_store() as store:
+        store.save_resolvers("eth1", "dhcp6", (R6,))
+        store.save_resolvers("eth1", "advertisement", (R6, "2001:db8::54"))
+    assert read(bench).resolvers == {}
+    bench.up(static("eth1", 6))
+    assert read(bench).resolvers == {R6: "eth1", "2001:db8::54": "eth1"}
+    with bench.open_store() as store:
+        store.save_resolvers("eth1", "dhcp6", ())
+    assert read(bench).resolvers == {R6: "eth1", "2001:db8::54": "eth1"}
+
+
+def test_of_what_was_noted_nothing_else_counts(bench: Bench) -> None:
+    """The record is root's own, but somebody may have written into it."""
+    bench.up(static("eth1", 4), static("eth1", 6))
+    with bench.open_store() as store:
+        store.save_lease("eth1", Lease("10.1.2.2", "", (), (R, "nonsense", R6, "127.0.0.1")))
+        store.save_resolvers("eth1", "dhcp6", (R6, R, "2001:DB8::1", "x:y", "", "fe80::1"))
+    assert read(bench).resolvers == {R: "eth1", R6: "eth1"}
+
+
 def test_routers_that_were_heard_name_for_their_devices(bench: Bench) -> None:
     bench.up(static("eth0", 6), static("eth1", 6))
     assert read(bench, (3, R6)).resolvers == {R6: "eth1"}

@@ -399,6 +399,43 @@ def test_a_key_of_a_later_version_is_passed_over(store: Store, tmp_path: Path) -
     assert store.load_names() == NAMES
 
 
+def test_resolvers_of_ipv6_are_noted_by_who_names_them(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "eth1.resolvers"
+    store.save_resolvers("eth1", "dhcp6", ())
+    assert not file.exists() and store.load_resolvers("eth1") == {}
+    store.save_resolvers("eth1", "dhcp6", (R6, OTHER))
+    store.save_resolvers("eth1", "advertisement", (R6,))
+    noted = {"dhcp6": (R6, OTHER), "advertisement": (R6,)}
+    assert store.load_resolvers("eth1") == noted and store.list_interfaces() == []
+    # The same again is not written, which would begin a round.
+    before = file.stat()
+    store.save_resolvers("eth1", "advertisement", (R6,))
+    assert file.stat() == before
+    store.save_resolvers("eth1", "dhcp6", ())
+    assert store.load_resolvers("eth1") == {"advertisement": (R6,)}
+    # What goes is written before, since that alone is heard.
+    with pytest.MonkeyPatch.context() as patch:
+        written: list[str] = []
+        patch.setattr(store.folder, "replace", lambda name, lines: written.append(name))
+        store.save_resolvers("eth1", "advertisement", ())
+    assert written == ["eth1.resolvers"] and not file.exists()
+    store.save_resolvers("eth1", "advertisement", ())
+    assert not file.exists()
+
+
+def test_of_resolvers_that_cannot_be_read_nothing_is_believed(
+    store: Store, tmp_path: Path
+) -> None:
+    store.save_resolvers("eth1", "dhcp6", (R6,))
+    file = tmp_path / "eth1.resolvers"
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        assert store.load_resolvers("eth1") == {}
+    store.save_resolvers("eth1", "dhcp6", (R6,))
+    assert file.read_bytes() == whole
+
+
 def test_a_lease_keeps_its_resolvers_and_an_old_one_has_none(
     store: Store, tmp_path: Path
 ) -> None:

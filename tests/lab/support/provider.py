@@ -98,12 +98,18 @@ class Provider:
         _stop(self._dhcp)
         self._dhcp = None
 
-    def serve_dhcp6(self, first: str = "", seconds: int = SHORTEST_LEASE) -> None:
+    def serve_dhcp6(
+        self, first: str = "", seconds: int = SHORTEST_LEASE, resolvers: tuple[str, ...] = ()
+    ) -> None:
         """Serve one IPv6 address, ::50 if not said; routers are for `advertise` to tell."""
         first = first or f"fd00:{self.number}::50"
         self.carry(str(ipaddress.ip_network(f"{first}/64", strict=False)))
         self.stop_dhcp6()
-        self._dhcp6 = self._start_dnsmasq("dhcp6", [f"--dhcp-range={first},{first},64,{seconds}"])
+        options = [f"--dhcp-range={first},{first},64,{seconds}"]
+        if resolvers:
+            options += ["--dhcp-option=option6:dns-server," + ",".join(
+                f"[{resolver}]" for resolver in resolvers)]
+        self._dhcp6 = self._start_dnsmasq("dhcp6", options)
 
     def stop_dhcp6(self) -> None:
         _stop(self._dhcp6)
