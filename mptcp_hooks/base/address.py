@@ -14,6 +14,9 @@ from mptcp_hooks.base.value import NamedTuple
 BITS = {4: 32, 6: 128}
 # What an IPv6 address is that another machine has, and one that is still checked for that.
 DUPLICATE, TENTATIVE = "a duplicate", "tentative"
+# Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): the way to them is the way to the
+# internet, but where somebody has a route for them, as to block them.
+ELSEWHERE = {4: ("192.0.2.1", "198.51.100.1", "203.0.113.1"), 6: ("2001:db8::1", "3fff::1")}
 _SOCKET_FAMILY = {4: AF_INET, 6: AF_INET6}
 
 
@@ -58,6 +61,14 @@ def contains(subnet: str, address: str) -> bool:
     return family_of(base) == family_of(address) and network(address, int(length)) == subnet
 
 
+def broadcast(subnet: str) -> str:
+    """The address of all hosts of a subnet, '' where it has none: IPv6, and links between two."""
+    base, _, length = subnet.partition("/")
+    if family_of(base) == 6 or int(length) > 30:
+        return ""
+    return _text(_number(base) | (1 << (BITS[4] - int(length))) - 1, 4)
+
+
 def prefix_length(text: str, family: int) -> int:
     """A netmask as ifupdown and netifaces write it, as a length.
 
@@ -97,6 +108,11 @@ def is_loopback(address: str) -> bool:
 def is_link_local(address: str) -> bool:
     """169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291)."""
     return contains("169.254.0.0/16", address) or contains("fe80::/10", address)
+
+
+def is_remote(address: str) -> bool:
+    """Whether a host beyond the own link can own the address, and one route can lead to it."""
+    return is_unicast(address) and not is_loopback(address) and not is_link_local(address)
 
 
 def unpack(packed: bytes) -> str:

@@ -2,7 +2,7 @@
 
 What an uplink becomes (Path), what the kernel holds of it (Rule, Route, Endpoint,
 Limits, PathManager, TableUse), what a machine shows (Link, DeviceView), and what goes on
-record (Installed, Stanza, Lease, LimitsRecord).
+record (Installed, Stanza, Lease, Detour, Name, LimitsRecord).
 """
 
 from __future__ import annotations
@@ -82,6 +82,23 @@ class Detour(NamedTuple):
     family: int
     table: int
     down: tuple[str, ...]
+
+
+class Name(NamedTuple):
+    """A resolver that is asked over the one uplink that names it, and how that is undone.
+
+    It is a host route in the table of names, by the path of the address `source`. `resolver` is
+    '' of the family's rule that leads to that table, which has nothing of what comes after it.
+    """
+
+    family: int
+    resolver: str
+    gateway: str = ""
+    device: str = ""
+    ifindex: int = 0
+    onlink: bool = False
+    source: str = ""
+    down: tuple[str, ...] = ()
 
 
 class Limits(NamedTuple):
@@ -200,12 +217,14 @@ class Stanza(NamedTuple):
 class Lease(NamedTuple):
     """What a DHCP server said that the kernel does not know: whose gateway and routes these are.
 
-    `gateway` is '' where it named none; `routes` are destination, and gateway or ''.
+    `gateway` is '' where it named none; `routes` are destination, and gateway or '';
+    `resolvers` are those that another machine can be.
     """
 
     address: str
     gateway: str
     routes: tuple[tuple[str, str], ...]
+    resolvers: tuple[str, ...] = ()
 
 
 class LimitsRecord(NamedTuple):

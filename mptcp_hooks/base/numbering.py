@@ -5,9 +5,11 @@
                        32768 and 32769 behind main (32766) and default (32767), for
                        what is bound to nothing and finds no way there;
                        32765 before main and 32767 behind it, the monitor's: while main
-                       leads to a dead uplink, and while a tunnel has the default
+                       leads to a dead uplink, and while a tunnel has the default;
+                       32765 for the table of names as well, which comes first
     tables             20000 + ifindex for the first address of a family on a device,
-                       and 10000000 more for each further one
+                       and 10000000 more for each further one; 20000, which no
+                       ifindex has, for resolvers that one uplink alone names
     protocol           77 on every rule and route, named `mptcp` in rt_protos.d
 """
 
@@ -25,7 +27,8 @@ PREFERENCES = {
 # The way out of what is bound to nothing: of uplinks, and of those that are a backup.
 WAY_OUT = {"way_out": 32768, "way_out_backup": 32769}
 # Directly before main: rules of VPNs, which take what main would, come before. And behind it,
-# before the ways out.
+# before the ways out. The rule of the table of names has the same preference as the first, and is
+# asked before it: of equal ones the kernel asks the older first.
 DETOUR = {"detour": 32765, "no_way": 32767}
 PROTOCOL = 77
 # By family, the longest prefix with which a route of main is no better than a default. VPNs
@@ -36,9 +39,11 @@ SUPPRESSED_LENGTHS = {4: 1, 6: 4}
 
 TABLE_BASE = 20000
 TABLE_STEP = 10000000
+NAMES_TABLE = TABLE_BASE
 TABLE_LARGEST = 2**32 - 1
 MAIN_TABLE = 254
-TABLES_OF_THE_KERNEL = {253: "default", MAIN_TABLE: "main", 255: "local"}
+LOCAL_TABLE = 255
+TABLES_OF_THE_KERNEL = {253: "default", MAIN_TABLE: "main", LOCAL_TABLE: "local"}
 
 # MPTCP_PM_ADDR_MAX in the kernel's net/mptcp/pm_kernel.c; limits share it.
 ENDPOINTS_AT_MOST = 8

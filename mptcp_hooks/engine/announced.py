@@ -31,15 +31,17 @@ def prepare_lease(
     """
     iface = read_leased_interface(environment)
     leases: Leases = {}
+    resolvers: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     problems: tuple[Problem, ...] = ()
     try:
         event = read_lease_event(environment)
         if event.noted:
             leases = {iface: event.lease}
+        resolvers = tuple((iface, *said) for said in event.resolvers)
     except Problem as problem:
         problems = (problem,)
     work = prepare_again(store, machine, store.list_labels(iface), configuration, leases)
-    return work._replace(problems=(*problems, *work.problems))
+    return work._replace(problems=(*problems, *work.problems), resolvers=resolvers)
 
 
 def prepare_link(

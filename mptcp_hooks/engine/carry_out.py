@@ -58,6 +58,8 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
     """
     for iface, lease in work.leases:
         store.save_lease(iface, lease)
+    for iface, word, resolvers in work.resolvers:
+        store.save_resolvers(iface, word, resolvers)
     for iface, stanzas in work.pending:
         store.save(iface, stanzas)
     remainders, problems = _undo(kernel.runner, work.undo)
@@ -71,17 +73,17 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
         left = tuple(one for one in remainders if one.path.iface == iface)
         standing = _list_standing(stanzas, outcomes)
         store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
-    return [*work.problems, *problems, *_end_detours(store, kernel)]
+    return [*work.problems, *problems, *_end_leading(store, kernel)]
 
 
-def _end_detours(store: Store, kernel: Kernel) -> list[Problem]:
-    """With the last path, take away what leads new connections; where that is, a monitor ran."""
-    if not store.has_detours() or any(
+def _end_leading(store: Store, kernel: Kernel) -> list[Problem]:
+    """With the last path, take away what leads what is bound to nothing; that a monitor made."""
+    if not store.has_leading() or any(
             stanza.paths for iface in store.list_interfaces() for stanza in store.load(iface)):
         return []
-    from mptcp_hooks.engine.detours import settle_detours
+    from mptcp_hooks.engine.names import end_leading
 
-    return settle_detours(store, kernel, {})
+    return end_leading(store, kernel)
 
 
 def _take_in_deferred(store: Store, kernel: Kernel, say: Callable[[str], None]) -> None:

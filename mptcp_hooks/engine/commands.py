@@ -8,8 +8,10 @@ from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_foreign
 from mptcp_hooks.base.line import read_value
+from mptcp_hooks.base.model import Name
 from mptcp_hooks.base.numbering import (
     DETOUR,
+    NAMES_TABLE,
     PREFERENCES,
     PROTOCOL,
     SUPPRESSED_LENGTHS,
@@ -28,7 +30,9 @@ OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
 # A template has a thousand.
 _SIZE_AT_MOST = 1 << 20
-_LIMITS_LABEL, _DETOURS_LABEL = ".limits", ".detours"
+# What templates of before have no lines for.
+DETOURS, NAMES = "detours", "names"
+_LIMITS_LABEL, _DETOURS_LABEL, _NAMES_LABEL = ".limits", ".detours", ".names"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
 _SUPPRESS = "suppress_prefixlength"
@@ -38,22 +42,22 @@ _identities: list[tuple[str, int, int, int, int]] = []
 
 def build_up(path: Path) -> tuple[str, ...]:
     """The lines that set a path up; Problem (USAGE) names a template's line that is wrong."""
-    return _build("up.j2", path, None)
+    return _build("up.j2", path.iface, path=path)
 
 
 def build_down(path: Path) -> tuple[str, ...]:
     """The lines that undo build_up, with a stand-in for the endpoint's id (see bind_ids)."""
-    return _build("down.j2", path, None)
+    return _build("down.j2", path.iface, path=path)
 
 
 def build_raise(limits: Limits) -> tuple[str, ...]:
     """The lines that raise the path manager's limits before an endpoint is made."""
-    return _build("up.j2", None, limits)
+    return _build("up.j2", _LIMITS_LABEL, limits=limits)
 
 
 def build_restore(limits: Limits) -> tuple[str, ...]:
     """The lines that set the limits back after our last endpoint went."""
-    return _build("down.j2", None, limits)
+    return _build("down.j2", _LIMITS_LABEL, limits=limits)
 
 
 def build_detour(family: int, table: int) -> tuple[str, ...]:
@@ -69,6 +73,27 @@ def build_end_of_detour(family: int, table: int) -> tuple[str, ...]:
 def can_lead(family: int, table: int) -> bool:
     """Whether the templates have lines for it: a copy of an older version has none."""
     return bool(build_detour(family, table)) and bool(build_end_of_detour(family, table))
+
+
+def build_name(name: Name) -> tuple[str, ...]:
+    """The lines that have a resolver asked over its uplink, or that have that table asked."""
+    return _build("up.j2", _NAMES_LABEL, name=name._replace(down=()))
+
+
+def build_end_of_name(name: Name) -> tuple[str, ...]:
+    """The lines that undo build_name."""
+    return _build("down.j2", _NAMES_LABEL, name=name._replace(down=()))
+
+
+def can_name() -> bool:
+    """Whether the templates have lines for it, as can_lead."""
+    rule = Name(4, "")
+    return bool(build_name(rule)) and bool(build_end_of_name(rule))
+
+
+def list_lacks() -> tuple[str, ...]:
+    """What templates of somebody's own are too old for: DETOURS, NAMES."""
+    return (DETOURS,) * (not can_lead(4, 1)) + (NAMES,) * (not can_name())
 
 
 def bind_ids(
@@ -122,40 +147,38 @@ def _stand_in(path: Path) -> str:
 
 
 def _build(
-    name: str, path: Path | None, limits: Limits | None, detour: dict[str, int] | None = None
+    template: str, label: str, path: Path | None = None, limits: Limits | None = None,
+    name: Name | None = None, detour: dict[str, int] | None = None,
 ) -> tuple[str, ...]:
     """The set as it was kept, or rendered: equal keys mean equal sets."""
-    label = _find_label(path, detour)
-    key = repr((__version__, name, _read_identities(), path and tuple(path),
-                limits and tuple(limits), detour, _PREFERENCES, PROTOCOL, SUPPRESSED_LENGTHS))
+    key = repr((__version__, template, _read_identities(), path and tuple(path),
+                limits and tuple(limits), name and tuple(name), detour, _PREFERENCES, PROTOCOL,
+                SUPPRESSED_LENGTHS, NAMES_TABLE))
     kept = recall_commands(label, key)
     if kept is not None:
         return kept
-    lines = _render(name, path, limits, detour)
+    lines = _render(template, path=path, limits=limits, name=name, detour=detour)
     note_commands(label, key, lines)
     return lines
 
 
-def _find_label(path: Path | None, detour: dict[str, int] | None) -> str:
-    """Under which name a set is kept."""
-    if path:
-        return path.iface
-    return f"{_DETOURS_LABEL}{detour['family']}" if detour else _LIMITS_LABEL
-
-
-def _build_detour(name: str, family: int, table: int) -> tuple[str, ...]:
-    return _build(name, None, None, {"family": family, "table": table})
+def _build_detour(template: str, family: int, table: int) -> tuple[str, ...]:
+    return _build(template, f"{_DETOURS_LABEL}{family}",
+                  detour={"family": family, "table": table})
 
 
 def _render(
-    name: str, path: Path | None, limits: Limits | None, detour: dict[str, int] | None
+    template: str, path: Path | None = None, limits: Limits | None = None,
+    name: Name | None = None, detour: dict[str, int] | None = None,
 ) -> tuple[str, ...]:
     from mptcp_hooks.engine.render import render_commands
 
-    return render_commands(name, FOLDERS, {
+    return render_commands(template, FOLDERS, {
         "paths": (_Shown(path),) if path else (),
         "limits": limits,
         "detour": detour,
+        "name": name,
+        "names": NAMES_TABLE,
         "pref": _PREFERENCES,
         "protocol": PROTOCOL,
         "suppress": SUPPRESSED_LENGTHS,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Rule
     from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.machine.failures import Failure
     from mptcp_hooks.machine.runner import Kernel
 
 
@@ -75,6 +76,18 @@ def settle_detours(
     # What failed is tried again.
     store.save_detours((*old, *new) if failures else new)
     return [tell_failure(failure) for failure in failures]
+
+
+def renew_detours(store: Store, kernel: Kernel, families: Iterable[int]) -> list[Failure]:
+    """Make the pairs of these families anew, so that what stands beside them is older; failures.
+
+    The kernel has no rule twice. So the old pair goes first, in the same run of `ip`; whoever is
+    killed between leaves it on record, and settle_detours makes it.
+    """
+    meant = set(families)
+    return kernel.runner.apply_sets([
+        (*one.down, *build_detour(one.family, one.table)) for one in store.load_detours()
+        if one.family in meant and one.table])
 
 
 def _make_detour(family: int, table: int) -> Detour:

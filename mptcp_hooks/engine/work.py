@@ -58,7 +58,8 @@ class Work(NamedTuple):
     place of goes, the limits are restored.
 
     `pending` is what is on record of an interface meanwhile, `records` what will
-    be then. `leases` are those to note before anything else, None for one that ended.
+    be then. `leases` are those to note before anything else, None for one that ended, and
+    `resolvers` likewise what is said of IPv6's, as interface, by whom, and which.
     `problems` cost an interface its paths; `warnings` and `remarks` (for -v) cost nothing.
     """
 
@@ -71,6 +72,7 @@ class Work(NamedTuple):
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
     leases: tuple[tuple[str, Lease | None], ...] = ()
+    resolvers: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     def list_lines(self) -> list[str]:
         """All lines in the order they run."""

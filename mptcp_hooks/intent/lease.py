@@ -2,7 +2,8 @@
 
 dhclient-script(8) and dhcpcd-run-hooks(8) tell their hooks the same in two
 dialects. A lease is another machine's word: it is taken whole, or refused whole
-and nothing is lost of what stood. tests/environments/ holds recordings.
+and nothing is lost of what stood; of its resolvers alone those count that are right, since no
+path depends on them. tests/environments/ holds recordings.
 """
 
 from __future__ import annotations
@@ -18,23 +19,44 @@ if TYPE_CHECKING:
 
 _CURRENT = ("BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT", "INFORM", "STATIC")
 _ENDED = ("EXPIRE", "FAIL", "RELEASE", "STOP", "STOPPED", "NAK")
-# What concerns IPv6, whose gateway and routes are in main, from router advertisements.
-_LOOK_AGAIN = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "EXPIRE6", "DEPREF6", "RELEASE6",
-               "STOP6", "ROUTERADVERT")
+# What concerns IPv6, whose gateway and routes are in main, from router advertisements. Of these
+# dhcpcd reads the resolvers itself, and then the kernel hears none.
+_CURRENT_6 = ("BOUND6", "RENEW6", "REBIND6", "REBOOT6", "INFORM6")
+_ENDED_6 = ("EXPIRE6", "RELEASE6", "STOP6")
+_ADVERTISED, _STOPPED = "ROUTERADVERT", "STOPPED"
+_LOOK_AGAIN = (*_CURRENT_6, *_ENDED_6, "DEPREF6", _ADVERTISED)
+# By which word of IPv6's a resolver is named.
+DHCP6, ADVERTISEMENT = "dhcp6", "advertisement"
 _ROUTES_AT_MOST = 64
+_RESOLVERS_AT_MOST = 16
+_RESOLVERS, _RESOLVERS_6 = "new_domain_name_servers", "new_dhcp6_name_servers"
+# dhcpcd's words for some routers on a link, and some options of each: when it heard a router and
+# what time it is, and whom an option names for how long, in seconds.
+_ROUTERS = tuple(f"nd{number}" for number in range(1, 5))
+_AGES = ("acquired", "now")
+_OPTIONS = tuple(f"rdnss{number}" for number in range(1, 5))
+_ADVERTISEMENTS = tuple(
+    f"{router}_{word}" for router in _ROUTERS for word in (
+        *_AGES, *(f"{option}_{word}" for option in _OPTIONS for word in ("servers", "lifetime"))))
 # What is read here of a client's environment.
 TOLD = ("interface", "reason", "new_ip_address", "new_routers",
-        "new_rfc3442_classless_static_routes", "new_classless_static_routes")
+        "new_rfc3442_classless_static_routes", "new_classless_static_routes", _RESOLVERS,
+        _RESOLVERS_6, *_ADVERTISEMENTS)
 # A list has a tenth of it, however it is written; Linux lets a variable have 128 kB.
 _TEXT_AT_MOST = 1 << 14
 
 
 class LeaseEvent(NamedTuple):
-    """A lease came, changed or ended (`lease` None). `noted` is False where only IPv6 did."""
+    """A lease came, changed or ended (`lease` None). `noted` is False where only IPv6 did.
+
+    `resolvers` are those that a word of IPv6's names now, by that word; of what it says nothing
+    of they are what they were.
+    """
 
     iface: str
     lease: Lease | None
     noted: bool
+    resolvers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def is_news(environment: Mapping[str, str]) -> bool:
@@ -47,24 +69,26 @@ def read_lease_event(environment: Mapping[str, str]) -> LeaseEvent:
     iface = read_leased_interface(environment)
     reason = environment["reason"]
     return LeaseEvent(iface, read_lease(iface, environment) if reason in _CURRENT else None,
-                      noted=reason not in _LOOK_AGAIN)
+                      noted=reason not in _LOOK_AGAIN,
+                      resolvers=tuple(_list_resolvers_6(reason, environment)))
 
 
 def read_lease(iface: str, environment: Mapping[str, str]) -> Lease:
-    """The lease in new_ip_address, new_routers and the classless static routes.
+    """The lease in new_ip_address, new_routers, the classless static routes and the resolvers.
 
-    With these, `routers` does not count (RFC 3442): the gateway is that of
+    With these routes, `routers` does not count (RFC 3442): the gateway is that of
     0.0.0.0/0. Problem (USAGE) names the wrong one.
     """
     own = _read_host(iface, "new_ip_address", _read_text(iface, "new_ip_address", environment))
     routes = _read_routes(iface, own, environment)
+    resolvers = _list_resolvers(4, (_RESOLVERS,), environment)
     if routes:
         defaults = [gateway for destination, gateway in routes if destination == "0.0.0.0/0"]
         rest = tuple(route for route in routes if route[0] != "0.0.0.0/0")
-        return Lease(own, (defaults or [""])[0], rest)
+        return Lease(own, (defaults or [""])[0], rest, resolvers)
     routers = [_read_router(iface, "new_routers", text, own)
                for text in _read_text(iface, "new_routers", environment).split()]
-    return Lease(own, (routers or [""])[0], ())
+    return Lease(own, (routers or [""])[0], (), resolvers)
 
 
 def read_leased_interface(environment: Mapping[str, str]) -> str:
@@ -96,6 +120,50 @@ def _read_routes(
         if address.is_loopback(destination) or not _is_unicast_subnet(destination):
             raise wrong_value(iface, name, destination, "a destination of unicast addresses")
     return list(routes.items())
+
+
+def _list_resolvers_6(
+    reason: str, environment: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is said of IPv6's resolvers, by whom; dhcpcd that stops says nothing any more."""
+    if reason in (*_CURRENT_6, *_ENDED_6, _STOPPED):
+        names = (_RESOLVERS_6,) * (reason in _CURRENT_6)
+        yield DHCP6, _list_resolvers(6, names, environment)
+    if reason in (_ADVERTISED, _STOPPED):
+        names = tuple(_list_advertised(environment)) if reason == _ADVERTISED else ()
+        yield ADVERTISEMENT, _list_resolvers(6, names, environment)
+
+
+def _list_advertised(environment: Mapping[str, str]) -> Iterator[str]:
+    """The variables that name resolvers for a time that is not over; when it is, dhcpcd says so."""
+    for router in _ROUTERS:
+        heard, now = (_read_seconds(f"{router}_{word}", environment) for word in _AGES)
+        for option in _OPTIONS:
+            lifetime = _read_seconds(f"{router}_{option}_lifetime", environment)
+            if heard + lifetime > now:
+                yield f"{router}_{option}_servers"
+
+
+def _read_seconds(name: str, environment: Mapping[str, str]) -> int:
+    """A number of seconds, 0 where it is none."""
+    text = environment.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+
+
+def _list_resolvers(
+    family: int, names: tuple[str, ...], environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The resolvers that one route each can lead to; what else there is of the lists is dropped."""
+    found: dict[str, None] = {}
+    for name in names:
+        for word in environment.get(name, "")[:_TEXT_AT_MOST].split():
+            try:
+                resolver = address.normalise(word)
+            except ValueError:
+                continue
+            if address.family_of(resolver) == family and address.is_remote(resolver):
+                found[resolver] = None
+    return tuple(found)[:_RESOLVERS_AT_MOST]
 
 
 def _read_text(iface: str, name: str, environment: Mapping[str, str]) -> str:

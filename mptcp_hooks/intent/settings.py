@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import shorten, wrong_value
-from mptcp_hooks.base.numbering import TABLES_OF_THE_KERNEL, TABLE_LARGEST
+from mptcp_hooks.base.numbering import NAMES_TABLE, TABLES_OF_THE_KERNEL, TABLE_LARGEST
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
 
@@ -224,7 +224,7 @@ def read_truth(where: str, option: str, text: str, allowed: str) -> bool:
 
 
 def read_table(where: str, option: str, text: str) -> int:
-    """A routing table's number, none of the kernel's; Problem (USAGE) names the option."""
+    """A routing table's number that an uplink can have; Problem (USAGE) names the option."""
     word = text.strip()
     # A longer number than the largest has is refused unread.
     number = int(word) if word.isascii() and word.isdigit() and len(word) <= 10 else 0
@@ -234,6 +234,9 @@ def read_table(where: str, option: str, text: str) -> int:
         raise wrong_value(where, option, text,
                           f"a table of its own ({number} is the kernel's "
                           f"{TABLES_OF_THE_KERNEL[number]})")
+    if number == NAMES_TABLE:
+        raise wrong_value(where, option, text,
+                          f"a table of its own ({number} is that of resolvers)")
     return number
 
 

@@ -7,7 +7,7 @@ genetlink, include/uapi/linux/fib_rules.h, rtnetlink.h and mptcp_pm.h.
 
 from __future__ import annotations
 
-from _socket import AF_INET, AF_INET6, SOCK_RAW, socket
+from _socket import AF_INET, AF_INET6, SOCK_RAW, inet_pton, socket
 from posix import strerror
 from sys import byteorder
 
@@ -55,7 +55,7 @@ _MPTCP_PM_ADDR_ATTR_PORT, _MPTCP_PM_ADDR_ATTR_FLAGS, _MPTCP_PM_ADDR_ATTR_IF_IDX 
 _MPTCP_PM_VERSION = 1
 
 # Of errno.h; the module would cost as much as one of ours.
-_EPERM, ENOENT, _ENODEV = 1, 2, 19
+_EPERM, ENOENT, _ENODEV, _EAFNOSUPPORT = 1, 2, 19, 97
 # Of include/linux/err.h.
 _ERRNO_AT_MOST = 4095
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
@@ -81,7 +81,13 @@ def dump_rules(family: int) -> list[bytes]:
     """All rules of a family, as the kernel's messages; find_rules reads them."""
     request = RULE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
     with Conversation(NETLINK_ROUTE) as kernel:
-        return kernel.ask(_RTM_GETRULE, request, NLM_F_DUMP)
+        try:
+            return kernel.ask(_RTM_GETRULE, request, NLM_F_DUMP)
+        except Refused as refused:
+            # A kernel started with ipv6.disable=1.
+            if refused.number != _EAFNOSUPPORT:
+                raise refused.problem("the routing rules") from None
+            return []
 
 
 def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
@@ -111,8 +117,25 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
             if refused.number not in (ENOENT, _ENODEV):
                 raise refused.problem("the routing tables") from None
             return []
-    return [route for message in messages for route in _parse_routes(message)
-            if device in (0, route.device)]
+    # A kernel that has no IPv6 is asked for it, and tells of what it has.
+    return [route for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
+            for route in _parse_routes(message) if device in (0, route.device)]
+
+
+def find_exit(family: int, destination: str) -> int:
+    """The ifindex that what is bound to nothing leaves by for an address; 0 where it has no way.
+
+    Of what forbids it in the way that `ip route get` shows, the device is that of the loopback.
+    """
+    packed = inet_pton(_ADDRESS_FAMILY[family], destination)
+    request = ROUTE.pack(_ADDRESS_FAMILY[family], 8 * len(packed), 0, 0, 0, 0, 0, 0, 0)
+    request += make_attribute(_RTA_DST, packed)
+    with Conversation(NETLINK_ROUTE) as kernel:
+        try:
+            answer = kernel.ask_one(_RTM_GETROUTE, request)
+        except Refused:
+            return 0
+    return _number(read_attributes(answer, ROUTE.size).get(_RTA_OIF))
 
 
 def read_path_manager() -> PathManager:

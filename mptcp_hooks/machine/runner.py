@@ -21,7 +21,7 @@ from mptcp_hooks.base.line import (
     is_mptcp,
 )
 from mptcp_hooks.base.model import TableUse
-from mptcp_hooks.base.numbering import DETOUR, PROTOCOL
+from mptcp_hooks.base.numbering import DETOUR, NAMES_TABLE, PROTOCOL
 from mptcp_hooks.base.spawn import Outcome, run_batch
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.netlink import (
@@ -139,20 +139,30 @@ class TableReader:
 
     def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
         """The routes of a table, and the rules that name it, the address or the device."""
-        if family not in self._rules:
-            self._rules[family] = dump_rules(family)
         packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
         about = (table_attribute(table), source_attribute(packed),
                  device_attribute(device))
         # Detours are no path's: they lead to its table, and go again.
-        rules = (rule for rule in find_rules(self._rules[family], about) if not is_detour(rule))
+        rules = (rule for rule in find_rules(self._dump(family), about) if not is_detour(rule))
         return TableUse(tuple(rules), tuple(read_routes(family, table)))
 
     def read_detours(self, family: int) -> list[Rule]:
         """The rules of ours that lead new connections away from where main would."""
+        return list(filter(is_detour, find_rules(self._dump(family), (OUR_RULE,))))
+
+    def read_names(self, family: int) -> TableUse:
+        """The routes of the table of names, and the rules of ours directly before main.
+
+        In the order in which the kernel asks them; detours are among them.
+        """
+        rules = (rule for rule in find_rules(self._dump(family), (OUR_RULE,))
+                 if rule.preference == DETOUR["detour"])
+        return TableUse(tuple(rules), tuple(read_routes(family, NAMES_TABLE)))
+
+    def _dump(self, family: int) -> list[bytes]:
         if family not in self._rules:
             self._rules[family] = dump_rules(family)
-        return list(filter(is_detour, find_rules(self._rules[family], (OUR_RULE,))))
+        return self._rules[family]
 
 
 class Kernel:
@@ -197,8 +207,9 @@ class Kernel:
 
 
 def is_detour(rule: Rule) -> bool:
-    """Whether a rule is one of the monitor's about new connections."""
-    return rule.protocol == PROTOCOL and rule.preference in DETOUR.values()
+    """Whether a rule is one of the monitor's about new connections, and not that of names."""
+    return (rule.protocol == PROTOCOL and rule.preference in DETOUR.values()
+            and rule.table != NAMES_TABLE)
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:

@@ -126,10 +126,18 @@ class Machine(Kernel):
         return tuple(gateway for family in families
                      for gateway in _list_main_gateways(ifindex, family))
 
+    def read_table(self, family: int, table: int) -> list[Route]:
+        """All routes of a table, one for each of their next hops."""
+        return netlink.read_routes(family, table)
+
     def read_defaults(self, family: int) -> list[Route]:
         """Main's default routes of a family, one for each of their next hops."""
-        return [route for route in netlink.read_routes(family, MAIN_TABLE)
+        return [route for route in self.read_table(family, MAIN_TABLE)
                 if route.destination == "default" and route.device]
+
+    def find_exit(self, family: int, destination: str) -> int:
+        """The ifindex that what is bound to nothing leaves by for an address, 0 for none."""
+        return netlink.find_exit(family, destination)
 
     def leads_to_peer(self, ifindex: int) -> bool:
         """Whether a device leads to one peer: a tunnel, or PPP."""

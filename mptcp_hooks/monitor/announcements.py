@@ -10,13 +10,14 @@ is kept but the last state of each link and address.
 from __future__ import annotations
 
 from errno import ENOBUFS
-from socket import MSG_TRUNC, SOCK_RAW, socket
+from socket import AF_INET, AF_INET6, MSG_TRUNC, SOCK_RAW, inet_pton, socket
 from struct import Struct
 from sys import byteorder
 
+from mptcp_hooks.base.address import BITS, family_of
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
-from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL, SUPPRESSED_LENGTHS
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.machine.neighbours import RTM_NEWNEIGH, has_answered, read_message
 from mptcp_hooks.machine.netlink import (
     AF_NETLINK,
@@ -30,25 +31,33 @@ from mptcp_hooks.machine.netlink import (
     read_attributes,
     split_messages,
 )
+from mptcp_hooks.monitor.advertised import OPTIONS, Advertised, read_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RTNLGRP_LINK, RTNLGRP_NEIGH = 1, 3
 RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE = 5, 7, 8
 RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE = 9, 11, 19
+RTNLGRP_ND_USEROPT = 20
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE = 24, 25, 32, 33
+RTM_NEWNDUSEROPT = 68
 IFF_UP, IFF_RUNNING = 0x01, 0x40
 IFLA_IFNAME = 3
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
-FRA_PROTOCOL = 21
+RTA_DST = 1
 
 _GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
-           RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE)
+           RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_ND_USEROPT)
 # struct ifinfomsg and struct ifaddrmsg.
 _LINK = Struct("=BxHiII")
 _ADDRESS = Struct("=BBBBI")
 # What a message has at least that is looked into: one that is shorter says nothing.
 _SIZES = {RTM_NEWLINK: _LINK.size, RTM_DELLINK: _LINK.size, RTM_NEWADDR: _ADDRESS.size,
-          RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size}
+          RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size,
+          RTM_NEWNDUSEROPT: OPTIONS.size}
+_FAMILIES = {4: AF_INET, 6: AF_INET6}
 # So that a flood does not keep signals and rounds waiting.
 _READ_AT_ONCE = 16
 # Of a machine with more addresses than that we remember none, and look once too often.
@@ -61,13 +70,15 @@ class News(NamedTuple):
     `matters` is whether anything of an uplink may have changed, `urgent` whether
     a transfer may stand still until it is acted on. `devices` are the ifindexes
     whose link or addresses changed; `lost` is whether announcements were lost,
-    so that any may have.
+    so that any may have. `advertised` is what routers said of resolvers, which is no
+    news where they said it before.
     """
 
     matters: bool
     urgent: bool
     devices: frozenset[int]
     lost: bool = False
+    advertised: tuple[Advertised, ...] = ()
 
 
 _NOTHING = News(False, False, frozenset())
@@ -84,6 +95,8 @@ class Listener:
             raise _deaf(error) from None
         self._socket.setblocking(False)
         self._awaited: frozenset[int] = frozenset()
+        # Addresses as numbers, by family.
+        self._watched: dict[int, list[int]] = {}
         self._links: dict[int, tuple[int, bytes]] = {}
         self._addresses: dict[tuple[int, int, bytes], int] = {}
 
@@ -103,6 +116,13 @@ class Listener:
                 RTNLGRP_NEIGH)
         self._awaited = devices
 
+    def watch(self, resolvers: Iterable[str]) -> None:
+        """Hear of what main and others' rules may lead these addresses by; of none if empty."""
+        self._watched = {}
+        for resolver in resolvers:
+            packed = inet_pton(_FAMILIES[family_of(resolver)], resolver)
+            self._watched.setdefault(family_of(resolver), []).append(int.from_bytes(packed, "big"))
+
     def read(self) -> News:
         """What waits to be read, sifted; of a flood a part, the rest the next time."""
         total = _NOTHING
@@ -112,7 +132,8 @@ class Listener:
             except BlockingIOError:
                 break
             total = News(total.matters or news.matters, total.urgent or news.urgent,
-                         total.devices | news.devices, total.lost or news.lost)
+                         total.devices | news.devices, total.lost or news.lost,
+                         total.advertised + news.advertised)
         return total
 
     def _read_some(self) -> News:
@@ -128,7 +149,8 @@ class Listener:
             return self._forget()
         sifted = [self._sift(kind, message) for kind, _, message in split_messages(buffer)]
         return News(any(news.matters for news in sifted), any(news.urgent for news in sifted),
-                    frozenset().union(*(news.devices for news in sifted)))
+                    frozenset().union(*(news.devices for news in sifted)),
+                    advertised=tuple(one for news in sifted for one in news.advertised))
 
     def _forget(self) -> News:
         """Announcements were lost: what is remembered of links and addresses may be wrong."""
@@ -144,13 +166,33 @@ class Listener:
         if kind in (RTM_NEWADDR, RTM_DELADDR):
             return self._sift_address(kind, message)
         if kind in (RTM_NEWROUTE, RTM_DELROUTE):
-            return _NOTHING._replace(matters=_is_about_uplink(message))
+            return self._sift_route(message)
         if kind == RTM_NEWNEIGH:
             ifindex, state = read_message(message)
             answers = ifindex in self._awaited and has_answered(state)
             return _NOTHING._replace(matters=answers, urgent=answers)
+        if kind == RTM_NEWNDUSEROPT:
+            said = read_option(message)
+            return _NOTHING._replace(advertised=(said,)) if said else _NOTHING
         is_rule = kind in (RTM_NEWRULE, RTM_DELRULE)
-        return _NOTHING._replace(matters=is_rule and OUR_RULE in message)
+        return _NOTHING._replace(
+            matters=is_rule and (OUR_RULE in message or bool(self._watched)))
+
+    def _sift_route(self, message: bytes) -> News:
+        """A route of ours; a default in main, from which gateways are known; and what may lead a
+        resolver elsewhere: at once, where that may be a tunnel's.
+        """
+        family, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
+        known = {AF_INET: 4, AF_INET6: 6}.get(family, 0)
+        if table != MAIN_TABLE or known not in self._watched:
+            return _NOTHING._replace(matters=protocol == PROTOCOL or (
+                table == MAIN_TABLE and length == 0))
+        urgent = length <= SUPPRESSED_LENGTHS[known]
+        destination = read_attributes(message, ROUTE.size).get(RTA_DST, b"")
+        beyond = max(0, BITS[known] - length)
+        first = int.from_bytes(destination, "big") >> beyond
+        return _NOTHING._replace(urgent=urgent, matters=urgent or protocol == PROTOCOL or any(
+            number >> beyond == first for number in self._watched[known]))
 
     def _sift_link(self, kind: int, message: bytes) -> News:
         family, _, index, flags, _ = _LINK.unpack_from(message)
@@ -182,9 +224,3 @@ class Listener:
 
 def _deaf(error: OSError) -> Problem:
     return Problem(f"cannot hear the kernel over netlink: {error.strerror}")
-
-
-def _is_about_uplink(message: bytes) -> bool:
-    """A route of ours, or a default in main, from which gateways are known."""
-    _, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
-    return bool(protocol == PROTOCOL or (table == MAIN_TABLE and length == 0))

@@ -21,7 +21,8 @@ from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.mailbox import Mailbox
 from mptcp_hooks.machine.service import Status, catch_signals
-from mptcp_hooks.machine.system import find_device, find_ifindex
+from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
+from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import Fights
 from mptcp_hooks.monitor.health import Health
@@ -38,8 +39,9 @@ PROGRAM = "mptcp_monitor"
 _SAID_FOR, _SAID_AT_MOST = 3600.0, 256
 # How long the last round may take when the monitor is told to stop, in milliseconds.
 _FAREWELL_AT_MOST = 2000
-# What is written beside the record is a reason for a round, but none to be impatient.
-_MAIL = News(matters=True, urgent=False, devices=frozenset(), lost=False)
+# What is written beside the record is a reason for a round, and so is another resolver; but none
+# to be impatient.
+_CHANGE = News(matters=True, urgent=False, devices=frozenset(), lost=False)
 
 
 def run_mptcp_monitor() -> int:
@@ -71,6 +73,7 @@ class Monitor:
         self._schedule = Schedule()
         self._fights = Fights()
         self._health = Health(_tell, self._warn, monotonic())
+        self._heard = Heard()
         self._status = Status(PROGRAM)
         self._round: Round | None = None
         # Whether what is under way is a look at connections alone.
@@ -90,6 +93,8 @@ class Monitor:
         while not stopping:
             if self._health.attend(monotonic()):
                 self._schedule.hurry(monotonic())
+            if self._heard.end(monotonic()):
+                self._schedule.note(_CHANGE, monotonic())
             if self._round is None:
                 self._begin_what_is_due()
             for ready in self._wait():
@@ -119,7 +124,8 @@ class Monitor:
         now = monotonic()
         if self._round:
             return _to_milliseconds(self._round.find_time_left())
-        return _to_milliseconds(min(self._schedule.wait(now), self._health.wait(now)))
+        return _to_milliseconds(min(self._schedule.wait(now), self._health.wait(now),
+                                    self._heard.wait(now)))
 
     def _begin_what_is_due(self) -> None:
         """Begin a round of upkeep, or a look at connections, where one is due."""
@@ -138,7 +144,7 @@ class Monitor:
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._fights.resting
         self._adopting, self._adopted = False, adopting
-        known = self._health.recall(monotonic())
+        known = self._health.recall(monotonic())._replace(heard=self._heard.named)
         self._begin(lambda: keep_up(adopting, resting, known, self._show), looking=False)
 
     def _begin(self, work: Callable[[], RoundResult], looking: bool) -> None:
@@ -163,12 +169,18 @@ class Monitor:
         self._schedule.end(report.failed, now)
         self._schedule.return_within(self._health.note_round(report, now), now)
         self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
+        if report.paths is not None:
+            self._listener.watch(report.resolvers)
         if report.failed:
             self._adopting |= self._adopted
         self._mailbox.open()
 
     def _hear(self, news: News) -> None:
-        self._schedule.note(news, monotonic())
+        now = monotonic()
+        self._schedule.note(news, now)
+        off = [ifindex for ifindex in news.devices if _is_off(ifindex)]
+        if self._heard.note(news.advertised, now) | self._heard.forget(off):
+            self._schedule.note(_CHANGE, now)
         if news.lost:
             self._fights.forgive_all()
         self._fights.forgive(frozenset(map(find_device, news.devices)))
@@ -183,7 +195,7 @@ class Monitor:
             self._schedule.hurry(monotonic())
             self._health.joins.expect(monotonic())
         if signal.SIGIO in caught:
-            self._schedule.note(_MAIL, monotonic())
+            self._schedule.note(_CHANGE, monotonic())
         return bool({signal.SIGTERM, signal.SIGINT} & set(caught))
 
     def _await_last_round(self) -> None:
@@ -212,6 +224,12 @@ class Monitor:
 def _to_milliseconds(seconds: float) -> int | None:
     """For poll(2), rounded up: one that ends too early would be followed by another."""
     return None if seconds == float("inf") else int(seconds * 1000) + 1
+
+
+def _is_off(ifindex: int) -> bool:
+    """Whether a device is switched off, or gone: the kernel forgets what routers said on it."""
+    link = Machine().read_link(find_device(ifindex))
+    return link is None or not link.up
 
 
 def _tell(text: str) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Lease
 
 _FOLDER = "/var/lib/dhcp"
+# What of a lease is read besides its address, as dhclient writes it.
+_OPTIONS = ("routers", "rfc3442-classless-static-routes", "domain-name-servers")
 
 
 def read_kept_lease(iface: str) -> Lease | None:
@@ -42,7 +44,7 @@ def _read_kept(lines: list[str]) -> dict[str, str]:
             expiry = words[1:]
         elif words[:1] == ["fixed-address"]:
             environment["new_ip_address"] = " ".join(words[1:])
-        elif words[:2] in (["option", "routers"], ["option", "rfc3442-classless-static-routes"]):
+        elif words[:1] == ["option"] and words[1:2] and words[1] in _OPTIONS:
             environment["new_" + words[1].replace("-", "_")] = " ".join(words[2:])
     return last
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
-from mptcp_hooks.engine.detours import settle_detours
 from mptcp_hooks.engine.faults import save_faults
 from mptcp_hooks.engine.follow import prepare_wake
+from mptcp_hooks.engine.names import end_leading
 from mptcp_hooks.engine.record import lock_store
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.machine.system import Machine
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def leave_to_hooks(show: Callable[[str], None] | None, say: Callable[[str], None]) -> int:
-    """Take the detours of new connections away, and bring endpoints that are away back.
+    """Take detours and names away, and bring endpoints that are away back.
 
     Nobody would later, and a path without an endpoint is worse than one that is out for a
     while. `show` hears each command before it runs, `say` what fails; 1 where anything does.
@@ -29,7 +29,7 @@ def leave_to_hooks(show: Callable[[str], None] | None, say: Callable[[str], None
     # Nobody knows any more which paths are out.
     save_faults(())
     with lock_store() as store:
-        problems = settle_detours(store, machine, {})
+        problems = end_leading(store, machine)
     for problem in problems:
         say(str(problem))
     _, failed = do_work(machine, lambda store: prepare_wake(store, machine, configuration), say,

@@ -40,7 +40,8 @@ class RoundResult(NamedTuple):
     those of paths, each with its interface, gateway and ifindex, and `suspecting` is whether any
     may be suspected of being out; `faults` are the paths that are, as interface, address,
     gateway, and why; `ways` are by family the interface that main leads new connections to, and
-    the one that they leave by instead, '' where they do so no more.
+    the one that they leave by instead, '' where they do so no more. `resolvers` are those that
+    one interface alone names, wherever they are asked.
     """
 
     said: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class RoundResult(NamedTuple):
     suspecting: bool = True
     faults: tuple[tuple[str, str, str, str], ...] = ()
     ways: tuple[tuple[int, str, str], ...] = ()
+    resolvers: tuple[str, ...] = ()
 
 
 class Round:

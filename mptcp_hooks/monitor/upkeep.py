@@ -6,17 +6,20 @@ configuration names. Most rounds find nothing to do, and run nothing.
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
 from mptcp_hooks.base.model import SILENT
+from mptcp_hooks.base.numbering import LOCAL_TABLE, MAIN_TABLE, NAMES_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.checks import load_checks
-from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
+from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead, can_name
 from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.faults import GATEWAY_SILENT
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
+from mptcp_hooks.engine.names import are_settled, settle_names
 from mptcp_hooks.engine.record import lock_store, open_store
 from mptcp_hooks.engine.remake import list_endpoints, list_identities
 from mptcp_hooks.engine.take_down import prepare_silence
@@ -26,29 +29,32 @@ from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
 from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.managed import prepare_managed
+from mptcp_hooks.monitor.names import Routes, choose_elsewhere, choose_names, read_named
 from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mptcp_hooks.base.model import Lease, Path
+    from mptcp_hooks.base.model import Lease, Name, Path
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.machine.system import Machine
+    from mptcp_hooks.monitor.names import Named
 
     Prepare = Callable[[Store, Machine], Work]
 
 
 class Known(NamedTuple):
-    """What the monitor remembers of paths, by their addresses.
+    """What the monitor remembers of paths, by their addresses, and of routers.
 
     `fresh` are those that were out when last seen, or some seconds ago, `suspected` those over
     which several connections wait in vain, `doubted` those whose gateway was silent, `asked`
     those whose gateway was to prove that it is there, and has if it will, `unsteady` those that
-    were there for moments only, again and again.
+    were there for moments only, again and again. `heard` are the resolvers that routers
+    advertise, each with the ifindex of the device.
     """
 
     fresh: frozenset[str] = frozenset()
@@ -56,6 +62,7 @@ class Known(NamedTuple):
     doubted: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     unsteady: frozenset[str] = frozenset()
+    heard: frozenset[tuple[int, str]] = frozenset()
 
 
 class Judged(NamedTuple):
@@ -82,6 +89,7 @@ def keep_up(
     # First, and before other programs are asked: a transfer may be waiting.
     upkeep.silence()
     upkeep.lead(known)
+    upkeep.name(known)
     if adopting:
         try:
             _adopt(upkeep, configuration)
@@ -93,6 +101,7 @@ def keep_up(
     if upkeep.have_gateways_answer():
         upkeep.follow(configuration, resting)
     upkeep.lead(known)
+    upkeep.name(known)
     upkeep.make_ready()
     return upkeep.report()._replace(suspecting=configuration.notice)
 
@@ -110,6 +119,9 @@ class _Upkeep:
         self._out: list[Judged] = []
         # By family, the interface that main leads new connections to, and that they leave by.
         self._ways: dict[int, tuple[str, str]] = {}
+        # The families of which new connections are held back, since a tunnel died.
+        self._held: set[int] = set()
+        self._resolvers: tuple[str, ...] = ()
         self._made = self._failed = False
 
     def do(self, prepare: Prepare) -> None:
@@ -169,6 +181,7 @@ class _Upkeep:
             led = store.has_detours()
             recorded = {one.family: one.table for one in store.load_detours()}
         wanted = {family: self._choose(family, recorded.get(family), known) for family in (4, 6)}
+        self._held = {family for family, table in wanted.items() if table == 0}
         if not led and all(table is None for table in wanted.values()):
             return
         if not all(can_lead(family, table) for family, table in wanted.items()
@@ -213,6 +226,63 @@ class _Upkeep:
                 next((path.iface for path in paths if path.table == chosen), ""))
         return chosen
 
+    def name(self, known: Known) -> None:
+        """Have a resolver that one uplink alone names asked over that one, while it is alive."""
+        try:
+            self._name(known)
+        except Problem as problem:
+            # All else that is on record is kept up all the same.
+            self.fail(problem)
+
+    def _name(self, known: Known) -> None:
+        with open_store() as store:
+            kept = store.has_names()
+            named = read_named(store, [one.path for one in self._judged], known.heard)
+        self.said += [text for text in named.mistakes if text not in self.said]
+        self._resolvers = tuple(named.resolvers)
+        if not kept and not named.resolvers:
+            return
+        families = {family_of(resolver) for resolver in named.resolvers}
+        wanted = {family: self._choose_names(family, named, known) for family in (4, 6)
+                  if kept or family in families}
+        if any(wanted.values()) and not can_name():
+            self.said.append(f"{OWN_TEMPLATES}: no lines for names: resolvers are asked where main "
+                             "leads; see the package's own templates")
+            wanted = {}
+        if not kept and not any(wanted.values()):
+            return
+        with open_store() as store:
+            if are_settled(store, self.machine, wanted):
+                return
+        with lock_store() as store:
+            problems = settle_names(store, self.machine, wanted)
+        for problem in problems:
+            self.fail(problem)
+
+    def _choose_names(
+        self, family: int, named: Named, known: Known
+    ) -> tuple[Name, ...] | None:
+        """The names of a family; None where the table has another owner. See choose_names."""
+        there = self.machine.read_tables().read_names(family).routes
+        if any(route.protocol != PROTOCOL for route in there):
+            text = (f"table {NAMES_TABLE} has IPv{family} routes of somebody else: resolvers are "
+                    "asked where main leads")
+            self.said += [text] * (text not in self.said)
+            return None
+        ways = [one.path for one in self._judged if one.path.family == family
+                and one.path.primary and one.path.default and one.path.way_out
+                and not one.fault and one.path.address not in known.suspected]
+        if not ways or family in self._held:
+            return ()
+        uplinks = frozenset(one.path.ifindex for one in self._judged)
+        routes = Routes(*(tuple(self.machine.read_table(family, table))
+                          for table in (MAIN_TABLE, LOCAL_TABLE)))
+        names = choose_names(named, ways, uplinks, routes)
+        # A tunnel keeps private what is bound to nothing; whoever has it may have rules for it.
+        if names and self.machine.find_exit(family, choose_elsewhere(family, routes)) in uplinks:
+            return names
+        return ()
+
     def _judge(self) -> list[Judged]:
         """The paths on record, and why they are out."""
         with open_store() as store:
@@ -254,7 +324,8 @@ class _Upkeep:
                 for one in self._judged if one.path.primary and one.path.default),
             faults=tuple((one.path.iface, one.path.address, one.path.gateway, one.fault)
                          for one in self._list_faulty()),
-            ways=tuple(sorted((family, *ends) for family, ends in self._ways.items())))
+            ways=tuple(sorted((family, *ends) for family, ends in self._ways.items())),
+            resolvers=self._resolvers)
 
     def _list_faulty(self) -> Iterator[Judged]:
         """The paths that are out, those among them that are on record no more.

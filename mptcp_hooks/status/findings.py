@@ -11,7 +11,7 @@ from mptcp_hooks.base.model import LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
+from mptcp_hooks.engine.commands import DETOURS, FOLDERS, NAMES, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
@@ -497,11 +497,12 @@ def _judge_configuration(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_templates(survey: Survey) -> Iterator[Finding]:
-    if survey.lacks_detours:
+    outcomes = {DETOURS: "new connections go where main leads them, whatever is out",
+                NAMES: "resolvers are asked where main leads, whoever names them"}
+    for lack in survey.lacks:
         yield Finding(NOTE, "old-template", "", f"the templates in {OWN_TEMPLATES} have no lines "
-                      "for detours: new connections go where main leads them, whatever is out",
-                      "take the lines about 'detour' over from the package's own up.j2 and down.j2 "
-                      f"in {FOLDERS[1]}")
+                      f"for {lack}: {outcomes[lack]}", f"take the lines about '{lack[:-1]}' over "
+                      f"from the package's own up.j2 and down.j2 in {FOLDERS[1]}")
 
 
 def _judge_number(survey: Survey) -> Iterator[Finding]:

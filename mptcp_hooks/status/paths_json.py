@@ -5,7 +5,14 @@ The keys are a promise, written down in mptcp_status(8): none changes its meanin
 
 from __future__ import annotations
 
-from mptcp_hooks.base.numbering import DETOUR, PREFERENCES, PROTOCOL, TABLE_BASE, WAY_OUT
+from mptcp_hooks.base.numbering import (
+    DETOUR,
+    NAMES_TABLE,
+    PREFERENCES,
+    PROTOCOL,
+    TABLE_BASE,
+    WAY_OUT,
+)
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ def describe_survey(
             "rule_last": max(PREFERENCES.values()),
             "rules_of_new_connections": sorted({*DETOUR.values(), *WAY_OUT.values()}),
             "table_base": TABLE_BASE,
+            "table_of_names": NAMES_TABLE,
             "protocol": PROTOCOL,
         },
         "paths": [_describe_path(survey, path) for path in paths],

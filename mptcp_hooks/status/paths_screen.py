@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.numbering import DETOUR, PREFERENCES, PROTOCOL, TABLE_BASE, WAY_OUT
+from mptcp_hooks.base.numbering import (
+    DETOUR,
+    NAMES_TABLE,
+    PREFERENCES,
+    PROTOCOL,
+    TABLE_BASE,
+    WAY_OUT,
+)
 from mptcp_hooks.base.text import align, count
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.status.findings import BROKEN
@@ -98,8 +105,8 @@ def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str
 def describe_numbers() -> str:
     """Which numbers in the kernel are ours."""
     return (f"ours: rules {min(PREFERENCES.values())} to {max(PREFERENCES.values())} and "
-            f"{min(DETOUR.values())} to {max(WAY_OUT.values())}, tables {TABLE_BASE} + the "
-            f"interface's index, protocol {PROTOCOL} (mptcp)")
+            f"{min(DETOUR.values())} to {max(WAY_OUT.values())}, tables {NAMES_TABLE} and "
+            f"{TABLE_BASE} + the interface's index, protocol {PROTOCOL} (mptcp)")
 
 
 def format_rate(rate: float) -> str:

@@ -16,7 +16,7 @@ from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.checks import load_checks
-from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
+from mptcp_hooks.engine.commands import OWN_TEMPLATES, list_lacks
 from mptcp_hooks.engine.faults import CHECK_FAILED, Fault, load_faults
 from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
@@ -97,15 +97,15 @@ class AskedMachine:
         return (*seen, *(Fault(one.address, CHECK_FAILED, one.since)
                          for one in load_checks() if one.failed))
 
-    def lacks_detours(self) -> bool:
-        """Whether somebody's own templates have no lines for detours; what is wrong has none."""
+    def list_lacks(self) -> tuple[str, ...]:
+        """What somebody's own templates have no lines for; of what is wrong nothing is said."""
         if not any(exists(OWN_TEMPLATES, name) for name in ("up.j2", "down.j2")):
-            return False
+            return ()
         try:
-            return not can_lead(4, 1)
+            return list_lacks()
         except Problem:
             # 'mptcp_up --check' says it.
-            return False
+            return ()
 
     def find_off(self) -> tuple[bool, Off | None]:
         """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""

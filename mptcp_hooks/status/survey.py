@@ -127,8 +127,8 @@ class Survey(NamedTuple):
     their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
     in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
-    with mptcp-hooks.conf, `lacks_detours` whether templates of somebody's own are older than
-    the detours of new connections.
+    with mptcp-hooks.conf, `lacks` what templates of somebody's own are older than: the detours of
+    new connections, the names of resolvers.
     """
 
     kernel: KernelState
@@ -148,7 +148,7 @@ class Survey(NamedTuple):
     off: OffState | None
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
-    lacks_detours: bool = False
+    lacks: tuple[str, ...] = ()
 
     @property
     def unseen(self) -> tuple[str, ...]:

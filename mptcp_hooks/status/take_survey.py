@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from time import sleep
 
-from mptcp_hooks.base.address import is_link_local, is_loopback
+from mptcp_hooks.base.address import ELSEWHERE, is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.status.questions import AskedMachine
 
-# Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): the way to them is the way to the
-# internet, but where somebody has a route for them, as to block them.
-_ELSEWHERE = {4: ("192.0.2.1", "198.51.100.1", "203.0.113.1"), 6: ("2001:db8::1", "3fff::1")}
 _FAMILY_WORDS = {"inet": 4, "inet6": 6}
 _MPTCP = "/proc/sys/net/mptcp"
 # What a connection that has just begun takes to join, and more.
@@ -101,7 +98,7 @@ def _read_survey(
         off=_find_off(machine, counters),
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
-        lacks_detours=machine.lacks_detours(),
+        lacks=machine.list_lacks(),
     )
     return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
 
@@ -372,7 +369,7 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
     """The first address elsewhere that main has no route of its own for; the first if all have."""
     special = [seen.route for seen in survey.routes
                if (seen.family, seen.table) == (family, MAIN_TABLE)]
-    destinations = _ELSEWHERE[family]
+    destinations = ELSEWHERE[family]
     return next((one for one in destinations
                  if not any(is_inside(one, route) for route in special)), destinations[0])
 

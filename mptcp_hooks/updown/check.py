@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from mptcp_hooks.base.errors import USAGE, Problem
-from mptcp_hooks.base.model import Limits, Path
+from mptcp_hooks.base.model import Limits, Name, Path
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.intent import configuration, ifupdown
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
+from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import judge_options, read_settings
 from mptcp_hooks.updown import stanza_lines
 from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
@@ -18,6 +19,7 @@ from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
 
 # Addresses that are nobody's: RFC 5737, RFC 3849.
@@ -34,6 +36,11 @@ _SAMPLES = (
     _PLAIN._replace(gateway="", default=False),
     _PLAIN._replace(primary=False, endpoint=False),
     _PLAIN._replace(routes=(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/24", ""))),
+)
+_NAMES = (
+    Name(4, ""),
+    Name(4, "192.0.2.53", "198.51.100.1", "sample", 1, True, "192.0.2.2"),
+    Name(6, "2001:db8::53", "", "sample", 1, False, "2001:db8::2"),
 )
 
 
@@ -102,6 +109,17 @@ def _judge_stanza(
         except Problem as problem:
             texts = [str(problem)]
         yield from ((option, text) for text in texts)
+    if _is_meant(event, known):
+        for mistake in read_resolvers(event).mistakes:
+            yield (mistake.option, mistake.line), str(mistake.problem)
+
+
+def _is_meant(event: Event, known: Configuration) -> bool:
+    """Whether the interface is not left alone; what is wrong with its options is said of these."""
+    try:
+        return read_settings(event, known).wanted
+    except Problem:
+        return True
 
 
 def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:
@@ -119,7 +137,11 @@ def _check_templates() -> Iterator[Problem]:
               for build in (commands.build_up, commands.build_down)]
     limits = [partial(build, Limits(2, 1)) for build in (
         commands.build_raise, commands.build_restore)]
-    for build in (*builds, *limits):
+    leading = [partial(build, 4, table) for table in (20001, 0) for build in (
+        commands.build_detour, commands.build_end_of_detour)]
+    names = [partial(build, name) for name in _NAMES for build in (
+        commands.build_name, commands.build_end_of_name)]
+    for build in (*builds, *limits, *leading, *names):
         try:
             build()
         except Problem as problem:

@@ -49,6 +49,7 @@ TWO_WIRED = (Uplink("eth0", "10.1.1.1"), Uplink("eth1", "10.1.2.1"))
 BECOMES = {
     README: TWO_WIRED,
     "Two wired uplinks": TWO_WIRED,
+    "A provider whose resolver answers its customers alone": TWO_WIRED,
     "Wi-Fi with LTE as backup": (Uplink("wlan0", "10.1.1.1"),
                                  Uplink("wwan0", "10.1.2.1", "subflow backup")),
     "A server with two providers": (Uplink("eth0", "192.0.2.1", "signal"),

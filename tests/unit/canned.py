@@ -70,8 +70,8 @@ class CannedMachine(AskedMachine):
         return tuple(Fault(address, why, int(since))
                      for address, since, why in (line.split(" ", 2) for line in lines))
 
-    def lacks_detours(self) -> bool:
-        return "old templates" in self._answers
+    def list_lacks(self) -> tuple[str, ...]:
+        return tuple(self._answers.get("old templates", "").split())
 
     def find_off(self) -> tuple[bool, Off | None]:
         noted = self._answers[_OFF].split()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from mptcp_hooks.base.address import BITS, InterfaceAddress, family_of
+from mptcp_hooks.base.address import BITS, InterfaceAddress, contains, family_of
 from mptcp_hooks.base.model import (
     DeviceView, Endpoint, Limits, Link, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
@@ -18,7 +18,7 @@ from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
 from mptcp_hooks.machine.system import Machine
 
-TABLES = {"main": 254}
+TABLES = {"main": 254, "local": 255}
 FLAGS = ("signal", "subflow", "backup", "fullmesh", "laminar")
 # As `ip` prints what the kernel refuses.
 EXISTS = "RTNETLINK answers: File exists"
@@ -145,9 +145,27 @@ class MemoryMachine(Machine):
         return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
                      for gateway in device.gateways if family_of(gateway) in families)
 
-    def read_defaults(self, family: int) -> list[Route]:
-        return [route for route in self.routes.get((family, TABLES["main"]), ())
-                if route.destination == "default" and route.device]
+    def read_table(self, family: int, table: int) -> list[Route]:
+        if table == TABLES["local"]:
+            return [Route(_prefix(one.address), "local", "", device.ifindex, "", 0, 2)
+                    for device in self.devices.values() for one in device.addresses
+                    if one.family == family]
+        return list(self.routes.get((family, table), ()))
+
+    def find_exit(self, family: int, destination: str) -> int:
+        """By the rules that name no source and no device, in their order, and main."""
+        rules = [(rule.preference, rule.table, rule.suppress) for known, rule in self.rules
+                 if known == family and not (rule.source or rule.destination or rule.device)]
+        main = (32766, TABLES["main"], None)
+        for _, table, length in sorted((*rules, main), key=lambda rule: rule[0]):
+            found = sorted((-_length(route), route.metric, route.device)
+                           for route in self.read_table(family, table)
+                           if _length(route) > (-1 if length is None else length)
+                           and (route.destination == "default"
+                                or contains(route.destination, destination)))
+            if found or not table:
+                return found[0][2] if found else 0
+        return 0
 
     def leads_to_peer(self, ifindex: int) -> bool:
         return any(device.link.point_to_point for device in self.devices.values()
@@ -292,6 +310,12 @@ class _MemoryTables(TableReader):
     def read_detours(self, family: int) -> list[Rule]:
         return [rule for known, rule in self._machine.rules if known == family and is_detour(rule)]
 
+    def read_names(self, family: int) -> TableUse:
+        return TableUse(
+            tuple(rule for known, rule in self._machine.rules if known == family
+                  and (rule.preference, rule.protocol) == (32765, 77)),
+            tuple(self._machine.routes.get((family, 20000), ())))
+
 
 def kill_at(number: int) -> Callable[[str], str]:
     """An obstacle that ends all before line `number` (from 0) of those that run."""
@@ -327,6 +351,10 @@ def _prefix(text: str) -> str:
     if not text or text == "default" or "/" in text:
         return text
     return f"{text}/{BITS[family_of(text)]}"
+
+
+def _length(route: Route) -> int:
+    return int(route.destination.partition("/")[2] or 0)
 
 
 def _table(text: str) -> int:

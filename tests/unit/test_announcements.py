@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import struct
-from ipaddress import ip_address
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6, AF_UNSPEC, MSG_TRUNC
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.monitor import announcements
+from mptcp_hooks.monitor.advertised import Advertised
 from mptcp_hooks.monitor.announcements import Listener, News
 from tests.unit.netlink_messages import make_attributes, make_message
 
@@ -19,6 +21,7 @@ from tests.unit.netlink_messages import make_attributes, make_message
 AF_BRIDGE, RTPROT_DHCP = 7, 16
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWNEIGH = 16, 17, 20, 21, 28
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE = 24, 25, 32, 33
+RTM_NEWNDUSEROPT, RTA_DST = 68, 1
 IFLA_IFNAME, IFLA_MTU, FRA_TABLE, FRA_PROTOCOL = 3, 4, 15, 21
 IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO, IFA_FLAGS = 1, 2, 6, 8
 IFF_UP, IFF_RUNNING, IFF_PROMISC = 0x1, 0x40, 0x100
@@ -122,10 +125,10 @@ def rule(kind: int, protocol: int) -> bytes:
 def test_it_subscribes_to_links_and_to_what_both_families_have(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RTNLGRP_LINK, and those of IPv4 and IPv6 for addresses, routes and rules."""
+    """RTNLGRP_LINK, those of IPv4 and IPv6 for addresses, routes and rules, and ND_USEROPT."""
     _, fake = listen(monkeypatch)
     assert [number + 1 for number in range(32) if fake.groups >> number & 1] == [
-        1, 5, 7, 8, 9, 11, 19]
+        1, 5, 7, 8, 9, 11, 19, 20]
     # Nothing else in the monitor waits for it.
     assert not fake.blocking
 
@@ -224,6 +227,83 @@ def test_routes_of_ours_and_defaults_of_main_matter(
 def test_rules_of_ours_matter(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hear(monkeypatch, rule(kind, PROTOCOL), rule(kind, 2)) == [
         NOTHING._replace(matters=True), NOTHING]
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., News]:
+    """The news of a message where it is listened for the ways to two resolvers."""
+    listener, fake = listen(monkeypatch)
+    listener.watch(("192.0.2.53", "2001:db8::53"))
+
+    def hear_one(message: bytes) -> News:
+        fake.given.append(message)
+        return listener.read()
+
+    return hear_one
+
+
+def lead(prefix: str, table: int = MAIN_TABLE, kind: int = RTM_NEWROUTE) -> bytes:
+    """A route of somebody else, as the kernel announces it; of a default it says no more."""
+    network = ip_network(prefix)
+    family = AF_INET if network.version == 4 else AF_INET6
+    return make_message(kind, struct.pack(
+        "=BBBBBBBBI", family, network.prefixlen, 0, 0, table, RTPROT_DHCP, 0, 1, 0)
+        + make_attributes(*[(RTA_DST, network.network_address.packed)] * bool(network.prefixlen)))
+
+
+@pytest.mark.parametrize("kind", [RTM_NEWROUTE, RTM_DELROUTE])
+@pytest.mark.parametrize("prefix", ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "::/0", "2000::/3",
+                                    "::/3", "3000::/4"])
+def test_a_default_or_a_piece_of_one_is_urgent_where_a_resolver_may_be_in_it(
+    prefix: str, kind: int, watched: Callable[..., News]
+) -> None:
+    """It may be a tunnel's, which keeps private what it takes."""
+    assert watched(lead(prefix, kind=kind)) == NOTHING._replace(matters=True, urgent=True)
+
+
+@pytest.mark.parametrize(("prefix", "matters"), [
+    ("192.0.0.0/2", True), ("192.0.2.0/24", True), ("192.0.2.53/32", True),
+    ("192.0.2.52/32", False), ("192.0.3.0/24", False), ("10.0.0.0/8", False),
+    ("2001:db8::/32", True), ("2001:db8::53/128", True), ("2000::/5", True),
+    ("2001:db9::/32", False), ("fd00::/8", False)])
+def test_a_route_that_leads_to_a_resolver_matters(
+    prefix: str, matters: bool, watched: Callable[..., News]
+) -> None:
+    assert watched(lead(prefix)) == NOTHING._replace(matters=matters)
+    assert watched(lead(prefix, table=100)) == NOTHING
+
+
+def test_without_a_resolver_nobody_hears_of_such_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    watching, fake = listen(monkeypatch)
+    watching.watch(("192.0.2.53",))
+    for resolvers, matters in ((("2001:db8::53",), False), ((), False), (("192.0.2.53",), True)):
+        watching.watch(resolvers)
+        fake.given.append(lead("192.0.2.0/24"))
+        assert watching.read().matters == matters
+        fake.given.append(lead("128.0.0.0/1"))
+        assert watching.read().urgent == matters
+
+
+def test_rules_of_others_matter_where_they_may_lead_a_resolver(
+    watched: Callable[..., News]
+) -> None:
+    assert watched(rule(RTM_NEWRULE, 2)) == NOTHING._replace(matters=True)
+
+
+def test_a_route_of_ours_matters_though_nothing_is_in_it(watched: Callable[..., News]) -> None:
+    assert watched(route(RTM_DELROUTE, 24, 252, PROTOCOL)).matters
+    assert watched(route(RTM_DELROUTE, 24, MAIN_TABLE, PROTOCOL)).matters
+
+
+def test_what_routers_say_of_resolvers_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [make_message(RTM_NEWNDUSEROPT, struct.pack(
+        "=BxHiBBxxxxxx", AF_INET6, 24, index, 134, 0) + struct.pack("!BBxxI", 25, 3, 60)
+        + ip_address("2001:db8::53").packed) for index in (2, 3)]
+    watching, _ = listen(monkeypatch, said[0] + said[1], said[0])
+    first, second = (Advertised(index, ("2001:db8::53",), 60) for index in (2, 3))
+    assert watching.read() == NOTHING._replace(advertised=(first, second, first))
+    assert hear(monkeypatch, said[0][:30], make_message(RTM_NEWNDUSEROPT, bytes(40))) == [
+        NOTHING, NOTHING]
 
 
 def test_what_else_the_kernel_announces_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:

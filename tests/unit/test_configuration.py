@@ -161,6 +161,8 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[eth0]\ntable = 0\n", "2: table '0' is wrong: it must be a number from 1 to 4294967295"),
     ("[eth0]\ntable = 254\n", "2: table '254' is wrong: it must be a table of its own (254 is the "
                               "kernel's main)"),
+    ("[eth0]\ntable = 20000\n", "2: table '20000' is wrong: it must be a table of its own (20000 "
+                                "is that of resolvers)"),
     ("[eth0]\ngateway = 10.1\n", "2: gateway '10.1' is wrong: it must be an IPv4 or IPv6 address"),
     ("[eth0]\ngateway =\n", "2: gateway '' is wrong: it must be a router's address, one of each "
                             "family at the most"),

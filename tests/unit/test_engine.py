@@ -416,6 +416,23 @@ def test_a_lease_is_noted_and_its_gateway_used_in_one_work() -> None:
                 if route.destination == "default" and route.kind == "unicast"] == ["10.1.2.9"]
 
 
+def test_what_is_said_of_resolvers_of_ipv6_is_noted() -> None:
+    told = {"interface": "eth1", "reason": "ROUTERADVERT", "nd1_rdnss1_servers": "2001:db8::53",
+            "nd1_rdnss1_lifetime": "60"}
+    with open_bench() as bench, bench.open_store() as store:
+        store.save_lease("eth1", Lease("10.1.2.2", "10.1.2.9", ()))
+        work = prepare_lease(store, bench.machine, told, NO_CONFIGURATION)
+        # What is prepared is not yet done.
+        assert work.leases == () and store.load_resolvers("eth1") == {}
+        assert carry_out(store, bench.machine, work) == []
+        assert store.load_resolvers("eth1") == {"advertisement": ("2001:db8::53",)}
+        assert store.load_lease("eth1") is not None
+        stopped = prepare_lease(store, bench.machine, {"interface": "eth1", "reason": "STOPPED"},
+                                NO_CONFIGURATION)
+        assert carry_out(store, bench.machine, stopped) == []
+        assert store.load_resolvers("eth1") == {} and store.load_lease("eth1") is None
+
+
 def test_a_lease_that_is_refused_leaves_the_noted_one() -> None:
     with open_bench() as bench, bench.open_store() as store:
         store.save_lease("eth1", Lease("10.1.2.2", "10.1.2.9", ()))

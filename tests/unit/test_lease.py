@@ -10,7 +10,7 @@ import pytest
 
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.model import Lease
-from mptcp_hooks.intent.lease import LeaseEvent, is_news, read_lease, read_lease_event
+from mptcp_hooks.intent.lease import TOLD, LeaseEvent, is_news, read_lease, read_lease_event
 from mptcp_hooks.monitor import dhclient
 from mptcp_hooks.monitor.dhclient import read_kept_lease
 from tests.unit.recorded import ENVIRONMENTS, read_environment
@@ -18,15 +18,20 @@ from tests.unit.recorded import ENVIRONMENTS, read_environment
 DHCLIENT = "ifupdown/dhcp-dhclient/dhclient-hooks"
 DHCLIENT6 = "ifupdown/inet6-dhcp/dhclient-hooks"
 DHCPCD = "ifupdown-trixie/dhcp-dhcpcd/dhcpcd-hooks"
+R6 = "2001:db8::53"
 OCTETS = "new_rfc3442_classless_static_routes"
 PAIRS = "new_classless_static_routes"
 
-LEASED = LeaseEvent(
-    "eth0", Lease("10.0.0.58", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),)), True)
-LEASED_BY_DHCPCD = LeaseEvent(
-    "eth0", Lease("10.0.0.56", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),)), True)
+LEASED = LeaseEvent("eth0", Lease(
+    "10.0.0.58", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),), ("10.0.0.1",)), True)
+LEASED_BY_DHCPCD = LeaseEvent("eth0", Lease(
+    "10.0.0.56", "10.0.0.1", (("10.77.0.0/16", "10.0.0.9"),), ("10.0.0.1",)), True)
 ENDED = LeaseEvent("eth0", None, True)
-ONLY_IPV6 = LeaseEvent("eth0", None, False)
+# dhcpcd ends with all that it does on the interface.
+STOPPED = LeaseEvent("eth0", None, True, (("dhcp6", ()), ("advertisement", ())))
+LEASED_6 = LeaseEvent("eth0", None, False, (("dhcp6", ("fd00:a::53",)),))
+ENDED_6 = LeaseEvent("eth0", None, False, (("dhcp6", ()),))
+ADVERTISED = LeaseEvent("eth0", None, False, (("advertisement", ("fd00:a::53",)),))
 
 SAYS = {
     f"{DHCLIENT}/01-exit-PREINIT.env": None,
@@ -35,16 +40,16 @@ SAYS = {
     f"{DHCLIENT}/07-exit-RELEASE.env": ENDED,
     "ifupdown/two-dhcp/dhclient-hooks/03-exit-BOUND.env":
         LeaseEvent("eth1", Lease("10.1.0.51", "10.1.0.1", ()), True),
-    f"{DHCLIENT6}/01-exit-BOUND6.env": ONLY_IPV6,
-    f"{DHCLIENT6}/02-exit-RELEASE6.env": ONLY_IPV6,
+    f"{DHCLIENT6}/01-exit-BOUND6.env": LEASED_6,
+    f"{DHCLIENT6}/02-exit-RELEASE6.env": ENDED_6,
     f"{DHCPCD}/PREINIT.env": None,
     f"{DHCPCD}/NOCARRIER.env": None,
     f"{DHCPCD}/CARRIER.env": None,
     f"{DHCPCD}/BOUND.env": LEASED_BY_DHCPCD,
     f"{DHCPCD}/RENEW.env": LEASED_BY_DHCPCD,
     f"{DHCPCD}/STOP.env": ENDED,
-    f"{DHCPCD}/STOPPED.env": ENDED,
-    f"{DHCPCD}/ROUTERADVERT.env": ONLY_IPV6,
+    f"{DHCPCD}/STOPPED.env": STOPPED,
+    f"{DHCPCD}/ROUTERADVERT.env": ADVERTISED,
 }
 
 
@@ -126,6 +131,64 @@ def test_pairs_of_dhcpcd(text: str, routes: tuple[tuple[str, str], ...]) -> None
 ])
 def test_the_gateway_of_a_lease(told: dict[str, str], gateway: str) -> None:
     assert read(**told).gateway == gateway
+
+
+@pytest.mark.parametrize("text, resolvers", [
+    ("", ()), ("192.0.2.53 10.1.2.1", ("192.0.2.53", "10.1.2.1")),
+    ("192.0.2.53 192.0.2.53", ("192.0.2.53",)),
+    ("255.255.255.255 192.0.2.53 127.0.0.1 224.0.0.1 0.0.0.0 169.254.1.1", ("192.0.2.53",)),
+    ("2001:db8::53 192.0.2.53 $(reboot) 192.0.2 192.0.2.53; \n192.0.2.54",
+     ("192.0.2.53", "192.0.2.54")),
+    ("10.1.2.9 " * 100_000, ("10.1.2.9",)),
+    (" ".join(f"192.0.2.{host}" for host in range(1, 40)),
+     tuple(f"192.0.2.{host}" for host in range(1, 17)))])
+def test_of_the_resolvers_of_a_lease_those_count_that_are_right(
+    text: str, resolvers: tuple[str, ...]
+) -> None:
+    """And the lease stays, whatever the rest is."""
+    plain = read(new_routers="10.1.2.1", new_domain_name_servers=text)
+    assert plain == Lease("10.1.2.50", "10.1.2.1", (), resolvers)
+    routed = read(**{PAIRS: "10.77.0.0/16 10.1.2.8", "new_domain_name_servers": text})
+    assert routed == Lease("10.1.2.50", "", (("10.77.0.0/16", "10.1.2.8"),), resolvers)
+
+
+def advertise(number: int, *options: tuple[str, str], age: int = 0) -> dict[str, str]:
+    """What dhcpcd tells of a router that it heard so many seconds ago."""
+    told = {f"nd{number}_acquired": "57075", f"nd{number}_now": str(57075 + age)}
+    for place, (servers, lifetime) in enumerate(options, start=1):
+        told |= {f"nd{number}_rdnss{place}_servers": servers,
+                 f"nd{number}_rdnss{place}_lifetime": lifetime}
+    return told
+
+
+@pytest.mark.parametrize("told, named", [
+    ({}, ()), (advertise(1), ()), (advertise(1, (R6, "60")), (R6,)),
+    (advertise(1, (f"{R6} 192.0.2.53 fe80::53 nonsense {R6}", "60"), ("2001:DB8::54", "60")),
+     (R6, "2001:db8::54")),
+    (advertise(1, (R6, "60")) | advertise(4, *[(R6, "60")] * 3, ("2001:db8::55", "60")),
+     (R6, "2001:db8::55")),
+    # One is withdrawn; one's time is over, and one's is not.
+    (advertise(1, (R6, "0"), ("2001:db8::54", "1")), ("2001:db8::54",)),
+    (advertise(1, (R6, "4"), ("2001:db8::54", "5"), age=4), ("2001:db8::54",)),
+    (advertise(1, (R6, "4294967295"), age=86400), (R6,)),
+    (advertise(1, (R6, "-1"), (R6, "x"), (R6, "9" * 40)), ()),
+    ({"new_dhcp6_name_servers": R6}, ())])
+def test_whom_dhcpcd_heard_of_routers(told: dict[str, str], named: tuple[str, ...]) -> None:
+    assert set(told) <= set(TOLD)
+    event = read_lease_event({"reason": "ROUTERADVERT", "interface": "eth1", **told})
+    assert event.resolvers == (("advertisement", named),)
+
+
+@pytest.mark.parametrize("reason, named", [
+    *((reason, (("dhcp6", (R6,)),)) for reason in (
+        "BOUND6", "RENEW6", "REBIND6", "REBOOT6", "INFORM6")),
+    *((reason, (("dhcp6", ()),)) for reason in ("EXPIRE6", "RELEASE6", "STOP6")), ("DEPREF6", ())])
+def test_whom_a_dhcp_server_of_ipv6_names(
+    reason: str, named: tuple[tuple[str, tuple[str, ...]], ...]
+) -> None:
+    environment = {"reason": reason, "interface": "eth1", "new_dhcp6_name_servers": f"x {R6}"}
+    assert is_news(environment)
+    assert read_lease_event(environment) == LeaseEvent("eth1", None, False, named)
 
 
 HOST = "an IPv4 address that one host can have"
@@ -258,6 +321,19 @@ def test_without_a_file_dhclient_keeps_no_lease(kept: Path) -> None:
 def test_a_lease_that_has_ended_does_not_count(kept: Path, expiry: str, counts: bool) -> None:
     kept.write_text(LEASES.replace("expire never;", f"expire {expiry};"))
     assert read_kept_lease("eth1") == (FIRST if counts else None)
+
+
+def test_a_kept_lease_has_its_resolvers(kept: Path) -> None:
+    kept.write_text(LEASES.replace(
+        "  renew", "  option domain-name-servers 192.0.2.53,255.255.255.255,192.0.2.54;\n"
+        "  option domain-name \"example.org\";\n  renew"))
+    assert read_kept_lease("eth1") == FIRST._replace(resolvers=("192.0.2.53", "192.0.2.54"))
+
+
+@pytest.mark.parametrize("line", ["option;", "option", "option  ;"])
+def test_an_option_without_a_name_is_none(kept: Path, line: str) -> None:
+    kept.write_text(LEASES.replace("  renew", f"  {line}\n  renew"))
+    assert read_kept_lease("eth1") == FIRST
 
 
 def test_a_lease_that_is_half_written_does_not_count(kept: Path) -> None:

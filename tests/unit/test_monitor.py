@@ -11,8 +11,11 @@ from socket import AF_UNIX, SOCK_DGRAM, socket
 import pytest
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Link
 from mptcp_hooks.machine import service
+from mptcp_hooks.machine.system import Machine
 from mptcp_hooks.monitor import command
+from mptcp_hooks.monitor.advertised import Advertised
 from mptcp_hooks.monitor.announcements import News
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.round import RoundResult
@@ -118,8 +121,9 @@ class World:
 
     `rounds` and `recalled` are what rounds were told, `acts` what each does meanwhile and how it
     ends. With the last of them SIGTERM comes. `looks` are what looks were told, and `sight` is
-    what each does meanwhile. `awaited` are the devices whose neighbours are listened for. `time`
-    is its clock, which goes on by a hundredth of a second with each look at it.
+    what each does meanwhile. `awaited` are the devices whose neighbours are listened for, and
+    `watched` the resolvers whose ways are. `time` is its clock, which goes on by a hundredth of a
+    second with each look at it.
     """
 
     def __init__(self) -> None:
@@ -130,6 +134,7 @@ class World:
         self.looks: list[tuple[Errand, object]] = []
         self.sight: Callable[[], RoundResult] = quiet
         self.awaited: list[frozenset[int]] = []
+        self.watched: list[tuple[str, ...]] = []
         self.kernel = Pipe()
         self.news: list[News] = []
         self.said: list[str] = []
@@ -184,6 +189,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
         def await_neighbours(self, devices: frozenset[int]) -> None:
             made.awaited.append(devices)
+
+        def watch(self, resolvers: tuple[str, ...]) -> None:
+            made.watched.append(resolvers)
 
     class Round:
         """A round in this process: over, and readable, as soon as begun, if it has time."""
@@ -392,6 +400,63 @@ def test_it_listens_for_the_gateways_that_are_waited_for(world: World) -> None:
     waiting = RoundResult(waiting=("eth0", "eth1"))
     world.watch(lambda: world.announce(waiting), quiet)
     assert world.awaited == [frozenset((2, 3)), frozenset()]
+
+
+ADVERTISED = Advertised(3, ("2001:db8::53",), 60)
+NAMED = frozenset({(3, "2001:db8::53")})
+HEARD = News(False, False, frozenset(), advertised=(ADVERTISED,))
+
+
+def test_a_resolver_that_a_router_advertises_begins_a_round_that_knows_it(world: World) -> None:
+    """The same again begins none: that comes every few seconds."""
+    times: list[float] = []
+
+    def hear() -> RoundResult:
+        times.append(world.time)
+        return world.announce(news=HEARD)
+
+    # The third round is one that was to come anyway.
+    world.health.pauses = [NEVER, 0.5]
+    world.watch(hear, hear, hear)
+    assert [known.heard for known in world.recalled] == [frozenset(), NAMED, NAMED]
+    assert times[1] - times[0] < 0.3 and times[2] - times[1] >= 0.5
+
+
+def test_a_resolver_that_is_withdrawn_begins_a_round(world: World) -> None:
+    gone = HEARD._replace(advertised=(ADVERTISED._replace(lifetime=0),))
+    world.watch(lambda: world.announce(news=HEARD), lambda: world.announce(news=gone), quiet)
+    assert [known.heard for known in world.recalled] == [frozenset(), NAMED, frozenset()]
+
+
+def test_a_resolver_whose_time_is_over_begins_a_round(world: World) -> None:
+    short = HEARD._replace(advertised=(ADVERTISED._replace(lifetime=0.5),))
+    world.watch(lambda: world.announce(news=short), quiet, quiet)
+    assert [known.heard for known in world.recalled] == [frozenset(), NAMED, frozenset()]
+    assert world.time >= 0.5
+
+
+@pytest.mark.parametrize(("link", "heard"), [
+    (None, frozenset()), (Link(False, False, False), frozenset()),
+    # The kernel keeps what it was told while a cable is out.
+    (Link(True, False, False), NAMED), (Link(True, True, False), NAMED)])
+def test_a_device_that_is_off_or_gone_names_nobody(
+    world: World, link: Link | None, heard: frozenset[tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "find_device", {2: "eth0", 3: "eth1"}.__getitem__)
+    monkeypatch.setattr(Machine, "read_link", lambda machine, device: (
+        link if device == "eth1" else Link(True, True, False)))
+    world.watch(lambda: world.announce(news=HEARD), lambda: world.announce(
+        news=PLAIN._replace(devices=frozenset({2, 3}))), quiet)
+    assert [known.heard for known in world.recalled] == [frozenset(), NAMED, heard]
+
+
+def test_it_listens_for_the_ways_to_resolvers_until_a_round_says_otherwise(world: World) -> None:
+    naming = RoundResult(paths=("eth0",), resolvers=("192.0.2.53",))
+    killed = RoundResult(paths=None)
+    world.watch(lambda: world.announce(naming), lambda: world.announce(killed),
+                lambda: world.announce(RoundResult(paths=("eth0",))), quiet)
+    assert world.watched == [("192.0.2.53",), ()]
 
 
 def test_news_of_connections_is_said_each_time_and_a_warning_once_an_hour(

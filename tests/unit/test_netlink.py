@@ -18,6 +18,7 @@ from mptcp_hooks.machine import netlink, sockets
 from mptcp_hooks.machine.netlink import (
     Refused,
     dump_rules,
+    find_exit,
     find_rules,
     read_attributes,
     read_path_manager,
@@ -33,12 +34,13 @@ from tests.unit.netlink_messages import make_attributes, make_message
 # The kernel's, not those of the module: a number that is wrong there must show here.
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWRULE = 16, 20, 24, 32
+RTM_NEWNDUSEROPT = 68
 FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_OIFNAME, FRA_PROTOCOL = 2, 6, 15, 17, 21
 FRA_SUPPRESS_PREFIXLEN = 14
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 9, 15
 CTRL_ATTR_FAMILY_ID, MPTCP_PM_FAMILY = 1, 30
 ENDPOINT_ADDR, RCV_ADD_ADDRS, SUBFLOWS, ADDR_ID, ADDR_4 = 1, 2, 3, 2, 3
-ENOENT = 2
+ENOENT, EPERM, EAFNOSUPPORT, ENETUNREACH = 2, 1, 97, 101
 DONE = make_message(NLMSG_DONE, bytes(4))
 OWN, ROUTER = ip_address("10.1.1.2").packed, ip_address("10.1.1.1").packed
 
@@ -67,8 +69,12 @@ ENDPOINT = bytes(4) + make_attributes(
 SOCKET = struct.pack("=BBBB", AF_INET, 1, 0, 0) + bytes(68)
 LINK = struct.pack("=BxHiII", 0, 1, 2, 0x41, 0) + make_attributes((3, b"eth0\0"))
 ADDRESS = struct.pack("=BBBBI", AF_INET, 24, 0, 0, 2) + make_attributes((1, OWN), (8, number(0)))
+# struct nduseroptmsg with the RDNSS option of RFC 8106: one address, for a minute.
+RDNSS = struct.pack("=BxHiBBxxxxxx", AF_INET6, 24, 2, 134, 0) + struct.pack(
+    "!BBxxI", 25, 3, 60) + ip_address("2001:db8::53").packed
 MESSAGES = {RTM_NEWRULE: (RULE,), RTM_NEWROUTE: (ROUTE, MULTIPATH), RTM_NEWLINK: (LINK,),
-            RTM_NEWADDR: (ADDRESS,), MPTCP_PM_FAMILY: (FAMILY, LIMITS, ENDPOINT, SOCKET)}
+            RTM_NEWADDR: (ADDRESS,), RTM_NEWNDUSEROPT: (RDNSS,),
+            MPTCP_PM_FAMILY: (FAMILY, LIMITS, ENDPOINT, SOCKET)}
 WHOLE = [make_message(kind, payload) for kind, payloads in MESSAGES.items()
          for payload in payloads]
 
@@ -162,6 +168,55 @@ def test_rules_that_lead_new_connections_away_are_told_from_those_of_paths(
         4, "10.1.1.2", "eth0", 20002).rules] == [(20002, 77), (32765, 3), (32768, 77)]
 
 
+def test_the_rule_of_names_is_no_detour_and_stands_where_the_kernel_asks_it(
+    answer: Callable[..., None]
+) -> None:
+    host = head(AF_INET, 32, 20000 & 0xFF) + make_attributes(
+        (RTA_DST, ip_address("192.0.2.53").packed), (RTA_TABLE, number(20000)),
+        (RTA_GATEWAY, ROUTER), (RTA_OIF, number(2)))
+    answer(make_rule(32765, 20000, 3), make_rule(32765, 254, 77), make_rule(32765, 20000, 77),
+           make_rule(32767, 20000, 77), make_rule(20004, 20000, 77))
+    tables = TableReader()
+    assert [rule.table for rule in tables.read_detours(4)] == [254]
+    answer(host)
+    use = tables.read_names(4)
+    assert [rule.table for rule in use.rules] == [254, 20000]
+    assert use.routes == (Route("192.0.2.53/32", "unicast", "10.1.1.1", 2, "", 0, 77),)
+
+
+def refuse(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netlink, "socket", FakeSocket(
+        make_message(NLMSG_ERROR, struct.pack("=i", -error))))
+
+
+def test_a_kernel_without_a_family_has_no_rules_and_no_routes_of_it(
+    answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One started with ipv6.disable=1 refuses the first, and tells of IPv4 for the second."""
+    refuse(EAFNOSUPPORT, monkeypatch)
+    assert dump_rules(6) == []
+    answer(ROUTE, MULTIPATH)
+    assert read_routes(6, 254) == []
+
+
+def test_rules_that_are_not_shown_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(EPERM, monkeypatch)
+    with pytest.raises(Problem, match="^the kernel does not show the routing rules: "):
+        dump_rules(4)
+
+
+def test_where_an_address_would_be_sent(
+    answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(head(AF_INET, 32) + make_attributes((RTA_DST, OWN), (RTA_OIF, number(3))))
+    assert Machine().find_exit(4, "192.0.2.1") == 3
+    # Of a way that is forbidden, as by a blackhole.
+    answer(head(AF_INET, 32, kind=6) + make_attributes((RTA_DST, OWN)))
+    assert find_exit(4, "192.0.2.1") == 0
+    refuse(ENETUNREACH, monkeypatch)
+    assert find_exit(6, "2001:db8::1") == 0
+
+
 def test_mains_defaults_are_all_that_lead_out_by_a_device(answer: Callable[..., None]) -> None:
     subnet = head(AF_INET, 24) + make_attributes(
         (RTA_DST, ROUTER), (RTA_TABLE, number(254)), (RTA_OIF, number(4)))
@@ -226,6 +281,7 @@ def test_whatever_is_answered_is_a_value_or_a_refusal(given_: list[bytes]) -> No
     def ask() -> Iterator[Callable[[], object]]:
         yield lambda: find_rules(dump_rules(4), (b"",))
         yield lambda: read_routes(6, 20002)
+        yield lambda: find_exit(4, "192.0.2.1")
         yield read_path_manager
         yield sockets.read_sockets
 

@@ -392,9 +392,11 @@ def test_what_is_only_suspected_has_a_way_where_there_is_no_other() -> None:
     assert [one["kind"] for one in find(put_out(eth0="988 suspected"))] == ["suspected"]
 
 
-def test_templates_that_are_older_than_detours_are_told() -> None:
-    (found,) = find(add_answer("old templates"))
+@pytest.mark.parametrize("lack", ["detour", "name"])
+def test_templates_that_are_older_than_what_there_is_now_are_told(lack: str) -> None:
+    (found,) = find(add_answer("old templates", f"{lack}s"))
     assert (found["severity"], found["kind"]) == ("note", "old-template")
+    assert f" no lines for {lack}s: " in found["text"] and f"'{lack}'" in found["remedy"]
 
 
 def test_a_colour_has_no_width() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Lease, Link, Route
+from mptcp_hooks.base.model import Lease, Link, Route, Rule
 from mptcp_hooks.engine import record
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.checks import CheckResult
@@ -709,3 +710,238 @@ def test_an_uplink_that_is_taken_down_is_no_way_out_any_more(kept: Kept) -> None
     assert list_detours(kept) == []
     assert kept.bench.down("eth0") == []
     assert kept.bench.machine.snapshot() == kept.bench.before
+
+
+# A resolver that eth1 alone names, and what has it asked over eth1, as the machine in memory runs
+# it.
+R = "192.0.2.53"
+NAMES_R = static("eth1", 4, dns_nameservers=R)
+MAKE_NAME = [
+    "rule add pref 32765 lookup 20000 protocol 77",
+    f"route replace {R} via 10.1.2.1 dev eth1 src 10.1.2.2 table 20000 protocol 77"]
+TAKE_NAME = [f"route del {R} table 20000 protocol 77"]
+BY_NAME = quiet("eth0", "eth1", resolvers=(R,))
+
+
+def list_names(kept: Kept, family: int = 4) -> list[tuple[str, int]]:
+    """The host routes of the table of names, each with its device."""
+    return [(route.destination, route.device)
+            for route in kept.bench.machine.routes.get((family, 20000), ())]
+
+
+def test_a_resolver_that_one_uplink_alone_names_is_asked_over_it(kept: Kept) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    full = kept.bench.machine.snapshot()
+    assert kept.round() == BY_NAME and kept.bench.machine.ran == MAKE_NAME
+    assert kept.round() == BY_NAME and kept.bench.machine.ran == []
+    assert kept.bench.farewell("eth1") == kept.bench.down("eth1") == []
+    assert kept.round() == quiet("eth0") and list_names(kept) == []
+    # What is left is the rule, until the last path goes.
+    assert list_detours(kept) == [(32765, 20000)]
+    assert kept.bench.down("eth0") == [] and list_detours(kept) == []
+    assert kept.bench.machine.snapshot() != full
+
+
+def test_a_resolver_that_two_uplinks_name_is_asked_where_main_leads(kept: Kept) -> None:
+    kept.bench.up(static("eth0", 4, dns_nameservers=R), NAMES_R)
+    assert kept.round() == quiet("eth0", "eth1") and kept.bench.machine.ran == []
+
+
+@pytest.mark.parametrize("break_it, mend", [
+    (lambda kept: kept.set_link("eth1", UNPLUGGED), lambda kept: kept.set_link("eth1", UP)),
+    (lambda kept: (kept.bench.machine.neighbours.update({"10.1.2.1": FAILED}),
+                   kept.bench.machine.deaf.add("10.1.2.1")),
+     lambda kept: kept.bench.machine.deaf.clear())])
+def test_a_resolver_is_asked_elsewhere_while_its_uplink_is_out(
+    kept: Kept, break_it: Callable[[Kept], object], mend: Callable[[Kept], object]
+) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    full = kept.bench.machine.snapshot()
+    break_it(kept)
+    assert kept.round().resolvers == (R,)
+    assert [line for line in kept.bench.machine.ran if "20000" in line] == TAKE_NAME
+    mend(kept)
+    kept.round()
+    assert kept.round() == BY_NAME and kept.bench.machine.snapshot() == full
+
+
+def test_a_resolver_is_asked_elsewhere_while_its_uplink_is_suspected(kept: Kept) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    suspected = Known(suspected=frozenset({"10.1.2.2"}))
+    assert kept.round(known=suspected) == BY_NAME
+    assert kept.bench.machine.ran == TAKE_NAME
+    assert kept.round() == BY_NAME and kept.bench.machine.ran == MAKE_NAME[1:]
+
+
+def test_an_uplink_that_is_no_way_out_is_none_for_resolvers(kept: Kept) -> None:
+    kept.bench.up(ETH0, static("eth1", 4, dns_nameservers=R, mptcp_way_out="off"))
+    assert kept.round() == BY_NAME and kept.bench.machine.ran == []
+
+
+def test_what_main_knows_better_is_mains(kept: Kept) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    narrow = Route("192.0.2.0/24", "unicast", "10.1.1.9", 2, "", 0, 3)
+    kept.bench.machine.routes[4, 254].append(narrow)
+    assert kept.round() == BY_NAME and kept.bench.machine.ran == TAKE_NAME
+    kept.bench.machine.routes[4, 254].remove(narrow)
+    assert kept.round() == BY_NAME and list_names(kept) == [(f"{R}/32", 3)]
+
+
+def test_this_machines_own_address_is_asked_here(kept: Kept) -> None:
+    kept.bench.up(ETH0, static("eth1", 4, dns_nameservers="10.9.9.9"))
+    kept.bench.machine.plug("dummy0", 9, InterfaceAddress(4, "10.9.9.9", 32, "", ""))
+    assert kept.round().resolvers == ("10.9.9.9",) and kept.bench.machine.ran == []
+
+
+TUNNEL = Route("default", "unicast", "", 9, "", 0, 3)
+
+
+@pytest.mark.parametrize("begin", [
+    # OpenVPN's halves, another default, wg-quick's rule of its own, and a default that forbids.
+    lambda machine: machine.routes[4, 254].extend(
+        TUNNEL._replace(destination=half) for half in ("0.0.0.0/1", "128.0.0.0/1")),
+    lambda machine: machine.routes.__setitem__((4, 254), [TUNNEL]),
+    lambda machine: (machine.routes.__setitem__((4, 51820), [TUNNEL]),
+                     machine.rules.append((4, Rule(32764, "", "", "", 51820, None, 0)))),
+    lambda machine: machine.routes.__setitem__(
+        (4, 254), [TUNNEL._replace(kind="unreachable", device=0)])])
+def test_beside_a_tunnel_nobody_is_asked_outside_of_it(
+    kept: Kept, begin: Callable[[MemoryMachine], object]
+) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    full, main = machine.snapshot(), list(machine.routes[4, 254])
+    machine.devices["tun0"] = Device(9, Link(True, True, True), ())
+    begin(machine)
+    assert kept.round() == BY_NAME
+    assert machine.ran[:1] == TAKE_NAME or machine.ran[-1:] == TAKE_NAME
+    assert list_names(kept) == []
+    # The rule stays: what is empty leads nowhere.
+    assert (32765, 20000) in list_detours(kept)
+    machine.rules[:] = [one for one in machine.rules if one[1].preference != 32764]
+    machine.routes.update({(4, 254): main, (4, 51820): []})
+    assert kept.round() == BY_NAME and machine.snapshot() == full
+
+
+def test_while_a_tunnel_that_died_is_waited_for_nobody_is_asked(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    machine.devices["tun0"] = Device(9, Link(True, True, True), ())
+    machine.routes[4, 254] = [TUNNEL]
+    kept.round()
+    machine.pull("tun0")
+    assert kept.round() == BY_NAME and list_names(kept) == []
+    assert (32767, 0) in list_detours(kept)
+    # Nor where that cannot be made, and uplinks are a way out.
+    machine.rules.remove((4, Rule(32767, "", "", "", 0, None, 77)))
+    machine.obstacle = lambda line: "Error: Busy." if "32767" in line else ""
+    assert kept.round().failed and machine.find_exit(4, "192.0.2.1") in (2, 3)
+    assert list_names(kept) == []
+
+
+def test_without_any_way_of_mains_the_uplinks_are_the_way(kept: Kept) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.bench.machine.routes[4, 254] = []
+    assert kept.round() == BY_NAME and list_names(kept) == [(f"{R}/32", 3)]
+
+
+def test_names_come_before_a_detour_whichever_was_first(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.set_link("eth0", UNPLUGGED)
+    kept.round()
+    kept.bench.up(NAMES_R)
+    assert kept.round(known=ETH0_FRESH).resolvers == (R,)
+    expected = [(32765, 20000), (32765, 254), (32765, 20003)]
+    assert list_detours(kept) == expected and list_names(kept) == [(f"{R}/32", 3)]
+    kept.set_link("eth0", UP)
+    kept.round()
+    kept.set_link("eth0", UNPLUGGED)
+    kept.round()
+    assert list_detours(kept) == expected
+
+
+def test_a_resolver_of_a_lease(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    for named in ((R,), ()):
+        with kept.bench.open_store() as store:
+            store.save_lease("eth1", Lease("10.1.2.2", "10.1.2.1", (), named))
+        assert kept.round() == quiet("eth0", "eth1", resolvers=named)
+        assert list_names(kept) == [(f"{one}/32", 3) for one in named]
+
+
+def test_a_resolver_that_a_router_advertises(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1, static("eth0", 6), static("eth1", 6))
+    kept.bench.machine.routes[6, 254] = [Route("default", "unicast", "fe80::1", 2, "", 1024, 9)]
+    advertised = Known(heard=frozenset({(3, "2001:db8::53"), (3, "2001:db8::1")}))
+    assert kept.round(known=advertised).resolvers == ("2001:db8::1", "2001:db8::53")
+    assert list_names(kept, 6) == [("2001:db8::53/128", 3)] and list_names(kept) == []
+    assert list_detours(kept) == [] and list_detours(kept, 6) == [(32765, 20000)]
+    kept.round()
+    assert list_names(kept, 6) == []
+
+
+def test_a_wrong_resolver_is_said_and_the_others_count(kept: Kept) -> None:
+    kept.bench.up(ETH0, static("eth1", 4, dns_nameservers=f"255.255.255.255 {R} 10.1.2.255"))
+    report = kept.round()
+    assert not report.failed and list_names(kept) == [(f"{R}/32", 3)]
+    assert [text.partition(" is wrong")[0] for text in report.said] == [
+        "eth1: dns-nameservers '255.255.255.255'", "eth1: dns-nameservers '10.1.2.255'"]
+
+
+def test_a_table_that_is_somebody_elses_is_left_to_him(kept: Kept) -> None:
+    """Our rule would lead all that is bound to nothing into it."""
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    theirs = Route("default", "unicast", "10.1.1.9", 2, "", 0, 3)
+    machine.routes[4, 20000].append(theirs)
+    report = kept.round()
+    assert report.said == ("table 20000 has IPv4 routes of somebody else: resolvers are asked "
+                           "where main leads",)
+    assert not report.failed
+    assert machine.routes[4, 20000] == [theirs] and list_detours(kept) == []
+    machine.routes[4, 20000].remove(theirs)
+    assert kept.round() == BY_NAME and list_names(kept) == [(f"{R}/32", 3)]
+
+
+def test_templates_that_are_older_have_no_names(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.round()
+    monkeypatch.setattr(upkeep, "can_name", lambda: False)
+    report = kept.round()
+    assert set(report.said) == {
+        "/etc/mptcp-hooks/templates: no lines for names: resolvers are asked where main leads; see "
+        "the package's own templates"} and not report.failed
+    assert list_names(kept) == [] and list_detours(kept) == []
+    kept.round()
+    assert kept.bench.machine.ran == []
+
+
+def test_a_name_that_cannot_be_made_is_told_and_costs_nothing_else(kept: Kept) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.bench.machine.obstacle = lambda line: "Error: Busy." if "20000" in line else ""
+    kept.set_link("eth0", UNPLUGGED)
+    report = kept.round()
+    assert report.failed and report.ways == BY_ETH1 and report.silent == ("eth0",)
+    kept.bench.machine.obstacle = lambda line: ""
+    assert kept.round(known=ETH0_FRESH).failed is False
+    assert list_detours(kept) == [(32765, 20000), (32765, 254), (32765, 20003)]
+
+
+@pytest.mark.parametrize("line", range(2))
+def test_who_is_killed_while_a_resolver_is_named_is_made_up_for(kept: Kept, line: int) -> None:
+    kept.bench.up(ETH0, NAMES_R)
+    kept.bench.machine.obstacle = kill_at(line)
+    with pytest.raises(Killed):
+        kept.round()
+    kept.bench.machine.obstacle = lambda line: ""
+    assert kept.round() == BY_NAME and list_names(kept) == [(f"{R}/32", 3)]
+    assert kept.bench.down("eth0", "eth1") == []
+    assert kept.bench.machine.snapshot().rules == kept.bench.before.rules

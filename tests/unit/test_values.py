@@ -9,7 +9,7 @@ import pytest
 
 from mptcp_hooks import __version__
 from mptcp_hooks.base import address, value
-from mptcp_hooks.base.numbering import TABLES_OF_THE_KERNEL, table_number
+from mptcp_hooks.base.numbering import NAMES_TABLE, TABLES_OF_THE_KERNEL, table_number
 
 
 @pytest.mark.parametrize("text, normal", [
@@ -55,6 +55,23 @@ def test_networks() -> None:
         8, 16, 24]
 
 
+@pytest.mark.parametrize("subnet, address_of_all", [
+    ("10.1.2.0/24", "10.1.2.255"), ("10.1.0.0/20", "10.1.15.255"), ("10.1.2.8/30", "10.1.2.11"),
+    ("0.0.0.0/0", "255.255.255.255"), ("10.1.2.8/31", ""), ("10.1.2.8/32", ""),
+    ("fd00:2::/64", ""), ("fd00:2::/24", "")])
+def test_the_address_of_all_hosts_of_a_subnet(subnet: str, address_of_all: str) -> None:
+    assert address.broadcast(subnet) == address_of_all
+
+
+@pytest.mark.parametrize("text, remote", [
+    ("10.1.1.2", True), ("192.0.2.53", True), ("2001:db8::53", True), ("fd00::53", True),
+    ("0.0.0.0", False), ("0.1.2.3", False), ("127.0.0.53", False), ("169.254.1.1", False),
+    ("224.0.0.251", False), ("255.255.255.255", False), ("::", False), ("::1", False),
+    ("fe80::53", False), ("ff02::fb", False)])
+def test_what_a_route_can_lead_to(text: str, remote: bool) -> None:
+    assert address.is_remote(text) == remote
+
+
 def test_kinds_of_address() -> None:
     assert [address.is_unicast(text) for text in
             ("10.1.1.2", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "fe80::1")
@@ -96,7 +113,7 @@ def test_the_light_named_tuple_refuses(values: tuple[int, ...], named: dict[str,
 def test_tables_do_not_meet() -> None:
     numbers = {table_number(ifindex, place) for ifindex in range(1, 300) for place in range(8)}
     assert len(numbers) == 299 * 8
-    assert not numbers & set(TABLES_OF_THE_KERNEL)
+    assert not numbers & {*TABLES_OF_THE_KERNEL, NAMES_TABLE}
 
 
 def test_the_version_is_that_of_the_changelog() -> None:

@@ -214,6 +214,10 @@ BREAKAGES = (
                  "'/if detour and/,/^{% endif/d' /usr/share/mptcp-hooks/templates/down.j2 "
                  ">down.j2"),
              run("rm -r /etc/mptcp-hooks/templates")),
+    Breakage("older-template", (("note", "old-template", None),),
+             run("mkdir -p /etc/mptcp-hooks/templates", "cd /etc/mptcp-hooks/templates; sed "
+                 "'/if name and/,/^{% endif/d' /usr/share/mptcp-hooks/templates/up.j2 >up.j2"),
+             run("rm -r /etc/mptcp-hooks/templates")),
     # Neither what a stanza leaves alone nor a VPN is to be complained of.
     Breakage("left-alone", ONE_UPLINK_LEFT,
              run("ifup eth1", "ip route add default via 10.1.2.1 dev eth1 metric 9",

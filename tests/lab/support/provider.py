@@ -56,11 +56,12 @@ class Provider:
 
     def serve_dhcp(
         self, first: str = "", gateway: str = "", routes: tuple[tuple[str, str], ...] = (),
-        seconds: int = SHORTEST_LEASE, renew: int = 0,
+        seconds: int = SHORTEST_LEASE, renew: int = 0, resolvers: tuple[str, ...] = (),
     ) -> None:
         """Serve one address and a gateway, which are .50 and .1 if not said; '-' is no gateway.
 
-        `routes` are pairs of a destination and its gateway (RFC 3442). A client is told to
+        `routes` are pairs of a destination and its gateway (RFC 3442), and no resolvers are named
+        but those that are said. A client is told to
         renew after `renew` seconds (3 or more), else it does after half the lease. Serve
         again, and a client that renews gets the new gateway, or is refused its old address
         (NAK) and asks anew.
@@ -77,6 +78,8 @@ class Provider:
             options += [f"--dhcp-option=3,{gateway}"]
         if routes:
             options += ["--dhcp-option=121," + ",".join(word for pair in routes for word in pair)]
+        if resolvers:
+            options += ["--dhcp-option=6," + ",".join(resolvers)]
         if renew:
             # dnsmasq ignores what is under 3 s, and a T2 that is not before the lease's end.
             options += [f"--dhcp-option=option:T1,{max(renew, 3)}",
@@ -95,12 +98,18 @@ class Provider:
         _stop(self._dhcp)
         self._dhcp = None
 
-    def serve_dhcp6(self, first: str = "", seconds: int = SHORTEST_LEASE) -> None:
+    def serve_dhcp6(
+        self, first: str = "", seconds: int = SHORTEST_LEASE, resolvers: tuple[str, ...] = ()
+    ) -> None:
         """Serve one IPv6 address, ::50 if not said; routers are for `advertise` to tell."""
         first = first or f"fd00:{self.number}::50"
         self.carry(str(ipaddress.ip_network(f"{first}/64", strict=False)))
         self.stop_dhcp6()
-        self._dhcp6 = self._start_dnsmasq("dhcp6", [f"--dhcp-range={first},{first},64,{seconds}"])
+        options = [f"--dhcp-range={first},{first},64,{seconds}"]
+        if resolvers:
+            options += ["--dhcp-option=option6:dns-server," + ",".join(
+                f"[{resolver}]" for resolver in resolvers)]
+        self._dhcp6 = self._start_dnsmasq("dhcp6", options)
 
     def stop_dhcp6(self) -> None:
         _stop(self._dhcp6)
@@ -108,18 +117,19 @@ class Provider:
 
     def advertise(
         self, prefix: str = "", router_lifetime: int = 60, preferred: int = 60, valid: int = 120,
-        managed: bool = False,
+        managed: bool = False, resolvers: tuple[str, ...] = (), named: int = 60,
     ) -> None:
         """Advertise a prefix, fd00:N::/64 if not said, besides those that already are.
 
         To renumber, advertise the old one again with preferred=0, and then the new one.
-        A router_lifetime of 0 says that this is no default router.
+        A router_lifetime of 0 says that this is no default router. `resolvers` are `named` for so
+        many seconds (RDNSS).
         """
         prefix = prefix or self.prefix
         self.carry(prefix)
         self._prefixes[prefix] = _Lifetimes(preferred, valid)
         self.router.run("sh", "-c", f"cat >{_RADVD_CONF}",
-                        text=self._say(router_lifetime, managed))
+                        text=self._say(router_lifetime, managed, resolvers, named))
         if self._radvd is None:
             self._radvd = self.router.start(
                 "radvd", "--nodaemon", "--username", "root", "--config", _RADVD_CONF,
@@ -138,16 +148,20 @@ class Provider:
         """What dhcp4, dhcp6 or radvd logged so far."""
         return self.router.run("cat", f"/run/{name}.log")
 
-    def _say(self, router_lifetime: int, managed: bool) -> str:
+    def _say(
+        self, router_lifetime: int, managed: bool, resolvers: tuple[str, ...], named: int
+    ) -> str:
         prefixes = "".join(
             f"prefix {prefix} {{ AdvPreferredLifetime {times.preferred};"
             f" AdvValidLifetime {times.valid}; }};\n"
             for prefix, times in self._prefixes.items())
+        rdnss = (f"RDNSS {' '.join(resolvers)} {{ AdvRDNSSLifetime {named}; }};\n"
+                 if resolvers else "")
         # Only with AdvIntervalOpt does radvd take intervals under 3 s.
         return ("interface lan {\nAdvSendAdvert on;\nAdvIntervalOpt on;\nMinRtrAdvInterval 0.2;\n"
                 "MaxRtrAdvInterval 0.5;\nMinDelayBetweenRAs 0.1;\n"
                 f"AdvDefaultLifetime {router_lifetime};\n"
-                f"AdvManagedFlag {'on' if managed else 'off'};\n{prefixes}}};\n")
+                f"AdvManagedFlag {'on' if managed else 'off'};\n{prefixes}{rdnss}}};\n")
 
     def _start_dnsmasq(self, name: str, options: list[str]) -> subprocess.Popen[str]:
         log = f"/run/{name}.log"
