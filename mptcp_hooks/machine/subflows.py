@@ -101,6 +101,12 @@ def parse_subflow(message: bytes) -> Subflow | None:
         _number(info[_LAST_ACK_AT:_LAST_ACK_AT + _U32.size]) / 1000, bool(flags & _ASKED_HERE))
 
 
+def read_token(upper: bytes) -> int:
+    """The token in a socket's INET_DIAG_ULP_INFO; 0 where it is no subflow's."""
+    known = read_attributes(read_attributes(upper, 0).get(_INET_ULP_INFO_MPTCP, b""), 0)
+    return _number(known.get(_SUBFLOW_ATTR_TOKEN_LOC, b""))
+
+
 def _number(value: bytes) -> int:
     number: int = _U32.unpack(value)[0] if len(value) == _U32.size else 0
     return number
