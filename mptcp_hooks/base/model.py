@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # The states of a stanza on record, see Stanza.
 LEAVING, SILENT = "leaving", "silent"
+# The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
+BACKUP = "backup"
 
 
 class Rule(NamedTuple):
@@ -84,6 +86,13 @@ class Detour(NamedTuple):
     down: tuple[str, ...]
 
 
+class Role(NamedTuple):
+    """That the path of an address is a backup by the monitor's judgement, and why, in words."""
+
+    address: str
+    why: str
+
+
 class Name(NamedTuple):
     """A resolver that is asked over the one uplink that names it, and how that is undone.
 
@@ -123,6 +132,15 @@ class PathManager(NamedTuple):
         gone = tuple(paths)
         return self._replace(endpoints=tuple(
             one for one in self.endpoints or () if not any(path.owns(one) for path in gone)))
+
+    def without_roles(self, roles: Iterable[Role]) -> PathManager:
+        """The path manager as it is without what roles add to endpoints' flags."""
+        addresses = {role.address for role in roles}
+        if not addresses:
+            return self
+        return self._replace(endpoints=tuple(
+            one._replace(flags=tuple(flag for flag in one.flags if flag != BACKUP))
+            if one.address in addresses else one for one in self.endpoints or ()))
 
 
 class Link(NamedTuple):

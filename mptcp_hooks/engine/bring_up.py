@@ -65,7 +65,7 @@ class WorkBuilder:
         self._machine = machine
         self._configuration = configuration
         self._leases = leases or {}
-        self._manager = machine.read_path_manager()
+        self._manager = machine.read_path_manager().without_roles(store.load_roles())
         self._tables = machine.read_tables()
         self._on_file: Records = {}
         self._records: Records = {}

@@ -73,16 +73,18 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
         left = tuple(one for one in remainders if one.path.iface == iface)
         standing = _list_standing(stanzas, outcomes)
         store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
-    return [*work.problems, *problems, *_end_leading(store, kernel)]
+    return [*work.problems, *problems, *_end_monitors(store, kernel)]
 
 
-def _end_leading(store: Store, kernel: Kernel) -> list[Problem]:
-    """With the last path, take away what leads what is bound to nothing; that a monitor made."""
-    if not store.has_leading() or any(
+def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
+    """With the last path, take away what only a monitor made: what leads, and roles."""
+    if not store.has_monitors() or any(
             stanza.paths for iface in store.list_interfaces() for stanza in store.load(iface)):
         return []
     from mptcp_hooks.engine.names import end_leading
 
+    # The endpoints have gone, and the roles with them.
+    store.save_roles(())
     return end_leading(store, kernel)
 
 

@@ -1,9 +1,9 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
 `IFACE.paths`, `IFACE.lease` and `IFACE.resolvers` for each interface, `limits` for the path
-manager's, `detours` for where new connections go, and `names` for whom resolvers are asked over;
-lines of text, each a key and a value. No other module writes there, but for what is written
-without the lock (deferred.py).
+manager's, `detours` for where new connections go, `names` for whom resolvers are asked over, and
+`roles` for which paths are backups; lines of text, each a key and a value. No other module writes
+there, but for what is written without the lock (deferred.py).
 
 What any version wrote is read for good. A key that came later has a value here for
 records without it, and one that is not known is passed over. Of what cannot be read in
@@ -34,6 +34,7 @@ from mptcp_hooks.base.model import (
     LimitsRecord,
     Name,
     Path,
+    Role,
     Stanza,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 _LEASE_SUFFIX, _RESOLVERS_SUFFIX = ".lease", ".resolvers"
 _LIMITS = "limits"
-_DETOURS, _NAMES = "detours", "names"
+_DETOURS, _NAMES, _ROLES = "detours", "names", "roles"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out")
 # What a key meant while there was none: a record without routes is of a path without.
@@ -216,6 +217,10 @@ class Store:
         """Whether new connections are led anywhere."""
         return _DETOURS in self.folder.list_names()
 
+    def has_monitors(self) -> bool:
+        """Whether there is anything that only a monitor makes."""
+        return not {_DETOURS, _NAMES, _ROLES}.isdisjoint(self.folder.list_names())
+
     def save_detours(self, detours: tuple[Detour, ...]) -> None:
         """Replace the detours on record; none leaves no file."""
         lines = [line for one in detours for line in (
@@ -223,9 +228,15 @@ class Store:
             *(f"down {line}" for line in one.down))]
         self.folder.write_lines(_DETOURS, lines)
 
-    def has_leading(self) -> bool:
-        """Whether there are detours or names: what leads elsewhere than main does."""
-        return not {_DETOURS, _NAMES}.isdisjoint(self.folder.list_names())
+    def load_roles(self) -> tuple[Role, ...]:
+        """Which paths are backups by the monitor's judgement; what makes no sense is none."""
+        lines, fault = self.folder.read_lines(_ROLES)
+        pairs = [line.partition(" ") for line in lines]
+        return () if fault else tuple(Role(address, why) for address, _, why in pairs)
+
+    def save_roles(self, roles: tuple[Role, ...]) -> None:
+        """Replace the roles on record; none leaves no file."""
+        self.folder.write_lines(_ROLES, [f"{role.address} {role.why}" for role in roles])
 
     def load_names(self) -> tuple[Name, ...]:
         """The resolvers that are asked over one uplink; of what cannot be read, as load_detours."""

@@ -213,6 +213,8 @@ class MemoryMachine(Machine):
             self._add_endpoint(rest[2], _pair(rest[3:5]).get("dev", ""), tuple(rest[5:]))
         elif rest[:2] == ["endpoint", "delete"]:
             self._delete_endpoint(int(rest[3]))
+        elif rest[:2] == ["endpoint", "change"]:
+            self._change_endpoint(int(rest[3]), rest[4:])
         else:
             given = _pair(rest[2:])
             self.limits = Limits(int(given["subflows"]), int(given["add_addr_accepted"]))
@@ -283,6 +285,15 @@ class MemoryMachine(Machine):
         self.endpoints.append(Endpoint(
             identity, address, self.find_ifindex(device),
             tuple(flag for flag in FLAGS if flag in flags)))
+
+    def _change_endpoint(self, identity: int, words: list[str]) -> None:
+        """Both flags are set anew by it; the kernel has a mask of these two (pm_netlink.c)."""
+        found = [one for one in self.endpoints if one.identity == identity]
+        if not found:
+            raise Refusal("Error: No such file or directory")
+        flags = {*found[0].flags} - {"backup", "fullmesh"} | {*words}
+        self.endpoints[self.endpoints.index(found[0])] = found[0]._replace(
+            flags=tuple(flag for flag in FLAGS if flag in flags))
 
     def _delete_endpoint(self, identity: int) -> None:
         found = [one for one in self.endpoints if one.identity == identity]

@@ -1,0 +1,66 @@
+"""Which paths have the role of a backup while another one carries more: the monitor's word.
+
+The role is the flag `backup` of the path's endpoint, put on and off as it stands (ip-mptcp(8)):
+the kernel tells peers of running connections by MP_PRIO (RFC 8684, 3.3.8), and no subflow goes.
+What is on record of the path does not change: its flags are the administrator's, and where
+they are compared with the kernel's, PathManager.without_roles has taken the role out.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.model import BACKUP
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.remake import list_endpoints
+from mptcp_hooks.machine.runner import tell_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mptcp_hooks.base.errors import Problem
+    from mptcp_hooks.base.model import Endpoint, Path, Role
+    from mptcp_hooks.engine.record import Store
+    from mptcp_hooks.machine.runner import Kernel
+
+# What `ip mptcp endpoint change` sets to what it names, or takes away.
+_CHANGED = ("fullmesh",)
+
+
+def settle_roles(store: Store, kernel: Kernel, wanted: Iterable[Role]) -> list[Problem]:
+    """Make true which endpoints of ours are backups; what failed.
+
+    All that may have the role are on record before the kernel is told: whoever is killed
+    between leaves what the next one takes back.
+    """
+    new = tuple(wanted)
+    recorded = store.load_roles()
+    backups = {role.address for role in new}
+    known = backups | {role.address for role in recorded}
+    paths = {installed.path.address: installed.path for installed in list_endpoints(store)
+             if installed.path.address in known}
+    endpoints = kernel.read_path_manager().endpoints or () if paths else ()
+    lines = tuple(_list_changes(paths, endpoints, backups))
+    if not lines and new == recorded:
+        return []
+    late = tuple(role for role in recorded if role.address not in backups)
+    store.save_roles((*new, *late) if lines else new)
+    if not lines:
+        return []
+    failures = kernel.runner.apply_sets([(line,) for line in lines])
+    # What failed is tried again.
+    store.save_roles((*new, *late) if failures else new)
+    return [tell_failure(failure) for failure in failures]
+
+
+def _list_changes(
+    paths: dict[str, Path], endpoints: Iterable[Endpoint], backups: set[str]
+) -> Iterator[str]:
+    """The lines that put the flag on and off; a path that has it by its own flags keeps it."""
+    for endpoint in endpoints:
+        path = paths.get(endpoint.address)
+        if path is None or not path.owns(endpoint) or BACKUP in path.flags:
+            continue
+        wanted = endpoint.address in backups
+        if wanted != (BACKUP in endpoint.flags):
+            words = [BACKUP if wanted else f"no{BACKUP}",
+                     *(flag for flag in _CHANGED if flag in endpoint.flags)]
+            yield f"ip mptcp endpoint change id {endpoint.identity} {' '.join(words)}"

@@ -1,0 +1,148 @@
+"""Which paths are backups by the monitor's judgement, on a machine in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Endpoint, Role
+from mptcp_hooks.engine.roles import settle_roles
+from tests.unit.engine import Bench, open_bench, static
+from tests.unit.memory import Killed, fail_at, kill_at
+
+ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
+FIRST, SECOND = "10.1.1.2", "10.1.2.2"
+SLOW = Role(SECOND, "carries 2 of 50 Mbit/s, 800 ms when loaded")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with open_bench() as made:
+        assert made.up(ETH0, ETH1) == []
+        yield made
+
+
+def settle(bench: Bench, *wanted: Role) -> list[Problem]:
+    with bench.open_store() as store:
+        return settle_roles(store, bench.machine, wanted)
+
+
+def load(bench: Bench) -> tuple[Role, ...]:
+    with bench.open_store() as store:
+        return store.load_roles()
+
+
+def list_flags(bench: Bench) -> dict[str, tuple[str, ...]]:
+    return {one.address: one.flags for one in bench.machine.endpoints}
+
+
+def test_where_nothing_is_wanted_nothing_is_run_and_there_is_no_file(bench: Bench) -> None:
+    bench.machine.ran.clear()
+    assert settle(bench) == [] and bench.machine.ran == []
+    assert not (bench.folder / "roles").exists()
+
+
+def test_the_flag_is_put_on_and_off_as_the_endpoint_stands(bench: Bench) -> None:
+    (identity,) = [one.identity for one in bench.machine.endpoints if one.address == SECOND]
+    full = bench.machine.snapshot()
+    assert settle(bench, SLOW) == []
+    assert bench.machine.ran == [f"mptcp endpoint change id {identity} backup"]
+    assert list_flags(bench)[SECOND] == ("subflow", "backup") and load(bench) == (SLOW,)
+    assert list_flags(bench)[FIRST] == ("subflow",)
+    assert settle(bench) == []
+    assert bench.machine.ran == [f"mptcp endpoint change id {identity} nobackup"]
+    assert bench.machine.snapshot() == full and not (bench.folder / "roles").exists()
+
+
+def test_what_stands_is_not_made_again_and_what_was_taken_off_is(bench: Bench) -> None:
+    settle(bench, SLOW)
+    before = (bench.folder / "roles").stat()
+    assert settle(bench, SLOW) == [] and bench.machine.ran == []
+    assert (bench.folder / "roles").stat() == before
+    endpoints = bench.machine.endpoints
+    endpoints[:] = [one._replace(flags=("subflow",)) for one in endpoints]
+    assert settle(bench, SLOW) == []
+    assert list_flags(bench)[SECOND] == ("subflow", "backup")
+
+
+def test_another_reason_is_noted_without_a_command(bench: Bench) -> None:
+    settle(bench, SLOW)
+    other = Role(SECOND, "carries 3 of 50 Mbit/s")
+    assert settle(bench, other) == [] and bench.machine.ran == [] and load(bench) == (other,)
+
+
+@pytest.mark.parametrize("flags, words", [
+    ("subflow fullmesh", "backup fullmesh"), ("signal subflow", "backup"), ("laminar", "backup")])
+def test_other_flags_stay(flags: str, words: str) -> None:
+    """The kernel takes a flag away that a change could name and does not."""
+    with open_bench() as bench:
+        bench.up(ETH0, static("eth1", 4, mptcp_flags=flags))
+        before = list_flags(bench)
+        assert settle(bench, SLOW) == []
+        assert bench.machine.ran[-1].endswith(f" {words}")
+        assert set(list_flags(bench)[SECOND]) == {*flags.split(), "backup"}
+        settle(bench)
+        assert list_flags(bench) == before
+
+
+def test_a_backup_by_its_own_flags_is_one_without_us(bench: Bench) -> None:
+    bench.up(static("eth1", 4, mptcp_flags="subflow backup"))
+    full = bench.machine.snapshot()
+    bench.machine.ran.clear()
+    assert settle(bench, SLOW) == [] and bench.machine.ran == []
+    assert settle(bench) == [] and bench.machine.ran == []
+    assert bench.machine.snapshot() == full
+
+
+def test_somebody_elses_endpoint_is_not_touched(bench: Bench) -> None:
+    endpoints = bench.machine.endpoints
+    endpoints[:] = [one for one in endpoints if one.address != SECOND]
+    endpoints.append(Endpoint(99, SECOND, 0, ("subflow",)))
+    bench.machine.ran.clear()
+    assert settle(bench, SLOW) == [] and bench.machine.ran == []
+
+
+def test_neither_a_hook_nor_a_round_takes_a_role_for_a_change(bench: Bench) -> None:
+    settle(bench, SLOW)
+    full = bench.machine.snapshot()
+    bench.machine.ran.clear()
+    assert bench.up(ETH0, ETH1) == []
+    assert bench.machine.ran == [] and bench.machine.snapshot() == full
+
+
+def test_an_interface_with_a_role_goes_without_a_trace(bench: Bench) -> None:
+    settle(bench, SLOW)
+    assert bench.down("eth1") == [] and bench.down("eth0") == []
+    assert bench.machine.snapshot() == bench.before and not (bench.folder / "roles").exists()
+
+
+def test_what_the_kernel_refuses_is_told_and_tried_again(bench: Bench) -> None:
+    bench.machine.obstacle = fail_at(0)
+    (problem,) = settle(bench, SLOW)
+    assert "endpoint change" in str(problem)
+    assert list_flags(bench)[SECOND] == ("subflow",)
+    bench.machine.obstacle = lambda line: ""
+    assert settle(bench, SLOW) == [] and list_flags(bench)[SECOND] == ("subflow", "backup")
+
+
+@pytest.mark.parametrize("wanted", [(SLOW,), ()])
+def test_who_is_killed_on_the_way_is_made_up_for(bench: Bench, wanted: tuple[Role, ...]) -> None:
+    full = bench.machine.snapshot()
+    settle(bench, *[] if wanted else [SLOW])
+    bench.machine.obstacle = kill_at(0)
+    with pytest.raises(Killed):
+        settle(bench, *wanted)
+    bench.machine.obstacle = lambda line: ""
+    assert load(bench) == (SLOW,)
+    settle(bench)
+    assert bench.machine.snapshot() == full
+
+
+def test_a_record_that_makes_no_sense_is_no_role(bench: Bench) -> None:
+    settle(bench, SLOW)
+    file = bench.folder / "roles"
+    os.truncate(file, file.stat().st_size - 3)
+    assert load(bench) == ()
