@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 PATH = CONFIGURATION_FILE
 DEFAULT = "default"
 CHECK_KEYS = ("check", "check-interval", "check-failures")
-DEFAULT_KEYS = ("flags", "manage", "exclude", "limits", "way-out", "notice", *CHECK_KEYS)
+DEFAULT_KEYS = (
+    "flags", "manage", "exclude", "limits", "way-out", "notice", "roles", *CHECK_KEYS)
+# What `roles` may say: whether they are judged.
+_ROLES = {"judged": True, "fixed": False}
 # What fits every interface.
 _EVERY = "*"
 # A section for each of hundreds of interfaces takes a tenth of it.
@@ -97,7 +100,7 @@ class _Reader:
     def __init__(self) -> None:
         self._flags: tuple[str, ...] = ()
         self._limits = 0
-        self._way_out = self._notice = True
+        self._way_out = self._notice = self._roles = True
         self._defaults: list[Wishes] = []
         self._wishes: list[Wishes] = []
         self._problems: list[tuple[int, Problem]] = []
@@ -120,7 +123,7 @@ class _Reader:
     def make_configuration(self) -> Configuration:
         """What was valid."""
         return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems,
-                             self._limits, self._way_out, self._notice)
+                             self._limits, self._way_out, self._notice, self._roles)
 
     def list_problems(self) -> list[Problem]:
         """What is wrong, in the order of lines, as much of it as anybody reads."""
@@ -139,6 +142,8 @@ class _Reader:
                 self._way_out = self._try(_read_truth, entry) is not False
             elif entry.key == "notice":
                 self._notice = self._try(_read_truth, entry) is not False
+            elif entry.key == "roles":
+                self._roles = self._try(_read_roles, entry) is not False
             elif entry.key == "manage":
                 self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
             elif entry.key == "exclude":
@@ -191,6 +196,12 @@ class _Reader:
 
 def _read_truth(where: str, key: str, text: str) -> bool:
     return read_truth(where, key, text, "yes or no")
+
+
+def _read_roles(where: str, key: str, text: str) -> bool:
+    if text not in _ROLES:
+        raise wrong_value(where, key, text, " or ".join(_ROLES))
+    return _ROLES[text]
 
 
 def _read_limits(where: str, key: str, text: str) -> int:

@@ -52,7 +52,8 @@ class Configuration(NamedTuple):
     `whole` is whether nothing was wrong with the file: of one that is not, nobody
     knows what it was meant to name. `limits` is what both limits of the path manager are to
     be, 0 where it does not say. `way_out` is whether uplinks of which nothing else is said
-    are a way out for new connections, `notice` whether one may be suspected of being out.
+    are a way out for new connections, `notice` whether one may be suspected of being out,
+    `roles` whether one may become a backup by how it is measured.
     """
 
     flags: tuple[str, ...]
@@ -61,6 +62,7 @@ class Configuration(NamedTuple):
     limits: int = 0
     way_out: bool = True
     notice: bool = True
+    roles: bool = True
 
     def find(self, device: str) -> Wishes:
         """What is said of one device, a later wish outweighing an earlier one key by key."""

@@ -11,6 +11,7 @@ from mptcp_hooks.engine.faults import save_faults
 from mptcp_hooks.engine.follow import prepare_wake
 from mptcp_hooks.engine.names import end_leading
 from mptcp_hooks.engine.record import lock_store
+from mptcp_hooks.engine.roles import settle_roles
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.machine.system import Machine
 
@@ -29,7 +30,7 @@ def leave_to_hooks(show: Callable[[str], None] | None, say: Callable[[str], None
     # Nobody knows any more which paths are out.
     save_faults(())
     with lock_store() as store:
-        problems = end_leading(store, machine)
+        problems = [*end_leading(store, machine), *settle_roles(store, machine, ())]
     for problem in problems:
         say(str(problem))
     _, failed = do_work(machine, lambda store: prepare_wake(store, machine, configuration), say,

@@ -23,11 +23,14 @@ from mptcp_hooks.engine.faults import (
     save_faults,
 )
 from mptcp_hooks.engine.off import Off, save_off
+from mptcp_hooks.engine.remembered import Remembered, load_uplinks, save_uplinks
 from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, read_mptcp_counters
 from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
 from mptcp_hooks.monitor.flaps import Flaps
+from mptcp_hooks.monitor.gauge import Gauge
 from mptcp_hooks.monitor.joins import Joins
+from mptcp_hooks.monitor.judge import Best, Uplink, Verdict
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.notice import PROVED_WITHIN, Notice
 from mptcp_hooks.monitor.outages import Outages, Ways
@@ -70,6 +73,10 @@ class Health:
         self._ways = Ways()
         self._recoveries = Recoveries()
         self._flaps = Flaps()
+        self._gauge = Gauge(tell, warn)
+        # What is remembered of uplinks by their names, None until it was read.
+        self._remembered: dict[str, Remembered] | None = None
+        self._gateways: dict[str, tuple[str, ...]] = {}
         self._blackhole = BlackholeWatch()
         self._notice = Notice(warn)
         self._doubted: frozenset[str] = frozenset()
@@ -99,7 +106,7 @@ class Health:
         """How long until there is something to do, in seconds."""
         deaf = self._closings.deaf_until
         return max(0.0, min(self.joins.wait(now), self._reminders.wait(now),
-                            self._notice.wait(now),
+                            self._notice.wait(now), self._gauge.wait(now),
                             self._count_at - now if self._paths else _NEVER,
                             deaf - now if deaf else _NEVER,
                             self._hear_at - now if now < self._hear_at else _NEVER))
@@ -117,7 +124,7 @@ class Health:
         changed, said = self._notice.attend(now)
         for text in said:
             self._tell(text)
-        return changed
+        return self._gauge.attend(now) or changed
 
     def begin_look(self, now: float) -> Errand | None:
         """What a look that begins may do; None where none is due."""
@@ -150,6 +157,7 @@ class Health:
                      *self._ways.note(report.ways, self._word_faults(report), date)):
             self._tell(text)
         self._note_faults(report)
+        self._note_uplinks(report)
         self._doubted = frozenset(address for _, address, _, fault in report.faults
                                   if fault == GATEWAY_SILENT)
         self._recoveries.note((address for _, address, _, _ in report.faults), now)
@@ -165,7 +173,8 @@ class Health:
     def recall(self, now: float) -> Known:
         """What a round that begins is to know of paths."""
         return Known(self._recoveries.list_fresh(now), self._notice.suspected, self._doubted,
-                     self._notice.list_asked(now), self._flaps.list_unsteady(now))
+                     self._notice.list_asked(now), self._flaps.list_unsteady(now),
+                     roles=tuple(self._gauge.list_roles().items()))
 
     def note_look(self, report: RoundResult, cost: float, now: float) -> float:
         """Take in what a look saw, which took so many seconds; how soon a round is to come."""
@@ -203,6 +212,41 @@ class Health:
                      if address in self._notice.suspected}
         return suspected | {(iface, family_of(address)): _word_fault(gateway, fault)
                             for iface, address, gateway, fault in report.faults}
+
+    def _note_uplinks(self, report: RoundResult) -> None:
+        """Take in whose traffic is to be measured."""
+        out = {address for _, address, _, _ in report.faults}
+        ifaces = {address: iface for address, iface, _, _ in report.addresses}
+        alive = {iface for address, iface in ifaces.items() if address not in out}
+        self._gauge.note_uplinks([Uplink(iface, iface in alive, iface in report.free)
+                                  for iface in dict.fromkeys(ifaces.values())], ifaces)
+        self._remember(report)
+
+    def _remember(self, report: RoundResult) -> None:
+        """Take up what is remembered of uplinks that are new, and remember what was found."""
+        gateways: dict[str, tuple[str, ...]] = {}
+        for _, iface, gateway, _ in report.addresses:
+            gateways[iface] = (*gateways.get(iface, ()), *[gateway] * bool(gateway))
+        if self._remembered is None:
+            known, fault = load_uplinks()
+            self._remembered = {one.iface: one for one in known}
+            if fault:
+                self._warn(fault)
+        for iface in gateways.keys() - self._gateways.keys():
+            one = self._remembered.get(iface)
+            if one is not None and set(one.gateways) == set(gateways[iface]):
+                self._gauge.recall({iface: Verdict(Best(one.down, one.up), one.why)})
+        self._gateways = gateways
+        found = {iface: Remembered(iface, gateways[iface], int(best.down), int(best.up), why)
+                 for iface, (best, why) in self._gauge.list_verdicts().items()
+                 if iface in gateways}
+        if all(self._remembered.get(iface) == one for iface, one in found.items()):
+            return
+        self._remembered |= found
+        try:
+            save_uplinks(tuple(self._remembered.values()))
+        except Problem as problem:
+            self._warn(str(problem))
 
     def _note_flaps(self, report: RoundResult, now: float) -> None:
         """Note which paths are out, for themselves, and say which wait from now on for that."""

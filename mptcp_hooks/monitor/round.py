@@ -41,7 +41,8 @@ class RoundResult(NamedTuple):
     may be suspected of being out; `faults` are the paths that are, as interface, address,
     gateway, and why; `ways` are by family the interface that main leads new connections to, and
     the one that they leave by instead, '' where they do so no more. `resolvers` are those that
-    one interface alone names, wherever they are asked.
+    one interface alone names, wherever they are asked. `free` are the interfaces whose role is
+    nobody's word.
     """
 
     said: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class RoundResult(NamedTuple):
     faults: tuple[tuple[str, str, str, str], ...] = ()
     ways: tuple[tuple[int, str, str], ...] = ()
     resolvers: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
 
 
 class Round:

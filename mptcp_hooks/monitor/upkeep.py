@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import SILENT
+from mptcp_hooks.base.model import SILENT, Role
 from mptcp_hooks.base.numbering import LOCAL_TABLE, MAIN_TABLE, NAMES_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
@@ -22,9 +22,12 @@ from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.names import are_settled, settle_names
 from mptcp_hooks.engine.record import lock_store, open_store
 from mptcp_hooks.engine.remake import list_endpoints, list_identities
+from mptcp_hooks.engine.roles import settle_roles
 from mptcp_hooks.engine.take_down import prepare_silence
 from mptcp_hooks.intent.configuration import read_configuration
+from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.ifupdown import ask_events, list_up
+from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
 from mptcp_hooks.monitor.gateways import WatchfulMachine
@@ -34,7 +37,7 @@ from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mptcp_hooks.base.model import Lease, Name, Path
     from mptcp_hooks.engine.record import Store
@@ -54,7 +57,8 @@ class Known(NamedTuple):
     which several connections wait in vain, `doubted` those whose gateway was silent, `asked`
     those whose gateway was to prove that it is there, and has if it will, `unsteady` those that
     were there for moments only, again and again. `heard` are the resolvers that routers
-    advertise, each with the ifindex of the device.
+    advertise, each with the ifindex of the device. `roles` are the interfaces that are to be
+    backups, and why.
     """
 
     fresh: frozenset[str] = frozenset()
@@ -63,6 +67,7 @@ class Known(NamedTuple):
     asked: frozenset[str] = frozenset()
     unsteady: frozenset[str] = frozenset()
     heard: frozenset[tuple[int, str]] = frozenset()
+    roles: tuple[tuple[str, str], ...] = ()
 
 
 class Judged(NamedTuple):
@@ -102,6 +107,7 @@ def keep_up(
         upkeep.follow(configuration, resting)
     upkeep.lead(known)
     upkeep.name(known)
+    upkeep.set_roles(dict(known.roles), configuration)
     upkeep.make_ready()
     return upkeep.report()._replace(suspecting=configuration.notice)
 
@@ -119,6 +125,7 @@ class _Upkeep:
         self._out: list[Judged] = []
         # By family, the interface that main leads new connections to, and that they leave by.
         self._ways: dict[int, tuple[str, str]] = {}
+        self._free: frozenset[str] = frozenset()
         # The families of which new connections are held back, since a tunnel died.
         self._held: set[int] = set()
         self._resolvers: tuple[str, ...] = ()
@@ -226,6 +233,22 @@ class _Upkeep:
                 next((path.iface for path in paths if path.table == chosen), ""))
         return chosen
 
+    def set_roles(self, roles: Mapping[str, str], configuration: Configuration) -> None:
+        """Make backups of the uplinks that are to be, while another one is alive."""
+        with open_store() as store:
+            self._free = frozenset(_list_free(store, configuration))
+            recorded = store.load_roles()
+        alive = {one.path.iface for one in self._judged if not one.fault}
+        meant = self._free & set(roles) if alive - set(roles) else frozenset()
+        if not meant and not recorded:
+            return
+        with lock_store() as store:
+            wanted = [Role(one.path.address, roles[one.path.iface])
+                      for one in list_endpoints(store)
+                      if one.path.iface in meant and one.path.primary]
+            for problem in settle_roles(store, self.machine, wanted):
+                self.fail(problem)
+
     def name(self, known: Known) -> None:
         """Have a resolver that one uplink alone names asked over that one, while it is alive."""
         try:
@@ -325,7 +348,8 @@ class _Upkeep:
             faults=tuple((one.path.iface, one.path.address, one.path.gateway, one.fault)
                          for one in self._list_faulty()),
             ways=tuple(sorted((family, *ends) for family, ends in self._ways.items())),
-            resolvers=self._resolvers)
+            resolvers=self._resolvers,
+            free=tuple(sorted(self._free)))
 
     def _list_faulty(self) -> Iterator[Judged]:
         """The paths that are out, those among them that are on record no more.
@@ -366,6 +390,21 @@ def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
         for stanza in stanzas:
             for one in stanza.paths:
                 yield one.path, stanza.state == SILENT and not one.path.endpoint
+
+
+def _list_free(store: Store, configuration: Configuration) -> Iterator[str]:
+    """The interfaces of whose endpoints' flags nobody has said anything."""
+    if not configuration.roles or configuration.flags:
+        return
+    for iface in store.list_interfaces():
+        try:
+            told = [stanza.told for stanza in store.load(iface) if stanza.told]
+            settings = [read_settings(recall_event(one), configuration) for one in told]
+        except Problem:
+            # The work that follows all that is on record says it.
+            continue
+        if settings and not any(one.chosen_flags for one in settings):
+            yield iface
 
 
 def _list_silent(store: Store) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS, contains
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
-from mptcp_hooks.base.model import LEAVING
+from mptcp_hooks.base.model import BACKUP, LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -173,6 +173,23 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
                           "'mptcp-way-out off' away")
 
 
+def _judge_weak_default(survey: Survey) -> Iterator[Finding]:
+    """New connections begin by main's default, whatever that uplink carries beside others."""
+    for path, installed in _list_installed(survey):
+        defaults = [seen.route for seen in survey.routes
+                    if (seen.family, seen.table) == (path.family, MAIN_TABLE)
+                    and seen.route.destination == "default"]
+        own = [route.metric for route in defaults if route.device == installed.path.ifindex]
+        others = [route.metric for route in defaults if route.device != installed.path.ifindex]
+        if not path.role or not own or min(own) > min(others, default=min(own)):
+            continue
+        remedy = (f"'metric {min(others) + 100}' in its stanza, where it has a default route in "
+                  "main" if others else "give another uplink 'gateway' instead of 'mptcp-gateway', "
+                  f"and this one 'metric {min(own) + 100}'")
+        yield Finding(NOTE, "weak-default", path.interface, "new connections begin by it, as main "
+                      f"has it, and it {path.role}", remedy)
+
+
 def _judge_routing(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.link not in (UP, NO_CARRIER) or path.length is None:
@@ -225,7 +242,8 @@ def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterato
     """What became of a path's endpoint of ours."""
     present = path.endpoint
     ours = present is not None and wanted.owns(present)
-    if present and ours and set(present.flags) == set(wanted.flags):
+    role = {BACKUP} if path.role else set()
+    if present and ours and set(present.flags) == {*wanted.flags, *role}:
         return
     lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
     if present:
@@ -560,8 +578,8 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
-    _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages, _judge_use,
-    _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots, _judge_subnets,
+    _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
+    _judge_use, _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots, _judge_subnets,
     _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, _judge_pathless,
     _judge_untold, _judge_traffic,
 )

@@ -25,6 +25,7 @@ from mptcp_hooks.status.paths_screen import (
     draw_findings,
     draw_paths,
     draw_rates,
+    draw_roles,
     draw_summary,
 )
 from mptcp_hooks.status.questions import AskedMachine
@@ -63,6 +64,7 @@ class PathsLook(NamedTuple):
         summary = [] if self.interfaces else [draw_summary(paths, self.findings, paint)]
         return [
             *draw_paths(paths, rates, paint),
+            *draw_roles(paths, paint),
             *draw_findings(self.findings, paint),
             *(f"not seen: {text}" for text in self.survey.unseen),
             *summary,

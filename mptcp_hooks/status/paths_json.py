@@ -71,6 +71,7 @@ def _describe_path(survey: Survey, path: PathStatus) -> dict[str, Any]:
         "leaves_by": path.exit.device or None,
         "refusal": path.exit.refusal or None,
         "works": path.works,
+        "backup": path.role or None,
         "outage": {"why": path.outage.why, "since": path.outage.since} if path.outage else None,
         "device_bytes_sent": device.sent if device else None,
         "device_bytes_received": device.received if device else None,

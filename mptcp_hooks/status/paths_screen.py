@@ -66,6 +66,11 @@ def draw_paths(
               for branch, row, padded in zip(branches, rows, table)), ""]
 
 
+def draw_roles(paths: Iterable[PathStatus], paint: Paint) -> list[str]:
+    """A line for each path that mptcp_monitor has as a backup, and why."""
+    return [f"{paint.bold(path.interface)}: backup: {path.role}" for path in paths if path.role]
+
+
 def draw_findings(findings: Iterable[Finding], paint: Paint) -> list[str]:
     """A line a finding with its remedy, and what is missing or not ours below it."""
     lines = []

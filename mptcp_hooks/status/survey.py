@@ -72,7 +72,8 @@ class Outage(NamedTuple):
 class PathStatus(NamedTuple):
     """One address of an interface, and what the kernel does with it.
 
-    `outage` is why nothing gets through though its link is up, or since when that is not.
+    `outage` is why nothing gets through though its link is up, or since when that is not; `role`
+    is why mptcp_monitor has its endpoint a backup, '' where it has not.
     `installed` is what is on record of it, None of what others set up, `length` None
     where the address is gone. `gateway` is '' and `table` 0 where there is none.
     """
@@ -89,6 +90,7 @@ class PathStatus(NamedTuple):
     exit: Exit
     installed: Installed | None
     outage: Outage | None = None
+    role: str = ""
 
     @property
     def works(self) -> bool:

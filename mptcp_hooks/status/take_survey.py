@@ -7,7 +7,7 @@ from time import sleep
 
 from mptcp_hooks.base.address import ELSEWHERE, is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Endpoint, Path
+from mptcp_hooks.base.model import BACKUP, Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
@@ -61,7 +61,22 @@ def take_survey(machine: AskedMachine, store: Store) -> Survey:
         if record == before and not _is_under_way(survey.stanzas):
             break
         sleep(_BETWEEN_LOOKS)
-    return survey
+    return _name_roles(survey, store)
+
+
+def _name_roles(survey: Survey, store: Store) -> Survey:
+    """The survey with the roles that are on record, of endpoints of ours that have them."""
+    roles = {role.address: role.why for role in store.load_roles()}
+    return survey._replace(paths=tuple(
+        path._replace(role=roles.get(path.address, "")) if _has_role(path) else path
+        for path in survey.paths))
+
+
+def _has_role(path: PathStatus) -> bool:
+    """Whether its endpoint is a backup, and not by the flags of the path."""
+    return (path.installed is not None and path.endpoint is not None
+            and path.installed.path.owns(path.endpoint) and BACKUP in path.endpoint.flags
+            and BACKUP not in path.installed.path.flags)
 
 
 def _is_under_way(stanzas: tuple[tuple[str, Stanza], ...]) -> bool:

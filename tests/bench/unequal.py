@@ -79,7 +79,7 @@ class WideLab(Lab):
         self._third = Host(self.scratch / "router3")
         self._wire(3, self._third, "50mbit")
         for number, rate in enumerate(mix.uplinks):
-            self._shape(number, rate)
+            self.shape(number, rate)
         self.set_interfaces(self._write_stanzas())
         self.ifup("-a")
         # What the levers change, as the package made it.
@@ -150,7 +150,7 @@ class WideLab(Lab):
         yield
         server.kill()
 
-    def _shape(self, number: int, rate: Rate) -> None:
+    def shape(self, number: int, rate: Rate) -> None:
         router = (*self.routers, self._third)[number]
         for device in ("lan", "wan"):
             router.run("tc", "qdisc", "replace", "dev", device, "root", "tbf",

@@ -1,7 +1,8 @@
 """`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both.
 
 The first act has fixed addresses, the second DHCP, and cables that are pulled under running
-connections and new ones, the third a program that does not ask for Multipath TCP.
+connections and new ones, the third a program that does not ask for Multipath TCP, the
+fourth a weak second uplink.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ connection.sendall(bytes({22 * MEGABYTE}))
 connection.shutdown(socket.SHUT_WR)
 connection.recv(200)
 """
+TRAFFIC = ("env", f"PYTHONPATH={Path(__file__).parents[2]}", sys.executable, "-B", "-m",
+           "tests.bench.traffic")
 TWO_DHCP = """\
 auto eth0 eth1
 iface eth0 inet dhcp
@@ -78,6 +81,7 @@ def show(deb: Path) -> None:
         show_first_act(lab, deb)
         show_second_act(lab)
         show_third_act(lab)
+        show_fourth_act(lab)
 
 
 def fetch_dhcp_client() -> Programs:
@@ -106,6 +110,7 @@ def show_second_act(lab: Lab) -> None:
     show_with(lab, 7)
     show_pulling_a_cable(lab, monitor)
     show_a_new_connection(lab, monitor)
+    monitor.stop()
     show_leaving(lab, 10)
 
 
@@ -120,6 +125,42 @@ def show_third_act(lab: Lab) -> None:
     say("\nmptcp_run looks at the program, and forces it by what fits:\n")
     upload(lab, "mptcp_run", "-v", "--check", "upload")
     show_leaving(lab, 12)
+
+
+def show_fourth_act(lab: Lab) -> None:
+    title("13. Fourth act: eth1 is a weak uplink, of 5 Mbit/s and with a long queue")
+    for device in ("lan", "wan"):
+        lab.routers[1].run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", "5mbit",
+                           "burst", "8kb", "latency", "800ms")
+    lab.client.run("ifup", "-a")
+    server = lab.server.start(*TRAFFIC, "serve")
+    assert server.stdout is not None and server.stdout.readline() == "ready\n"
+    download(lab, "eth0 alone", "10.1.1.2")
+    download(lab, "both", "any")
+    say("\nmptcp_monitor is started, and downloads go on. It says:\n")
+    monitor = Monitor(lab)
+    wait_for(lambda: bool(fetch(lab, "any")) and any(
+        "backup" in text for text in monitor.read_words()), 60)
+    for line in monitor.read_words():
+        if "backup" in line:
+            say(line, indent=4)
+    # What is in the queue has to come out of it.
+    time.sleep(1)
+    say("")
+    download(lab, "both", "any")
+    look(lab)
+    server.kill()
+    monitor.stop()
+    show_leaving(lab, 14)
+
+
+def download(lab: Lab, name: str, source: str) -> None:
+    say(f"download of 8 MB by {name + ':':<12} {fetch(lab, source):.1f} s")
+
+
+def fetch(lab: Lab, source: str) -> float:
+    """The seconds that a download takes by all uplinks, or from an address alone."""
+    return float(lab.client.run(*TRAFFIC, "download", source, "cubic", "1"))
 
 
 def upload(lab: Lab, *command: str) -> None:

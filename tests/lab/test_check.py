@@ -64,7 +64,7 @@ def test_each_wrong_line_of_the_configuration_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD.replace("505", "0").replace("exclude", "exlude"))
     assert check(good) == [
         f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (there are flags, manage, "
-        "exclude, limits, way-out, notice, check, check-interval, check-failures)",
+        "exclude, limits, way-out, notice, roles, check, check-interval, check-failures)",
         f"{CONFIGURATION}:6: table '0' is wrong: it must be a number from 1 to 4294967295"]
 
 

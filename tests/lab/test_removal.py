@@ -149,9 +149,11 @@ def test_the_package_of_a_root_takes_nothing_of_the_machines(up: Lab, deb: str, 
     assert not is_there(up.client, below)
     assert not is_there(up.client, f"{ROOT}/usr/sbin/mptcp_up")
     assert "stay: the package goes from another root" in said[-1] and len(said) == 2
+    # What is remembered of uplinks goes with it as well.
+    up.client.run("mkdir", "/var/lib/mptcp-hooks", f"{ROOT}/var/lib/mptcp-hooks")
     up.client.run(*dpkg, "--purge", "mptcp-hooks")
-    assert is_there(up.client, "/var/cache/mptcp-hooks")
-    assert not is_there(up.client, f"{ROOT}/var/cache/mptcp-hooks")
+    for folder in ("/var/cache/mptcp-hooks", "/var/lib/mptcp-hooks"):
+        assert is_there(up.client, folder) and not is_there(up.client, ROOT + folder)
     assert up.ifdown("-a") == "" and up.endpoints() == []
 
 

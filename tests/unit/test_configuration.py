@@ -145,8 +145,8 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[default]\nexclude = eth[0\n", "2: exclude: 'eth[0' is no pattern of interface names: "
                                      "ignored"),
     ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (there are flags, "
-                                    "manage, exclude, limits, way-out, notice, check, "
-                                    "check-interval, check-failures)"),
+                                    "manage, exclude, limits, way-out, notice, roles, "
+                                    "check, check-interval, check-failures)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "
@@ -257,3 +257,15 @@ def test_a_sparse_file_counts_for_nothing(file: Path) -> None:
 def test_a_wrong_option_of_the_stanza_is_its_own_problem(file: Path) -> None:
     with pytest.raises(Problem, match="eth1: mptcp-table '0' is wrong"):
         settle(file, "[eth1]\ntable = 7\n", IF_MPTCP_TABLE="0")
+
+
+@pytest.mark.parametrize("text, judged", [("", True), ("roles = judged", True),
+                                          ("roles = fixed", False)])
+def test_roles_are_judged_unless_they_are_fixed(file: Path, text: str, judged: bool) -> None:
+    found, said = read(file, f"[default]\n{text}\n")
+    assert (found.roles, said) == (judged, [])
+
+
+def test_another_word_about_roles_is_one_line_and_they_are_judged(file: Path) -> None:
+    found, said = read(file, "[default]\nroles = off\n")
+    assert found.roles and said == ["FILE:2: roles 'off' is wrong: it must be judged or fixed"]

@@ -11,9 +11,11 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.engine.faults import Fault
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.off import Off
+from mptcp_hooks.engine.remembered import Remembered
 from mptcp_hooks.monitor import health
 from mptcp_hooks.monitor.closings import Closed
 from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.judge import Best, Verdict
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.upkeep import Known
@@ -47,12 +49,15 @@ class World:
         self.refusal: Problem | None = None
         self.noted: list[Off | None] = []
         self.recalled: tuple[Fault, ...] = ()
+        self.remembered: tuple[tuple[Remembered, ...], str] = ((), "")
+        self.saved: list[tuple[Remembered, ...]] = []
         self.faults: list[tuple[Fault, ...]] = []
         self.told: list[str] = []
         self.warned: list[str] = []
         for name, value in (
             ("ClosingsListener", lambda: self), ("read_mptcp_counters", self.count),
             ("end_blackhole", self.end), ("save_off", self.noted.append),
+            ("load_uplinks", lambda: self.remembered), ("save_uplinks", self.saved.append),
             ("recall_faults", lambda: self.recalled), ("save_faults", self.faults.append),
             ("read_blackhole_timeout", lambda: self.timeout), ("time", lambda: 1e9),
             ("clock_gettime", lambda clock: self.clock),
@@ -503,3 +508,42 @@ def test_a_path_that_comes_and_goes_is_said_once_and_its_rounds_are_told(world: 
     assert world.faults[-1] == (Fault(SECOND, "comes and goes", 10**9),)
     world.clock += 8.0
     assert world.health.recall(world.clock).unsteady == frozenset()
+
+
+UPLINKS = BOTH._replace(free=("eth0", "eth1"), addresses=(
+    (FIRST, "eth0", "10.1.1.1", 2), (SECOND, "eth1", "10.1.2.1", 3)))
+STICK = Remembered("eth1", ("10.1.2.1",), 2_000_000, 0, "carries 2 of 50 Mbit/s")
+
+
+def test_a_stick_that_is_always_slow_begins_as_a_backup(world: World) -> None:
+    world.remembered = (STICK,), ""
+    world.round(UPLINKS)
+    assert world.health.recall(world.clock).roles == (("eth1", "carries 2 of 50 Mbit/s"),)
+    # Nothing was found that was not known.
+    assert world.saved == [] and world.warned == []
+
+
+@pytest.mark.parametrize("one", [STICK._replace(gateways=("10.9.9.9",)),
+                                 STICK._replace(iface="eth7"), STICK._replace(why="")])
+def test_another_uplink_is_not_what_is_remembered(world: World, one: Remembered) -> None:
+    world.remembered = (one,), ""
+    world.round(UPLINKS)
+    assert world.health.recall(world.clock).roles == ()
+
+
+def test_what_is_remembered_and_makes_no_sense_is_said_once(world: World) -> None:
+    world.remembered = (), "uplinks is damaged"
+    world.round(UPLINKS)
+    world.round(UPLINKS)
+    assert world.warned == ["uplinks is damaged"]
+    assert world.health.recall(world.clock).roles == ()
+
+
+def test_what_was_found_is_remembered_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Verdict(Best(2e6, 0.0), "carries 2 of 50 Mbit/s")
+    monkeypatch.setattr(world.health._gauge, "list_verdicts", lambda: {"eth1": found})
+    world.round(UPLINKS)
+    world.round(UPLINKS)
+    assert world.saved == [(STICK,)]

@@ -392,6 +392,43 @@ def test_what_is_only_suspected_has_a_way_where_there_is_no_other() -> None:
     assert [one["kind"] for one in find(put_out(eth0="988 suspected"))] == ["suspected"]
 
 
+def give_role(folder: Path, iface: str, case: str = "all-good") -> str:
+    """The case with an uplink's endpoint a backup by what was judged."""
+    shutil.copytree(FOLDER / case, folder / "case")
+    number = {"eth0": 1, "eth1": 2}[iface]
+    (folder / "case/record/roles").write_text(
+        f"mptcp-hooks 1\n10.1.{number}.2 carries 2 of 50 Mbit/s\nend\n")
+    file = folder / "case/machine.txt"
+    old = f'"id":{number},"subflow":true,'
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, old + '"backup":true,'))
+    return str(folder / "case")
+
+
+def test_a_role_is_told_and_is_no_change(tmp_path: Path) -> None:
+    case = give_role(tmp_path, "eth1")
+    assert find({}, case) == []
+    code, screen = run_status(Path(case))
+    assert code == 0 and "\neth1: backup: carries 2 of 50 Mbit/s\n" in screen
+    assert "all as they should be" in screen
+    answer = json.loads(run_status(Path(case), "--json")[1])
+    assert [path["backup"] for path in answer["paths"]] == [None, "carries 2 of 50 Mbit/s"]
+
+
+def test_a_flag_that_nobody_judged_is_a_change(tmp_path: Path) -> None:
+    case = give_role(tmp_path, "eth1")
+    Path(case, "record/roles").unlink()
+    assert [one["kind"] for one in find({}, case)] == ["endpoint-changed"]
+
+
+def test_that_new_connections_begin_by_a_weak_uplink_is_told(tmp_path: Path) -> None:
+    (found,) = find({}, give_role(tmp_path, "eth0"))
+    assert (found["severity"], found["kind"], found["interface"]) == (
+        "note", "weak-default", "eth0")
+    assert found["text"].endswith("and it carries 2 of 50 Mbit/s")
+    assert "'metric 100'" in found["remedy"]
+
+
 @pytest.mark.parametrize("lack", ["detour", "name"])
 def test_templates_that_are_older_than_what_there_is_now_are_told(lack: str) -> None:
     (found,) = find(add_answer("old templates", f"{lack}s"))

@@ -14,7 +14,7 @@ from mptcp_hooks.engine import record
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.checks import CheckResult
 from mptcp_hooks.engine.remake import list_endpoints
-from mptcp_hooks.intent.event import read_event
+from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED, TCP_SYN_SENT
 from mptcp_hooks.machine.subflows import Subflow
@@ -56,6 +56,7 @@ class Kept:
         self.configuration = NO_CONFIGURATION
         self.mistakes: list[Problem] = []
         self.subflows: list[Subflow] = []
+        self.free: tuple[str, ...] = ()
         patch.setattr(record, "RECORD", str(bench.folder))
         for module in (gateways, look_module):
             patch.setattr(module, "sleep", lambda seconds: None)
@@ -81,7 +82,8 @@ class Kept:
                     if one.identity != 7}
         assert set(report.endpoints) == standing
         assert set(report.addresses) == self._list_addresses()
-        return report._replace(endpoints=(), addresses=())
+        self.free = report.free
+        return report._replace(endpoints=(), addresses=(), free=())
 
     def _list_addresses(self) -> set[tuple[str, str, str, int]]:
         """The addresses that are the first of their devices and lead out, with what they have."""
@@ -710,6 +712,56 @@ def test_an_uplink_that_is_taken_down_is_no_way_out_any_more(kept: Kept) -> None
     assert list_detours(kept) == []
     assert kept.bench.down("eth0") == []
     assert kept.bench.machine.snapshot() == kept.bench.before
+
+
+ETH1_BACKUP = Known(roles=(("eth1", "carries 2 of 50 Mbit/s"),))
+
+
+def list_flags(kept: Kept) -> dict[str, tuple[str, ...]]:
+    return {one.address: one.flags for one in kept.bench.machine.endpoints if one.identity != 7}
+
+
+def test_a_role_is_given_and_taken_and_goes_while_the_better_one_is_out(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1, static("eth0", 6), static("eth1", 6))
+    full = kept.bench.machine.snapshot()
+    assert kept.round(known=ETH1_BACKUP) == quiet("eth0", "eth1")
+    assert {address for address, flags in list_flags(kept).items() if "backup" in flags} == {
+        "10.1.2.2", "fd00:2::2"}
+    assert kept.round(known=ETH1_BACKUP) == quiet("eth0", "eth1") and kept.bench.machine.ran == []
+    kept.set_link("eth0", UNPLUGGED)
+    kept.round(known=ETH1_BACKUP)
+    assert set(list_flags(kept).values()) == {("subflow",)}
+    kept.set_link("eth0", UP)
+    kept.round(known=ETH1_BACKUP)
+    assert "backup" in list_flags(kept)["10.1.2.2"]
+    kept.round()
+    assert kept.bench.machine.snapshot() == full
+
+
+def test_an_endpoint_that_comes_again_has_its_role_again(kept: Kept) -> None:
+    kept.bench.up(ETH0, ETH1)
+    kept.round(known=ETH1_BACKUP)
+    kept.bench.farewell("eth1")
+    kept.bench.down("eth1")
+    kept.bench.up(ETH1)
+    assert kept.round(known=ETH1_BACKUP) == quiet("eth0", "eth1")
+    assert "backup" in list_flags(kept)["10.1.2.2"]
+
+
+@pytest.mark.parametrize(("stanza", "configuration", "free"), [
+    (ETH1, NO_CONFIGURATION, ("eth0", "eth1")),
+    (static("eth1", 4, mptcp_flags="subflow"), NO_CONFIGURATION, ("eth0",)),
+    (ETH1, NO_CONFIGURATION._replace(wishes=(Wishes("eth1", flags=("subflow",)),)), ("eth0",)),
+    (ETH1, NO_CONFIGURATION._replace(flags=("subflow",)), ()),
+    (ETH1, NO_CONFIGURATION._replace(roles=False), ())])
+def test_the_administrators_word_is_never_overridden(
+    kept: Kept, stanza: Event, configuration: Configuration, free: tuple[str, ...]
+) -> None:
+    kept.bench.up(ETH0, stanza)
+    kept.configuration = configuration
+    kept.round(known=ETH1_BACKUP)
+    assert kept.free == free
+    assert ("backup" in list_flags(kept)["10.1.2.2"]) == ("eth1" in free)
 
 
 # A resolver that eth1 alone names, and what has it asked over eth1, as the machine in memory runs

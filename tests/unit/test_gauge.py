@@ -1,0 +1,121 @@
+"""How often is looked at what uplinks carry, and what it may cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.machine.traffic import Flow, Traffic
+from mptcp_hooks.monitor import gauge
+from mptcp_hooks.monitor.gauge import Gauge
+from mptcp_hooks.monitor.judge import Uplink
+
+FIRST, SECOND = "10.1.1.2", "10.1.2.2"
+BOTH = [Uplink("eth0", True, True), Uplink("eth1", True, True)]
+IFACES = {FIRST: "eth0", SECOND: "eth1"}
+NEVER = float("inf")
+
+
+class World:
+    """A kernel whose uplinks carry so many bytes a second, and a clock."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.rates = {"eth0": 0, "eth1": 0}
+        self.now, self.spent = 1000.0, 0.0
+        # What a look at connections takes of a processor.
+        self.cost = 0.0005
+        self.looks: list[float] = []
+        self.refusal: Problem | None = None
+        self.said: list[str] = []
+        self.warned: list[str] = []
+        self.waits: list[float] = []
+        for name, value in (("read_traffic", self.count), ("read_flows", self.look),
+                            ("process_time", lambda: self.spent),
+                            ("read_mptcp_counters", lambda: {"MPJoinSynAckRx": 0})):
+            patch.setattr(gauge, name, value)
+        self.gauge = Gauge(self.said.append, self.warned.append)
+        self.gauge.note_uplinks(BOTH, IFACES)
+
+    def count(self) -> dict[str, Traffic]:
+        return {name: Traffic(0, self._total(rate)) for name, rate in self.rates.items()}
+
+    def look(self, addresses: frozenset[str]) -> list[Flow]:
+        assert addresses == {FIRST, SECOND}
+        self.looks.append(self.now)
+        self.spent += self.cost
+        if self.refusal:
+            raise self.refusal
+        return [Flow(own, 1000, 443, 7, 0, self._total(self.rates[name]), 0.0, 0.0)
+                for own, name in IFACES.items() if name in self.rates]
+
+    def _total(self, rate: int) -> int:
+        return int(rate * (self.now - 1000.0))
+
+    def go_on(self, seconds: float) -> list[float]:
+        """Wait as it says, for so long; the times at which roles changed."""
+        changes, end = [], self.now + seconds
+        while self.now < end:
+            wait = self.gauge.wait(self.now)
+            self.waits.append(wait)
+            self.now += max(wait, 0.001)
+            if self.gauge.attend(self.now):
+                changes.append(self.now)
+        return changes
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_one_uplink_is_never_looked_at(world: World) -> None:
+    world.gauge.note_uplinks(BOTH[:1], {FIRST: "eth0", "fd00:1::2": "eth0"})
+    assert world.gauge.wait(world.now) == NEVER and not world.gauge.attend(world.now)
+
+
+def test_while_nothing_is_carried_one_look_at_counters_a_second_is_all(world: World) -> None:
+    world.rates = {"eth0": 20_000, "eth1": 1000}
+    world.go_on(60)
+    assert world.looks == [] and min(world.waits[1:]) == 1.0
+
+
+def test_while_much_is_carried_tenths_are_counted_and_later_seldom(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}
+    world.go_on(15)
+    assert 9 <= len(world.looks) <= 13
+    assert sorted(world.waits)[len(world.waits) // 2] == pytest.approx(0.1)
+    world.looks.clear()
+    world.go_on(60)
+    # Two looks for each second that is seen, one of three seconds or of ten.
+    assert len(world.looks) <= 32
+
+
+def test_a_weak_one_becomes_a_backup_once(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 250_000}
+    (changed,) = world.go_on(30)
+    assert changed < 1012.0
+    assert world.gauge.list_roles() == {"eth1": "carries 2 of 48 Mbit/s"}
+    assert world.said == ["eth1: backup: carries 2 of 48 Mbit/s"]
+    assert list(world.gauge.list_verdicts()) == ["eth1"]
+
+
+def test_ten_thousand_connections_are_looked_at_as_seldom_as_they_cost(world: World) -> None:
+    """A thousandth of the time, and some looks ahead of it."""
+    world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}
+    world.cost = 0.05
+    world.go_on(600)
+    assert world.spent < 0.2 + 0.6 + 2 * world.cost
+    assert len(world.looks) >= 8
+
+
+def test_what_cannot_be_seen_is_said_and_costs_the_judgement_alone(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 250_000}
+    world.refusal = Problem("cannot be seen")
+    assert world.go_on(30) == []
+    assert set(world.warned) == {"cannot be seen"} and world.gauge.list_roles() == {}
+
+
+def test_a_device_that_is_gone_is_none(world: World) -> None:
+    del world.rates["eth1"]
+    world.rates["eth0"] = 6_000_000
+    assert world.go_on(10) == []
