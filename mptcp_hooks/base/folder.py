@@ -22,6 +22,8 @@ CONFIGURATION_FILE = f"{OWN}/{CONFIGURATION}"
 PATHS_SUFFIX = ".paths"
 # What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
 DEFERRED_SUFFIX = ".deferred"
+# Resolvers that are asked over one uplink.
+NAMES = "names"
 TIME_DIGITS = 20
 # When a hook last waited in vain.
 WAITED = ".waited"

@@ -2,7 +2,7 @@
 
 What an uplink becomes (Path), what the kernel holds of it (Rule, Route, Endpoint,
 Limits, PathManager, TableUse), what a machine shows (Link, DeviceView), and what goes on
-record (Installed, Stanza, Lease, Detour, Name, LimitsRecord).
+record (Installed, Stanza, Lease, LimitsRecord).
 """
 
 from __future__ import annotations
@@ -91,23 +91,6 @@ class Role(NamedTuple):
 
     address: str
     why: str
-
-
-class Name(NamedTuple):
-    """A resolver that is asked over the one uplink that names it, and how that is undone.
-
-    It is a host route in the table of names, by the path of the address `source`. `resolver` is
-    '' of the family's rule that leads to that table, which has nothing of what comes after it.
-    """
-
-    family: int
-    resolver: str
-    gateway: str = ""
-    device: str = ""
-    ifindex: int = 0
-    onlink: bool = False
-    source: str = ""
-    down: tuple[str, ...] = ()
 
 
 class Limits(NamedTuple):

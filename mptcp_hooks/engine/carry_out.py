@@ -58,8 +58,8 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
     """
     for iface, lease in work.leases:
         store.save_lease(iface, lease)
-    for iface, word, resolvers in work.resolvers:
-        store.save_resolvers(iface, word, resolvers)
+    if work.resolvers:
+        _note_resolvers(store, work)
     for iface, stanzas in work.pending:
         store.save(iface, stanzas)
     remainders, problems = _undo(kernel.runner, work.undo)
@@ -74,6 +74,14 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
         standing = _list_standing(stanzas, outcomes)
         store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
     return [*work.problems, *problems, *_end_monitors(store, kernel)]
+
+
+def _note_resolvers(store: Store, work: Work) -> None:
+    """Note what DHCP clients say of IPv6's resolvers; few works have any."""
+    from mptcp_hooks.engine.name_record import save_resolvers
+
+    for iface, word, resolvers in work.resolvers:
+        save_resolvers(store.folder, iface, word, resolvers)
 
 
 def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:

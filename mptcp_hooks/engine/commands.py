@@ -8,7 +8,6 @@ from mptcp_hooks import ROOT, __version__
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_foreign
 from mptcp_hooks.base.line import read_value
-from mptcp_hooks.base.model import Name
 from mptcp_hooks.base.numbering import (
     DETOUR,
     NAMES_TABLE,
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.base.model import Endpoint, Limits, Path
+    from mptcp_hooks.engine.name_record import Name
 
 OWN_TEMPLATES = f"{OWN}/templates"
 FOLDERS = (OWN_TEMPLATES, f"{ROOT}/templates")
 # A template has a thousand.
 _SIZE_AT_MOST = 1 << 20
-# What templates of before have no lines for.
-DETOURS, NAMES = "detours", "names"
 _LIMITS_LABEL, _DETOURS_LABEL, _NAMES_LABEL = ".limits", ".detours", ".names"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
@@ -83,17 +81,6 @@ def build_name(name: Name) -> tuple[str, ...]:
 def build_end_of_name(name: Name) -> tuple[str, ...]:
     """The lines that undo build_name."""
     return _build("down.j2", _NAMES_LABEL, name=name._replace(down=()))
-
-
-def can_name() -> bool:
-    """Whether the templates have lines for it, as can_lead."""
-    rule = Name(4, "")
-    return bool(build_name(rule)) and bool(build_end_of_name(rule))
-
-
-def list_lacks() -> tuple[str, ...]:
-    """What templates of somebody's own are too old for: DETOURS, NAMES."""
-    return (DETOURS,) * (not can_lead(4, 1)) + (NAMES,) * (not can_name())
 
 
 def bind_ids(

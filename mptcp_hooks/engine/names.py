@@ -10,11 +10,11 @@ last path.
 from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS
-from mptcp_hooks.base.model import Name
 from mptcp_hooks.base.numbering import NAMES_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.commands import build_end_of_name, build_name
 from mptcp_hooks.engine.detours import renew_detours, settle_detours
+from mptcp_hooks.engine.name_record import Name, load_names, save_names
 from mptcp_hooks.machine.runner import tell_failure
 
 if TYPE_CHECKING:
@@ -42,10 +42,16 @@ class _Difference(NamedTuple):
     late: tuple[int, ...]
 
 
+def can_name() -> bool:
+    """Whether the templates have lines for it: a copy of an older version has none."""
+    rule = Name(4, "")
+    return bool(build_name(rule)) and bool(build_end_of_name(rule))
+
+
 def are_settled(store: Store, kernel: Kernel, wanted: Wanted) -> bool:
     """Whether all is as settle_names would make it; that needs no lock, and most rounds see it."""
     left = _compare(store, kernel, wanted)
-    return not (left.old or left.broken or left.late) and left.new == store.load_names()
+    return not (left.old or left.broken or left.late) and left.new == load_names(store.folder)
 
 
 def settle_names(store: Store, kernel: Kernel, wanted: Wanted) -> list[Problem]:
@@ -56,14 +62,14 @@ def settle_names(store: Store, kernel: Kernel, wanted: Wanted) -> list[Problem]:
     the next one makes right. What is ours in the table and on no record goes as well.
     """
     left = _compare(store, kernel, wanted)
-    store.save_names((*left.old, *left.new))
+    save_names(store.folder, (*left.old, *left.new))
     failures = kernel.runner.undo_sets([one.down for one in left.old])
     wrong = kernel.runner.apply_sets([build_name(one) for one in left.broken])
     # What stands of it may lead by an uplink that is the wrong one by now.
     kernel.runner.undo_sets([left.broken[failure.number].down for failure in wrong])
     failures += wrong + renew_detours(store, kernel, left.late)
     # What failed is tried again.
-    store.save_names((*left.old, *left.new) if failures else left.new)
+    save_names(store.folder, (*left.old, *left.new) if failures else left.new)
     return [tell_failure(failure) for failure in failures]
 
 
@@ -73,7 +79,7 @@ def end_leading(store: Store, kernel: Kernel) -> list[Problem]:
 
 
 def _compare(store: Store, kernel: Kernel, wanted: Wanted) -> _Difference:
-    recorded = store.load_names()
+    recorded = load_names(store.folder)
     tables = kernel.read_tables()
     seen = {family: tables.read_names(family) for family in (4, 6)}
     new = tuple(_list_new(wanted, recorded))

@@ -1,9 +1,9 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
-`IFACE.paths`, `IFACE.lease` and `IFACE.resolvers` for each interface, `limits` for the path
-manager's, `detours` for where new connections go, `names` for whom resolvers are asked over, and
-`roles` for which paths are backups; lines of text, each a key and a value. No other module writes
-there, but for what is written without the lock (deferred.py).
+`IFACE.paths` and `IFACE.lease` for each interface, `limits` for the path manager's,
+`detours` for where new connections go, and `roles` for which paths are backups; lines of
+text, each a key and a value. No other module writes there, but for what is written without
+the lock (deferred.py), and what most hooks need not load (name_record.py).
 
 What any version wrote is read for good. A key that came later has a value here for
 records without it, and one that is not known is passed over. Of what cannot be read in
@@ -17,6 +17,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import (
     DAMAGED,
     DEFERRED_SUFFIX,
+    NAMES,
     PATHS_SUFFIX,
     RECORD,
     Folder,
@@ -32,7 +33,6 @@ from mptcp_hooks.base.model import (
     Lease,
     Limits,
     LimitsRecord,
-    Name,
     Path,
     Role,
     Stanza,
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-_LEASE_SUFFIX, _RESOLVERS_SUFFIX = ".lease", ".resolvers"
+_LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
-_DETOURS, _NAMES, _ROLES = "detours", "names", "roles"
+_DETOURS, _ROLES = "detours", "roles"
 _NUMBERS = ("ifindex", "family", "table")
 _TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out")
 # What a key meant while there was none: a record without routes is of a path without.
@@ -148,33 +148,6 @@ class Store:
         ]
         self.folder.write_lines(iface + _LEASE_SUFFIX, lines)
 
-    def load_resolvers(self, iface: str) -> dict[str, tuple[str, ...]]:
-        """IPv6's resolvers that were noted of an interface, by who named them.
-
-        What cannot be read is said again by those who named them.
-        """
-        lines, fault = self.folder.read_lines(iface + _RESOLVERS_SUFFIX)
-        noted: dict[str, tuple[str, ...]] = {}
-        for word, _, resolver in (line.partition(" ") for line in ([] if fault else lines)):
-            noted[word] = (*noted.get(word, ()), *[resolver] * bool(resolver))
-        return noted
-
-    def save_resolvers(self, iface: str, word: str, resolvers: tuple[str, ...]) -> None:
-        """Note whom a word of IPv6's names on an interface now; what is as it was is not written.
-
-        Advertisements come often, and who is told of each write would look at each.
-        """
-        before = self.load_resolvers(iface)
-        if before.get(word, ()) == resolvers:
-            return
-        name = iface + _RESOLVERS_SUFFIX
-        lines = [f"{by} {resolver}" for by, named in {**before, word: resolvers}.items()
-                 for resolver in named]
-        # The monitor hears of what is written, and not of what goes.
-        self.folder.write_lines(name, lines or [word])
-        if not lines:
-            self.folder.write_lines(name, [])
-
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""
         lines, fault = self.folder.read_lines(_LIMITS)
@@ -219,7 +192,7 @@ class Store:
 
     def has_monitors(self) -> bool:
         """Whether there is anything that only a monitor makes."""
-        return not {_DETOURS, _NAMES, _ROLES}.isdisjoint(self.folder.list_names())
+        return not {_DETOURS, NAMES, _ROLES}.isdisjoint(self.folder.list_names())
 
     def save_detours(self, detours: tuple[Detour, ...]) -> None:
         """Replace the detours on record; none leaves no file."""
@@ -237,28 +210,6 @@ class Store:
     def save_roles(self, roles: tuple[Role, ...]) -> None:
         """Replace the roles on record; none leaves no file."""
         self.folder.write_lines(_ROLES, [f"{role.address} {role.why}" for role in roles])
-
-    def load_names(self) -> tuple[Name, ...]:
-        """The resolvers that are asked over one uplink; of what cannot be read, as load_detours."""
-        lines, fault = self.folder.read_lines(_NAMES)
-        try:
-            if not fault:
-                return tuple(map(_decode_name, _split(lines, "name")))
-        except _NONSENSE:
-            pass
-        return ()
-
-    def has_names(self) -> bool:
-        """Whether there is a table of names, or was."""
-        return _NAMES in self.folder.list_names()
-
-    def save_names(self, names: tuple[Name, ...]) -> None:
-        """Replace the names on record; none leaves no file."""
-        lines = [line for one in names for line in (
-            "name", *(f"{field} {value}" for field, value in zip(Name._fields, one)
-                      if field != "down"),
-            *(f"down {line}" for line in one.down))]
-        self.folder.write_lines(_NAMES, lines)
 
     def _list_owned(self, iface: str) -> tuple[str, ...]:
         """The addresses whose endpoints are the interface's, as the limits are on record."""
@@ -374,7 +325,7 @@ def _decode_field(field: str, text: str) -> Any:
     if field in _NUMBERS:
         return int(text)
     if field in _TRUTHS:
-        return _decode_truth(text)
+        return {"True": True, "False": False}[text]
     if field == "routes":
         return tuple(map(_decode_route, text.split()))
     return tuple(text.split()) if field == "flags" else text
@@ -394,20 +345,6 @@ def _decode_detour(lines: list[str]) -> Detour:
     known = dict(pairs)
     return Detour(int(known["family"]), int(known["table"]),
                   tuple(value for key, value in pairs if key == "down"))
-
-
-def _decode_name(lines: list[str]) -> Name:
-    pairs = [line.split(" ", 1) for line in lines]
-    known = dict(pairs)
-    return Name(
-        family=int(known["family"]), resolver=known["resolver"], gateway=known["gateway"],
-        device=known["device"], ifindex=int(known["ifindex"]),
-        onlink=_decode_truth(known["onlink"]), source=known["source"],
-        down=tuple(value for key, value in pairs if key == "down"))
-
-
-def _decode_truth(text: str) -> bool:
-    return {"True": True, "False": False}[text]
 
 
 def _decode_limits(text: str) -> Limits:

@@ -15,9 +15,9 @@ from mptcp_hooks.base.address import (
     normalise,
 )
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Name
 from mptcp_hooks.base.numbering import SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.name_record import Name, load_resolvers
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.resolvers import read_resolvers
 
@@ -65,7 +65,7 @@ def read_named(
                          for path in known):
             _note(namers, device, _keep(4, lease.resolvers))
         if any((path.device, path.family) == (device, 6) for path in known):
-            for resolvers in store.load_resolvers(device).values():
+            for resolvers in load_resolvers(store.folder, device).values():
                 _note(namers, device, _keep(6, resolvers))
     devices = {path.ifindex: path.device for path in known}
     for ifindex, resolver in heard:

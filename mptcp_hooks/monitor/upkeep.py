@@ -14,12 +14,13 @@ from mptcp_hooks.base.numbering import LOCAL_TABLE, MAIN_TABLE, NAMES_TABLE, PRO
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.checks import load_checks
-from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead, can_name
+from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
 from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.faults import GATEWAY_SILENT
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
 from mptcp_hooks.engine.lifelines import find_lifelines, group
-from mptcp_hooks.engine.names import are_settled, settle_names
+from mptcp_hooks.engine.name_record import has_names
+from mptcp_hooks.engine.names import are_settled, can_name, settle_names
 from mptcp_hooks.engine.record import lock_store, open_store
 from mptcp_hooks.engine.remake import list_endpoints, list_identities
 from mptcp_hooks.engine.roles import settle_roles
@@ -39,7 +40,8 @@ from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import Lease, Name, Path
+    from mptcp_hooks.base.model import Lease, Path
+    from mptcp_hooks.engine.name_record import Name
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.event import Event
@@ -259,7 +261,7 @@ class _Upkeep:
 
     def _name(self, known: Known) -> None:
         with open_store() as store:
-            kept = store.has_names()
+            kept = has_names(store.folder)
             named = read_named(store, [one.path for one in self._judged], known.heard)
         self.said += [text for text in named.mistakes if text not in self.said]
         self._resolvers = tuple(named.resolvers)

@@ -11,7 +11,7 @@ from mptcp_hooks.base.model import BACKUP, LEAVING
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.commands import DETOURS, FOLDERS, NAMES, OWN_TEMPLATES
+from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
@@ -25,7 +25,16 @@ from mptcp_hooks.status.seen_routing import (
     recall_routing,
     without_device_rules,
 )
-from mptcp_hooks.status.survey import DOWN, GONE, MPTCPD, NETWORK_MANAGER, NO_CARRIER, UP
+from mptcp_hooks.status.survey import (
+    DETOURS,
+    DOWN,
+    GONE,
+    MPTCPD,
+    NAMES,
+    NETWORK_MANAGER,
+    NO_CARRIER,
+    UP,
+)
 from mptcp_hooks.status.way_out import find_way
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.checks import load_checks
-from mptcp_hooks.engine.commands import OWN_TEMPLATES, list_lacks
+from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
 from mptcp_hooks.engine.faults import CHECK_FAILED, Fault, load_faults
+from mptcp_hooks.engine.names import can_name
 from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.ifupdown import ask_events
@@ -25,6 +26,7 @@ from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.status.connections import SS_ARGUMENTS
+from mptcp_hooks.status.survey import DETOURS, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +104,7 @@ class AskedMachine:
         if not any(exists(OWN_TEMPLATES, name) for name in ("up.j2", "down.j2")):
             return ()
         try:
-            return list_lacks()
+            return (DETOURS,) * (not can_lead(4, 1)) + (NAMES,) * (not can_name())
         except Problem:
             # 'mptcp_up --check' says it.
             return ()

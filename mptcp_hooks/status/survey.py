@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
 
 UP, DOWN, NO_CARRIER, GONE = "up", "down", "no carrier", "gone"
+# What templates of before have no lines for.
+DETOURS, NAMES = "detours", "names"
 # Programs that make endpoints or rules of their own for the same interfaces.
 MPTCPD, NETWORK_MANAGER = "mptcpd", "NetworkManager"
 

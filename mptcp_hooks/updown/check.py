@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from mptcp_hooks.base.errors import USAGE, Problem
-from mptcp_hooks.base.model import Limits, Name, Path
+from mptcp_hooks.base.model import Limits, Path
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
+from mptcp_hooks.engine.name_record import Name
 from mptcp_hooks.intent import configuration, ifupdown
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event

@@ -21,6 +21,7 @@ from mptcp_hooks.engine.announced import prepare_lease
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.compare import compare_path
 from mptcp_hooks.engine.follow import prepare_adoption
+from mptcp_hooks.engine.name_record import load_resolvers
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from tests.unit.engine import ADDRESSES, Bench, list_lines, names, open_bench, static
@@ -423,14 +424,14 @@ def test_what_is_said_of_resolvers_of_ipv6_is_noted() -> None:
         store.save_lease("eth1", Lease("10.1.2.2", "10.1.2.9", ()))
         work = prepare_lease(store, bench.machine, told, NO_CONFIGURATION)
         # What is prepared is not yet done.
-        assert work.leases == () and store.load_resolvers("eth1") == {}
+        assert work.leases == () and load_resolvers(store.folder, "eth1") == {}
         assert carry_out(store, bench.machine, work) == []
-        assert store.load_resolvers("eth1") == {"advertisement": ("2001:db8::53",)}
+        assert load_resolvers(store.folder, "eth1") == {"advertisement": ("2001:db8::53",)}
         assert store.load_lease("eth1") is not None
         stopped = prepare_lease(store, bench.machine, {"interface": "eth1", "reason": "STOPPED"},
                                 NO_CONFIGURATION)
         assert carry_out(store, bench.machine, stopped) == []
-        assert store.load_resolvers("eth1") == {} and store.load_lease("eth1") is None
+        assert load_resolvers(store.folder, "eth1") == {} and store.load_lease("eth1") is None
 
 
 def test_a_lease_that_is_refused_leaves_the_noted_one() -> None:

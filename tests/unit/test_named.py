@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mptcp_hooks.base.model import Lease, Name, Path, Route
+from mptcp_hooks.base.model import Lease, Path, Route
+from mptcp_hooks.engine.name_record import Name, save_resolvers
 from mptcp_hooks.monitor.names import (
     Named,
     Routes,
@@ -67,13 +68,13 @@ def test_a_lease_counts_for_the_address_that_it_is_of(
 def test_what_a_client_says_of_ipv6_counts_where_there_is_a_path_of_that(bench: Bench) -> None:
     bench.up(static("eth0", 4), static("eth1", 4))
     with bench.open_store() as store:
-        store.save_resolvers("eth1", "dhcp6", (R6,))
-        store.save_resolvers("eth1", "advertisement", (R6, "2001:db8::54"))
+        save_resolvers(store.folder, "eth1", "dhcp6", (R6,))
+        save_resolvers(store.folder, "eth1", "advertisement", (R6, "2001:db8::54"))
     assert read(bench).resolvers == {}
     bench.up(static("eth1", 6))
     assert read(bench).resolvers == {R6: "eth1", "2001:db8::54": "eth1"}
     with bench.open_store() as store:
-        store.save_resolvers("eth1", "dhcp6", ())
+        save_resolvers(store.folder, "eth1", "dhcp6", ())
     assert read(bench).resolvers == {R6: "eth1", "2001:db8::54": "eth1"}
 
 
@@ -82,7 +83,7 @@ def test_of_what_was_noted_nothing_else_counts(bench: Bench) -> None:
     bench.up(static("eth1", 4), static("eth1", 6))
     with bench.open_store() as store:
         store.save_lease("eth1", Lease("10.1.2.2", "", (), (R, "nonsense", R6, "127.0.0.1")))
-        store.save_resolvers("eth1", "dhcp6", (R6, R, "2001:DB8::1", "x:y", "", "fe80::1"))
+        save_resolvers(store.folder, "eth1", "dhcp6", (R6, R, "2001:DB8::1", "x:y", "", "fe80::1"))
     assert read(bench).resolvers == {R: "eth1", R6: "eth1"}
 
 

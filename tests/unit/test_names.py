@@ -10,8 +10,16 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import open_folder
-from mptcp_hooks.base.model import Lease, Name, Route, Rule
+from mptcp_hooks.base.model import Lease, Route, Rule
 from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine.name_record import (
+    Name,
+    has_names,
+    load_names,
+    load_resolvers,
+    save_names,
+    save_resolvers,
+)
 from mptcp_hooks.engine.names import are_settled, end_leading, settle_names
 from mptcp_hooks.engine.record import Store
 from tests.unit.engine import Bench, open_bench, static
@@ -81,7 +89,7 @@ def has_record(bench: Bench) -> bool:
 
 def load(bench: Bench) -> list[tuple[int, str, str]]:
     with bench.open_store() as store:
-        return [(one.family, one.resolver, one.device) for one in store.load_names()]
+        return [(one.family, one.resolver, one.device) for one in load_names(store.folder)]
 
 
 def test_without_a_name_nothing_is_run_and_there_is_no_file(bench: Bench) -> None:
@@ -361,21 +369,21 @@ NAMES = (Name(4, "", down=("ip -4 rule del pref 32765 lookup 20000 protocol 77",
 
 
 def test_what_is_saved_is_loaded(store: Store, tmp_path: Path) -> None:
-    assert store.load_names() == () and not store.has_names()
-    store.save_names(NAMES)
-    assert store.load_names() == NAMES and store.has_names()
+    assert load_names(store.folder) == () and not has_names(store.folder)
+    save_names(store.folder, NAMES)
+    assert load_names(store.folder) == NAMES and has_names(store.folder)
     # They are no interface's, and no detours.
     assert store.list_interfaces() == [] and not store.has_detours()
-    store.save_names(())
-    assert not store.has_names() and os.listdir(tmp_path) == [".lock"]
+    save_names(store.folder, ())
+    assert not has_names(store.folder) and os.listdir(tmp_path) == [".lock"]
 
 
 def test_of_a_damaged_record_nothing_is_believed(store: Store, tmp_path: Path) -> None:
-    store.save_names(NAMES)
+    save_names(store.folder, NAMES)
     whole = (tmp_path / "names").read_bytes()
     for length in range(len(whole)):
         (tmp_path / "names").write_bytes(whole[:length])
-        assert store.load_names() == ()
+        assert load_names(store.folder) == ()
 
 
 @pytest.mark.parametrize(("old", "new"), [
@@ -385,54 +393,54 @@ def test_of_a_damaged_record_nothing_is_believed(store: Store, tmp_path: Path) -
 def test_of_a_record_that_makes_no_sense_nothing_is_believed(
     store: Store, tmp_path: Path, old: str, new: str
 ) -> None:
-    store.save_names(NAMES)
+    save_names(store.folder, NAMES)
     text = (tmp_path / "names").read_text()
     assert old in text
     (tmp_path / "names").write_text(text.replace(old, new))
-    assert store.load_names() == ()
+    assert load_names(store.folder) == ()
 
 
 def test_a_key_of_a_later_version_is_passed_over(store: Store, tmp_path: Path) -> None:
-    store.save_names(NAMES)
+    save_names(store.folder, NAMES)
     text = (tmp_path / "names").read_text()
     (tmp_path / "names").write_text(text.replace("family 6\n", "family 6\nport 853\n"))
-    assert store.load_names() == NAMES
+    assert load_names(store.folder) == NAMES
 
 
 def test_resolvers_of_ipv6_are_noted_by_who_names_them(store: Store, tmp_path: Path) -> None:
     file = tmp_path / "eth1.resolvers"
-    store.save_resolvers("eth1", "dhcp6", ())
-    assert not file.exists() and store.load_resolvers("eth1") == {}
-    store.save_resolvers("eth1", "dhcp6", (R6, OTHER))
-    store.save_resolvers("eth1", "advertisement", (R6,))
+    save_resolvers(store.folder, "eth1", "dhcp6", ())
+    assert not file.exists() and load_resolvers(store.folder, "eth1") == {}
+    save_resolvers(store.folder, "eth1", "dhcp6", (R6, OTHER))
+    save_resolvers(store.folder, "eth1", "advertisement", (R6,))
     noted = {"dhcp6": (R6, OTHER), "advertisement": (R6,)}
-    assert store.load_resolvers("eth1") == noted and store.list_interfaces() == []
+    assert load_resolvers(store.folder, "eth1") == noted and store.list_interfaces() == []
     # The same again is not written, which would begin a round.
     before = file.stat()
-    store.save_resolvers("eth1", "advertisement", (R6,))
+    save_resolvers(store.folder, "eth1", "advertisement", (R6,))
     assert file.stat() == before
-    store.save_resolvers("eth1", "dhcp6", ())
-    assert store.load_resolvers("eth1") == {"advertisement": (R6,)}
+    save_resolvers(store.folder, "eth1", "dhcp6", ())
+    assert load_resolvers(store.folder, "eth1") == {"advertisement": (R6,)}
     # What goes is written before, since that alone is heard.
     with pytest.MonkeyPatch.context() as patch:
         written: list[str] = []
         patch.setattr(store.folder, "replace", lambda name, lines: written.append(name))
-        store.save_resolvers("eth1", "advertisement", ())
+        save_resolvers(store.folder, "eth1", "advertisement", ())
     assert written == ["eth1.resolvers"] and not file.exists()
-    store.save_resolvers("eth1", "advertisement", ())
+    save_resolvers(store.folder, "eth1", "advertisement", ())
     assert not file.exists()
 
 
 def test_of_resolvers_that_cannot_be_read_nothing_is_believed(
     store: Store, tmp_path: Path
 ) -> None:
-    store.save_resolvers("eth1", "dhcp6", (R6,))
+    save_resolvers(store.folder, "eth1", "dhcp6", (R6,))
     file = tmp_path / "eth1.resolvers"
     whole = file.read_bytes()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        assert store.load_resolvers("eth1") == {}
-    store.save_resolvers("eth1", "dhcp6", (R6,))
+        assert load_resolvers(store.folder, "eth1") == {}
+    save_resolvers(store.folder, "eth1", "dhcp6", (R6,))
     assert file.read_bytes() == whole
 
 
