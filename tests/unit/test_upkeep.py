@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Lease, Link, Route
+from mptcp_hooks.base.model import Endpoint, Lease, Link, Route
 from mptcp_hooks.engine import record
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.checks import CheckResult
@@ -29,6 +29,8 @@ from tests.unit.memory import FAILED, INCOMPLETE, Device, Killed, MemoryMachine,
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 NAMES_ETH1 = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", managed=True),))
 UP, UNPLUGGED = Link(True, True, False), Link(True, False, False)
+# The endpoints that are no path's: one of the bench, and those that tests add.
+OTHERS = (7, 99)
 # How a round tells of paths that are out.
 ETH0_OUT = ("eth0", "10.1.1.2", "10.1.1.1", "no carrier")
 ETH1_OUT = ("eth1", "10.1.2.2", "10.1.2.1", "no carrier")
@@ -77,7 +79,7 @@ class Kept:
         self.bench.machine.ran.clear()
         report = keep_up(adopting, resting, known, None)
         standing = {(one.address, one.identity) for one in self.bench.machine.endpoints
-                    if one.identity != 7}
+                    if one.identity not in OTHERS}
         assert set(report.endpoints) == standing
         assert set(report.addresses) == self._list_addresses()
         return report._replace(endpoints=(), addresses=())
@@ -95,7 +97,7 @@ class Kept:
         devices[device] = devices[device]._replace(link=link)
 
     def endpoints(self) -> list[str]:
-        return [one.address for one in self.bench.machine.endpoints if one.identity != 7]
+        return [one.address for one in self.bench.machine.endpoints if one.identity not in OTHERS]
 
 
 @pytest.fixture
@@ -438,6 +440,33 @@ def test_a_gateway_is_asked_on_though_the_endpoint_behind_it_stays(kept: Kept) -
     machine.deaf.clear()
     kept.round(known=doubting)
     assert kept.round(known=doubting) == quiet("eth0", "eth1")
+
+
+def test_a_gateway_is_asked_on_though_the_endpoint_behind_it_is_anothers(kept: Kept) -> None:
+    """Nobody else would: new connections leave by the other uplink meanwhile."""
+    machine = kept.bench.machine
+    machine.endpoints.append(Endpoint(99, "10.1.1.2", 2, ("subflow",)))
+    kept.bench.up(ETH0, ETH1)
+    machine.deaf, machine.neighbours = {"10.1.1.1"}, {"10.1.1.1": FAILED}
+    out = quiet("eth1", waiting=("eth0",), faults=(ETH0_MUTE,), ways=BY_ETH1)
+    assert kept.round() == out
+    doubting = Known(fresh=frozenset(("10.1.1.2",)), doubted=frozenset(("10.1.1.2",)))
+    assert kept.round(known=doubting) == out
+    assert "neigh replace 10.1.1.1 dev eth0 use" in machine.ran
+    machine.deaf.clear()
+    kept.round(known=doubting)
+    assert kept.round() == quiet("eth1")
+
+
+def test_a_gateway_is_to_prove_itself_whoever_made_the_endpoint_behind_it(kept: Kept) -> None:
+    machine = kept.bench.machine
+    machine.endpoints.append(Endpoint(99, "10.1.1.2", 2, ("subflow",)))
+    kept.bench.up(ETH0, ETH1)
+    machine.neighbours = {"10.1.1.1": 2}
+    machine.ran.clear()
+    look(Errand({}, {}, frozenset(("10.1.1.2",))), {}, None)
+    (asked,) = machine.ran
+    assert asked.startswith("neigh replace 10.1.1.1 ") and asked.endswith(" nud probe")
 
 
 def test_an_uplink_that_main_does_not_lead_to_may_go(kept: Kept) -> None:
