@@ -182,7 +182,7 @@ class _Upkeep:
         """The table that new connections are to leave by; see choose_table."""
         paths = tuple(one.path for one in self._judged if one.path.family == family
                       and one.path.primary and one.path.default)
-        if not paths:
+        if not paths and recorded != 0:
             return None
         defaults = self.machine.read_defaults(family)
         foreign = {route.device for route in defaults} - {path.ifindex for path in paths}

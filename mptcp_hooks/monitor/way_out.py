@@ -38,7 +38,7 @@ def choose_table(
 
     `defaults` are main's default routes, `recorded` is what was chosen before. Where a tunnel has
     the default, what it keeps private must not leave in clear when both are gone: there is no
-    other way out then, until main has a default again.
+    other way out then, until main has a default again; nor for an uplink that comes meanwhile.
     """
     known = list(defaults)
     least = min((route.metric for route in known), default=0)
@@ -46,7 +46,8 @@ def choose_table(
     ours = {path.ifindex: path for path in uplinks.paths}
     ways = _list_ways(uplinks, known)
     if best & uplinks.tunnels or (not best and recorded == 0):
-        return 0 if any(path.way_out for path in uplinks.paths) else None
+        guarded = recorded == 0 and not uplinks.paths
+        return 0 if guarded or any(path.way_out for path in uplinks.paths) else None
     if best - set(ours):
         return None
     leading = [ours[device] for device in best] or [path for path in uplinks.paths if path.way_out]

@@ -621,6 +621,22 @@ def test_what_a_tunnel_kept_private_finds_no_way_when_it_is_gone(kept: Kept) -> 
     assert machine.snapshot() == full
 
 
+def test_what_a_tunnel_kept_private_finds_no_way_by_an_uplink_that_comes_later(kept: Kept) -> None:
+    """The other family has paths all the time, so that nobody takes the guard away."""
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, static("eth1", 6))
+    machine.devices["tun0"] = Device(9, Link(True, True, True), ())
+    machine.routes[4, 254] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    kept.round()
+    machine.pull("tun0")
+    machine.routes[4, 254] = []
+    kept.bench.down("eth0")
+    kept.round()
+    kept.bench.up(ETH0)
+    kept.round()
+    assert list_detours(kept) == [(32767, 0)]
+
+
 def test_an_uplink_of_ours_with_one_peer_is_no_tunnel(kept: Kept) -> None:
     """PPP: new connections may leave by others when it is out."""
     kept.bench.up(ETH0, ETH1)
