@@ -142,7 +142,8 @@ class WorkBuilder:
         undo = tuple(self._undo)
         changes = tuple(keep_standing(self._changes, self._list_planned()))
         leaving = undo or any(change.late for change in changes)
-        changed = order_records(self._on_file, self._records)
+        changed = order_records(
+            self._on_file, self._records, {change.after.path.iface for change in changes})
         limits, obstacles = settle_limits(
             self._store, self._manager, self._records, self._configuration.limits)
         return Work(

@@ -15,7 +15,7 @@ from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from mptcp_hooks.base.model import Endpoint, DeviceView, Lease, Path
     from mptcp_hooks.engine.work import Records
@@ -163,12 +163,14 @@ def list_own(stanzas: Iterable[Stanza], others: Iterable[Stanza]) -> list[Instal
     return [one for stanza in stanzas for one in stanza.paths if one.path.address not in held]
 
 
-def order_records(before: Records, after: Records) -> Records:
+def order_records(before: Records, after: Records, made: Collection[str]) -> Records:
     """The records that change, those first that lose no path.
 
     What is killed between two of them leaves a path that moves on record twice, and not nowhere.
+    Those of interfaces of which something is `made` change too: what comes of it is noted there.
     """
-    changed = [iface for iface, stanzas in after.items() if stanzas != before[iface]]
+    changed = [iface for iface, stanzas in after.items()
+               if stanzas != before[iface] or iface in made]
     return {iface: after[iface] for iface in sorted(changed, key=lambda iface: not (
         _list_addresses(before[iface]) <= _list_addresses(after[iface])))}
 

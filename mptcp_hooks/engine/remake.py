@@ -88,9 +88,16 @@ def _prepare_repetition(
     return Work(tuple(pending), records, tuple(undo), (), UNCHANGED_LIMITS, problems, (), ())
 
 
+def list_paths(store: Store) -> Iterator[Path]:
+    """All paths on record."""
+    # What cannot be read, the work that follows all that is on record says.
+    recorded, _ = _load_all(store)
+    for stanzas in recorded.values():
+        yield from (one.path for stanza in stanzas for one in stanza.paths)
+
+
 def list_endpoints(store: Store) -> Iterator[Installed]:
     """The paths on record that have an endpoint of ours."""
-    # What cannot be read, the work that follows all that is on record says.
     recorded, _ = _load_all(store)
     for stanzas in recorded.values():
         yield from _list_standing(stanzas)

@@ -13,6 +13,7 @@ from struct import Struct
 from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.value import NamedTuple
 from mptcp_hooks.machine.netlink import (
+    ENODEV,
     ENOENT,
     NETLINK_ROUTE,
     Conversation,
@@ -64,7 +65,12 @@ _NO_ENTRY = Entry(0, "")
 
 
 def read_entry(gateway: str, ifindex: int) -> Entry:
-    """What the kernel has of a gateway on a device; Problem where it does not say."""
+    """What the kernel has of a gateway on a device; Problem where it does not say.
+
+    Where there is no such device, it has nothing.
+    """
+    if not ifindex:
+        return _NO_ENTRY
     family = AF_INET6 if family_of(gateway) == 6 else AF_INET
     request = NEIGHBOUR.pack(family, ifindex, 0, 0, 0)
     request += make_attribute(_NDA_DST, inet_pton(family, gateway))
@@ -72,7 +78,7 @@ def read_entry(gateway: str, ifindex: int) -> Entry:
         try:
             answer = kernel.ask_one(_RTM_GETNEIGH, request)
         except Refused as refused:
-            if refused.number != ENOENT:
+            if refused.number not in (ENOENT, ENODEV):
                 raise refused.problem(f"the neighbour {gateway}") from None
             return _NO_ENTRY
     link_address = read_attributes(answer, NEIGHBOUR.size).get(_NDA_LLADDR, b"")

@@ -55,7 +55,7 @@ _MPTCP_PM_ADDR_ATTR_PORT, _MPTCP_PM_ADDR_ATTR_FLAGS, _MPTCP_PM_ADDR_ATTR_IF_IDX 
 _MPTCP_PM_VERSION = 1
 
 # Of errno.h; the module would cost as much as one of ours.
-_EPERM, ENOENT, _ENODEV, _EAFNOSUPPORT = 1, 2, 19, 97
+_EPERM, ENOENT, ENODEV, _EAFNOSUPPORT = 1, 2, 19, 97
 # Of include/linux/err.h.
 _ERRNO_AT_MOST = 4095
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).
@@ -114,7 +114,7 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
             messages = kernel.ask(_RTM_GETROUTE, request, NLM_F_DUMP)
         except Refused as refused:
             # A table that was never used, a device that has just gone.
-            if refused.number not in (ENOENT, _ENODEV):
+            if refused.number not in (ENOENT, ENODEV):
                 raise refused.problem("the routing tables") from None
             return []
     # A kernel that has no IPv6 is asked for it, and tells of what it has.

@@ -77,6 +77,8 @@ class Health:
         # What is remembered of uplinks by their names, None until it was read.
         self._remembered: dict[str, Remembered] | None = None
         self._gateways: dict[str, tuple[str, ...]] = {}
+        # The roles that the round under way was told.
+        self._given: tuple[tuple[str, str], ...] = ()
         self._blackhole = BlackholeWatch()
         self._notice = Notice(warn)
         self._doubted: frozenset[str] = frozenset()
@@ -165,6 +167,9 @@ class Health:
         self._note_outages({*report.silent, *report.kept}, now)
         if report.made or self._outages.returning:
             self.joins.expect(now)
+        if self._given != tuple(self._gauge.list_roles().items()):
+            # What is remembered of an uplink that has just come is not true yet.
+            return 0.0
         return min(self._find_pause(bool(report.waiting or report.kept), now),
                    self._flaps.wait(now),
                    self._recoveries.wait(now) if any(iface for _, _, iface in report.ways)
@@ -172,9 +177,10 @@ class Health:
 
     def recall(self, now: float) -> Known:
         """What a round that begins is to know of paths."""
+        self._given = tuple(self._gauge.list_roles().items())
         return Known(self._recoveries.list_fresh(now), self._notice.suspected, self._doubted,
                      self._notice.list_asked(now), self._flaps.list_unsteady(now),
-                     roles=tuple(self._gauge.list_roles().items()))
+                     roles=self._given)
 
     def note_look(self, report: RoundResult, cost: float, now: float) -> float:
         """Take in what a look saw, which took so many seconds; how soon a round is to come."""

@@ -11,6 +11,7 @@ from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.engine.remake import (
     list_endpoints,
     list_identities,
+    list_paths,
     prepare_parting,
     prepare_remake,
     prepare_reminder,
@@ -84,9 +85,12 @@ class _Look:
         self.failed = False
 
     def prove(self, addresses: frozenset[str]) -> None:
-        """Have the kernel prove that the gateways of these addresses are there."""
+        """Have the kernel prove that the gateways of these addresses are there.
+
+        New connections leave by paths whose endpoint is another program's too.
+        """
         with open_store() as store:
-            paths = [one.path for one in list_endpoints(store) if one.path.address in addresses]
+            paths = [path for path in list_paths(store) if path.address in addresses]
         self._note(self.machine.probe(paths))
 
     def repeat(self, identities: Mapping[str, tuple[int, ...]]) -> None:

@@ -12,7 +12,7 @@ from time import process_time
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.machine.neighbours import has_failed, is_unsure, read_entry
+from mptcp_hooks.machine.neighbours import has_failed, is_failing, is_unsure, read_entry
 from mptcp_hooks.machine.waiting import read_exchanges, read_timeouts
 from mptcp_hooks.monitor.suspicion import Suspicions
 
@@ -37,6 +37,8 @@ class Notice:
         self._gateways: dict[str, tuple[str, int]] = {}
         self._unsure: frozenset[str] = frozenset()
         self._failed: frozenset[str] = frozenset()
+        self._failing_since: dict[str, float] = {}
+        self._mute: frozenset[str] = frozenset()
         self._suspecting = True
         self._known: frozenset[str] = frozenset()
         self._proved: dict[str, float] = {}
@@ -74,17 +76,17 @@ class Notice:
         """
         if not self._has_choice():
             return False, []
-        failed = self._failed
+        failed, mute = self._failed, self._mute
         if now >= self._count_at:
             self._count_at = now + _COUNTED_EVERY
             before, self._timeouts = self._timeouts, read_timeouts()
             if self._timeouts > before:
                 self._suspicions.expect(now)
-            self._look_at_gateways()
+            self._look_at_gateways(now)
         if not self._suspicions.wait(now):
             self._look(now)
         said = self._tell_changes()
-        return bool(said or self._failed - failed), said
+        return bool(said or self._failed - failed or self._mute - mute), said
 
     def take_signs(self, now: float) -> frozenset[str]:
         """The addresses whose gateways are to prove that they are there, each now and then."""
@@ -95,14 +97,18 @@ class Notice:
 
     def list_asked(self, now: float) -> frozenset[str]:
         """The addresses whose gateways were asked a moment ago, and have answered if they will."""
-        return frozenset(address for address, then in self._proved.items()
-                         if _ANSWERED_WITHIN <= now - then < _PROVED_EVERY)
+        return self._mute | {address for address, then in self._proved.items()
+                             if _ANSWERED_WITHIN <= now - then < _PROVED_EVERY}
 
     def _has_choice(self) -> bool:
         return len(set(self._ifaces.values())) > 1
 
-    def _look_at_gateways(self) -> None:
-        """See which gateways somebody sends to that did not answer lately, or not at all."""
+    def _look_at_gateways(self, now: float) -> None:
+        """See which gateways somebody sends to that did not answer lately, or not at all.
+
+        To one that never answered the kernel's question ends in vain after three seconds, and the
+        next packet begins a new one: who sends all the time hides that it failed.
+        """
         try:
             states = {address: read_entry(gateway, ifindex).state
                       for address, (gateway, ifindex) in self._gateways.items()}
@@ -111,6 +117,10 @@ class Notice:
             return
         self._unsure = frozenset(one for one, state in states.items() if is_unsure(state))
         self._failed = frozenset(one for one, state in states.items() if has_failed(state))
+        self._failing_since = {one: self._failing_since.get(one, now)
+                               for one, state in states.items() if is_failing(state)}
+        self._mute = frozenset(one for one, since in self._failing_since.items()
+                               if now - since >= _ANSWERED_WITHIN)
 
     def _look(self, now: float) -> None:
         began = process_time()

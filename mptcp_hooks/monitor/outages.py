@@ -113,7 +113,9 @@ class Outages:
                 "endpoint kept" for iface in new]
 
     def _note_waiting(self, waiting: frozenset[str]) -> list[str]:
-        new, self._waiting = sorted(waiting - self._waiting - set(self._mute)), waiting
+        # Those whose endpoint is kept, or another program's, wait and lost no carrier.
+        meant = waiting & set(self._out) - set(self._mute)
+        new, self._waiting = sorted(meant - self._waiting), meant
         return [f"{iface}: carrier back, its gateway does not answer yet" for iface in new]
 
 

@@ -73,10 +73,14 @@ class Known(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A path, and why it is out; '' where it is not."""
+    """A path, and why it is out; '' where it is not.
+
+    One that is `waiting` has its endpoint away until its gateway answers anew.
+    """
 
     path: Path
     fault: str
+    waiting: bool
 
 
 def keep_up(
@@ -169,14 +173,15 @@ class _Upkeep:
     def _list_out(self) -> list[Judged]:
         """The paths that are out; of an old failure of a gateway's it is asked once more first."""
         out = [judged for judged in self._judge() if judged.fault]
-        silent = [judged.path for judged in out
-                  if judged.fault == GATEWAY_SILENT and judged.path.endpoint]
-        for path in silent:
-            # Also one whose endpoint stays: its connections may have nothing to send.
-            self.machine.answers(path)
+        silent = [judged for judged in out if judged.fault == GATEWAY_SILENT]
+        for judged in silent:
+            # Also one whose endpoint stays, or is not ours: there may be nothing to send.
+            self.machine.answers(judged.path)
         told = self.machine.doubted | self.machine.asked
+        new = [judged for judged in silent
+               if not judged.waiting and judged.path.address not in told]
         # Whoever answers is out no more.
-        if any(path.address not in told for path in silent) and self.have_gateways_answer():
+        if new and self.have_gateways_answer():
             out = [judged for judged in self._judge() if judged.fault]
         self.machine.doubted.update(judged.path.address for judged in out
                                     if judged.fault == GATEWAY_SILENT)
@@ -221,7 +226,7 @@ class _Upkeep:
         """The table that new connections are to leave by; see choose_table."""
         paths = tuple(one.path for one in self._judged if one.path.family == family
                       and one.path.primary and one.path.default)
-        if not paths:
+        if not paths and recorded != 0:
             return None
         defaults = self.machine.read_defaults(family)
         foreign = {route.device for route in defaults} - {path.ifindex for path in paths}
@@ -311,7 +316,7 @@ class _Upkeep:
     def _judge(self) -> list[Judged]:
         """The paths on record, and why they are out."""
         with open_store() as store:
-            return [Judged(path, self.machine.find_fault(path, waiting))
+            return [Judged(path, self.machine.find_fault(path, waiting), waiting)
                     for path, waiting in _list_paths(store)]
 
     def follow(self, configuration: Configuration, resting: frozenset[str]) -> None:

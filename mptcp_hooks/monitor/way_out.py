@@ -38,13 +38,14 @@ def choose_table(
 
     `defaults` are main's default routes, `recorded` is what was chosen before. Where a tunnel has
     the default, what it keeps private must not leave in clear when both are gone: there is no
-    other way out then, until main has a default again.
+    other way out then, until main has a default again; nor for an uplink that comes meanwhile.
     """
     known = list(defaults)
     best = _list_best(known)
     ways = _list_ways(uplinks, known)
     if best & uplinks.tunnels or (not best and recorded == 0):
-        return 0 if any(path.way_out for path in uplinks.paths) else None
+        guarded = recorded == 0 and not uplinks.paths
+        return 0 if guarded or any(path.way_out for path in uplinks.paths) else None
     if best - {path.ifindex for path in uplinks.paths}:
         return None
     leading = list_leading(uplinks, known)

@@ -16,6 +16,7 @@ from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.newcomer import (
+    PORT,
     add_peers,
     answer_over,
     begin_waiting,
@@ -435,3 +436,41 @@ def test_a_gateway_that_was_silent_before_an_idle_link_is_used(make_lab: MakeLab
         wait_for(lambda: list_detours(lab) == PAIR)
         assert time.monotonic() - began < 6.5
         assert connect(lab).uplink == 1
+
+
+@pytest.mark.long
+def test_a_gateway_that_never_answers_and_one_who_sends_all_the_time(make_lab: MakeLab) -> None:
+    """Each packet after a failure begins a new question: the failure itself is hardly seen."""
+    lab = make_lab(routers=("nftables",))
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    Monitor(lab)
+    silence_gateway(lab, 0)
+    began = time.monotonic()
+    lab.client.start(sys.executable, "-c", "import socket, time\n"
+                     "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                     f"while True: sender.sendto(b'', ('{SERVER_4}', 53)); time.sleep(0.05)")
+    wait_for(lambda: list_detours(lab) == PAIR)
+    assert time.monotonic() - began < 6.5
+
+
+@pytest.mark.long
+def test_a_silent_gateway_of_a_path_whose_endpoint_is_anothers(make_lab: MakeLab) -> None:
+    """New connections do not leave by it, and do again when it answers."""
+    lab = make_lab(routers=("nftables",))
+    lab.client.ip("mptcp endpoint add 10.1.1.2 dev eth0 subflow")
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    monitor = Monitor(lab)
+    with receive(lab):
+        assert connect(lab).uplink == 0
+        silence_gateway(lab, 0)
+        lab.client.start(sys.executable, "-c", "import socket\n"
+                         f"socket.create_connection(('{SERVER_4}', {PORT}), 60)")
+        wait_for(lambda: list_detours(lab) == PAIR)
+        assert len(lab.endpoints()) == 2
+        lab.routers[0].run("nft", "flush", "ruleset")
+        wait_for(lambda: list_detours(lab) == [])
+        assert connect(lab).uplink == 0
+        # It is not ours that was taken away, or came back.
+        assert not any("endpoint" in one or "back after" in one for one in monitor.read_words())

@@ -548,6 +548,15 @@ def test_what_is_deleted_before_we_look_is_not_taken_for_whole(
         assert bench.machine.snapshot() == standing
 
 
+@given(some_stanzas, st.integers(0, 30))
+def test_what_a_kill_left_is_made_once(events: list[Event], number: int) -> None:
+    """And not in each round: five, and the monitor takes it for a fight with another program."""
+    with open_bench() as bench:
+        kill(bench, number, lambda: bench.up(*events))
+        assert bench.up(*events) == []
+        assert bench.again() == [] and bench.machine.ran == []
+
+
 @given(st.integers(0, 20))
 def test_after_a_kill_the_endpoint_has_the_new_flags(number: int) -> None:
     backup = static("eth1", 4, mptcp_flags="subflow backup")

@@ -103,12 +103,18 @@ def test_the_state_of_a_gateway_on_a_device(
         (NDA_DST, ip_address(gateway).packed))
 
 
-@pytest.mark.parametrize("answer", [errno.ENOENT, b""])
+@pytest.mark.parametrize("answer", [errno.ENOENT, errno.ENODEV, b""])
 def test_a_gateway_without_an_entry_has_no_state(
     answer: bytes | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(neighbours, "Conversation", FakeKernel(answer))
     assert read_entry("10.1.1.1", 3) == Entry(NONE, "")
+
+
+def test_on_a_device_that_is_gone_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is planned for it all the same; the kernel refuses the question as malformed."""
+    monkeypatch.setattr(neighbours, "Conversation", FakeKernel(errno.EINVAL))
+    assert read_entry("10.1.1.1", 0) == Entry(NONE, "")
 
 
 def test_a_gateway_that_never_answered_has_no_link_address(

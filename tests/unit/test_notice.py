@@ -14,7 +14,7 @@ from mptcp_hooks.monitor.notice import Notice
 FIRST, SECOND = "10.1.1.2", "10.1.2.2"
 PATHS = ((FIRST, "eth0", "10.1.1.1", 2), (SECOND, "eth1", "10.1.2.1", 3))
 NEVER = float("inf")
-REACHABLE, DELAY, FAILED = 0x02, 0x08, 0x20
+INCOMPLETE, REACHABLE, DELAY, FAILED = 0x01, 0x02, 0x08, 0x20
 
 
 class World:
@@ -117,6 +117,30 @@ def test_one_that_failed_is_a_reason_for_a_round_once(world: World) -> None:
     world.notice.attend(4.0)
     world.states["10.1.2.1"] = FAILED
     assert world.notice.attend(5.0) == (True, [])
+
+
+def test_one_that_is_asked_all_the_time_and_never_answers_is_a_reason_too(world: World) -> None:
+    """Who sends all the time has the kernel ask anew, hardly ever is the failure to be seen."""
+    world.notice.note_paths(PATHS, True)
+    world.states["10.1.2.1"] = INCOMPLETE
+    assert [world.notice.attend(float(second))[0] for second in range(6)] == [
+        False, False, False, False, True, False]
+    assert world.notice.list_asked(5.0) == {SECOND}
+    # One that is there answers in between.
+    world.states["10.1.2.1"] = REACHABLE
+    world.notice.attend(6.0)
+    world.states["10.1.2.1"] = INCOMPLETE
+    assert not any(world.notice.attend(float(second))[0] for second in range(7, 10))
+    assert world.notice.list_asked(9.0) == frozenset()
+
+
+def test_a_failure_that_was_seen_and_is_asked_about_again_is_one_after_all(world: World) -> None:
+    world.notice.note_paths(PATHS, True)
+    world.states["10.1.2.1"] = FAILED
+    assert world.notice.attend(0.0) == (True, [])
+    world.states["10.1.2.1"] = INCOMPLETE
+    assert [world.notice.attend(float(second))[0] for second in range(1, 6)] == [
+        False, False, False, True, False]
 
 
 def test_a_kernel_that_shows_no_sockets_is_said(world: World) -> None:

@@ -95,6 +95,14 @@ def test_a_gateway_that_is_waited_for_is_said_once(out: Outages) -> None:
     assert out.note(ONE, ("eth1",), (), ("eth1",), {}, 1163.0) == waiting
 
 
+def test_who_waits_for_a_gateway_and_lost_no_carrier_has_none_back() -> None:
+    """Its endpoint is kept, or is another program's."""
+    outages = Outages()
+    kept = [f"eth1: {GATEWAY['eth1']}, but a connection has no other path: endpoint kept"]
+    assert outages.note(BOTH, (), ("eth1",), ("eth1",), GATEWAY, 1010.0) == kept
+    assert outages.note(ONE, (), (), ("eth1",), GATEWAY, 1020.0) == []
+
+
 def test_an_endpoint_that_is_kept_is_said_once() -> None:
     outages = Outages()
     kept = ["eth1: no carrier, but a connection has no other path: endpoint kept"]

@@ -9,7 +9,7 @@ import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Lease, Link, Route, Rule
+from mptcp_hooks.base.model import Endpoint, Lease, Link, Route, Rule
 from mptcp_hooks.engine import record
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.checks import CheckResult
@@ -30,6 +30,8 @@ from tests.unit.memory import FAILED, INCOMPLETE, Device, Killed, MemoryMachine,
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 NAMES_ETH1 = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", managed=True),))
 UP, UNPLUGGED = Link(True, True, False), Link(True, False, False)
+# The endpoints that are no path's: one of the bench, and those that tests add.
+OTHERS = (7, 99)
 # How a round tells of paths that are out.
 ETH0_OUT = ("eth0", "10.1.1.2", "10.1.1.1", "no carrier")
 ETH1_OUT = ("eth1", "10.1.2.2", "10.1.2.1", "no carrier")
@@ -79,7 +81,7 @@ class Kept:
         self.bench.machine.ran.clear()
         report = keep_up(adopting, resting, known, None)
         standing = {(one.address, one.identity) for one in self.bench.machine.endpoints
-                    if one.identity != 7}
+                    if one.identity not in OTHERS}
         assert set(report.endpoints) == standing
         assert set(report.addresses) == self._list_addresses()
         self.free = report.free
@@ -98,7 +100,7 @@ class Kept:
         devices[device] = devices[device]._replace(link=link)
 
     def endpoints(self) -> list[str]:
-        return [one.address for one in self.bench.machine.endpoints if one.identity != 7]
+        return [one.address for one in self.bench.machine.endpoints if one.identity not in OTHERS]
 
 
 @pytest.fixture
@@ -444,6 +446,33 @@ def test_a_gateway_is_asked_on_though_the_endpoint_behind_it_stays(kept: Kept) -
     assert kept.round(known=doubting) == quiet("eth0", "eth1")
 
 
+def test_a_gateway_is_asked_on_though_the_endpoint_behind_it_is_anothers(kept: Kept) -> None:
+    """Nobody else would: new connections leave by the other uplink meanwhile."""
+    machine = kept.bench.machine
+    machine.endpoints.append(Endpoint(99, "10.1.1.2", 2, ("subflow",)))
+    kept.bench.up(ETH0, ETH1)
+    machine.deaf, machine.neighbours = {"10.1.1.1"}, {"10.1.1.1": FAILED}
+    out = quiet("eth1", waiting=("eth0",), faults=(ETH0_MUTE,), ways=BY_ETH1)
+    assert kept.round() == out
+    doubting = Known(fresh=frozenset(("10.1.1.2",)), doubted=frozenset(("10.1.1.2",)))
+    assert kept.round(known=doubting) == out
+    assert "neigh replace 10.1.1.1 dev eth0 use" in machine.ran
+    machine.deaf.clear()
+    kept.round(known=doubting)
+    assert kept.round() == quiet("eth1", ways=BY_MAIN)
+
+
+def test_a_gateway_is_to_prove_itself_whoever_made_the_endpoint_behind_it(kept: Kept) -> None:
+    machine = kept.bench.machine
+    machine.endpoints.append(Endpoint(99, "10.1.1.2", 2, ("subflow",)))
+    kept.bench.up(ETH0, ETH1)
+    machine.neighbours = {"10.1.1.1": 2}
+    machine.ran.clear()
+    look(Errand({}, {}, frozenset(("10.1.1.2",))), {}, None)
+    (asked,) = machine.ran
+    assert asked.startswith("neigh replace 10.1.1.1 ") and asked.endswith(" nud probe")
+
+
 def test_an_uplink_that_main_does_not_lead_to_may_go(kept: Kept) -> None:
     kept.bench.up(ETH0, ETH1)
     kept.set_link("eth1", UNPLUGGED)
@@ -618,6 +647,22 @@ def test_what_a_tunnel_kept_private_finds_no_way_when_it_is_gone(kept: Kept) -> 
     machine.routes[4, 254] = main
     assert kept.round() == quiet("eth0", "eth1")
     assert machine.snapshot() == full
+
+
+def test_what_a_tunnel_kept_private_finds_no_way_by_an_uplink_that_comes_later(kept: Kept) -> None:
+    """The other family has paths all the time, so that nobody takes the guard away."""
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, static("eth1", 6))
+    machine.devices["tun0"] = Device(9, Link(True, True, True), ())
+    machine.routes[4, 254] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    kept.round()
+    machine.pull("tun0")
+    machine.routes[4, 254] = []
+    kept.bench.down("eth0")
+    kept.round()
+    kept.bench.up(ETH0)
+    kept.round()
+    assert list_detours(kept) == [(32767, 0)]
 
 
 def test_an_uplink_of_ours_with_one_peer_is_no_tunnel(kept: Kept) -> None:

@@ -170,6 +170,14 @@ def test_what_a_tunnel_had_finds_no_way_until_main_has_a_default_again() -> None
     assert choose_table(know(), [], None) is None
 
 
+def test_what_a_dead_tunnel_had_finds_no_way_though_all_uplinks_go_and_come() -> None:
+    assert choose_table(know(()), [], 0) == 0
+    assert choose_table(know((), tunnels=[TUNNEL]), lead(TUNNEL), 0) == 0
+    assert choose_table(know(()), lead(FOREIGN), 0) is None
+    # Where there was none, there is nothing to guard.
+    assert choose_table(know((), tunnels=[TUNNEL]), lead(TUNNEL), None) is None
+
+
 def test_a_tunnel_beside_an_uplinks_better_default_keeps_nothing_private() -> None:
     both = [*lead(FIRST), *lead(TUNNEL, metric=50)]
     assert choose_table(know(tunnels=[TUNNEL]), both, None) is None

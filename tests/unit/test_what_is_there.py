@@ -232,7 +232,7 @@ def test_what_takes_a_path_is_noted_before_what_gives_it_up() -> None:
     empty = stanza._replace(paths=())
     before: Records = {"eth1": (stanza,), "eth1:0": (empty,), "eth2": (empty,)}
     after: Records = {"eth1": (empty,), "eth1:0": (stanza,), "eth2": (empty,)}
-    assert list(order_records(before, after).items()) == [
+    assert list(order_records(before, after, ()).items()) == [
         ("eth1:0", (stanza,)), ("eth1", (empty,))]
 
 
