@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from tests.model.tap import Tap
+
 _SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _QUESTIONS = ("rule show\nroute show table all\naddr show\nlink show\n"
               "mptcp endpoint show\nmptcp limits show\n")
@@ -147,10 +149,13 @@ def _read_activity(pid: int) -> str:
     return " ".join([state, *told, Path(f"/proc/{pid}/task/{pid}/children").read_text()])
 
 
+tap = Tap()
+
 _ACTIONS: dict[str, Callable[..., Any]] = {
     "run": run, "look": look, "write": write, "remove": remove, "read": read,
     "start_monitor": start_monitor, "stop_monitor": stop_monitor,
-    "reload_monitor": reload_monitor, "rest": rest}
+    "reload_monitor": reload_monitor, "rest": rest,
+    "ask": tap.ask, "open_tunnel": tap.open_tunnel, "close_tunnel": tap.close_tunnel}
 
 
 def main() -> None:
@@ -159,7 +164,3 @@ def main() -> None:
         name, *arguments = json.loads(line)
         answer = _ACTIONS[name](*arguments)
         print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    main()

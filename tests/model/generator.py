@@ -17,6 +17,7 @@ from tests.model.world import (
     FOREIGN_ENDPOINTS,
     PLACES,
     TABLES,
+    TUNNEL,
     Configuration,
     Stanza,
     find_own,
@@ -160,6 +161,13 @@ def _choose_gateway(random: Random, player: Player) -> Step:
     return make_step(f"gateway {'answers' if deaf or random.random() < 0.3 else 'silent'} {device}")
 
 
+def _choose_tunnel(random: Random, player: Player) -> Step | None:
+    """While a tunnel is there nothing else leads, so that is seldom for long."""
+    if TUNNEL in player.seen.links:
+        return make_step("tunnel gone")
+    return make_step("tunnel up") if random.random() < 0.3 else None
+
+
 def _choose_default(random: Random, player: Player) -> Step | None:
     device, family = random.choice(DEVICES), random.choice(FAMILIES)
     there = any((one.device, one.family) == (device, family) for one in player.seen.defaults)
@@ -216,8 +224,9 @@ def _choose_configuration(random: Random, player: Player) -> Step:
 
 
 def _choose_monitor(random: Random, player: Player) -> Step:
-    word = random.choice(("off", "off", "kill", "reload")) if player.model.monitored else "on"
-    return make_step(f"monitor {word}")
+    """Most machines have one."""
+    words = ("off", "kill", "reload", "reload") if player.model.monitored else ("on",)
+    return make_step(f"monitor {random.choice(words)}")
 
 
 def _choose_kill(random: Random, player: Player) -> Step | None:
@@ -278,13 +287,14 @@ _CHOICES: dict[Callable[[Random, Player], Step | None], int] = {
     _choose_address: 8,
     _choose_link: 8,
     _choose_gateway: 4,
-    _choose_default: 6,
+    _choose_tunnel: 4,
+    _choose_default: 8,
     _choose_damage: 8,
     _choose_foreign: 4,
     _choose_endpoint: 4,
     _choose_limits: 2,
     _choose_configuration: 4,
-    _choose_monitor: 1,
+    _choose_monitor: 2,
     _choose_kill: 8,
     _choose_race: 2,
     _choose_together: 6,

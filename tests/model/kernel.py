@@ -81,7 +81,7 @@ class Held(NamedTuple):
 
 
 class Default(NamedTuple):
-    """A default route in main."""
+    """A default route in main; a tunnel's has no gateway."""
 
     device: str
     family: int
@@ -117,6 +117,13 @@ class Snapshot(NamedTuple):
 
     def is_running(self, device: str) -> bool:
         return device in self.links and self.links[device].running
+
+    def without(self, things: Iterable[Thing]) -> Snapshot:
+        """The same without some things that were ours."""
+        gone = frozenset(things)
+        return self._replace(
+            marked=frozenset(thing for thing in self.marked if thing not in gone),
+            ids={endpoint: number for endpoint, number in self.ids.items() if endpoint not in gone})
 
     def list_held(self, device: str, family: int) -> list[Held]:
         """The addresses of a device that can be used."""
@@ -191,8 +198,9 @@ def _read_routes(family: int, rows: list[dict[str, Any]]) -> Iterator[tuple[str,
 
 def _read_defaults(family: int, rows: list[dict[str, Any]]) -> Iterator[Default]:
     for row in rows:
-        if row["dst"] == "default" and "gateway" in row and "table" not in row:
-            yield Default(row["dev"], family, row["gateway"], row.get("metric", 0))
+        if row["dst"] == "default" and row.get("type", _UNICAST) == _UNICAST and (
+                "table" not in row):
+            yield Default(row["dev"], family, row.get("gateway", ""), row.get("metric", 0))
 
 
 def _read_links(rows: list[dict[str, Any]]) -> Iterator[tuple[str, Link]]:

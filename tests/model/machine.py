@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.model.kernel import FOREIGN_PROTOCOL, Endpoint, Route, Rule, Snapshot, Thing
 from tests.model.namespace import Namespace, Program
+from tests.model.questions import Arrival, Question
 from tests.model.steps import Step
 from tests.model.things import find_foreign
 from tests.model.world import (
     ALIAS,
     CONFIGURATION,
     DEVICES,
+    FAMILIES,
     FOREIGN,
     FOREIGN_ENDPOINTS,
+    TUNNEL,
     Own,
     Stanza,
     device_of,
@@ -55,6 +58,8 @@ class Machine:
             self._configure(step)
         elif step.kind == "gateway":
             self._silence(*step.words)
+        elif step.kind == "tunnel":
+            self._change_tunnel(*step.words)
         else:
             self.alter(list(_list_lines(step, seen, ours)))
 
@@ -69,6 +74,15 @@ class Machine:
         """Run programs of ours at the same time."""
         self.said = self._namespace.run(*(
             make_program(step)._replace(kill=kill, whole=whole) for step in steps))
+
+    def answer(self) -> None:
+        """Have the gateways answer that do: a monitor forgets an entry before it asks anew."""
+        self._set_gateways()
+
+    def ask(self, questions: Sequence[Question]) -> list[list[Arrival]]:
+        """Send a datagram for each question; at which far ends each came in."""
+        return [[one._replace(device=_near(one.device)) for one in found]
+                for found in self._namespace.ask(questions)]
 
     def race(self, step: Step, milliseconds: int, line: str) -> None:
         """Run a program of ours, and a line of `ip` that long after it began."""
@@ -99,6 +113,13 @@ class Machine:
         (self._silent.add if way == "silent" else self._silent.discard)(device)
         self._ip([_forget_gateway(device, *gateway) for gateway in list_gateways(device)])
         self._set_gateways()
+
+    def _change_tunnel(self, way: str) -> None:
+        if way == "gone":
+            self._namespace.close_tunnel(TUNNEL)
+        else:
+            self._namespace.open_tunnel(TUNNEL)
+            self._ip(list(_list_tunnelling()))
 
     def _set_gateways(self) -> None:
         """Nobody is at the far ends: who answers has an entry that needs no question."""
@@ -138,6 +159,10 @@ def make_program(step: Step) -> Program:
 
 def _peer(device: str) -> str:
     return device.replace("wan", "far")
+
+
+def _near(peer: str) -> str:
+    return peer.replace("far", "wan")
 
 
 def _note_gateway(device: str, family: int, gateway: str) -> str:
@@ -209,6 +234,16 @@ def _change_default(way: str, device: str, own: Own) -> Iterator[str]:
     if way == "add":
         yield (f"ip -{own.family} route add default via {own.gateway} dev {device} "
                f"metric {metric} protocol {FOREIGN_PROTOCOL}")
+
+
+def _list_tunnelling() -> Iterator[str]:
+    """What a VPN does with its device: all that main does not know better goes there."""
+    yield f"ip link set {TUNNEL} up"
+    for family in FAMILIES:
+        own = find_own(TUNNEL, 0, family)
+        yield _change_address("add", TUNNEL, own)
+        yield (f"ip -{family} route add default dev {TUNNEL} metric 50 "
+               f"protocol {FOREIGN_PROTOCOL}")
 
 
 def _change_endpoint(way: str, name: str, seen: Snapshot) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from tests.model.health import Health
 from tests.model.kernel import Endpoint, Limits, Snapshot
 from tests.model.steps import Step
 from tests.model.things import Wish, find_foreign
 from tests.model.told import Told, is_wanted, list_held, list_wishes
+from tests.model.way_out import Way, judge, list_candidates
 from tests.model.world import FAMILIES, Configuration, Stanza, read_configuration, read_stanza
 
 
@@ -20,10 +22,11 @@ from tests.model.world import FAMILIES, Configuration, Stanza, read_configuratio
 class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
-    `deaf` are the devices whose gateways do not answer, which the monitor alone asks.
+    `deaf` are the devices whose gateways do not answer. `health` is what a monitor may know of
+    paths, and `ways` where it has what is bound to nothing leave, by family.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
-    were raised to. In the step under way, `limits` are those the package finds, and `settling`
-    is whether it sees to them.
+    were raised to. In the step under way, `limits` are those the package finds, `settling` is
+    whether it sees to them, and `now` is when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -31,14 +34,17 @@ class Model:
     configuration: Configuration = Configuration()
     monitored: bool = False
     deaf: set[str] = field(default_factory=set)
+    health: Health = field(default_factory=Health)
+    ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
     base: Limits | None = None
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
     settling: bool = False
+    now: float = 0.0
 
-    def begin(self, before: Snapshot) -> None:
+    def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
-        self.limits, self.settling = before.limits, False
+        self.limits, self.settling, self.now = before.limits, False, now
         for told in self.told:
             told.begin()
 
@@ -76,9 +82,24 @@ class Model:
         self.told = [told for told in self.told
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
         self._take_in(before)
-        self._make_true(self.told, before, self.deaf)
+        refused = self._make_true(self.told, before, self.deaf)
+        # What was in the way of one may be gone by the next round.
+        while len(again := self._make_true(refused, before, self.deaf)) < len(refused):
+            refused = again
         # What has just come on a link without a carrier is silenced by the next round.
         self._fall_silent(before)
+
+    def set_monitor(self, word: str) -> None:
+        """A monitor that begins knows nothing of what was."""
+        if word == "on" and not self.monitored:
+            self.health.forget()
+        self.monitored = word in ("on", "reload") and (self.monitored or word == "on")
+
+    def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
+        """What a monitor sees of paths now, if there is one."""
+        if self.monitored:
+            self.health.note({path.wish.address: judge(self, path, seen) for family in FAMILIES
+                              for path in list_candidates(self, family)}, now, settled)
 
     def list_of(self, iface: str) -> list[Told]:
         """What was told of an interface, or of all."""
@@ -91,9 +112,10 @@ class Model:
         if not is_wanted(told, self.configuration):
             return []
         wishes = list_wishes(told, self.told, self.configuration, self.foreign, before, present)
-        if not told.silent or told.stanza.device not in deaf:
-            return wishes
-        return [wish._replace(endpoint=wish.endpoint and not wish.gateway) for wish in wishes]
+        waiting = {wish.address for wish in wishes if wish.gateway and (
+            told.silent or wish.address in told.mute)} if told.stanza.device in deaf else set()
+        return [wish._replace(endpoint=wish.endpoint and wish.address not in waiting)
+                for wish in wishes]
 
     def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
         if way == "del":
@@ -228,6 +250,7 @@ class Model:
             told.settle([])
             # Nobody waits for the gateway of what is gone.
             told.silent = False
+            told.mute.clear()
 
     def _renew(self, told: Told, before: Snapshot, deaf: Collection[str]) -> bool:
         """Make a stanza what the machine is by now, unless that is refused."""
@@ -235,6 +258,8 @@ class Model:
         wishes = self.wish(told, before, present=True, deaf=deaf)
         told.silent &= not before.is_running(device) or device in deaf and any(
             wish.gateway for wish in wishes)
+        if device not in deaf:
+            told.mute.clear()
         if _is_refused(told, wishes, [one for one in self.told if one is not told], before):
             told.loose = True
             return False

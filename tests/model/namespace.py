@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.lab.support.lab import Host, Installation, find_obstacles, make_scratch, remove_scratch
 from tests.model.kernel import Snapshot, read_snapshot
+from tests.model.questions import Arrival, Question
 
 __all__ = ["Installation", "Namespace", "Program", "find_obstacles"]
 
-_AGENT = Path(__file__).with_name("agent.py")
+# What the agent starts must not see our folder: it is no part of its environment.
+_AGENT = f"""import sys
+sys.path.append({str(Path(__file__).parents[2])!r})
+from tests.model.agent import main
+main()"""
 
 
 class Program(NamedTuple):
@@ -38,7 +44,7 @@ class Namespace:
             raise
         self._agent = subprocess.Popen(
             ["/usr/bin/nsenter", "-t", str(self._host.pid), "-n", "-m", "-u", "--",
-             sys.executable, "-I", str(_AGENT)],
+             sys.executable, "-I", "-c", _AGENT],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def close(self) -> None:
@@ -78,6 +84,16 @@ class Namespace:
     def rest(self) -> None:
         """Wait until the monitor, if there is one, has nothing to do."""
         self._ask("rest")
+
+    def open_tunnel(self, device: str) -> None:
+        self._ask("open_tunnel", device)
+
+    def close_tunnel(self, device: str) -> None:
+        self._ask("close_tunnel", device)
+
+    def ask(self, questions: Sequence[Question]) -> list[list[Arrival]]:
+        """Send a datagram for each question; where each came in."""
+        return [[Arrival(*one) for one in found] for found in self._ask("ask", questions)]
 
     def _ask(self, *request: Any) -> Any:
         assert self._agent.stdin is not None and self._agent.stdout is not None

@@ -37,6 +37,9 @@ def resolve(
     kept = held & {*after.marked, *after.endpoints} if disturbed else held
     for told in model.told:
         _leave_standing(told)
+        if model.monitored:
+            told.paths = {address: _heed_silence(model, told, path, after)
+                          for address, path in told.paths.items()}
         for path in told.paths.values():
             things = path.things | _lose_source(path)
             # An endpoint whose path could not be made anew is not put back.
@@ -80,7 +83,8 @@ def _write_all(model: Model, before: Snapshot, after: Snapshot) -> list[Written]
     for told in model.told:
         for wish in told.wishes or ():
             groups.setdefault((wish.device, wish.family), []).append((told, wish))
-    full = max(len(before.endpoints), len(after.endpoints)) >= ENDPOINTS_AT_MOST
+    # What comes may be planned before what goes in the same work.
+    full = len(before.endpoints | after.endpoints) >= ENDPOINTS_AT_MOST
     return [path for group in groups.values() for path in _write(model, group, after, full)]
 
 
@@ -93,15 +97,27 @@ def _write(
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
     for told, wish in group:
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
-        if model.monitored and wish.gateway and wish.device in model.deaf and (
-                path.endpoint and not path.things <= {*after.marked, *after.endpoints}):
-            # Whether the kernel has asked the gateway in vain by now depends on who asked it.
-            path, told.silent = path.without_endpoint(), True
-        if full and not path.things <= {*after.marked, *after.endpoints}:
-            # The kernel takes eight; who goes without is nobody's promise.
-            path = path.without_endpoint()
+        if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
+            if full:
+                # The kernel takes eight; who goes without is nobody's promise.
+                path = path.without_endpoint()
+            elif model.monitored:
+                path = _heed_silence(model, told, path, after)
         told.paths[wish.address] = path
         yield path
+
+
+def _heed_silence(model: Model, told: Told, path: Written, after: Snapshot) -> Written:
+    """The path without the endpoint that a monitor took away, of a silent gateway's.
+
+    Whether the kernel has asked that in vain by now depends on who sent to it.
+    """
+    wish = path.wish
+    if wish.gateway and wish.device in model.deaf and path.endpoint and (
+            not path.things <= {*after.marked, *after.endpoints}):
+        told.mute.add(wish.address)
+        return path.without_endpoint()
+    return path
 
 
 def _find_first(wishes: list[Wish], after: Snapshot) -> str:

@@ -10,11 +10,12 @@ from tests.model.kernel import Endpoint, Snapshot, Thing
 from tests.model.machine import Machine, choose_things, delete_things, list_lowering, list_raising
 from tests.model.model import Model
 from tests.model.outcome import list_ours, resolve
+from tests.model.packets import compare_packets, list_expected
 from tests.model.steps import OURS, Step
 from tests.model.world import read_stanza
 
 # Of what the world does, what the kernel announces; for the rest the monitor is told to look.
-_HEARD = ("link", "carrier", "gateway", "device", "address", "default", "damage")
+_HEARD = ("link", "carrier", "gateway", "tunnel", "device", "address", "default", "damage")
 # A monitor whose round failed begins the next in a second or two.
 _PATIENCE = 10.0
 
@@ -74,17 +75,22 @@ class Player:
         """What a manager does between its hooks; a monitor may be quick to raise limits then."""
         self._machine.alter(lines)
         self.seen = self._machine.look()._replace(limits=self.seen.limits)
+        self.model.watch(self.seen, monotonic(), settled=False)
 
     def _switch_monitor(self, word: str) -> list[Difference]:
+        """One that ends has done by then what a moment ago there was no reason for."""
         self._machine.set_monitor(word)
-        self.model.monitored = word in ("on", "reload") and (
-            self.model.monitored or word == "on")
-        return self._settle((), self.seen)
+        if word in ("on", "reload"):
+            self.model.set_monitor(word)
+        found = self._settle((), self.seen)
+        self.model.set_monitor(word)
+        return found
 
     def _do(self, steps: tuple[Step, ...]) -> list[Difference]:
         """Programs of ours run at the same time."""
         before = self.seen
         self._machine.start(*steps)
+        self._tell(steps)
         return self._settle(steps, before)
 
     def _kill(self, step: Step) -> list[Difference]:
@@ -93,18 +99,30 @@ class Player:
         before = self.seen
         self._machine.start(*step.inner[:1], kill=int(milliseconds), whole=extent == "all")
         self._machine.start(*step.inner[-1:])
+        self._tell(step.inner[-1:])
         return self._settle(step.inner[-1:], before)
 
     def _race(self, step: Step) -> list[Difference]:
-        """Somebody deletes one of the stanza's meanwhile; the same program puts it back then."""
+        """Somebody deletes one of the stanza's meanwhile; the same program puts it back then.
+
+        Unless it is refused what it wants: then it leaves what stands as it is.
+        """
         which, milliseconds = step.words
         before = self.seen
         stanza = read_stanza(step.inner[0].words)
         theirs = list_ours([one for one in self.model.told if one.stanza == stanza], before)
-        lines = delete_things(choose_things(which, theirs), before)
+        chosen = choose_things(which, theirs)
+        lines = delete_things(chosen, before)
         self._machine.race(step.inner[0], int(milliseconds), next(lines, "true"))
         self._machine.start(*step.inner)
-        return self._settle(step.inner, before)
+        return self._settle(step.inner, before.without(chosen))
+
+    def _tell(self, steps: tuple[Step, ...]) -> None:
+        """Tell the monitor of the end of what has no path: nobody announces that."""
+        if self.model.monitored and any(
+                step.kind == "down" and not any(
+                    told.paths for told in self.model.list_of(step.iface)) for step in steps):
+            self._machine.set_monitor("reload")
 
     def _settle(
         self, steps: tuple[Step, ...], before: Snapshot, disturbed: bool = False
@@ -114,17 +132,24 @@ class Player:
         while True:
             self.seen = self._machine.look()
             model = deepcopy(self.model)
-            found = _follow(model, steps, before, self.seen, disturbed)
+            model.begin(before, monotonic())
+            found = [*_follow(model, steps, before, self.seen, disturbed), *self._ask(model)]
             if not found or not model.monitored or monotonic() - since > _PATIENCE:
                 self.model = model
+                self.model.watch(self.seen, model.now, settled=True)
                 return found
+            self._machine.answer()
+
+    def _ask(self, model: Model) -> list[Difference]:
+        """What went astray of the datagrams that a machine is asked by."""
+        expected = list_expected(model, self.seen)
+        return compare_packets(expected, self._machine.ask([one.question for one in expected]))
 
 
 def _follow(
     model: Model, steps: tuple[Step, ...], before: Snapshot, after: Snapshot, disturbed: bool
 ) -> list[Difference]:
     """Have the model follow what was done between two looks; what differs from it then."""
-    model.begin(before)
     world = after if disturbed else before
     for step in steps:
         if disturbed:

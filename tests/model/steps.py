@@ -2,6 +2,7 @@
 
     link up|down DEV             carrier on|off DEV        device gone|made DEV
     gateway silent|answers DEV   all gateways on its link, which is an outage beyond the cable
+    tunnel up|gone               all goes by a tunnel, which dies with its default routes
     address add|del DEV 4|6 PLACE    default add|del DEV 4|6
     damage N                     the Nth of ours is deleted   damage flush
     foreign add|del NAME         endpoint add|del NAME     limits SUBFLOWS ADDRESSES

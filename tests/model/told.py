@@ -15,15 +15,17 @@ from tests.model.world import FAMILIES, Configuration, Own, Stanza
 class Told:
     """One stanza, and its paths by address.
 
-    `wishes` is what the step under way makes of it, None where it leaves it alone; `loose`
-    is where it may put back what is missing of paths that are no wish. `tables` are those that
-    its paths had when the step began, by family.
+    `mute` are the addresses whose endpoints went since their gateways do not answer. `wishes` is
+    what the step under way makes of it, None where it leaves it alone; `loose` is where it may
+    put back what is missing of paths that are no wish. `tables` are those that its paths had when
+    the step began, by family.
     """
 
     stanza: Stanza
     managed: bool = False
     leaving: bool = False
     silent: bool = False
+    mute: set[str] = field(default_factory=set)
     paths: dict[str, Written] = field(default_factory=dict)
     wishes: list[Wish] | None = None
     loose: bool = False
@@ -32,6 +34,7 @@ class Told:
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
         self.release()
+        self.mute &= set(self.paths)
         self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
 
     def settle(self, wishes: list[Wish], loose: bool = False) -> None:
@@ -86,7 +89,7 @@ def list_wishes(
     others = [one for one in everything if one is not told]
     taken = {endpoint.address for endpoint in foreign}
     wishes: list[Wish] = []
-    for one in own if stanza.places else _find_own(told, others, seen):
+    for one in own if stanza.places else _order(told, _find_own(told, others, seen)):
         gateway = _find_gateway(stanza, one, configuration, seen)
         if gateway or _choose_flags(stanza, configuration):
             wish = _make_wish(told, one, gateway, configuration, seen)
@@ -94,6 +97,12 @@ def list_wishes(
             wishes.append(wish._replace(table=wish.table if first else 0,
                                         endpoint=wish.endpoint and one.address not in taken))
     return wishes
+
+
+def _order(told: Told, own: Iterable[Own]) -> list[Own]:
+    """Those that are found: the first is the one that was, then come those that were there."""
+    standing = {address: 1 - path.primary for address, path in told.paths.items()}
+    return sorted(own, key=lambda one: standing.get(one.address, 2))
 
 
 def _find_own(told: Told, others: list[Told], seen: Snapshot) -> Iterator[Own]:

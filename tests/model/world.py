@@ -9,6 +9,8 @@ from typing import NamedTuple
 FAMILIES = (4, 6)
 DEVICES = ("wan0", "wan1", "wan2")
 ALIAS = "wan0:1"
+# What leads to one peer, and takes all while it is there.
+TUNNEL = "tun0"
 # The last place is the same address on each device.
 PLACES = range(4)
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
@@ -31,7 +33,7 @@ class Own(NamedTuple):
 
 def find_own(device: str, place: int, family: int) -> Own:
     """Places 0 and 1 share a subnet, 2 has one of its own; 3 is the same on all devices."""
-    number = 9 if place == 3 else 1 + DEVICES.index(device)
+    number = 9 if place == 3 else 1 + (*DEVICES, TUNNEL).index(device)
     host, subnet = (3, 0) if place == 1 else (2, place // 2)
     if family == 4:
         return Own(4, f"10.{number}.{subnet}.{host}", 24, f"10.{number}.{subnet}.1")
