@@ -172,6 +172,12 @@ class Judge:
                 if uplink.free and self._records[iface].why
                 and not self._records[iface].on_trial and self._is_spared(iface)}
 
+    def forget(self) -> None:
+        """Judge by what is carried from now on alone: it is another rate than it was."""
+        for record in self._records.values():
+            record.seconds.clear()
+        self._totals.clear()
+
     @property
     def on_trial(self) -> bool:
         """Whether a backup is tried again just now."""

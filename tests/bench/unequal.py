@@ -73,8 +73,9 @@ MIXES = {mix.name: mix for mix in (
 class WideLab(Lab):
     """The lab with one more uplink, eth2, and shaped links; the package's hooks bring all up."""
 
-    def __init__(self, installation: Installation, mix: Mix) -> None:
-        super().__init__((installation.layer,))
+    def __init__(self, installation: Installation, mix: Mix,
+                 server_layers: tuple[Path, ...] | None = None) -> None:
+        super().__init__((installation.layer,), server_layers=server_layers)
         self.mix = mix
         self._third = Host(self.scratch / "router3")
         self._wire(3, self._third, "50mbit")
@@ -131,10 +132,10 @@ class WideLab(Lab):
         for host in (self.client, self.server):
             host.run("ip", "tcp_metrics", "flush")
 
-    def measure(self, kind: str, source: str, control: str, count: int) -> float:
+    def measure(self, kind: str, source: str, control: str, count: int, times: int = 1) -> float:
         seconds = float(self.client.run(
             "env", f"PYTHONPATH={ROOT}", sys.executable, "-B", "-m", "tests.bench.traffic",
-            kind, source, control, str(count)))
+            kind, source, control, str(count), str(times)))
         time.sleep(_PAUSE + max(rate.queue for rate in self.mix.uplinks) / 1000)
         return seconds
 
