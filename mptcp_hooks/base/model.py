@@ -21,7 +21,10 @@ BACKUP = "backup"
 
 
 class Rule(NamedTuple):
-    """One policy routing rule; an empty text or None where it does not say."""
+    """One policy routing rule; an empty text or None where it does not say.
+
+    `device` is where a packet leaves by, `incoming` where it came in: `lo` for the machine's own.
+    """
 
     preference: int
     source: str
@@ -30,6 +33,7 @@ class Rule(NamedTuple):
     table: int
     suppress: int | None
     protocol: int
+    incoming: str = ""
 
 
 class Route(NamedTuple):
@@ -142,6 +146,7 @@ class DeviceView(NamedTuple):
     `main_gateways` are the gateways of the device's default routes in main, the
     preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
     whose endpoints went with the carrier, and have no way to their gateway yet.
+    `elsewhere` are the addresses of other devices, with their lengths.
     """
 
     device: str
@@ -152,6 +157,7 @@ class DeviceView(NamedTuple):
     main_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, int], ...] = ()
 
 
 class Path(NamedTuple):
@@ -163,7 +169,8 @@ class Path(NamedTuple):
     the first path of its family on the device: sockets bound to the device use
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
-    bound to nothing may leave by it.
+    bound to nothing may leave by it. `wide` is whether what comes from any address of the
+    subnet leaves by it, as long as that address has no path of its own.
     """
 
     iface: str
@@ -181,6 +188,7 @@ class Path(NamedTuple):
     flags: tuple[str, ...]
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
+    wide: bool = False
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether the kernel's endpoint is the one that was made for this path."""

@@ -28,17 +28,22 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """Paths, what a person must hear (warnings), and what -v adds (remarks)."""
+    """Paths, what a person must hear (warnings), and what -v adds (remarks).
+
+    `crowded` are those whose address another device's subnet has as well.
+    """
 
     paths: tuple[Path, ...]
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
+    crowded: tuple[Path, ...] = ()
 
     def add(self, path: Path | None = None, warning: str = "", remark: str = "") -> Plan:
         """The plan with one thing more of each kind that is given."""
-        return Plan(self.paths if path is None else (*self.paths, path),
-                    (*self.warnings, warning) if warning else self.warnings,
-                    (*self.remarks, remark) if remark else self.remarks)
+        return self._replace(
+            paths=self.paths if path is None else (*self.paths, path),
+            warnings=(*self.warnings, warning) if warning else self.warnings,
+            remarks=(*self.remarks, remark) if remark else self.remarks)
 
 
 class _Verdict(NamedTuple):
@@ -67,7 +72,8 @@ def plan_paths(
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
         plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it "
                                 "is 1")
-    return plan
+    return plan._replace(crowded=tuple(path for path in plan.paths if any(
+        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
 
 
 def _plan_address(
@@ -94,6 +100,7 @@ def _plan_address(
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
+    path = path._replace(wide=_may_be_wide(path, own, view, beside))
     first = not any(path.family == own.family for path in plan.paths)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
     return plan.add(
@@ -145,7 +152,8 @@ def find_intruder(path: Path, use: TableUse) -> str:
         marked = rule.protocol == PROTOCOL
         if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
             return _tell_twice(path, rule.table)
-        ours = marked and rule.source in ("", host) and rule.device in ("", path.device)
+        ours = (marked and rule.source in ("", host, path.subnet)
+                and rule.device in ("", path.device))
         if rule.table == path.table and not ours:
             source = rule.source or "all"
             return _tell_use(path.table, f"somebody else (rule {rule.preference}: from {source} "
@@ -162,6 +170,12 @@ def find_sharer(path: Path, others: Iterable[Path]) -> str:
                 other.family, other.table) == (path.family, path.table):
             return _tell_use(path.table, f"{other.address} of {other.iface}")
     return ""
+
+
+def takes(other: Path, path: Path) -> bool:
+    """Whether `other` leads what comes from the path's subnet away by another device."""
+    return (other.wide and other.device != path.device
+            and address.contains(other.subnet, path.address))
 
 
 def _tell_twice(path: Path, table: int) -> str:
@@ -230,6 +244,19 @@ def _lay_path(
         routes=tuple(route for route in own.routes if route[0] != subnet),
         way_out=settings.way_out and default and primary,
     )
+
+
+def _may_be_wide(
+    path: Path, own: InterfaceAddress, view: DeviceView, beside: list[Path]
+) -> bool:
+    """Whether all of a subnet that is the path's can leave by it: nobody else has a part in it.
+
+    What another device has in it may be another uplink's, or a tunnel's, and is not for us.
+    """
+    return bool(
+        path.default and path.subnet and not own.peer
+        and not any(other.wide and other.subnet == path.subnet for other in beside)
+        and not any(address.contains(path.subnet, other) for other, _ in view.elsewhere))
 
 
 def _choose_table(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mptcp_hooks.base.address import BITS, InterfaceAddress, contains, family_of
 from mptcp_hooks.base.model import (
-    DeviceView, Endpoint, Limits, Link, PathManager, Route, Rule, TableUse)
+    DeviceView, Endpoint, Limits, Link, Path, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
@@ -121,7 +121,11 @@ class MemoryMachine(Machine):
         unstated = tuple(family for family in families if family not in known)
         return DeviceView(device, self.find_ifindex(device), self.read_link(device),
                           (*stated, *self.list_addresses(iface, unstated)), (),
-                          self.read_main_gateways(self.find_ifindex(device), families), True)
+                          self.read_main_gateways(self.find_ifindex(device), families), True,
+                          elsewhere=tuple(
+                              (one.address, one.length) for name, other in self.devices.items()
+                              for one in other.addresses
+                              if name.partition(":")[0] != device and one.family in families))
 
     def find_ifindex(self, device: str) -> int:
         return self.devices[device].ifindex if device in self.devices else 0
@@ -232,7 +236,7 @@ class MemoryMachine(Machine):
             destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
             table=_table(given.get("lookup", "0")), protocol=int(given["protocol"]),
             suppress=int(given["suppress_prefixlength"])
-            if "suppress_prefixlength" in given else None)
+            if "suppress_prefixlength" in given else None, incoming=given.get("iif", ""))
         if verb == "add":
             if rule in self.rules:
                 raise Refusal(EXISTS)
@@ -309,14 +313,15 @@ class _MemoryTables(TableReader):
         self._machine = machine
         self._seen: dict[int, list[Rule]] = {}
 
-    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+    def read_use(self, path: Path) -> TableUse:
         rules = self._seen.setdefault(
-            family, [rule for known, rule in self._machine.rules if known == family])
+            path.family, [rule for known, rule in self._machine.rules if known == path.family])
+        sources = {f"{path.address}/{BITS[path.family]}", *[path.subnet] * path.wide}
         return TableUse(
             tuple(sorted((rule for rule in rules if not is_detour(rule) and (
-                table == rule.table or device == rule.device
-                or rule.source == f"{own}/{BITS[family]}")), key=repr)),
-            tuple(self._machine.routes.get((family, table), ())))
+                path.table == rule.table or path.device == rule.device
+                or rule.source in sources)), key=repr)),
+            tuple(self._machine.routes.get((path.family, path.table), ())))
 
     def read_detours(self, family: int) -> list[Rule]:
         return [rule for known, rule in self._machine.rules if known == family and is_detour(rule)]
