@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
 BACKUP = "backup"
+# The flag of one that peers are told of.
+SIGNAL = "signal"
 
 
 class Rule(NamedTuple):
@@ -97,6 +99,13 @@ class Role(NamedTuple):
     why: str
 
 
+class Tunnel(NamedTuple):
+    """A tunnel by which what is bound to nothing leaves, by its family."""
+
+    family: int
+    device: str
+
+
 class Limits(NamedTuple):
     """The path manager's limits, in subflows and addresses a connection."""
 
@@ -146,7 +155,8 @@ class DeviceView(NamedTuple):
     `main_gateways` are the gateways of the device's default routes in main, the
     preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
     whose endpoints went with the carrier, and have no way to their gateway yet.
-    `elsewhere` are the addresses of other devices, with their lengths.
+    `elsewhere` are the addresses of other devices, with their lengths. `tunnel` is
+    the one beside which no peer is to be told of an address, '' for none.
     """
 
     device: str
@@ -157,6 +167,7 @@ class DeviceView(NamedTuple):
     main_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
+    tunnel: str = ""
     elsewhere: tuple[tuple[str, int], ...] = ()
 
 
@@ -170,7 +181,8 @@ class Path(NamedTuple):
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
     bound to nothing may leave by it. `wide` is whether what comes from any address of the
-    subnet leaves by it, as long as that address has no path of its own.
+    subnet leaves by it, as long as that address has no path of its own. `shift` is how far its
+    rules stand from where they usually do.
     """
 
     iface: str
@@ -189,6 +201,7 @@ class Path(NamedTuple):
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
     wide: bool = False
+    shift: int = 0
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether the kernel's endpoint is the one that was made for this path."""

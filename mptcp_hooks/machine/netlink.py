@@ -104,7 +104,7 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
     """
     found = {number for wanted in about for number, message in enumerate(messages)
              if wanted in message}
-    return [_parse_rule(messages[number]) for number in sorted(found)
+    return [parse_rule(messages[number]) for number in sorted(found)
             if len(messages[number]) >= RULE.size]
 
 
@@ -340,7 +340,8 @@ def _parse_address(
         yield own, length
 
 
-def _parse_rule(message: bytes) -> Rule:
+def parse_rule(message: bytes) -> Rule:
+    """The rule of a message that is as long as a rule's at least."""
     _, to_length, from_length, _, table, _, _, _, _ = RULE.unpack_from(message)
     said = read_attributes(message, RULE.size)
     suppress = said.get(_FRA_SUPPRESS_PREFIXLEN)

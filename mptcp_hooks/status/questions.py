@@ -12,6 +12,7 @@ from time import sleep, time
 
 from mptcp_hooks.base.errors import Problem, shorten
 from mptcp_hooks.base.folder import exists
+from mptcp_hooks.base.model import Tunnel
 from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ from mptcp_hooks.intent.ifupdown import ask_events
 from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
+from mptcp_hooks.machine.tunnels import find_tunnel
 from mptcp_hooks.status.connections import SS_ARGUMENTS
 from mptcp_hooks.status.survey import DETOURS, NAMES
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from mptcp_hooks.base.model import Limits
+    from mptcp_hooks.base.model import Limits, Path
     from mptcp_hooks.engine.off import Off
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
@@ -108,6 +110,14 @@ class AskedMachine:
         except Problem:
             # 'mptcp_up --check' says it.
             return ()
+
+    def find_tunnels(self, paths: Iterable[Path]) -> tuple[Tunnel, ...]:
+        """By which tunnel new connections of each family leave that has one of these paths."""
+        known = list(paths)
+        uplinks = {path.ifindex for path in known}
+        found = ((family, find_tunnel(family, uplinks))
+                 for family in sorted({path.family for path in known}))
+        return tuple(Tunnel(family, device) for family, device in found if device)
 
     def find_off(self) -> tuple[bool, Off | None]:
         """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""

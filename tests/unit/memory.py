@@ -6,7 +6,7 @@ route and an endpoint, which of them are refused, and with which words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from mptcp_hooks.base.address import BITS, InterfaceAddress, contains, family_of
 from mptcp_hooks.base.model import (
     DeviceView, Endpoint, Limits, Link, Path, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
 from mptcp_hooks.machine.system import Machine
@@ -65,10 +66,13 @@ class MemoryMachine(Machine):
 
     `before_look` is what somebody else does after a batch, before the tables are read again.
     `given` are the lines that `ip` was given; `ran` those of them that it came to, with
-    those that were refused.
+    those that were refused. `tunnels` are those that each family leaves by, None for no way,
+    and `foreign` IPv4's rules of others.
     """
 
     def __init__(self) -> None:
+        self.tunnels: dict[int, str | None] = {}
+        self.foreign: list[ForeignRule] = []
         self.devices: dict[str, Device] = {}
         self.rules: list[tuple[int, Rule]] = []
         self.routes: dict[Key, list[Route]] = {}
@@ -170,6 +174,12 @@ class MemoryMachine(Machine):
             if found or not table:
                 return found[0][2] if found else 0
         return 0
+
+    def find_tunnel(self, family: int, uplinks: Container[int]) -> str | None:
+        return self.tunnels.get(family, "")
+
+    def list_foreign(self, family: int) -> list[ForeignRule]:
+        return self.foreign if family == 4 else []
 
     def leads_to_peer(self, ifindex: int) -> bool:
         return any(device.link.point_to_point for device in self.devices.values()
