@@ -87,14 +87,17 @@ def _plan_address(
     manager: PathManager,
 ) -> Plan:
     """The plan with one address more."""
-    reason = _reason_to_skip(own, settings, view)
+    beside = [path for path in (*others, *plan.paths) if path.family == own.family]
+    adjective = dict(view.adjectives).get(own.address, "")
+    reason = _reason_to_skip(own, settings, view, beside)
+    if not reason and adjective and not before and _is_led(own.address, beside):
+        # They come and go every day, and need no table of their own.
+        reason = f"a {adjective} address: leaves by the rules of its subnet"
     if reason:
         return plan.add(remark=f"{iface}: {own.address}: {reason}")
     if own.address in settings.gateways:
         plan = plan.add(warning=f"{iface}: {own.address} is the interface's own address, not its "
                                 "gateway: ignored as such")
-    beside = [path for path in (*others, *plan.paths) if path.family == own.family]
-    adjective = dict(view.adjectives).get(own.address, "")
     primary = not adjective and not any(path.primary for path in beside)
     verdict = _judge_endpoint(own, settings, primary, before, manager, view)
     if verdict.endpoint and adjective:
@@ -188,7 +191,14 @@ def _tell_use(table: int, user: str) -> str:
             "mptcp-hooks.conf")
 
 
-def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
+def _is_led(own: str, beside: Iterable[Path]) -> bool:
+    """Whether the rules of a subnet lead what comes from an address."""
+    return any(path.wide and address.contains(path.subnet, own) for path in beside)
+
+
+def _reason_to_skip(
+    own: InterfaceAddress, settings: Settings, view: DeviceView, beside: Iterable[Path]
+) -> str:
     adjective = dict(view.adjectives).get(own.address, "")
     if address.is_loopback(own.address) or address.is_link_local(own.address):
         return "a loopback or link-local address, left alone"
@@ -197,7 +207,9 @@ def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView)
     if adjective == address.TENTATIVE:
         return "still checked for a duplicate, left alone until then"
     if not (_leaves_link(own, settings, view) or settings.chosen_flags):
-        return "neither gateway nor peer, a LAN, left alone"
+        return ("no gateway of its own: leaves by the rules of its subnet"
+                if _is_led(own.address, beside)
+                else "neither gateway nor peer, a LAN, left alone")
     return ""
 
 
