@@ -366,6 +366,18 @@ def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
         if (route.family, route.table) == (seen.family, seen.rule.table))
 
 
+def _judge_shared(survey: Survey) -> Iterator[Finding]:
+    for path, installed in _list_installed(survey):
+        if installed.path.shared:
+            others = [other.interface for other, one in _list_installed(survey)
+                      if other.address == path.address and not one.path.shared]
+            yield Finding(BROKEN, "shared-address", path.interface,
+                          f"{path.address} is the address of {' and '.join(others) or 'another'} "
+                          f"as well: only what is bound to {path.device} leaves by it",
+                          "give one of the two networks another subnet, where it has its router "
+                          "or modem")
+
+
 def _judge_further(survey: Survey) -> Iterator[Finding]:
     """Addresses that came beside those of paths, and that no rule of a subnet leads."""
     for one in survey.further:
@@ -610,7 +622,7 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
     _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
-    _judge_use, _judge_exits, _judge_further, _judge_reverse_path, _judge_limits, _judge_slots,
-    _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration, _judge_templates,
-    _judge_pathless, _judge_untold, _judge_traffic,
+    _judge_use, _judge_exits, _judge_shared, _judge_further, _judge_reverse_path, _judge_limits,
+    _judge_slots, _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration,
+    _judge_templates, _judge_pathless, _judge_untold, _judge_traffic,
 )

@@ -187,7 +187,8 @@ class Survey(NamedTuple):
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
-        sources = {f"{path.address}/{BITS[path.family]}", *[path.subnet] * path.wide}
+        sources = {*[f"{path.address}/{BITS[path.family]}"] * (not path.shared),
+                   *[path.subnet] * path.wide}
         return TableUse(
             tuple(seen.rule for seen in self.rules if seen.family == path.family and (
                 seen.rule.table == path.table or seen.rule.source in sources

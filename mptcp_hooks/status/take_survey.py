@@ -361,7 +361,8 @@ def _look_at_path(
         family=path.family, address=path.address, length=length,
         gateway=path.gateway, table=path.table,
         endpoint=_find_endpoint(survey, path), installed=installed,
-        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path)))
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path),
+                       *["oif", path.device] * path.shared))
 
 
 def _list_further(machine: AskedMachine, survey: Survey) -> Iterator[Further]:
@@ -414,8 +415,10 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
                  if not any(is_inside(one, route) for route in special)), destinations[0])
 
 
-def _ask_exit(machine: AskedMachine, family: int, source: str, destination: str) -> Exit:
-    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
+def _ask_exit(
+    machine: AskedMachine, family: int, source: str, destination: str, *how: str
+) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source, *how)
     if answer.refusal:
         return Exit(destination, "", answer.refusal)
     return Exit(destination, answer.rows[0].get("dev", ""), "")

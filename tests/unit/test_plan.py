@@ -18,7 +18,7 @@ from mptcp_hooks.base.model import (
     TableUse,
 )
 from mptcp_hooks.engine.limits import raise_limits, restore_limits
-from mptcp_hooks.engine.plan import Plan, find_intruder, plan_paths, settle_order
+from mptcp_hooks.engine.plan import Plan, find_holder, find_intruder, plan_paths, settle_order, share
 from mptcp_hooks.intent.settings import Settings
 
 PLAIN = Settings(True)
@@ -67,11 +67,14 @@ def test_such_addresses_get_no_endpoint(adjective: str) -> None:
     assert second.endpoint and second.primary
 
 
-def test_an_address_of_another_interface_is_named() -> None:
+def test_an_address_of_another_device_is_its() -> None:
     (path,) = make_plan(OURS).paths
     other = Rule(20002, "10.1.1.2/32", "", "", 20009, None, 77)
-    assert "10.1.1.2 is the address of another interface already" in find_intruder(
-        path, TableUse((other,), ()))
+    assert find_holder(path, TableUse((other,), ()), ()) == "the interface with table 20009"
+    assert find_intruder(path, TableUse((other,), ())) == ""
+    beside = path._replace(iface="eth1", device="eth1")
+    assert find_holder(path, TableUse((), ()), (beside,)) == "eth1"
+    assert find_holder(path, TableUse((), ()), (share(beside), path)) == ""
 
 
 @pytest.mark.parametrize("adjective", ["a duplicate", "tentative"])
