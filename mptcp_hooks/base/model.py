@@ -152,11 +152,12 @@ class DeviceView(NamedTuple):
 
     `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
     says of an IPv6 address why no endpoint may have it ("temporary").
-    `main_gateways` are the gateways of the device's default routes in main, the
-    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
-    whose endpoints went with the carrier, and have no way to their gateway yet.
-    `elsewhere` are the addresses of other devices, with their lengths. `tunnel` is
-    the one beside which no peer is to be told of an address, '' for none.
+    `default_gateways` are the gateways of the device's default routes, the preferred first, and
+    `direct` the families of which it has one without a gateway; `mptcp_enabled` is
+    net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
+    no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
+    lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel` is the one beside
+    which no peer is to be told of an address, '' for none.
     """
 
     device: str
@@ -164,11 +165,13 @@ class DeviceView(NamedTuple):
     link: Link | None
     addresses: tuple[InterfaceAddress, ...]
     adjectives: tuple[tuple[str, str], ...]
-    main_gateways: tuple[str, ...]
+    default_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
     tunnel: str = ""
     elsewhere: tuple[tuple[str, int], ...] = ()
+    direct: tuple[int, ...] = ()
+    held: tuple[tuple[str, str], ...] = ()
 
 
 class Path(NamedTuple):
@@ -181,8 +184,9 @@ class Path(NamedTuple):
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
     bound to nothing may leave by it. `wide` is whether what comes from any address of the
-    subnet leaves by it, as long as that address has no path of its own. `shift` is how far its
-    rules stand from where they usually do.
+    subnet leaves by it, as long as that address has no path of its own. `shared` is whether a
+    path of another device has the address as well: only sockets bound to the device use it then.
+    `shift` is how far its rules stand from where they usually do.
     """
 
     iface: str
@@ -201,6 +205,7 @@ class Path(NamedTuple):
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
     wide: bool = False
+    shared: bool = False
     shift: int = 0
 
     def owns(self, endpoint: Endpoint) -> bool:

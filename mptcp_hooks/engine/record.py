@@ -51,9 +51,9 @@ _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _DETOURS, _ROLES, _TUNNELS, _FRONT = "detours", "roles", "tunnels", "front"
 _NUMBERS = ("ifindex", "family", "table", "shift")
-_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide")
+_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide", "shared")
 # What a key meant while there was none: a record without routes is of a path without.
-_BEFORE_THERE_WERE = {"routes": "", "way_out": "False", "wide": "False",
+_BEFORE_THERE_WERE = {"routes": "", "way_out": "False", "wide": "False", "shared": "False",
                       "shift": "0"}
 # What a decoder raises over lines that make no sense.
 _NONSENSE = (ValueError, KeyError, IndexError, TypeError)

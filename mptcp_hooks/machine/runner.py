@@ -140,10 +140,11 @@ class TableReader:
     def read_use(self, path: Path) -> TableUse:
         """The routes of a path's table, and the rules that name that, or what is the path's.
 
-        That is its address, its device, and its subnet where it is wide.
+        That is its device, its address unless that is shared, and its subnet where it is wide.
         """
         family = AF_INET if path.family == 4 else AF_INET6
-        sources = [path.address, *[path.subnet.partition("/")[0]] * path.wide]
+        sources = [*[path.address] * (not path.shared),
+                   *[path.subnet.partition("/")[0]] * path.wide]
         about = (table_attribute(path.table), device_attribute(path.device),
                  *(source_attribute(inet_pton(family, source)) for source in sources))
         # Detours are no path's: they lead to its table, and go again.

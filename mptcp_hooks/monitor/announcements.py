@@ -182,16 +182,15 @@ class Listener:
             OUR_RULE in message or bool(self._watched) or read_foreign(message).covers("")))
 
     def _sift_route(self, message: bytes) -> News:
-        """A route of ours; a default in main, from which gateways are known; what counts as one
-        anywhere, since it may be a tunnel's: at once, where it is none in main; and what may lead
-        a resolver elsewhere.
+        """A route of ours; a default, from which gateways are known, or a piece of one, which is a
+        tunnel's: at once; and what may lead a resolver elsewhere.
         """
         family, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
         known = {AF_INET: 4, AF_INET6: 6}.get(family, 0)
         if known and protocol != PROTOCOL and table != LOCAL_TABLE \
                 and length <= SUPPRESSED_LENGTHS[known]:
-            alone = table == MAIN_TABLE and not length and known not in self._watched
-            return _NOTHING._replace(matters=True, urgent=not alone)
+            watched = table == MAIN_TABLE and known in self._watched
+            return _NOTHING._replace(matters=True, urgent=bool(length) or watched)
         if table != MAIN_TABLE or known not in self._watched:
             return _NOTHING._replace(matters=protocol == PROTOCOL)
         destination = read_attributes(message, ROUTE.size).get(RTA_DST, b"")

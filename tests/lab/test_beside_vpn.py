@@ -18,7 +18,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.openvpn import OPENVPN, OpenVpn
 from tests.lab.support.paced import Stream
-from tests.lab.support.paths import check_both_paths, route_get
+from tests.lab.support.paths import answers, check_both_paths, route_get
 from tests.lab.support.status import ask, find
 from tests.lab.support.stream import wait_for_subflows
 from tests.lab.support.tunnel import WIREGUARD, Tunnel, wait_for_tunnel
@@ -91,18 +91,6 @@ def count_in_clear(lab: Lab) -> list[int]:
     """How many packets of transfers each router has forwarded."""
     return [int(router.run("nft", "list", "ruleset").partition("counter packets ")[2].split()[0])
             for router in lab.routers]
-
-
-def answers(lab: Lab, address: str) -> bool:
-    """Whether the server gets through to an address of the client, and hears the answer."""
-    receiver = lab.client.start(sys.executable, TRANSFER, "serve", address, "5003")
-    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    try:
-        done = lab.server.try_run("timeout", "5", sys.executable, TRANSFER, "send", address,
-                                  "5003", "100000")
-    finally:
-        receiver.kill()
-    return '"whole": true' in done.stdout
 
 
 def have_uplinks(lab: Lab, options: str = "") -> None:
@@ -223,28 +211,28 @@ def test_whoever_puts_its_rule_in_front_again_and_again_has_it_there_until_a_rel
     lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up",
                   "route add default dev tun0 table 100")
 
-    def answers() -> bool:
+    def do_answer() -> bool:
         return [route_get(lab, SERVER_4, "from", f"10.1.{number}.2")["dev"]
                 for number in (1, 2)] == ["eth0", "eth1"]
 
     for _ in range(5):
         # Without a preference it is before all that there are.
         lab.client.ip("rule add lookup 100")
-        assert not answers()
-        wait_for(answers)
+        assert not do_answer()
+        wait_for(do_answer)
     lab.client.ip("rule add lookup 100")
     wait_for(lambda: any("table 100: another program puts its rule in front of ours" in line
                          for line in monitor.read_words()))
     monitor.rest()
-    assert not answers() and {kind for _, kind, _ in find(lab)} == {"shadowed", "tunnel"}
+    assert not do_answer() and {kind for _, kind, _ in find(lab)} == {"shadowed", "tunnel"}
     monitor.signal(signal.SIGHUP)
-    wait_for(answers)
+    wait_for(do_answer)
     monitor.stop()
     lab.client.run("mptcp_monitor", "--stopped")
     # A hook leaves them there.
     lab.ifdown("eth1")
     lab.ifup("eth1")
-    assert answers()
+    assert do_answer()
 
 
 def test_rules_of_uplinks_move_without_a_lost_packet(lab: Lab) -> None:

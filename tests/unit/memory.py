@@ -17,6 +17,7 @@ from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
+from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.machine.system import Machine
 
 TABLES = {"main": 254, "local": 255}
@@ -78,6 +79,7 @@ class MemoryMachine(Machine):
         self.routes: dict[Key, list[Route]] = {}
         self.endpoints: list[Endpoint] = []
         self.limits: Limits | None = Limits(2, 0)
+        self.subflows: list[Subflow] = []
         self.obstacle: Callable[[str], str] = lambda line: ""
         self.before_look: Callable[[], object] = lambda: None
         self.given: list[str] = []
@@ -125,11 +127,14 @@ class MemoryMachine(Machine):
         unstated = tuple(family for family in families if family not in known)
         return DeviceView(device, self.find_ifindex(device), self.read_link(device),
                           (*stated, *self.list_addresses(iface, unstated)), (),
-                          self.read_main_gateways(self.find_ifindex(device), families), True,
+                          self.read_default_gateways(self.find_ifindex(device), families), True,
                           elsewhere=tuple(
                               (one.address, one.length) for name, other in self.devices.items()
                               for one in other.addresses
                               if name.partition(":")[0] != device and one.family in families))
+
+    def read_direct(self, ifindex: int, families: tuple[int, ...]) -> tuple[int, ...]:
+        return ()
 
     def find_ifindex(self, device: str) -> int:
         return self.devices[device].ifindex if device in self.devices else 0
@@ -149,7 +154,7 @@ class MemoryMachine(Machine):
     def list_devices(self) -> list[str]:
         return sorted(self.devices)
 
-    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+    def read_default_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
                      for gateway in device.gateways if family_of(gateway) in families)
 
@@ -159,6 +164,9 @@ class MemoryMachine(Machine):
                     for device in self.devices.values() for one in device.addresses
                     if one.family == family]
         return list(self.routes.get((family, table), ()))
+
+    def read_subflows(self) -> list[Subflow]:
+        return list(self.subflows)
 
     def find_exit(self, family: int, destination: str) -> int:
         """By the rules that name no source and no device, in their order, and main."""
@@ -326,7 +334,8 @@ class _MemoryTables(TableReader):
     def read_use(self, path: Path) -> TableUse:
         rules = self._seen.setdefault(
             path.family, [rule for known, rule in self._machine.rules if known == path.family])
-        sources = {f"{path.address}/{BITS[path.family]}", *[path.subnet] * path.wide}
+        sources = {*[f"{path.address}/{BITS[path.family]}"] * (not path.shared),
+                   *[path.subnet] * path.wide}
         return TableUse(
             tuple(sorted((rule for rule in rules if not is_detour(rule) and (
                 path.table == rule.table or path.device == rule.device

@@ -214,10 +214,11 @@ def test_of_more_addresses_than_it_has_room_for_it_hears_too_much_and_not_too_li
 @pytest.mark.parametrize("kind", [RTM_NEWROUTE, RTM_DELROUTE])
 @pytest.mark.parametrize(("length", "table", "protocol", "matters"), [
     (0, MAIN_TABLE, RTPROT_DHCP, True), (24, MAIN_TABLE, RTPROT_DHCP, False),
-    (24, 100, RTPROT_DHCP, False), (24, 252, PROTOCOL, True), (0, 252, PROTOCOL, True),
+    (0, 100, RTPROT_DHCP, True), (24, 100, RTPROT_DHCP, False),
+    (24, 252, PROTOCOL, True), (0, 252, PROTOCOL, True),
     (0, LOCAL_TABLE, RTPROT_DHCP, False),
 ])
-def test_routes_of_ours_and_defaults_of_main_matter(
+def test_routes_of_ours_and_defaults_matter(
     kind: int, length: int, table: int, protocol: int, matters: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -227,9 +228,9 @@ def test_routes_of_ours_and_defaults_of_main_matter(
 
 @pytest.mark.parametrize("kind", [RTM_NEWROUTE, RTM_DELROUTE])
 @pytest.mark.parametrize(("prefix", "table"), [
-    ("0.0.0.0/0", 100), ("::/0", 100), ("0.0.0.0/1", MAIN_TABLE), ("128.0.0.0/1", MAIN_TABLE),
+    ("0.0.0.0/1", 100), ("0.0.0.0/1", MAIN_TABLE), ("128.0.0.0/1", MAIN_TABLE),
     ("2000::/3", MAIN_TABLE)])
-def test_what_may_be_the_default_of_a_tunnel_is_urgent(
+def test_a_piece_of_a_default_which_is_a_tunnels_is_urgent(
     prefix: str, table: int, kind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert hear(monkeypatch, lead(prefix, table, kind)) == [
