@@ -73,10 +73,11 @@ help:
 demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
 
-# Two at a time, each in namespaces of its own; then those that measure time. pytest ends
-# with 5 where it is left with no test, as one of the two may be with some files of TESTS.
+# Three at a time, since they wait for most of it, each in namespaces of its own; then those that
+# measure time. pytest ends with 5 where it is left with no test, as one of the two may be with some
+# files of TESTS.
 test: $(DEB)
-	@$(PYTEST) -n 2 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
+	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
 	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
