@@ -156,8 +156,8 @@ class DeviceView(NamedTuple):
     `direct` the families of which it has one without a gateway; `mptcp_enabled` is
     net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
     no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
-    lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel` is the one beside
-    which no peer is to be told of an address, '' for none.
+    lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel`
+    is the one beside which no peer is to be told of an address, '' for none.
     """
 
     device: str
@@ -168,10 +168,10 @@ class DeviceView(NamedTuple):
     default_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
-    tunnel: str = ""
     elsewhere: tuple[tuple[str, int], ...] = ()
     direct: tuple[int, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
+    tunnel: str = ""
 
 
 class Path(NamedTuple):

@@ -60,8 +60,8 @@ def list_conflicts(
 
 def describe_move(conflict: Conflict) -> str:
     """The commands that put a rule where it is at odds with none of its paths."""
-    first = min(number_rules(path.shift)["lease_subnet"] for path in conflict.paths)
-    last = max(max(number_rules(path.shift).values()) for path in conflict.paths)
+    numbers = [number for path in conflict.paths for number in number_rules(path.shift).values()]
+    first, last = min(numbers), max(numbers)
     preference = last + 1 if conflict.before else max(1, first - 1)
     old, _, words = conflict.seen.text.partition(": ")
     command = f"ip -{conflict.seen.family} rule"

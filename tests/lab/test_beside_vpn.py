@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.machine.counters import read_counters
 from tests.lab.support.boxes import put_box, read_netstat
 from tests.lab.support.lab import SERVER_4, TRANSFER, TWO_UPLINKS, Lab
@@ -240,13 +241,13 @@ def test_rules_of_uplinks_move_without_a_lost_packet(lab: Lab) -> None:
     lab.ifup("-a")
     usual, routes, endpoints = lab.rules(), lab.snapshot(), lab.endpoints()
     # Back, once behind where they were, and once before.
-    for preference in (30000, 1, 19998):
+    for preference in (30000, 1, FIRST_PREFERENCE):
         streams = [Stream(lab, "10.1.2.2", lab.routers[0], "10.1.1.1"),
                    Stream(lab, "10.1.2.2", lab.server, SERVER_4)]
         configure(lab, f"preference = {preference}")
         lab.client.run("mptcp_up", "--all")
         assert find(lab) == ()
-        assert lab.rules() == sorted((_move(rule, preference - 19998) for rule in usual),
+        assert lab.rules() == sorted((_move(rule, preference - FIRST_PREFERENCE) for rule in usual),
                                      key=lambda rule: int(rule.partition(":")[0]))
         counts = [stream.count() for stream in streams]
         assert all(sent == came > 100 for sent, came in counts), counts
@@ -255,7 +256,7 @@ def test_rules_of_uplinks_move_without_a_lost_packet(lab: Lab) -> None:
     lab.ifdown("eth1")
     lab.ifup("eth1")
     assert {int(rule.partition(":")[0]) for rule in lab.rules() if "10.1.2.2" in rule} == {
-        302, 303, 304}
+        number + 300 - FIRST_PREFERENCE for number in (20000, 20001, 20002)}
 
 
 def _move(rule: str, shift: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mptcp_hooks.base.model import Rule
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.monitor.front import SIZE, choose_front
 
-USUAL = 19998
+USUAL = FIRST_PREFERENCE
 
 
 def rule(preference: int) -> ForeignRule:
@@ -17,9 +18,9 @@ def rule(preference: int) -> ForeignRule:
 
 @pytest.mark.parametrize(("taking", "others", "preference"), [
     ((), (), USUAL),
-    ((), (5, 19997), USUAL),
+    ((), (5, USUAL - 1), USUAL),
     ((USUAL + SIZE,), (), USUAL),
-    ((19997,), (), 19997 - SIZE),
+    ((USUAL - 1,), (), USUAL - 1 - SIZE),
     # wg-quick's other rule takes a number of those before it.
     ((19999,), (19998,), 19998 - SIZE),
     # Tailscale's for what it has marked stay in front.

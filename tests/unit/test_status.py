@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.intent.event import Event
@@ -487,4 +488,4 @@ def test_a_rule_behind_ours_that_leads_nowhere_is_named_as_ip_takes_it(
     (found,) = find({LOCAL_RULE: LOCAL_RULE + rule})
     assert found["kind"] == "partly-shadowed"
     assert found["difference"] == [f"+ 30000: from all {words} unreachable"]
-    assert f"pref 19997 from all {words} unreachable && " in found["remedy"]
+    assert f"pref {FIRST_PREFERENCE - 1} from all {words} unreachable && " in found["remedy"]
