@@ -45,7 +45,7 @@ from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mptcp_hooks.base.model import Lease, Path
     from mptcp_hooks.engine.name_record import Name
@@ -187,7 +187,9 @@ class _Upkeep:
         with open_store() as store:
             recorded = store.load_tunnels()
             paths = list(list_paths(store))
-        wanted = tuple(self._find_tunnels(paths, recorded)) if configuration.private else ()
+            devices = {iface.partition(":")[0] for iface in store.list_interfaces()}
+        families = sorted({path.family for path in paths}) if configuration.private else []
+        wanted = tuple(self._find_tunnels(families, devices, recorded))
         self._tunnels = tuple(dict.fromkeys(one.device for one in wanted))
         if wanted != recorded:
             with lock_store() as store:
@@ -201,16 +203,16 @@ class _Upkeep:
                 store, machine, leaving, configuration.limits))
 
     def _find_tunnels(
-        self, paths: list[Path], recorded: tuple[Tunnel, ...]
+        self, families: Iterable[int], devices: Iterable[str], recorded: tuple[Tunnel, ...]
     ) -> Iterator[Tunnel]:
-        """By which tunnel new connections of each family leave that has paths beside it.
+        """By which tunnel new connections of each family leave, which is none of our `devices`.
 
         Where they have no way at all, nothing is known of what they would leave by, and all
         stays as it is.
         """
-        uplinks = {path.ifindex for path in paths}
+        uplinks = set(map(self.machine.find_ifindex, devices))
         before = {one.family: one.device for one in recorded}
-        for family in sorted({path.family for path in paths}):
+        for family in families:
             device = self.machine.find_tunnel(family, uplinks)
             if device is None:
                 device = before.get(family, "")

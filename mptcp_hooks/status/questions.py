@@ -31,10 +31,10 @@ from mptcp_hooks.status.connections import SS_ARGUMENTS
 from mptcp_hooks.status.survey import DETOURS, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from typing import Any
 
-    from mptcp_hooks.base.model import Limits, Path
+    from mptcp_hooks.base.model import Limits
     from mptcp_hooks.engine.off import Off
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
@@ -111,12 +111,11 @@ class AskedMachine:
             # 'mptcp_up --check' says it.
             return ()
 
-    def find_tunnels(self, paths: Iterable[Path]) -> tuple[Tunnel, ...]:
-        """By which tunnel new connections of each family leave that has one of these paths."""
-        known = list(paths)
-        uplinks = {path.ifindex for path in known}
-        found = ((family, find_tunnel(family, uplinks))
-                 for family in sorted({path.family for path in known}))
+    def find_tunnels(
+        self, families: Iterable[int], uplinks: Container[int]
+    ) -> tuple[Tunnel, ...]:
+        """By which tunnel new connections of each family leave; none of the uplinks is one."""
+        found = ((family, find_tunnel(family, uplinks)) for family in families)
         return tuple(Tunnel(family, device) for family, device in found if device)
 
     def find_off(self) -> tuple[bool, Off | None]:

@@ -116,7 +116,8 @@ def _read_survey(
         mistakes=tuple(map(str, mistakes)),
         lacks=machine.list_lacks(),
         tunnels=machine.find_tunnels(
-            installed.path for _, stanza in stanzas for installed in stanza.paths),
+            sorted({installed.path.family for _, stanza in stanzas for installed in stanza.paths}),
+            {ifindexes.get(iface.partition(":")[0], 0) for iface, _ in stanzas}),
         private=configuration.private,
     )
     survey = survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))

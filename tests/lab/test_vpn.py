@@ -36,6 +36,8 @@ from tests.lab.support.waiting import wait_for
 
 # Without a monitor a part of each connection leaves beside the tunnel.
 UNKEPT = (("note", "tunnel", None),)
+# How the templates say the preference of a rule for sockets bound to a device.
+DEVICE_RULE = "{{{{ pref.shared_{0} if path.shared else pref.device_{0} }}}}"
 TEMPLATES = "/etc/mptcp-hooks/templates"
 # What the server is asked from; no VPN takes what the lab has of IPv6 for the Internet.
 INTERNET = "2001:db8:99::1"
@@ -225,10 +227,10 @@ def be_of_another_version(lab: Lab, length: str) -> None:
     lab.client.run("mkdir", "-p", TEMPLATES)
     for name in ("up.j2", "down.j2"):
         text = lab.read(f"/usr/share/mptcp-hooks/templates/{name}")
-        assert suppress in text
         for word, before in ((suppress, length or suppress),
-                             ("{{ pref.device_specific }}", "20003"),
-                             ("{{ pref.device_default }}", "20004")):
+                             (DEVICE_RULE.format("specific"), "20003"),
+                             (DEVICE_RULE.format("default"), "20004")):
+            assert word in text
             text = text.replace(word, before)
         lab.write(f"{TEMPLATES}/{name}", "".join(
             line for line in text.splitlines(True) if "pref.subnet_" not in line))

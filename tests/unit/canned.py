@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -20,7 +20,6 @@ import pytest
 from mptcp_hooks.base.entry import main
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Limits, Tunnel
-from mptcp_hooks.base.model import Path as Route
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.engine import record
 from mptcp_hooks.engine.faults import Fault
@@ -74,7 +73,9 @@ class CannedMachine(AskedMachine):
     def list_lacks(self) -> tuple[str, ...]:
         return tuple(self._answers.get("old templates", "").split())
 
-    def find_tunnels(self, paths: Iterable[Route]) -> tuple[Tunnel, ...]:
+    def find_tunnels(
+        self, families: Iterable[int], uplinks: Container[int]
+    ) -> tuple[Tunnel, ...]:
         lines = self._answers.get(_TUNNELS, "").splitlines()
         return tuple(Tunnel(int(family), device) for family, device in map(str.split, lines))
 
