@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.address import BITS
 from mptcp_hooks.base.model import TableUse
 from mptcp_hooks.base.numbering import FIRST_PREFERENCE, PREFERENCES
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -199,11 +198,8 @@ class Survey(NamedTuple):
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
-        sources = {*[f"{path.address}/{BITS[path.family]}"] * (not path.shared),
-                   *[path.subnet] * path.wide}
         return TableUse(
-            tuple(seen.rule for seen in self.rules if seen.family == path.family and (
-                seen.rule.table == path.table or seen.rule.source in sources
-                or seen.rule.device == path.device) and not is_detour(seen.rule)),
+            tuple(seen.rule for seen in self.rules if seen.family == path.family
+                  and path.concerns(seen.rule) and not is_detour(seen.rule)),
             tuple(seen.route for seen in self.routes
                   if (seen.family, seen.table) == (path.family, path.table)))

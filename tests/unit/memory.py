@@ -334,12 +334,9 @@ class _MemoryTables(TableReader):
     def read_use(self, path: Path) -> TableUse:
         rules = self._seen.setdefault(
             path.family, [rule for known, rule in self._machine.rules if known == path.family])
-        sources = {*[f"{path.address}/{BITS[path.family]}"] * (not path.shared),
-                   *[path.subnet] * path.wide}
         return TableUse(
-            tuple(sorted((rule for rule in rules if not is_detour(rule) and (
-                path.table == rule.table or path.device == rule.device
-                or rule.source in sources)), key=repr)),
+            tuple(sorted((rule for rule in rules if path.concerns(rule)
+                          and not is_detour(rule)), key=repr)),
             tuple(self._machine.routes.get((path.family, path.table), ())))
 
     def read_detours(self, family: int) -> list[Rule]:
