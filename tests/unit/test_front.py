@@ -25,7 +25,7 @@ def rule(preference: int) -> ForeignRule:
     ((19999,), (19998,), 19998 - SIZE),
     # Tailscale's for what it has marked stay in front.
     ((5270,), (5210, 5230, 5250), 5270 - SIZE),
-    ((5270,), (5210, 5230, 5250, 5265), 5265 - SIZE),
+    ((5270,), (5210, 5230, 5250, 5268), 5268 - SIZE),
     ((5270, 19999), (), 5270 - SIZE),
     ((SIZE + 1,), (), 1),
     ((SIZE,), (), 0),
