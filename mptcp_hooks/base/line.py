@@ -110,8 +110,8 @@ def is_endpoint_add(line: str, path: Path) -> bool:
 def is_shown(line: str, path: Path, use: TableUse) -> bool:
     """Whether the kernel shows what a line of the path's set makes.
 
-    `use` has what names the path's address, device or table: a line that names none
-    of them is taken for shown.
+    `use` has what names the path's address, device or table, or the subnet of a wide one: a
+    line that names none of them is taken for shown.
     """
     words = line.split(" ")
     if words[1] in FAMILY_OPTIONS:
@@ -126,11 +126,12 @@ def is_shown(line: str, path: Path, use: TableUse) -> bool:
 
 def _is_rule_shown(said: dict[str, str], path: Path, use: TableUse) -> bool:
     source, table, device = said.get("from", ""), said.get("lookup", ""), said.get("oif", "")
-    if path.address != source and str(path.table) != table and path.device != device:
+    own = source == path.address or (path.wide and source == path.subnet)
+    if not own and str(path.table) != table and path.device != device:
         return True
     return any(
-        (rule.source, rule.destination, rule.device) == (
-            _with_length(source), _with_length(said.get("to", "")), device)
+        (rule.source, rule.destination, rule.device, rule.incoming) == (
+            _with_length(source), _with_length(said.get("to", "")), device, said.get("iif", ""))
         and _is_number(said, "pref", rule.preference) and _is_number(said, "lookup", rule.table)
         and _is_number(said, "suppress_prefixlength", rule.suppress)
         for rule in use.rules)

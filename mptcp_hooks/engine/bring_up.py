@@ -17,6 +17,7 @@ from mptcp_hooks.engine.compare import (
     keep_standing,
     list_current,
     list_families,
+    list_foreign,
     list_given_up,
     list_leftovers,
     list_own,
@@ -25,7 +26,7 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, plan_paths
+from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes, yields
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import judge_options, read_settings
@@ -63,9 +64,12 @@ class WorkBuilder:
         self.problems: list[Problem] = []
         self._store = store
         self._machine = machine
-        self._configuration = configuration
+        front = store.load_front() if configuration.answer else 0
+        self._configuration = configuration._replace(
+            preference=front) if front else configuration
         self._leases = leases or {}
         self._manager = machine.read_path_manager().without_roles(store.load_roles())
+        self._tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
         self._on_file: Records = {}
         self._records: Records = {}
@@ -175,6 +179,7 @@ class WorkBuilder:
             self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         silent = False
+        waiting: tuple[str, ...] = ()
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
             carried = self._has_carrier(event.device)
             # What stands though it is out is all that a connection has.
@@ -184,6 +189,11 @@ class WorkBuilder:
                             and not (carried and self._machine.answers(path)))
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
+        if planned.crowded:
+            self._look_at_all()
+        held = self._find_holders(planned.paths, old)
+        if held or (planned.unserved and self._make_room(planned.unserved)):
+            planned = self._plan(event, settings, old, left, waiting, held)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
         self._warnings += [*judge_options(event, settings), *planned.warnings]
@@ -197,6 +207,73 @@ class WorkBuilder:
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
+        self._change_others(planned)
+
+    def _change_others(self, planned: Plan) -> None:
+        """Change the paths of other stanzas as those of the plan have it.
+
+        None leads more of a subnet than its own address where another device has a part in
+        that, and none of fc00::/7 is a device's first where there is a global one.
+        """
+        for iface, stanzas in tuple(self._records.items()):
+            self._records[iface] = tuple(stanza._replace(paths=tuple(
+                self._change_other(one, self._judge_other(stanza, one.path, planned))
+                if one.up else one for one in stanza.paths)) for stanza in stanzas)
+
+    def _judge_other(self, stanza: Stanza, path: Path, planned: Plan) -> Path:
+        """The path of another stanza as it is to be beside those of the plan."""
+        if any(takes(path, one) for one in planned.crowded):
+            path = path._replace(wide=False)
+        if path.primary and stanza.told and any(
+                one.primary and (one.device, one.family) == (path.device, path.family)
+                and yields(path, one.address) for one in planned.paths):
+            chosen = read_settings(recall_event(stanza.told), self._configuration).chosen_flags
+            path = path._replace(
+                primary=False, way_out=False, endpoint=path.endpoint and bool(chosen))
+        return path
+
+    def _change_other(self, installed: Installed, path: Path) -> Installed:
+        """What comes of a path on record that is to be another one."""
+        if path == installed.path:
+            return installed
+        # This work may be about to make it.
+        pending = [change for change in self._changes if change.after == installed]
+        before = [one.before for one in pending if one.before] if pending else [installed]
+        try:
+            change = self._prepare_change(path, before, pending)
+        except Problem as problem:
+            self.problems.append(problem)
+            return installed
+        if pending:
+            self._changes.remove(pending[0])
+            self._manager = self._manager.without([installed.path])
+        for one in before:
+            self._undo_outdated(one, [change])
+        self._changes.append(change)
+        return change.after
+
+    def _make_room(self, unserved: Iterable[Path]) -> bool:
+        """Have an uplink that has two endpoints give one to one that has none, if there is any."""
+        endpoints = self._manager.endpoints or ()
+        if all(path.ifindex in {one.device for one in endpoints} for path in unserved):
+            return False
+        from mptcp_hooks.engine.lifelines import group
+        from mptcp_hooks.engine.spares import find_spare
+
+        self._look_at_all()
+        try:
+            connections = group(self._machine.read_subflows())
+        except Problem:
+            # Some connection may have the last of its subflows there.
+            return False
+        spare = find_spare([one.path for one in self._list_planned()], endpoints, connections)
+        if spare is None:
+            return False
+        self._records = {iface: tuple(stanza._replace(paths=tuple(
+            self._change_other(one, one.path._replace(endpoint=False))
+            if one.up and one.path == spare else one for one in stanza.paths))
+            for stanza in stanzas) for iface, stanzas in self._records.items()}
+        return True
 
     def _note_given_up(self, others: tuple[Stanza, ...], left: tuple[Stanza, ...]) -> None:
         """Note what is left of other stanzas that gave up paths."""
@@ -207,7 +284,7 @@ class WorkBuilder:
 
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed], others: tuple[Stanza, ...],
-        silent: tuple[str, ...],
+        silent: tuple[str, ...], held: Mapping[str, str] | None = None,
     ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
@@ -219,7 +296,9 @@ class WorkBuilder:
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
         previous = tuple(installed.path for installed in old)
-        view = self._judge_found(event, view._replace(silent=silent), others, previous)
+        view = self._judge_found(event, view._replace(
+            silent=silent, tunnel=self._tunnel, held=tuple((held or {}).items())),
+            others, previous)
         staying = {one.address for one in view.addresses}
         manager = self._manager.without(path for path in previous if path.address not in staying)
         beside = tuple(one.path for stanza in others for one in stanza.paths)
@@ -252,12 +331,35 @@ class WorkBuilder:
         return tuple(stanza for label in sorted(labels) for stanza in self.list_stanzas(label)
                      if stanza not in replaced)
 
-    def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
-        use = self._tables.read_use(path.family, path.address, path.device, path.table)
+    def _find_holders(self, paths: Iterable[Path], old: list[Installed]) -> dict[str, str]:
+        """By their addresses, which other devices' interfaces have those of paths as well."""
+        holders = {}
+        for path in paths:
+            use = list_foreign(path, self._tables.read_use(path), self._list_leaving(old))
+            if find_holder(path, use, self._list_others_planned(old)):
+                # The kernel tells of a table alone.
+                self._look_at_all()
+                holders[path.address] = find_holder(path, use, self._list_others_planned(old))
+        return holders
+
+    def _list_leaving(self, old: list[Installed]) -> list[Installed]:
+        """The paths on record that are renewed or about to go."""
         going = [undo.installed for undo in self._undo]
         going += [change.before for change in self._changes if change.before and change.late]
-        planned = [one.path for one in self._list_planned() if one not in old]
-        obstacle = find_obstacle(path, use, [*old, *going], planned)
+        return [*old, *going]
+
+    def _list_others_planned(self, old: list[Installed]) -> list[Path]:
+        """What interfaces will have besides what is renewed."""
+        return [one.path for one in self._list_planned() if one not in old]
+
+    def _prepare_change(
+        self, path: Path, old: list[Installed], pending: Iterable[Change] = ()
+    ) -> Change:
+        """What makes the path of what is on record of it, in the place of what is pending."""
+        use = self._tables.read_use(path)
+        obstacle = find_obstacle(
+            path, use, self._list_leaving(old),
+            self._list_others_planned([*old, *(change.after for change in pending)]))
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),

@@ -10,11 +10,13 @@ from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_
 from mptcp_hooks.base.line import read_value
 from mptcp_hooks.base.numbering import (
     DETOUR,
+    FORMER_PREFERENCES,
     NAMES_TABLE,
     PREFERENCES,
     PROTOCOL,
     SUPPRESSED_LENGTHS,
     WAY_OUT,
+    number_rules,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
@@ -34,7 +36,6 @@ _LIMITS_LABEL, _DETOURS_LABEL, _NAMES_LABEL = ".limits", ".detours", ".names"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
 _SUPPRESS = "suppress_prefixlength"
-_PREFERENCES = {**PREFERENCES, **WAY_OUT, **DETOUR}
 _identities: list[tuple[str, int, int, int, int]] = []
 
 
@@ -109,14 +110,20 @@ def names_own_endpoint(lines: Iterable[str], path: Path) -> bool:
     return all(own in f"{line} " for line in lines if f" id {STAND_IN}" in line)
 
 
-def list_first_released(lines: Iterable[str]) -> tuple[str, ...]:
-    """The lines about rules of main as version 0.1.0 had them: they suppressed the default alone.
+def list_former(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines about rules as earlier versions had them: at another preference, or of main.
 
-    Such rules may stand where the record that told of them is lost or damaged.
+    Those of main suppressed the default alone. Such rules may stand where the record that told
+    of them is lost or damaged.
     """
-    lengths = [(line, read_value(line, _SUPPRESS)) for line in lines]
-    return tuple(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
-                 for line, length in lengths if length not in ("", "0"))
+    moved = [line.replace(f" pref {PREFERENCES[name]} ", f" pref {former} ")
+             for line in lines if read_value(line, "oif")
+             for name, former in FORMER_PREFERENCES.items()
+             if read_value(line, "pref") == str(PREFERENCES[name])]
+    at_former = [line for line in lines if not read_value(line, "oif")] + moved
+    lengths = [(line, read_value(line, _SUPPRESS)) for line in at_former]
+    return (*moved, *(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
+                      for line, length in lengths if length not in ("", "0")))
 
 
 class _Shown:
@@ -139,7 +146,7 @@ def _build(
 ) -> tuple[str, ...]:
     """The set as it was kept, or rendered: equal keys mean equal sets."""
     key = repr((__version__, template, _read_identities(), path and tuple(path),
-                limits and tuple(limits), name and tuple(name), detour, _PREFERENCES, PROTOCOL,
+                limits and tuple(limits), name and tuple(name), detour, _number(path), PROTOCOL,
                 SUPPRESSED_LENGTHS, NAMES_TABLE))
     kept = recall_commands(label, key)
     if kept is not None:
@@ -166,10 +173,15 @@ def _render(
         "detour": detour,
         "name": name,
         "names": NAMES_TABLE,
-        "pref": _PREFERENCES,
+        "pref": _number(path),
         "protocol": PROTOCOL,
         "suppress": SUPPRESSED_LENGTHS,
     })
+
+
+def _number(path: Path | None) -> dict[str, int]:
+    """The preferences of all kinds of rules, as a template sees them."""
+    return {**number_rules(path.shift if path else 0), **WAY_OUT, **DETOUR}
 
 
 def _read_identities() -> list[tuple[str, int, int, int, int]]:

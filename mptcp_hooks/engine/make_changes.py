@@ -97,7 +97,7 @@ def _describe_routing(made: Installed, tables: TableReader) -> Installed:
     that is not what is to stay, and the next work makes it again.
     """
     path = made.path
-    use = tables.read_use(path.family, path.address, path.device, path.table)
+    use = tables.read_use(path)
     whole = all(is_shown(line, path, use) for line in made.up)
     return made._replace(kernel=use.describe() if whole else "")
 

@@ -137,14 +137,20 @@ class TableReader:
     def __init__(self) -> None:
         self._rules: dict[int, list[bytes]] = {}
 
-    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
-        """The routes of a table, and the rules that name it, the address or the device."""
-        packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
-        about = (table_attribute(table), source_attribute(packed),
-                 device_attribute(device))
+    def read_use(self, path: Path) -> TableUse:
+        """The routes of a path's table, and the rules that name that, or what is the path's.
+
+        That is its device, its address unless that is shared, and its subnet where it is wide.
+        """
+        family = AF_INET if path.family == 4 else AF_INET6
+        sources = [*[path.address] * (not path.shared),
+                   *[path.subnet.partition("/")[0]] * path.wide]
+        about = (table_attribute(path.table), device_attribute(path.device),
+                 *(source_attribute(inet_pton(family, source)) for source in sources))
         # Detours are no path's: they lead to its table, and go again.
-        rules = (rule for rule in find_rules(self._dump(family), about) if not is_detour(rule))
-        return TableUse(tuple(rules), tuple(read_routes(family, table)))
+        rules = (rule for rule in find_rules(self._dump(path.family), about)
+                 if path.concerns(rule) and not is_detour(rule))
+        return TableUse(tuple(rules), tuple(read_routes(path.family, path.table)))
 
     def read_detours(self, family: int) -> list[Rule]:
         """The rules of ours that lead new connections away from where main would."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.address import BITS
 from mptcp_hooks.base.model import TableUse
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE, PREFERENCES
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.machine.runner import is_detour
 
 if TYPE_CHECKING:
-    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza
+    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza, Tunnel
     from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
 
@@ -100,6 +100,20 @@ class PathStatus(NamedTuple):
         return self.link == UP and self.exit.device == self.device
 
 
+class Further(NamedTuple):
+    """An address of an uplink that no path is for, and that leaves by another way.
+
+    `gateway` is that of the uplink's path, and `inside` whether the address is in its subnet.
+    """
+
+    interface: str
+    device: str
+    address: str
+    gateway: str
+    inside: bool
+    exit: Exit
+
+
 class KernelState(NamedTuple):
     """MPTCP in this kernel: there at all, switched on, managed by itself."""
 
@@ -127,12 +141,15 @@ class Survey(NamedTuple):
 
     `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now; `wanted_limits`
     is what it wants the limits to be, 0 where it says nothing of them.
+    `further` are addresses of uplinks that leave by another way.
     `uses` is how running connections use each path that has an endpoint of ours, `lifelines`
     their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
     in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
     with mptcp-hooks.conf, `lacks` what templates of somebody's own are older than: the detours of
-    new connections, the names of resolvers.
+    new connections, the names of resolvers. `tunnels` are those that new connections leave by,
+    `kept_to` those on record of which mptcp_monitor sees to it that nothing leaves beside them, and
+    `private` whether mptcp-hooks.conf has it do so.
     """
 
     kernel: KernelState
@@ -153,12 +170,22 @@ class Survey(NamedTuple):
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
     lacks: tuple[str, ...] = ()
+    further: tuple[Further, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+    kept_to: tuple[Tunnel, ...] = ()
+    private: bool = True
 
     @property
     def unseen(self) -> tuple[str, ...]:
         """What could not be seen, in words."""
         return ("endpoints (only root may see them)",) * (
             self.endpoints is None and self.kernel.present)
+
+    @property
+    def preferences(self) -> tuple[int, int]:
+        """The least and the largest preference that uplinks' rules have."""
+        shifts = [path.installed.path.shift for path in self.paths if path.installed] or [0]
+        return FIRST_PREFERENCE + min(shifts), max(PREFERENCES.values()) + max(shifts)
 
     def find_device(self, name: str) -> Device | None:
         """The device of that name."""
@@ -171,10 +198,8 @@ class Survey(NamedTuple):
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
-        own = f"{path.address}/{BITS[path.family]}"
         return TableUse(
-            tuple(seen.rule for seen in self.rules if seen.family == path.family and (
-                seen.rule.table == path.table or seen.rule.source == own
-                or seen.rule.device == path.device) and not is_detour(seen.rule)),
+            tuple(seen.rule for seen in self.rules if seen.family == path.family
+                  and path.concerns(seen.rule) and not is_detour(seen.rule)),
             tuple(seen.route for seen in self.routes
                   if (seen.family, seen.table) == (path.family, path.table)))
