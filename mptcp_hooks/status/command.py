@@ -8,10 +8,11 @@ from functools import partial
 from time import monotonic, sleep
 
 from mptcp_hooks.base.entry import make_parser
-from mptcp_hooks.base.errors import USAGE, Problem, quote
+from mptcp_hooks.base.errors import FAILED, USAGE, Problem, quote
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.status.looks import (
+    describe_moment,
     look_at_candidates,
     look_at_connections,
     look_at_paths,
@@ -20,6 +21,8 @@ from mptcp_hooks.status.looks import (
 from mptcp_hooks.status.nagios import answer_plugin, answer_unknown
 from mptcp_hooks.status.openmetrics import draw_metrics
 from mptcp_hooks.status.paint import choose_paint
+from mptcp_hooks.status.probe import probe, read_target
+from mptcp_hooks.status.probe_view import describe_probes, draw_probes
 from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.report import write_report
 from mptcp_hooks.status.stream import stream
@@ -38,9 +41,17 @@ if TYPE_CHECKING:
 PROGRAM = "mptcp_status"
 _PERIOD = 1.0
 _EXPECTED_AT_MOST = 999
-# What is answered, and how; those that nothing else of these goes with.
-_ANSWERS = ("report", "nagios", "openmetrics", "connections", "candidates", "json", "watch")
-_ALONE = ("report", "nagios", "openmetrics")
+_PATHS = ""
+# The answers there are, and what each of them goes with.
+_GOES_WITH = {
+    "report": ("with_addresses",),
+    "nagios": ("expect", "interfaces"),
+    "openmetrics": ("expect", "interfaces"),
+    "probe": ("json", "interfaces"),
+    "candidates": ("connections", "json", "watch", "interfaces"),
+    "connections": ("json", "watch", "interfaces"),
+    _PATHS: ("expect", "json", "watch", "interfaces"),
+}
 # To the top left corner, and all that is below away (ECMA-48).
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -54,6 +65,8 @@ def run_mptcp_status() -> int:
         return _answer_plugin(options)
     if options.openmetrics:
         return _answer_metrics(options)
+    if options.probe is not None:
+        return _probe(options)
     take_look = _choose_look(options)
     look = _take_first(take_look, options)
     if options.watch:
@@ -138,6 +151,9 @@ def _read_arguments() -> Namespace:
     parser.add_argument("-w", "--watch", action="store_true",
                         help="draw again every second, with rates, until interrupted; with "
                              "--json a line each time")
+    parser.add_argument("--probe", nargs="?", const="", metavar="HOST[:PORT]",
+                        help="try each path: its gateway, and TCP and MPTCP towards a host, at "
+                             "port 443 where none is named; without one its gateway alone")
     parser.add_argument("--expect", metavar="N",
                         help="fewer paths than N that are alive are something broken")
     parser.add_argument("--nagios", action="store_true",
@@ -155,20 +171,32 @@ def _read_arguments() -> Namespace:
     return options
 
 
+def _probe(options: Namespace) -> int:
+    """Try the paths: FAILED where one of them does not work."""
+    target = read_target(options.probe)
+    look = _take_first(_choose_paths(options), options)
+    probes = probe(look.survey, look.paths, target)
+    works = all(one.works for one in probes)
+    if options.json:
+        print(json.dumps({"ok": works, **describe_moment(look.time),
+                          **describe_probes(probes, target)}, indent=2))
+    else:
+        for line in draw_probes(probes, target, choose_paint(sys.stdout)):
+            print(line)
+    return 0 if works else FAILED
+
+
 def _find_clash(options: Namespace) -> str:
     """What is wrong with options that are each right, '' where nothing is."""
-    given = [name for name in _ANSWERS if getattr(options, name)]
-    alone = [name for name in given if name in _ALONE]
-    if alone and len(given) > 1:
-        other = next(name for name in given if name != alone[0])
-        return f"--{alone[0]} is an answer of its own: give it without --{other}"
-    if options.with_addresses and not options.report:
-        return "--with-addresses is for --report"
-    if options.report and (options.interfaces or options.expect):
-        return "--report is of the whole machine: give it without interfaces or --expect"
-    if options.expect and (options.connections or options.candidates):
-        return "--expect counts paths: give it without --connections or --candidates"
-    return ""
+    given = [name for name, value in vars(options).items() if value not in (None, False, [])]
+    answer = next((name for name in _GOES_WITH if name in given), _PATHS)
+    wrong = next((name for name in given if name not in (answer, *_GOES_WITH[answer])), None)
+    if wrong is None:
+        return ""
+    if answer == _PATHS:
+        return "--with-addresses goes with --report alone"
+    what = "an interface" if wrong == "interfaces" else f"--{wrong.replace('_', '-')}"
+    return f"--{answer} is an answer of its own: give it without {what}"
 
 
 def _refuse_unknown(survey: Survey, wanted: Iterable[str]) -> None:

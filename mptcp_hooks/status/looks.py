@@ -58,7 +58,7 @@ class PathsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        return {"ok": not self.status, **_describe_moment(self.time),
+        return {"ok": not self.status, **describe_moment(self.time),
                 **describe_survey(self.survey, self.paths, self.findings)}
 
     def draw(self, rates: Rates, paint: Paint) -> list[str]:
@@ -109,7 +109,7 @@ class ConnectionsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        answer = {**_describe_moment(self.time), **describe_connections(
+        answer = {**describe_moment(self.time), **describe_connections(
             self.connections, sum_interfaces(self.connections), self.owners)}
         if self.candidates is not None:
             answer["candidates"] = describe_candidates(self.candidates)
@@ -161,7 +161,7 @@ def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
         unseen="" if os.geteuid() == 0 else "the programs of others, which root sees")
 
 
-def _describe_moment(time: float) -> dict[str, object]:
+def describe_moment(time: float) -> dict[str, object]:
     """What each answer for programs has: when it is of, and of which version."""
     return {"time": round(time, 3), "version": __version__}
 

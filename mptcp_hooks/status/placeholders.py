@@ -2,8 +2,8 @@
 
 The same address always has the same placeholder, and one that is in a subnet of this machine
 says so: `<net1>`, `<net1-host2>`, `<public-v4-1>`, `<mac-3>`. What names nobody stays:
-unspecified, loopback and multicast addresses, netmasks, the blocks of documentation, and subnets
-of eight bits or less.
+unspecified, loopback and multicast addresses, netmasks, those that we ask for the way to the
+internet with, and subnets of eight bits or less.
 """
 
 from __future__ import annotations
@@ -53,14 +53,11 @@ class Placeholders:
             return f"{match['kind']}x{self._name_mac(match['packed'])}"
         if match["mac"]:
             return self._name_mac(match["mac"].replace(":", "").lower())
-        length = match["length"] or ""
-        try:
-            address = ip_address(match["ip"])
-        except ValueError:
+        address, behind = _read_address(match["ip"])
+        behind += match["length"] or ""
+        if address is None or _names_nobody(address, behind):
             return match[0]
-        if _names_nobody(address, length):
-            return match[0]
-        return self._name_address(address) + length
+        return self._name_address(address) + behind
 
     def _name_mac(self, packed: str) -> str:
         names_nobody = packed in ("0" * 12, "f" * 12)
@@ -75,6 +72,8 @@ class Placeholders:
         inside = max(around, key=lambda net: net.prefixlen)
         if address == inside.network_address:
             return f"<{self._subnets[inside]}>"
+        if address == inside.broadcast_address and address.version == 4:
+            return f"<{self._subnets[inside]}-broadcast>"
         return self._name(str(address), f"{self._subnets[inside]}-host")
 
     def _name(self, key: str, kind: str) -> str:
@@ -85,13 +84,24 @@ class Placeholders:
         return self._names[key]
 
 
-def _names_nobody(address: Address, length: str) -> bool:
+def _read_address(text: str) -> tuple[Address | None, str]:
+    """An address, None where it is none, and what stands behind it: a colon may end a sentence."""
+    for own, behind in ((text, ""), (text.removesuffix(":"), ":")):
+        try:
+            return ip_address(own), behind
+        except ValueError:
+            continue
+    return None, ""
+
+
+def _names_nobody(address: Address, behind: str) -> bool:
     """Whether everybody has it, or nobody; a netmask looks like an address of class E."""
+    length = behind.partition("/")[2]
     if (address.is_unspecified or address.is_loopback or address.is_multicast
             or str(address) in ELSEWHERE[address.version]
             or (address.version == 4 and int(address) >> 28 == 15)):
         return True
-    bits = int(length[1:]) if length else address.max_prefixlen
+    bits = int(length) if length else address.max_prefixlen
     return bits <= _NAMES_NOBODY and int(address) & (1 << address.max_prefixlen - bits) - 1 == 0
 
 

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from mptcp_hooks.status.questions import AskedMachine
     from mptcp_hooks.status.survey import Survey
 
-# Managers, DHCP clients, and what else may have a part in it; globs name no package that is not
-# there as an error.
-_PACKAGES = ("mptcp-hooks*", "mptcp*", "ifupdown*", "iproute2*", "network-manager*", "dhcpcd*",
-             "isc-dhcp-client*", "ppp*", "systemd*", "wireguard-tools*", "openvpn*", "python3*")
+# Managers, DHCP clients, and what else may have a part in it.
+_PACKAGES = ("mptcp-hooks", "mptcpd", "mptcpize", "ifupdown", "ifupdown2", "ifupdown-ng",
+             "iproute2", "network-manager", "dhcpcd", "dhcpcd-base", "isc-dhcp-client", "ppp",
+             "systemd", "wireguard-tools", "openvpn", "python3", "python3-jinja2",
+             "python3-netifaces")
 _UNITS = ("mptcp-hooks", "mptcp-hooks-check")
 _HOOKS = ("mptcp_up", "mptcp_down", "mptcp_lease", "mptcp-hooks")
 _COMMANDS = (
@@ -120,9 +121,9 @@ def _show_look(look: PathsLook | Problem) -> Iterator[Section]:
 def _list_versions(machine: AskedMachine) -> Iterator[str]:
     release = machine.read_file("/etc/os-release").splitlines()
     yield from (line for line in release if line.startswith("PRETTY_NAME="))
-    told = _ask(machine, "dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\n",
-                *_PACKAGES)
-    yield from (line.removeprefix("ii  ") for line in told if not line.startswith("un "))
+    # It fails where one of them is not there; then stderr has those, and stdout the others.
+    told = _ask(machine, "dpkg-query", "-W", "-f", "${Package} ${Version}\n", *_PACKAGES)
+    yield from (line for line in told if line.partition(" ")[0] in _PACKAGES)
 
 
 def _ask(machine: AskedMachine, program: str, *arguments: str) -> tuple[str, ...]:
@@ -167,4 +168,4 @@ def _cut(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 def _list_subnets(survey: Survey) -> list[str]:
     return [network(own.address, own.length) for device in survey.devices
-            for own in device.addresses]
+            for own in device.addresses if own.usable]
