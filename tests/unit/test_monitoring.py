@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -91,7 +89,7 @@ def test_a_plugin_says_one_line_and_one_of_four_numbers(case: Path) -> None:
     found = json.loads(run_status(case, "--json")[1])["findings"]
     code, output = run_status(case, "--nagios")
     text, separator, measured = output.removesuffix("\n").partition(" | ")
-    assert output.count("\n") == 1 and separator and output.isprintable() is False
+    assert output.count("\n") == 1 and separator
     broken = any(one["severity"] == "broken" for one in found)
     assert code == (CRITICAL if broken else WARNING if found else OK)
     assert text.startswith(f"MPTCP {('OK', 'WARNING', 'CRITICAL')[code]} - ")
@@ -193,13 +191,10 @@ def test_metrics_have_each_byte_and_any_name() -> None:
 
 def test_watching_in_json_is_a_line_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first knows no rates; the status is the last look's."""
-    def count() -> Iterator[None]:
-        yield from islice((None for _ in iter(int, 1)), 2)
-
-    seconds = count()
+    left = iter(range(2))
 
     def sleep(_: float) -> None:
-        if next(seconds, "over") == "over":
+        if next(left, None) is None:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(stream, "sleep", sleep)
