@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
 BACKUP = "backup"
+# That of one whose address peers are told, so that they open subflows to it, likewise.
+SIGNAL = "signal"
 
 
 class Rule(NamedTuple):
-    """One policy routing rule; an empty text or None where it does not say."""
+    """One policy routing rule; an empty text or None where it does not say.
+
+    `mark` is as mark.format_mark has it.
+    """
 
     preference: int
     source: str
@@ -30,6 +35,7 @@ class Rule(NamedTuple):
     table: int
     suppress: int | None
     protocol: int
+    mark: str = ""
 
 
 class Route(NamedTuple):
@@ -163,7 +169,9 @@ class Path(NamedTuple):
     the first path of its family on the device: sockets bound to the device use
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
-    bound to nothing may leave by it.
+    bound to nothing may leave by it. What the firewall gives the `mark`, and what comes from
+    the subnets `sources`, leaves by it too. `announced` are addresses that somebody on the way
+    maps to this one: peers hear of them instead of it.
     """
 
     iface: str
@@ -181,11 +189,40 @@ class Path(NamedTuple):
     flags: tuple[str, ...]
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
+    mark: str = ""
+    sources: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints that are made for it, without the ids that the kernel gives them.
+
+        An announced one has no device and no port: with either the kernel would bind to it.
+        Where the own one would be signalled alone, the announced ones take its place.
+        """
+        if not self.endpoint:
+            return ()
+        announced = tuple(Endpoint(0, one, 0, (SIGNAL, *(flag for flag in self.flags
+                                                         if flag == BACKUP)))
+                          for one in self.announced)
+        flags = tuple(flag for flag in self.flags if not (announced and flag == SIGNAL))
+        own = Endpoint(0, self.address, self.ifindex, flags)
+        return announced if announced and set(flags) <= {BACKUP} else (own, *announced)
 
     def owns(self, endpoint: Endpoint) -> bool:
-        """Whether the kernel's endpoint is the one that was made for this path."""
-        return (self.endpoint and endpoint.device == self.ifindex
-                and endpoint.stands_for(self.address))
+        """Whether the kernel's endpoint is one of those that were made for this path."""
+        return any(endpoint.device == one.device and endpoint.stands_for(one.address)
+                   for one in self.endpoints)
+
+    def list_owned(self) -> tuple[str, ...]:
+        """The addresses that endpoints of ours have for its sake, its own among them."""
+        return (self.address, *self.announced) if self.endpoint else ()
+
+    def list_standing(self, endpoints: Iterable[Endpoint]) -> set[str]:
+        """The addresses of its endpoints that the kernel has with the flags they are to have."""
+        flags = {(one.address, one.device): set(one.flags) for one in endpoints if not one.port}
+        return {one.address for one in self.endpoints
+                if flags.get((one.address, one.device)) == set(one.flags)}
 
 
 class Installed(NamedTuple):

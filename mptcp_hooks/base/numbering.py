@@ -1,7 +1,9 @@
 """Every number that mptcp-hooks puts into the kernel, in one position.
 
     rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks;
-                       19998 and 19999 as well where a lease has routes;
+                       19998 and 19999 as well where a lease has routes,
+                       19996 and 19997 for what the firewall marks,
+                       20007 and 20008 for further sources of an uplink;
                        32768 and 32769 behind main (32766) and default (32767), for
                        what is bound to nothing and finds no way there;
                        32765 before main and 32767 behind it, the monitor's: while main
@@ -16,6 +18,8 @@
 from __future__ import annotations
 
 PREFERENCES = {
+    "mark_specific": 19996,
+    "mark_default": 19997,
     "lease_subnet": 19998,
     "lease_specific": 19999,
     "own_subnet": 20000,
@@ -23,6 +27,8 @@ PREFERENCES = {
     "source_default": 20002,
     "device_specific": 20003,
     "device_default": 20004,
+    "further_specific": 20007,
+    "further_default": 20008,
 }
 # The way out of what is bound to nothing: of uplinks, and of those that are a backup.
 WAY_OUT = {"way_out": 32768, "way_out_backup": 32769}

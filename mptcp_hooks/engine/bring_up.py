@@ -28,7 +28,7 @@ from mptcp_hooks.engine.limits import judge_wanted, settle_limits
 from mptcp_hooks.engine.plan import Plan, plan_paths
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
-from mptcp_hooks.intent.settings import judge_options, read_settings
+from mptcp_hooks.intent.settings import has_belongings, judge_options, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -171,7 +171,7 @@ class WorkBuilder:
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
-        if settings.table or settings.usual_table:
+        if settings.table or settings.usual_table or has_belongings(settings):
             self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         silent = False
@@ -218,6 +218,7 @@ class WorkBuilder:
         if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
+        self._refuse_own(event.iface, settings)
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(silent=silent), others, previous)
         staying = {one.address for one in view.addresses}
@@ -231,6 +232,18 @@ class WorkBuilder:
             return planned._replace(remarks=(f"{event.iface}: not there yet",))
         return planned.add(warning=f"{event.iface}: no such interface here: its table number "
                                    "will be 20000 + its ifindex")
+
+    def _refuse_own(self, iface: str, settings: Settings) -> None:
+        """Raise Problem where an address is to be announced that this machine has itself."""
+        if settings.own.announced or settings.usual.announced:
+            from mptcp_hooks.intent.belongings import tell_own
+
+            own = {one.address for device in self._machine.list_devices()
+                   for label in {device, *self._machine.list_labels(device)}
+                   for one in self._machine.list_addresses(label, (4, 6))}
+            for announced in (*settings.own.announced, *settings.usual.announced):
+                if announced in own:
+                    raise tell_own(iface, announced)
 
     def _judge_found(
         self, event: Event, view: DeviceView, others: tuple[Stanza, ...], previous: tuple[Path, ...]
@@ -253,13 +266,18 @@ class WorkBuilder:
                      if stanza not in replaced)
 
     def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
-        use = self._tables.read_use(path.family, path.address, path.device, path.table)
+        use = self._tables.read_use(path)
         going = [undo.installed for undo in self._undo]
         going += [change.before for change in self._changes if change.before and change.late]
         planned = [one.path for one in self._list_planned() if one not in old]
         obstacle = find_obstacle(path, use, [*old, *going], planned)
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
+        if path.mark or path.sources or path.announced:
+            # Few machines have any: those that have none do not load it.
+            from mptcp_hooks.engine.clashes import refuse_clashes
+
+            refuse_clashes(path, planned)
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
                           kernel=use.describe())
         change = compare_path(after, old, self._manager.endpoints or ())

@@ -53,8 +53,8 @@ def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
 
 def disown_lost(store: Store, kernel: Kernel, outcomes: Outcomes) -> list[Problem]:
     """Give up endpoints that were not made, and the raised limits with the last of ours."""
-    lost = [f"{path.iface} {path.address}" for path, standing in outcomes.items()
-            if path.endpoint and not any(one.path.endpoint for one in standing)]
+    lost = [f"{path.iface} {address}" for path, standing in outcomes.items()
+            if not any(one.path.endpoint for one in standing) for address in path.list_owned()]
     recorded = store.load_limits() if lost else None
     if recorded is None:
         return []
@@ -97,7 +97,7 @@ def _describe_routing(made: Installed, tables: TableReader) -> Installed:
     that is not what is to stay, and the next work makes it again.
     """
     path = made.path
-    use = tables.read_use(path.family, path.address, path.device, path.table)
+    use = tables.read_use(path)
     whole = all(is_shown(line, path, use) for line in made.up)
     return made._replace(kernel=use.describe() if whole else "")
 
@@ -124,12 +124,12 @@ def _is_endpoint_there(line: str, path: Path, manager: PathManager) -> bool:
     the same words for one that it has already as for a ninth (net/mptcp/pm_kernel.c,
     mptcp_pm_nl_append_new_local_addr).
     """
-    return is_endpoint_add(line, path) and any(
-        path.owns(one) and set(one.flags) == set(path.flags) for one in manager.endpoints or ())
+    return any(is_endpoint_add(line, address)
+               for address in path.list_standing(manager.endpoints or ()))
 
 
 def _list_missing(installed: Installed, manager: PathManager) -> tuple[str, ...]:
     """The lines that a path needs again: all but those of an endpoint that is there."""
-    present = any(installed.path.owns(endpoint) for endpoint in manager.endpoints or ())
+    present = [one.address for one in manager.endpoints or () if installed.path.owns(one)]
     return tuple(line for line in installed.up
-                 if not (present and is_endpoint_add(line, installed.path)))
+                 if not any(is_endpoint_add(line, address) for address in present))

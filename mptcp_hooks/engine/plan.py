@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Path
+from mptcp_hooks.base.model import SIGNAL, Path
 from mptcp_hooks.base.numbering import (
     ENDPOINTS_AT_MOST,
     MAIN_TABLE,
@@ -18,6 +18,8 @@ from mptcp_hooks.base.numbering import (
     table_number,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+from mptcp_hooks.intent.settings import Belongings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,6 +97,8 @@ def _plan_address(
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
     first = not any(path.family == own.family for path in plan.paths)
+    path = _add_belongings(path, settings, first)
+    plan, path = _judge_announced(plan, path, before, manager)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
     return plan.add(
         path=path._replace(table=_choose_table(path, wanted, before, beside)),
@@ -131,6 +135,56 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     return ""
 
 
+def _add_belongings(path: Path, settings: Settings, first: bool) -> Path:
+    """The path with what belongs to it besides its address, of its own family.
+
+    `first` is whether it is the first one of its stanza in that family.
+    """
+    own = settings.own if first else Belongings()
+    usual = settings.usual if path.primary else Belongings()
+    if own == usual == Belongings():
+        return path
+    return path._replace(
+        mark=own.mark or usual.mark,
+        sources=_of_family(path.family, own.sources or usual.sources),
+        announced=_of_family(path.family, own.announced or usual.announced),
+        # Who names what a further address is announced as, and no flags, wants nothing else.
+        flags=path.flags if path.primary or settings.chosen_flags else (SIGNAL,))
+
+
+def _of_family(family: int, words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(one for one in words if address.family_of(one) == family)
+
+
+def _judge_announced(
+    plan: Plan, path: Path, before: list[Path], manager: PathManager
+) -> tuple[Plan, Path]:
+    """The path with those announced addresses alone that can have an endpoint."""
+    if not path.announced:
+        return plan, path
+    if not path.endpoint:
+        remark = f"{path.iface}: {path.address} has no endpoint: nothing is announced for it"
+        return plan.add(remark=remark), path._replace(announced=())
+    endpoints = manager.endpoints or ()
+    mine = [one for one in endpoints if any(old.owns(one) for old in before)]
+    others = [one.address for one in endpoints if one not in mine and not one.port]
+    free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
+    # What has a place keeps it: the own endpoint, and then as many as there is room for.
+    alone = path._replace(announced=())
+    kept: tuple[str, ...] = ()
+    for one in path.announced:
+        wanted = path._replace(announced=(*kept, one))
+        if one in others:
+            plan = plan.add(warning=f"{path.iface}: {one} is not announced: there is an endpoint "
+                                    "of it already, left to its maker")
+        elif len(wanted.endpoints) > free:
+            plan = plan.add(warning=f"{path.iface}: {one} is not announced: the kernel's "
+                                    f"{ENDPOINTS_AT_MOST} endpoints are taken")
+        else:
+            kept = wanted.announced
+    return plan, alone._replace(announced=kept)
+
+
 def find_intruder(path: Path, use: TableUse) -> str:
     """Who else uses the path's table or its address, in words; '' where nobody does."""
     host = f"{path.address}/{address.BITS[path.family]}"
@@ -145,7 +199,10 @@ def find_intruder(path: Path, use: TableUse) -> str:
         marked = rule.protocol == PROTOCOL
         if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
             return _tell_twice(path, rule.table)
-        ours = marked and rule.source in ("", host) and rule.device in ("", path.device)
+        # Another host's is another path's; a subnet's may be of what belonged to this one.
+        known = rule.source in ("", host, *path.sources) or not rule.source.endswith(
+            f"/{address.BITS[path.family]}")
+        ours = marked and known and rule.device in ("", path.device)
         if rule.table == path.table and not ours:
             source = rule.source or "all"
             return _tell_use(path.table, f"somebody else (rule {rule.preference}: from {source} "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.intent.checks import Check, Target
 
 OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-way-out",
-           "mptcp-check")
+           "mptcp-check", "mptcp-mark", "mptcp-sources", "mptcp-announce")
 FLAGS = ("subflow", "signal", "backup", "fullmesh", "laminar")
 DEFAULT_FLAGS = ("subflow",)
 LEFT_ALONE = (
@@ -31,7 +31,8 @@ _SPELLINGS = {
 class Wishes(NamedTuple):
     """What mptcp-hooks.conf says of the devices that fit `pattern`; None where nothing.
 
-    `targets`, `interval` and `failures` are those of a check, no targets for `off`.
+    `targets`, `interval` and `failures` are those of a check, no targets for `off`. `mark`,
+    `sources` and `announced` are empty for `off`.
     """
 
     pattern: str
@@ -44,6 +45,21 @@ class Wishes(NamedTuple):
     targets: tuple[Target, ...] | None = None
     interval: int | None = None
     failures: int | None = None
+    mark: str | None = None
+    sources: tuple[str, ...] | None = None
+    announced: tuple[str, ...] | None = None
+
+
+class Belongings(NamedTuple):
+    """What belongs to an uplink besides its address, empty where nothing does.
+
+    What the firewall gives the `mark` (as mark.format_mark has it), further `sources` as
+    subnets, and addresses that are `announced` to peers, all of either family.
+    """
+
+    mark: str = ""
+    sources: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
 
 
 class Configuration(NamedTuple):
@@ -93,7 +109,8 @@ class Settings(NamedTuple):
     family on the device alone, and `usual_flags` are those of every plain uplink.
     `unknown` are the names of `mptcp-*` options that do not exist. `way_out` is whether new
     connections that are bound to nothing may leave by it. `check` is what its paths are
-    checked by, None for nothing.
+    checked by, None for nothing. `own` is what the stanza has belong to its first address of
+    each family, `usual` what the configuration has belong to the first one on the device.
     """
 
     wanted: bool
@@ -105,6 +122,8 @@ class Settings(NamedTuple):
     unknown: tuple[str, ...] = ()
     way_out: bool = True
     check: Check | None = None
+    own: Belongings = Belongings()
+    usual: Belongings = Belongings()
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -118,6 +137,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
     wishes = configuration.find(event.device)
     if not _is_wanted(event, said, wishes):
         return Settings(False)
+    own, usual = _choose_belongings(event, said, wishes)
     return Settings(
         wanted=True,
         gateways=_choose_gateways(event, said.get("mptcp-gateway", ""), wishes.gateways or ()),
@@ -130,29 +150,35 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
         unknown=tuple(name for name in said if name not in OPTIONS),
         way_out=_may_be_way_out(event.iface, said, wishes, configuration),
         check=_choose_check(event, said, wishes),
+        own=own,
+        usual=usual,
     )
+
+
+def has_belongings(settings: Settings) -> bool:
+    """Whether anything belongs to the event's paths besides their addresses."""
+    return any(settings.own) or any(settings.usual)
 
 
 def judge_options(event: Event, settings: Settings) -> list[str]:
-    """What is to be said of options that do not exist."""
+    """What is to be said of options that do not exist, and of a mark that others use."""
     known = ", ".join(OPTIONS)
-    return [f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
-            for name in settings.unknown]
+    return [*(f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
+              for name in settings.unknown), *_judge_marks(event.iface, settings)]
+
+
+def _judge_marks(iface: str, settings: Settings) -> list[str]:
+    mark = settings.own.mark or settings.usual.mark
+    if not mark:
+        return []
+    from mptcp_hooks.intent.belongings import judge_mark
+
+    return judge_mark(iface, mark)
 
 
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
-    return Wishes(
-        pattern=old.pattern,
-        flags=old.flags if new.flags is None else new.flags,
-        table=old.table if new.table is None else new.table,
-        gateways=old.gateways if new.gateways is None else new.gateways,
-        managed=old.managed if new.managed is None else new.managed,
-        excluded=old.excluded if new.excluded is None else new.excluded,
-        way_out=old.way_out if new.way_out is None else new.way_out,
-        targets=old.targets if new.targets is None else new.targets,
-        interval=old.interval if new.interval is None else new.interval,
-        failures=old.failures if new.failures is None else new.failures,
-    )
+    return Wishes(old.pattern, *(
+        before if said is None else said for before, said in zip(old[1:], new[1:])))
 
 
 def _list_own_options(event: Event) -> dict[str, str]:
@@ -215,6 +241,19 @@ def _choose_check(event: Event, said: dict[str, str], wishes: Wishes) -> Check |
         targets = read_own_targets(
             event.iface, "mptcp-check", said["mptcp-check"], event.families)
     return make_check(targets, wishes.interval, wishes.failures)
+
+
+def _choose_belongings(
+    event: Event, said: dict[str, str], wishes: Wishes
+) -> tuple[Belongings, Belongings]:
+    """What the stanza says, and of what it says nothing of, what the configuration says."""
+    usual = Belongings(wishes.mark or "", wishes.sources or (), wishes.announced or ())
+    if said.keys().isdisjoint(("mptcp-mark", "mptcp-sources", "mptcp-announce")):
+        return Belongings(), usual
+    # Few machines have any: those that have none do not load it.
+    from mptcp_hooks.intent.belongings import outweigh, read_own_belongings
+
+    return read_own_belongings(event, said), outweigh(usual, said)
 
 
 def read_truth(where: str, option: str, text: str, allowed: str) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What a Rule has of a rule; the rest is told as text.
 _ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "oif", "table", "suppress_prefixlen",
-             "protocol", "not"}
+             "protocol", "not", "fwmark", "fwmask"}
 # What a rule does instead of a lookup, or besides. All else asks still more of a packet (a
 # mark, a port, where it came in): print_rule() of iproute2's ip/iprule.c, ip-rule(8).
 _ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
@@ -70,10 +70,12 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         table=int(row.get("table", 0)),
         suppress=row.get("suppress_prefixlen"),
         protocol=int(row.get("protocol", 0)),
+        mark="/".join(row[key] for key in ("fwmark", "fwmask") if key in row),
     )
     others = [(key, row[key]) for key in row if key not in _ORDINARY]
     text = format_rule(rule, "not " * ("not" in row), " ".join(map(_format_other, others)))
-    narrow = any(key not in _ACTIONS and (key, value) != _OF_OUR_OWN for key, value in others)
+    narrow = bool(rule.mark) or any(
+        key not in _ACTIONS and (key, value) != _OF_OUR_OWN for key, value in others)
     return SeenRule(family, rule, text, narrow, "not" in row)
 
 
@@ -130,6 +132,7 @@ def format_rule(rule: Rule, negation: str = "", others: str = "") -> str:
     """A rule as `ip rule` prints it, the host's prefix length left out likewise."""
     words = [f"{rule.preference}: {negation}from {_shorten(rule.source) or 'all'}"]
     words += [f"to {_shorten(rule.destination)}"] * bool(rule.destination)
+    words += [f"fwmark {rule.mark}"] * bool(rule.mark)
     words += [others] * bool(others)
     words += [f"oif {rule.device}"] * bool(rule.device)
     words += [f"lookup {name_table(rule.table)}"] * bool(rule.table)

@@ -171,10 +171,11 @@ class Survey(NamedTuple):
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
-        own = f"{path.address}/{BITS[path.family]}"
+        sources = {f"{path.address}/{BITS[path.family]}", *path.sources}
         return TableUse(
             tuple(seen.rule for seen in self.rules if seen.family == path.family and (
-                seen.rule.table == path.table or seen.rule.source == own
-                or seen.rule.device == path.device) and not is_detour(seen.rule)),
+                seen.rule.table == path.table or seen.rule.source in sources
+                or seen.rule.device == path.device
+                or (path.mark and seen.rule.mark == path.mark)) and not is_detour(seen.rule)),
             tuple(seen.route for seen in self.routes
                   if (seen.family, seen.table) == (path.family, path.table)))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mptcp_hooks.base.address import BITS, InterfaceAddress, contains, family_of
 from mptcp_hooks.base.model import (
-    DeviceView, Endpoint, Limits, Link, PathManager, Route, Rule, TableUse)
+    DeviceView, Endpoint, Limits, Link, Path, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
@@ -210,7 +210,8 @@ class MemoryMachine(Machine):
         elif kind == "route":
             self._change_routes(family, rest[0], rest[1:])
         elif rest[:2] == ["endpoint", "add"]:
-            self._add_endpoint(rest[2], _pair(rest[3:5]).get("dev", ""), tuple(rest[5:]))
+            device, flags = (rest[4], rest[5:]) if rest[3] == "dev" else ("", rest[3:])
+            self._add_endpoint(rest[2], device, tuple(flags))
         elif rest[:2] == ["endpoint", "delete"]:
             self._delete_endpoint(int(rest[3]))
         elif rest[:2] == ["endpoint", "change"]:
@@ -232,7 +233,7 @@ class MemoryMachine(Machine):
             destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
             table=_table(given.get("lookup", "0")), protocol=int(given["protocol"]),
             suppress=int(given["suppress_prefixlength"])
-            if "suppress_prefixlength" in given else None)
+            if "suppress_prefixlength" in given else None, mark=given.get("fwmark", ""))
         if verb == "add":
             if rule in self.rules:
                 raise Refusal(EXISTS)
@@ -275,7 +276,7 @@ class MemoryMachine(Machine):
             raise Refusal(FULL)
         if any(one.address == address for one in self.endpoints):
             raise Refusal(TAKEN)
-        if device not in self.devices:
+        if device and device not in self.devices:
             raise Refusal(f'Cannot find device "{device}"')
         identity = max((one.identity for one in self.endpoints), default=0) + 1
         if flags[:1] == ("id",):
@@ -309,14 +310,15 @@ class _MemoryTables(TableReader):
         self._machine = machine
         self._seen: dict[int, list[Rule]] = {}
 
-    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+    def read_use(self, path: Path) -> TableUse:
         rules = self._seen.setdefault(
-            family, [rule for known, rule in self._machine.rules if known == family])
+            path.family, [rule for known, rule in self._machine.rules if known == path.family])
+        sources = {f"{path.address}/{BITS[path.family]}", *path.sources}
         return TableUse(
             tuple(sorted((rule for rule in rules if not is_detour(rule) and (
-                table == rule.table or device == rule.device
-                or rule.source == f"{own}/{BITS[family]}")), key=repr)),
-            tuple(self._machine.routes.get((family, table), ())))
+                path.table == rule.table or path.device == rule.device
+                or rule.source in sources or (path.mark and path.mark == rule.mark))), key=repr)),
+            tuple(self._machine.routes.get((path.family, path.table), ())))
 
     def read_detours(self, family: int) -> list[Rule]:
         return [rule for known, rule in self._machine.rules if known == family and is_detour(rule)]
