@@ -110,8 +110,8 @@ def is_endpoint_add(line: str, address: str) -> bool:
 def is_shown(line: str, path: Path, use: TableUse) -> bool:
     """Whether the kernel shows what a line of the path's set makes.
 
-    `use` has what names the path's address, device, table, mark or sources: a line that
-    names none of them is taken for shown.
+    `use` has what names the path's address, device, table, mark, or one of the subnets that
+    leave by it: a line that names none of them is taken for shown.
     """
     words = line.split(" ")
     if words[1] in FAMILY_OPTIONS:
@@ -127,12 +127,13 @@ def is_shown(line: str, path: Path, use: TableUse) -> bool:
 def _is_rule_shown(said: dict[str, str], path: Path, use: TableUse) -> bool:
     source, table, device = said.get("from", ""), said.get("lookup", ""), said.get("oif", "")
     mark = _read_mark(said)
-    if source not in (path.address, *path.sources) and str(path.table) != table \
+    if _with_length(source) not in path.list_sources() and str(path.table) != table \
             and path.device != device and not (mark and mark == path.mark):
         return True
     return any(
-        (rule.source, rule.destination, rule.device, rule.mark) == (
-            _with_length(source), _with_length(said.get("to", "")), device, mark)
+        (rule.source, rule.destination, rule.device, rule.incoming, rule.mark) == (
+            _with_length(source), _with_length(said.get("to", "")), device, said.get("iif", ""),
+            mark)
         and _is_number(said, "pref", rule.preference) and _is_number(said, "lookup", rule.table)
         and _is_number(said, "suppress_prefixlength", rule.suppress)
         for rule in use.rules)

@@ -25,6 +25,7 @@ SIGNAL = "signal"
 class Rule(NamedTuple):
     """One policy routing rule; an empty text or None where it does not say.
 
+    `device` is where a packet leaves by, `incoming` where it came in: `lo` for the machine's own.
     `mark` is as mark.format_mark has it.
     """
 
@@ -35,6 +36,7 @@ class Rule(NamedTuple):
     table: int
     suppress: int | None
     protocol: int
+    incoming: str = ""
     mark: str = ""
 
 
@@ -148,6 +150,7 @@ class DeviceView(NamedTuple):
     `main_gateways` are the gateways of the device's default routes in main, the
     preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
     whose endpoints went with the carrier, and have no way to their gateway yet.
+    `elsewhere` are the addresses of other devices, with their lengths.
     """
 
     device: str
@@ -158,6 +161,7 @@ class DeviceView(NamedTuple):
     main_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, int], ...] = ()
 
 
 class Path(NamedTuple):
@@ -169,9 +173,10 @@ class Path(NamedTuple):
     the first path of its family on the device: sockets bound to the device use
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
-    bound to nothing may leave by it. What the firewall gives the `mark`, and what comes from
-    the subnets `sources`, leaves by it too. `announced` are addresses that somebody on the way
-    maps to this one: peers hear of them instead of it.
+    bound to nothing may leave by it. `wide` is whether what comes from any address of the
+    subnet leaves by it, as long as that address has no path of its own. What the firewall gives
+    the `mark`, and what comes from the subnets `sources`, leaves by it too. `announced` are
+    addresses that somebody on the way maps to this one: peers hear of them instead of it.
     """
 
     iface: str
@@ -189,6 +194,7 @@ class Path(NamedTuple):
     flags: tuple[str, ...]
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
+    wide: bool = False
     mark: str = ""
     sources: tuple[str, ...] = ()
     announced: tuple[str, ...] = ()
@@ -207,7 +213,13 @@ class Path(NamedTuple):
                           for one in self.announced)
         flags = tuple(flag for flag in self.flags if not (announced and flag == SIGNAL))
         own = Endpoint(0, self.address, self.ifindex, flags)
-        return announced if announced and set(flags) <= {BACKUP} else (own, *announced)
+        alone = announced and SIGNAL in self.flags and set(flags) <= {BACKUP}
+        return announced if alone else (own, *announced)
+
+    def list_sources(self) -> tuple[str, ...]:
+        """What comes from where leaves by it, as subnets: from its address, first of all."""
+        return (f"{self.address}/{32 if self.family == 4 else 128}",
+                *(self.subnet,) * self.wide, *self.sources)
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether the kernel's endpoint is one of those that were made for this path."""

@@ -1,9 +1,7 @@
 """Every number that mptcp-hooks puts into the kernel, in one position.
 
-    rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks;
-                       19998 and 19999 as well where a lease has routes,
-                       19996 and 19997 for what the firewall marks,
-                       20007 and 20008 for further sources of an uplink;
+    rule preferences   20000 to 20008, one a kind of rule, the same for all uplinks;
+                       19996 to 19999 as well for marks, and where a lease has routes;
                        32768 and 32769 behind main (32766) and default (32767), for
                        what is bound to nothing and finds no way there;
                        32765 before main and 32767 behind it, the monitor's: while main
@@ -25,11 +23,15 @@ PREFERENCES = {
     "own_subnet": 20000,
     "source_specific": 20001,
     "source_default": 20002,
-    "device_specific": 20003,
-    "device_default": 20004,
+    "subnet_specific": 20003,
+    "subnet_default": 20004,
+    "device_specific": 20005,
+    "device_default": 20006,
     "further_specific": 20007,
     "further_default": 20008,
 }
+# Where the rules of a device were while there were none of subnets.
+FORMER_PREFERENCES = {"device_specific": 20003, "device_default": 20004}
 # The way out of what is bound to nothing: of uplinks, and of those that are a backup.
 WAY_OUT = {"way_out": 32768, "way_out_backup": 32769}
 # Directly before main: rules of VPNs, which take what main would, come before. And behind it,

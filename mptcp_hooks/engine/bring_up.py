@@ -25,7 +25,7 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, plan_paths
+from mptcp_hooks.engine.plan import Plan, plan_paths, takes
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import has_belongings, judge_options, read_settings
@@ -197,6 +197,26 @@ class WorkBuilder:
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
+        if planned.crowded:
+            self._narrow_others(planned.crowded)
+
+    def _narrow_others(self, paths: Iterable[Path]) -> None:
+        """Have other devices' paths lead no more of a subnet that these paths have a part in."""
+        self._look_at_all()
+        for iface, stanzas in tuple(self._records.items()):
+            self._records[iface] = tuple(stanza._replace(paths=tuple(
+                self._make_narrow(one) if one.up and any(takes(one.path, path) for path in paths)
+                else one for one in stanza.paths)) for stanza in stanzas)
+
+    def _make_narrow(self, installed: Installed) -> Installed:
+        try:
+            change = self._prepare_change(installed.path._replace(wide=False), [installed])
+        except Problem as problem:
+            self.problems.append(problem)
+            return installed
+        self._undo_outdated(installed, [change])
+        self._changes.append(change)
+        return change.after
 
     def _note_given_up(self, others: tuple[Stanza, ...], left: tuple[Stanza, ...]) -> None:
         """Note what is left of other stanzas that gave up paths."""

@@ -10,6 +10,7 @@ from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_
 from mptcp_hooks.base.line import read_value
 from mptcp_hooks.base.numbering import (
     DETOUR,
+    FORMER_PREFERENCES,
     NAMES_TABLE,
     PREFERENCES,
     PROTOCOL,
@@ -114,14 +115,20 @@ def is_about_id(line: str, address: str) -> bool:
     return _name_id(address) in f"{line} "
 
 
-def list_first_released(lines: Iterable[str]) -> tuple[str, ...]:
-    """The lines about rules of main as version 0.1.0 had them: they suppressed the default alone.
+def list_former(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines about rules as earlier versions had them: at another preference, or of main.
 
-    Such rules may stand where the record that told of them is lost or damaged.
+    Those of main suppressed the default alone. Such rules may stand where the record that told
+    of them is lost or damaged.
     """
-    lengths = [(line, read_value(line, _SUPPRESS)) for line in lines]
-    return tuple(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
-                 for line, length in lengths if length not in ("", "0"))
+    moved = [line.replace(f" pref {PREFERENCES[name]} ", f" pref {former} ")
+             for line in lines if read_value(line, "oif")
+             for name, former in FORMER_PREFERENCES.items()
+             if read_value(line, "pref") == str(PREFERENCES[name])]
+    at_former = [line for line in lines if not read_value(line, "oif")] + moved
+    lengths = [(line, read_value(line, _SUPPRESS)) for line in at_former]
+    return (*moved, *(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
+                      for line, length in lengths if length not in ("", "0")))
 
 
 class _ShownEndpoint(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown, read_value
 from mptcp_hooks.base.model import Installed, Stanza, TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.commands import bind_ids, is_about_id, list_first_released
+from mptcp_hooks.engine.commands import bind_ids, is_about_id, list_former
 from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
 from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
@@ -48,7 +48,7 @@ def list_leftovers(after: Installed, use: TableUse) -> tuple[str, ...]:
 
     `use` is what the kernel holds of the path.
     """
-    return tuple(line for line in list_first_released(after.down) if line not in after.down
+    return tuple(line for line in list_former(after.down) if line not in after.down
                  and is_shown(line.replace(" rule del ", " rule add ", 1), after.path, use))
 
 
@@ -229,11 +229,28 @@ def _list_late(before: Installed | None, after: Installed) -> tuple[str, ...]:
 
 
 def _is_replaced(line: str, lines: Iterable[str]) -> bool:
-    """Whether `lines` make rules at the preference of this one that suppress another length.
+    """Whether `lines` make the rule of this one at another preference, or take its place there.
 
     The kernel has all of them side by side, and deletes the one that is meant
     (net/core/fib_rules.c, rule_exists and rule_find).
     """
+    return _is_moved(line, lines) or _is_suppressing_otherwise(line, lines)
+
+
+def _is_moved(line: str, lines: Iterable[str]) -> bool:
+    """Whether `lines` make the rule that this one takes away at another preference."""
+    moved = _without_preference(line.replace(" rule del ", " rule add ", 1))
+    return bool(moved) and moved in map(_without_preference, lines)
+
+
+def _without_preference(line: str) -> str:
+    """A rule's line without its preference; '' where it has none."""
+    preference = read_value(line, "pref")
+    return line.replace(f" pref {preference} ", " ", 1) if preference else ""
+
+
+def _is_suppressing_otherwise(line: str, lines: Iterable[str]) -> bool:
+    """Whether `lines` make rules at the preference of this one that suppress another length."""
     own, *others = ((read_value(rule, "pref"), read_value(rule, "suppress_prefixlength"))
                     for rule in (line, *lines))
     lengths = {length for preference, length in others if preference == own[0]}

@@ -30,17 +30,22 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """Paths, what a person must hear (warnings), and what -v adds (remarks)."""
+    """Paths, what a person must hear (warnings), and what -v adds (remarks).
+
+    `crowded` are those whose address another device's subnet has as well.
+    """
 
     paths: tuple[Path, ...]
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
+    crowded: tuple[Path, ...] = ()
 
     def add(self, path: Path | None = None, warning: str = "", remark: str = "") -> Plan:
         """The plan with one thing more of each kind that is given."""
-        return Plan(self.paths if path is None else (*self.paths, path),
-                    (*self.warnings, warning) if warning else self.warnings,
-                    (*self.remarks, remark) if remark else self.remarks)
+        return self._replace(
+            paths=self.paths if path is None else (*self.paths, path),
+            warnings=(*self.warnings, warning) if warning else self.warnings,
+            remarks=(*self.remarks, remark) if remark else self.remarks)
 
 
 class _Verdict(NamedTuple):
@@ -69,7 +74,8 @@ def plan_paths(
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
         plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it "
                                 "is 1")
-    return plan
+    return plan._replace(crowded=tuple(path for path in plan.paths if any(
+        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
 
 
 def _plan_address(
@@ -96,6 +102,7 @@ def _plan_address(
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
+    path = path._replace(wide=_may_be_wide(path, own, view, beside))
     first = not any(path.family == own.family for path in plan.paths)
     path = _add_belongings(path, settings, first)
     plan, path = _judge_announced(plan, path, before, manager)
@@ -221,6 +228,12 @@ def find_sharer(path: Path, others: Iterable[Path]) -> str:
     return ""
 
 
+def takes(other: Path, path: Path) -> bool:
+    """Whether `other` leads what comes from the path's subnet away by another device."""
+    return (other.wide and other.device != path.device
+            and address.contains(other.subnet, path.address))
+
+
 def _tell_twice(path: Path, table: int) -> str:
     return (f"{path.address} is the address of another interface already, with table {table}: "
             "one of them must change")
@@ -287,6 +300,19 @@ def _lay_path(
         routes=tuple(route for route in own.routes if route[0] != subnet),
         way_out=settings.way_out and default and primary,
     )
+
+
+def _may_be_wide(
+    path: Path, own: InterfaceAddress, view: DeviceView, beside: list[Path]
+) -> bool:
+    """Whether all of a subnet that is the path's can leave by it: nobody else has a part in it.
+
+    What another device has in it may be another uplink's, or a tunnel's, and is not for us.
+    """
+    return bool(
+        path.default and path.subnet and not own.peer
+        and not any(other.wide and other.subnet == path.subnet for other in beside)
+        and not any(address.contains(path.subnet, other) for other, _ in view.elsewhere))
 
 
 def _choose_table(

@@ -15,7 +15,7 @@ from mptcp_hooks.base.folder import END
 from mptcp_hooks.base.line import find_fault
 from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Limits, LimitsRecord, Path, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.commands import STAND_IN, build_down, list_first_released
+from mptcp_hooks.engine.commands import STAND_IN, build_down, list_former
 from mptcp_hooks.intent.event import recall_event
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _render_down(path: Path) -> tuple[str, ...]:
     """The lines that undo a path by the templates as they are now, and as they once were."""
     try:
         lines = build_down(path)
-        return (*lines, *list_first_released(lines))
+        return (*lines, *list_former(lines))
     except Problem:
         # A value makes no sense, or the template does not, which is said when it is needed.
         return ()

@@ -10,7 +10,6 @@ from mptcp_hooks.base.errors import Problem, wrong_value
 from mptcp_hooks.base.mark import ALL_BITS, format_mark, parse_mark
 from mptcp_hooks.base.numbering import SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.intent.settings import Belongings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,21 +27,16 @@ _BITS_OF_OTHERS = (("Tailscale", 0xFF0000), ("Kubernetes", 0xC000))
 _WG_QUICKS = 0xCA6C
 
 
-def read_own_belongings(event: Event, said: dict[str, str]) -> Belongings:
-    """What a stanza's options name; Problem (USAGE) tells which of them is wrong."""
-    iface = event.iface
-    return Belongings(
-        read_mark(iface, MARK, said[MARK]) if MARK in said else "",
-        _read_own(event, SOURCES, said, read_sources),
-        _read_own(event, ANNOUNCE, said, read_announced),
-    )
+def read_own(
+    event: Event, said: dict[str, str]
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """A stanza's mark, sources and announced addresses, empty where it says nothing of them.
 
-
-def outweigh(usual: Belongings, said: dict[str, str]) -> Belongings:
-    """What is left of what the configuration says beside a stanza's options."""
-    return Belongings("" if MARK in said else usual.mark,
-                      () if SOURCES in said else usual.sources,
-                      () if ANNOUNCE in said else usual.announced)
+    Problem (USAGE) tells which of its options is wrong.
+    """
+    return (read_mark(event.iface, MARK, said[MARK]) if MARK in said else "",
+            _read_own(event, SOURCES, said, read_sources),
+            _read_own(event, ANNOUNCE, said, read_announced))
 
 
 def read_mark(where: str, option: str, text: str) -> str:

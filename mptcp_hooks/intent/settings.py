@@ -251,9 +251,12 @@ def _choose_belongings(
     if said.keys().isdisjoint(("mptcp-mark", "mptcp-sources", "mptcp-announce")):
         return Belongings(), usual
     # Few machines have any: those that have none do not load it.
-    from mptcp_hooks.intent.belongings import outweigh, read_own_belongings
+    from mptcp_hooks.intent.belongings import read_own
 
-    return read_own_belongings(event, said), outweigh(usual, said)
+    return Belongings(*read_own(event, said)), Belongings(
+        "" if "mptcp-mark" in said else usual.mark,
+        () if "mptcp-sources" in said else usual.sources,
+        () if "mptcp-announce" in said else usual.announced)
 
 
 def read_truth(where: str, option: str, text: str, allowed: str) -> bool:

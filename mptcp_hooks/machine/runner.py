@@ -139,11 +139,14 @@ class TableReader:
         self._rules: dict[int, list[bytes]] = {}
 
     def read_use(self, path: Path) -> TableUse:
-        """The routes of a path's table, and the rules that name it or what is the path's."""
-        sources = (path.address, *(subnet.partition("/")[0] for subnet in path.sources))
-        about = (table_attribute(path.table), device_attribute(path.device),
-                 *(source_attribute(inet_pton(AF_INET if path.family == 4 else AF_INET6, source))
-                   for source in sources), *_list_marks(path))
+        """The routes of a path's table, and the rules that name that, or what is the path's.
+
+        That is its device, its mark, its address and further subnets that leave by it.
+        """
+        family = AF_INET if path.family == 4 else AF_INET6
+        sources = [subnet.partition("/")[0] for subnet in path.list_sources()]
+        about = (table_attribute(path.table), device_attribute(path.device), *_list_marks(path),
+                 *(source_attribute(inet_pton(family, source)) for source in sources))
         # Detours are no path's: they lead to its table, and go again.
         rules = (rule for rule in find_rules(self._dump(path.family), about)
                  if not is_detour(rule))

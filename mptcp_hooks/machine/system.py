@@ -60,6 +60,8 @@ class Machine(Kernel):
             adjectives=_read_adjectives(ifindex) if 6 in families else (),
             main_gateways=self.read_main_gateways(ifindex, families) if gateway else (),
             mptcp_enabled=_is_mptcp_enabled(),
+            elsewhere=tuple(found for family in families
+                            for found in netlink.read_addresses_elsewhere(family, ifindex)),
         )
 
     def find_ifindex(self, device: str) -> int:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 # What a Rule has of a rule; the rest is told as text.
-_ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "oif", "table", "suppress_prefixlen",
-             "protocol", "not", "fwmark", "fwmask"}
+_ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "table",
+             "suppress_prefixlen", "protocol", "not", "fwmark", "fwmask"}
 # What a rule does instead of a lookup, or besides. All else asks still more of a packet (a
 # mark, a port, where it came in): print_rule() of iproute2's ip/iprule.c, ip-rule(8).
 _ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
 # Where packets of this machine's own come in.
-_OF_OUR_OWN = ("iif", "lo")
+_OF_OUR_OWN = ("", "lo")
 
 
 class SeenRule(NamedTuple):
@@ -70,12 +70,13 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         table=int(row.get("table", 0)),
         suppress=row.get("suppress_prefixlen"),
         protocol=int(row.get("protocol", 0)),
+        incoming=row.get("iif", ""),
         mark="/".join(row[key] for key in ("fwmark", "fwmask") if key in row),
     )
     others = [(key, row[key]) for key in row if key not in _ORDINARY]
     text = format_rule(rule, "not " * ("not" in row), " ".join(map(_format_other, others)))
-    narrow = bool(rule.mark) or any(
-        key not in _ACTIONS and (key, value) != _OF_OUR_OWN for key, value in others)
+    narrow = rule.incoming not in _OF_OUR_OWN or bool(rule.mark) or any(
+        key not in _ACTIONS for key, _ in others)
     return SeenRule(family, rule, text, narrow, "not" in row)
 
 
@@ -133,6 +134,7 @@ def format_rule(rule: Rule, negation: str = "", others: str = "") -> str:
     words = [f"{rule.preference}: {negation}from {_shorten(rule.source) or 'all'}"]
     words += [f"to {_shorten(rule.destination)}"] * bool(rule.destination)
     words += [f"fwmark {rule.mark}"] * bool(rule.mark)
+    words += [f"iif {rule.incoming}"] * bool(rule.incoming)
     words += [others] * bool(others)
     words += [f"oif {rule.device}"] * bool(rule.device)
     words += [f"lookup {name_table(rule.table)}"] * bool(rule.table)

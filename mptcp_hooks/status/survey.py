@@ -171,7 +171,7 @@ class Survey(NamedTuple):
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
-        sources = {f"{path.address}/{BITS[path.family]}", *path.sources}
+        sources = path.list_sources()
         return TableUse(
             tuple(seen.rule for seen in self.rules if seen.family == path.family and (
                 seen.rule.table == path.table or seen.rule.source in sources

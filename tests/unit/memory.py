@@ -121,7 +121,11 @@ class MemoryMachine(Machine):
         unstated = tuple(family for family in families if family not in known)
         return DeviceView(device, self.find_ifindex(device), self.read_link(device),
                           (*stated, *self.list_addresses(iface, unstated)), (),
-                          self.read_main_gateways(self.find_ifindex(device), families), True)
+                          self.read_main_gateways(self.find_ifindex(device), families), True,
+                          elsewhere=tuple(
+                              (one.address, one.length) for name, other in self.devices.items()
+                              for one in other.addresses
+                              if name.partition(":")[0] != device and one.family in families))
 
     def find_ifindex(self, device: str) -> int:
         return self.devices[device].ifindex if device in self.devices else 0
@@ -233,7 +237,8 @@ class MemoryMachine(Machine):
             destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
             table=_table(given.get("lookup", "0")), protocol=int(given["protocol"]),
             suppress=int(given["suppress_prefixlength"])
-            if "suppress_prefixlength" in given else None, mark=given.get("fwmark", ""))
+            if "suppress_prefixlength" in given else None, incoming=given.get("iif", ""),
+            mark=given.get("fwmark", ""))
         if verb == "add":
             if rule in self.rules:
                 raise Refusal(EXISTS)
@@ -313,11 +318,11 @@ class _MemoryTables(TableReader):
     def read_use(self, path: Path) -> TableUse:
         rules = self._seen.setdefault(
             path.family, [rule for known, rule in self._machine.rules if known == path.family])
-        sources = {f"{path.address}/{BITS[path.family]}", *path.sources}
         return TableUse(
             tuple(sorted((rule for rule in rules if not is_detour(rule) and (
                 path.table == rule.table or path.device == rule.device
-                or rule.source in sources or (path.mark and path.mark == rule.mark))), key=repr)),
+                or rule.source in path.list_sources()
+                or (path.mark and path.mark == rule.mark))), key=repr)),
             tuple(self._machine.routes.get((path.family, path.table), ())))
 
     def read_detours(self, family: int) -> list[Rule]:

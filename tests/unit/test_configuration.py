@@ -146,7 +146,8 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
                                      "ignored"),
     ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (there are flags, "
                                     "manage, exclude, limits, way-out, notice, roles, "
-                                    "check, check-interval, check-failures)"),
+                                    "check, check-interval, check-failures, mark, "
+                                    "sources, announce)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "

@@ -45,7 +45,7 @@ def make_plan(
 def test_one_address() -> None:
     (path,) = make_plan(OURS).paths
     assert path == Path("eth0", "eth0", 2, 4, "10.1.1.2", "10.1.1.0/24", "10.1.1.1", False, True,
-                        20002, True, True, ("subflow",), (), True)
+                        20002, True, True, ("subflow",), (), True, True)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.2", "169.254.1.1", "fe80::1", "::1"])

@@ -312,7 +312,7 @@ def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> N
             assert bench.up(told(**order, IF_ADDRESSES=addresses, IF_MPTCP_TABLE="77")) == []
             bound = {(rule.preference, rule.table) for family, rule in bench.machine.rules
                      if rule.device == "eth1"}
-            assert bound == {(20003, 254), (20004, 77)}
+            assert bound == {(20005, 254), (20006, 77)}
             kinds = [(route.destination, route.kind) for route in bench.machine.routes[4, 77]]
             assert sorted(kinds) == [("10.1.2.0/24", "unicast"), ("default", "unicast"),
                                      ("default", "unreachable")]

@@ -47,8 +47,10 @@ def rules_of(
         f"20000: from {address} to {subnet} lookup {table} proto mptcp",
         f"20001: from {address} lookup main suppress_prefixlength {length} proto mptcp",
         f"20002: from {address} lookup {table} proto mptcp",
-        f"20003: from all oif {device} lookup main suppress_prefixlength {length} proto mptcp",
-        f"20004: from all oif {device} lookup {table} proto mptcp",
+        f"20003: from {subnet} iif lo lookup main suppress_prefixlength {length} proto mptcp",
+        f"20004: from {subnet} iif lo lookup {table} proto mptcp",
+        f"20005: from all oif {device} lookup main suppress_prefixlength {length} proto mptcp",
+        f"20006: from all oif {device} lookup {table} proto mptcp",
         f"{32769 if backup else 32768}: from all lookup {table} proto mptcp",
     ]
 
