@@ -66,14 +66,12 @@ def read_announced(where: str, option: str, text: str) -> tuple[str, ...]:
     return _read_words(where, option, text, _ANNOUNCED_AT_MOST, _read_announced)
 
 
-def judge_mark(iface: str, mark: str) -> list[str]:
+def judge_mark(mark: str) -> list[str]:
     """Who else is known to use a mark, or bits of its mask, in words."""
     number, mask = parse_mark(mark)
     bits = number if mask == ALL_BITS else mask
-    users = [f"{who} uses {used:#x} of it" for who, used in _BITS_OF_OTHERS if bits & used]
-    users += ["wg-quick gives it to what WireGuard sends"] * (_WG_QUICKS & mask == number)
-    return [f"{iface}: mark {mark}: {user}: take another one, where that is on this machine"
-            for user in users]
+    return [*(f"{who} uses {used:#x} of all marks" for who, used in _BITS_OF_OTHERS if bits & used),
+            *["wg-quick gives it to what WireGuard sends"] * (_WG_QUICKS & mask == number)]
 
 
 def _read_own(

@@ -164,16 +164,16 @@ def judge_options(event: Event, settings: Settings) -> list[str]:
     """What is to be said of options that do not exist, and of a mark that others use."""
     known = ", ".join(OPTIONS)
     return [*(f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
-              for name in settings.unknown), *_judge_marks(event.iface, settings)]
+              for name in settings.unknown), *_judge_mark(event.iface, settings.own.mark)]
 
 
-def _judge_marks(iface: str, settings: Settings) -> list[str]:
-    mark = settings.own.mark or settings.usual.mark
+def _judge_mark(iface: str, mark: str) -> list[str]:
     if not mark:
         return []
     from mptcp_hooks.intent.belongings import judge_mark
 
-    return judge_mark(iface, mark)
+    return [f"{iface}: mptcp-mark {mark}: {user}: take another one, where that is on this machine"
+            for user in judge_mark(mark)]
 
 
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
