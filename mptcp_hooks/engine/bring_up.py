@@ -28,7 +28,12 @@ from mptcp_hooks.engine.limits import judge_wanted, settle_limits
 from mptcp_hooks.engine.plan import Plan, plan_paths, takes
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
-from mptcp_hooks.intent.settings import has_belongings, judge_options, read_settings
+from mptcp_hooks.intent.settings import (
+    has_belongings,
+    judge_options,
+    note_mark,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -186,7 +191,8 @@ class WorkBuilder:
             planned = self._plan(event, settings, old, left, waiting)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
-        self._warnings += [*judge_options(event, settings), *planned.warnings]
+        self._warnings += [*judge_options(event, settings), *note_mark(event, settings),
+                           *planned.warnings]
         self._remarks += planned.remarks
         for installed in old:
             self._undo_outdated(installed, changes)
@@ -238,7 +244,7 @@ class WorkBuilder:
         if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
-        self._refuse_own(event.iface, settings)
+        self._judge_announced(event.iface, settings, old)
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(silent=silent), others, previous)
         staying = {one.address for one in view.addresses}
@@ -253,17 +259,21 @@ class WorkBuilder:
         return planned.add(warning=f"{event.iface}: no such interface here: its table number "
                                    "will be 20000 + its ifindex")
 
-    def _refuse_own(self, iface: str, settings: Settings) -> None:
-        """Raise Problem where an address is to be announced that this machine has itself."""
-        if settings.own.announced or settings.usual.announced:
-            from mptcp_hooks.intent.belongings import tell_own
+    def _judge_announced(
+        self, iface: str, settings: Settings, old: list[Installed]
+    ) -> None:
+        """Raise Problem where an address cannot be announced for the interface."""
+        announced = (*settings.own.announced, *settings.usual.announced)
+        if announced:
+            # Few machines have any: those that have none do not load it.
+            from mptcp_hooks.engine.clashes import find_announced
 
             own = {one.address for device in self._machine.list_devices()
                    for label in {device, *self._machine.list_labels(device)}
                    for one in self._machine.list_addresses(label, (4, 6))}
-            for announced in (*settings.own.announced, *settings.usual.announced):
-                if announced in own:
-                    raise tell_own(iface, announced)
+            others = [one.path for one in self._list_planned() if one not in old]
+            for _, problem in find_announced(iface, announced, own, others):
+                raise problem
 
     def _judge_found(
         self, event: Event, view: DeviceView, others: tuple[Stanza, ...], previous: tuple[Path, ...]
@@ -293,11 +303,11 @@ class WorkBuilder:
         obstacle = find_obstacle(path, use, [*old, *going], planned)
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
-        if path.mark or path.sources or path.announced:
-            # Few machines have any: those that have none do not load it.
-            from mptcp_hooks.engine.clashes import refuse_clashes
+        if path.mark or path.sources:
+            from mptcp_hooks.engine.clashes import find_clashes
 
-            refuse_clashes(path, planned)
+            for _, problem in find_clashes(path, planned):
+                raise problem
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
                           kernel=use.describe())
         change = compare_path(after, old, self._manager.endpoints or ())

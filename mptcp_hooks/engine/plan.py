@@ -98,13 +98,15 @@ def _plan_address(
     beside = [path for path in (*others, *plan.paths) if path.family == own.family]
     adjective = dict(view.adjectives).get(own.address, "")
     primary = not adjective and not any(path.primary for path in beside)
-    verdict = _judge_endpoint(own, settings, primary, before, manager, view)
+    first = not any(path.family == own.family for path in plan.paths)
+    belongings = choose_belongings(own.family, settings, first, primary)
+    wants = primary or bool(settings.chosen_flags or belongings.announced)
+    verdict = _judge_endpoint(own, wants, before, manager, view)
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
+    path = _add_belongings(path, settings, belongings)
     path = path._replace(wide=_may_be_wide(path, own, view, beside))
-    first = not any(path.family == own.family for path in plan.paths)
-    path = _add_belongings(path, settings, first)
     plan, path = _judge_announced(plan, path, before, manager)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
     return plan.add(
@@ -142,21 +144,28 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     return ""
 
 
-def _add_belongings(path: Path, settings: Settings, first: bool) -> Path:
-    """The path with what belongs to it besides its address, of its own family.
+def _add_belongings(path: Path, settings: Settings, belongings: Belongings) -> Path:
+    """The path with what belongs to it besides its address."""
+    mark, sources, announced = belongings
+    # Who says what a further address is announced as, and gives no flags, wants nothing else.
+    alone = announced and not (path.primary or settings.chosen_flags)
+    return path._replace(mark=mark, sources=sources, announced=announced,
+                         flags=(SIGNAL,) if alone else path.flags)
 
-    `first` is whether it is the first one of its stanza in that family.
+
+def choose_belongings(
+    family: int, settings: Settings, first: bool, primary: bool
+) -> Belongings:
+    """What belongs to a path: the first one of its stanza, of its device (`primary`), or neither.
+
+    Each is of one family.
     """
     own = settings.own if first else Belongings()
-    usual = settings.usual if path.primary else Belongings()
-    if own == usual == Belongings():
-        return path
-    return path._replace(
-        mark=own.mark or usual.mark,
-        sources=_of_family(path.family, own.sources or usual.sources),
-        announced=_of_family(path.family, own.announced or usual.announced),
-        # Who names what a further address is announced as, and no flags, wants nothing else.
-        flags=path.flags if path.primary or settings.chosen_flags else (SIGNAL,))
+    usual = settings.usual if primary else Belongings()
+    return Belongings(
+        own.mark or usual.mark,
+        _of_family(family, own.sources or usual.sources),
+        _of_family(family, own.announced or usual.announced))
 
 
 def _of_family(family: int, words: Iterable[str]) -> tuple[str, ...]:
@@ -337,13 +346,13 @@ def _choose_table(
 
 def _judge_endpoint(
     own: InterfaceAddress,
-    settings: Settings,
-    primary: bool,
+    wants: bool,
     before: list[Path],
     manager: PathManager,
     view: DeviceView,
 ) -> _Verdict:
-    if not primary and not settings.chosen_flags:
+    """Whether an address that `wants` an endpoint of ours gets one, and if not, why."""
+    if not wants:
         return _Verdict(False, "", "a further address of the device, no endpoint without "
                                    "mptcp-flags")
     if manager.limits is None:

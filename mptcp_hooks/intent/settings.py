@@ -161,19 +161,20 @@ def has_belongings(settings: Settings) -> bool:
 
 
 def judge_options(event: Event, settings: Settings) -> list[str]:
-    """What is to be said of options that do not exist, and of a mark that others use."""
+    """What is to be said of options that do not exist."""
     known = ", ".join(OPTIONS)
-    return [*(f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
-              for name in settings.unknown), *_judge_mark(event.iface, settings.own.mark)]
+    return [f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
+            for name in settings.unknown]
 
 
-def _judge_mark(iface: str, mark: str) -> list[str]:
-    if not mark:
+def note_mark(event: Event, settings: Settings) -> list[str]:
+    """What is to be said of a stanza's mark that others are known to use, right as it is."""
+    if not settings.own.mark:
         return []
     from mptcp_hooks.intent.belongings import judge_mark
 
-    return [f"{iface}: mptcp-mark {mark}: {user}: take another one, where that is on this machine"
-            for user in judge_mark(mark)]
+    return [f"{event.iface}: mptcp-mark {settings.own.mark}: {user}: take another one where that "
+            "is on this machine" for user in judge_mark(settings.own.mark)]
 
 
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
