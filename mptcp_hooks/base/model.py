@@ -147,10 +147,11 @@ class DeviceView(NamedTuple):
 
     `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
     says of an IPv6 address why no endpoint may have it ("temporary").
-    `main_gateways` are the gateways of the device's default routes in main, the
-    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
+    `default_gateways` are the gateways of the device's default routes, the preferred first, and
+    `direct` the families of which it has one without a gateway; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
     whose endpoints went with the carrier, and have no way to their gateway yet.
-    `elsewhere` are the addresses of other devices, with their lengths.
+    `elsewhere` are the addresses of other devices, with their lengths, `held` those of this one
+    that are a path's of another one, each with whose.
     """
 
     device: str
@@ -158,10 +159,12 @@ class DeviceView(NamedTuple):
     link: Link | None
     addresses: tuple[InterfaceAddress, ...]
     adjectives: tuple[tuple[str, str], ...]
-    main_gateways: tuple[str, ...]
+    default_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
     elsewhere: tuple[tuple[str, int], ...] = ()
+    direct: tuple[int, ...] = ()
+    held: tuple[tuple[str, str], ...] = ()
 
 
 class Path(NamedTuple):
@@ -174,9 +177,11 @@ class Path(NamedTuple):
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
     bound to nothing may leave by it. `wide` is whether what comes from any address of the
-    subnet leaves by it, as long as that address has no path of its own. What the firewall gives
-    the `mark`, and what comes from the subnets `sources`, leaves by it too. `announced` are
-    addresses that somebody on the way maps to this one: peers hear of them instead of it.
+    subnet leaves by it, as long as that address has no path of its own. `shared` is whether a
+    path of another device has the address as well: only sockets bound to the device use it then.
+    What the firewall gives the `mark`, and what comes from the subnets `sources`, leaves by it
+    too. `announced` are addresses that somebody on the way maps to this one: peers hear of them
+    instead of it.
     """
 
     iface: str
@@ -195,6 +200,7 @@ class Path(NamedTuple):
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
     wide: bool = False
+    shared: bool = False
     mark: str = ""
     sources: tuple[str, ...] = ()
     announced: tuple[str, ...] = ()
@@ -217,9 +223,9 @@ class Path(NamedTuple):
         return announced if alone else (own, *announced)
 
     def list_sources(self) -> tuple[str, ...]:
-        """What comes from where leaves by it, as subnets: from its address, first of all."""
-        return (f"{self.address}/{32 if self.family == 4 else 128}",
-                *(self.subnet,) * self.wide, *self.sources)
+        """What comes from where leaves by it, as subnets: from its address first of all."""
+        own = f"{self.address}/{32 if self.family == 4 else 128}"
+        return (*(own,) * (not self.shared), *(self.subnet,) * self.wide, *self.sources)
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether the kernel's endpoint is one of those that were made for this path."""

@@ -17,6 +17,7 @@ from mptcp_hooks.engine.compare import (
     keep_standing,
     list_current,
     list_families,
+    list_foreign,
     list_given_up,
     list_leftovers,
     list_own,
@@ -25,7 +26,7 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, plan_paths, takes
+from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import (
@@ -180,6 +181,7 @@ class WorkBuilder:
             self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         silent = False
+        waiting: tuple[str, ...] = ()
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
             carried = self._has_carrier(event.device)
             # What stands though it is out is all that a connection has.
@@ -189,6 +191,9 @@ class WorkBuilder:
                             and not (carried and self._machine.answers(path)))
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
+        held = self._find_holders(planned.paths, old)
+        if held:
+            planned = self._plan(event, settings, old, left, waiting, held)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
         self._warnings += [*judge_options(event, settings), *note_mark(event, settings),
@@ -233,7 +238,7 @@ class WorkBuilder:
 
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed], others: tuple[Stanza, ...],
-        silent: tuple[str, ...],
+        silent: tuple[str, ...], held: Mapping[str, str] | None = None,
     ) -> Plan:
         if not settings.wanted:
             return Plan((), (), (f"{event.iface}: left alone",))
@@ -246,7 +251,8 @@ class WorkBuilder:
             raise Problem(f"{event.iface}: no such interface")
         self._judge_announced(event.iface, settings, old)
         previous = tuple(installed.path for installed in old)
-        view = self._judge_found(event, view._replace(silent=silent), others, previous)
+        view = self._judge_found(event, view._replace(
+            silent=silent, held=tuple((held or {}).items())), others, previous)
         staying = {one.address for one in view.addresses}
         manager = self._manager.without(path for path in previous if path.address not in staying)
         beside = tuple(one.path for stanza in others for one in stanza.paths)
@@ -295,12 +301,31 @@ class WorkBuilder:
         return tuple(stanza for label in sorted(labels) for stanza in self.list_stanzas(label)
                      if stanza not in replaced)
 
-    def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
-        use = self._tables.read_use(path)
+    def _find_holders(self, paths: Iterable[Path], old: list[Installed]) -> dict[str, str]:
+        """By their addresses, which other devices' interfaces have those of paths as well."""
+        holders = {}
+        for path in paths:
+            use = list_foreign(path, self._tables.read_use(path), self._list_leaving(old))
+            if find_holder(path, use, self._list_others_planned(old)):
+                # The kernel tells of a table alone.
+                self._look_at_all()
+                holders[path.address] = find_holder(path, use, self._list_others_planned(old))
+        return holders
+
+    def _list_leaving(self, old: list[Installed]) -> list[Installed]:
+        """The paths on record that are renewed or about to go."""
         going = [undo.installed for undo in self._undo]
         going += [change.before for change in self._changes if change.before and change.late]
-        planned = [one.path for one in self._list_planned() if one not in old]
-        obstacle = find_obstacle(path, use, [*old, *going], planned)
+        return [*old, *going]
+
+    def _list_others_planned(self, old: list[Installed]) -> list[Path]:
+        """What interfaces will have besides what is renewed."""
+        return [one.path for one in self._list_planned() if one not in old]
+
+    def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
+        use = self._tables.read_use(path)
+        obstacle = find_obstacle(
+            path, use, self._list_leaving(old), self._list_others_planned(old))
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
         if path.mark or path.sources:

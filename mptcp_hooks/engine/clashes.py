@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def find_clashes(path: Path, others: Iterable[Path]) -> Iterator[tuple[str, Problem]]:
     """What of a path's mark and sources others have as well: the option's name, and the Problem."""
     for other in others:
-        if other.family == path.family and other.address != path.address:
+        if other.family == path.family and (
+                other.device, other.address) != (path.device, path.address):
             if path.mark and other.mark and are_mixed(
                     parse_mark(path.mark), parse_mark(other.mark)):
                 yield MARK, wrong_value(path.iface, MARK, path.mark, "another number than that of "

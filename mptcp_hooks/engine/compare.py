@@ -75,11 +75,15 @@ def find_obstacle(
     `use` is what the kernel holds there. `ours` are the paths on record that are renewed
     or about to go, `planned` those that our interfaces will have.
     """
+    return find_sharer(path, planned) or find_intruder(path, list_foreign(path, use, ours))
+
+
+def list_foreign(path: Path, use: TableUse, ours: Iterable[Installed]) -> TableUse:
+    """What of `use` is not of `ours`: the paths on record that are renewed or about to go."""
     # Each family has tables of its own.
     tables = {one.path.table for one in ours if one.path.family == path.family}
-    others = TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
-                      () if path.table in tables else use.routes)
-    return find_sharer(path, planned) or find_intruder(path, others)
+    return TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
+                    () if path.table in tables else use.routes)
 
 
 def renews(event: Event, stanza: Stanza) -> bool | None:

@@ -89,24 +89,33 @@ def _plan_address(
     manager: PathManager,
 ) -> Plan:
     """The plan with one address more."""
-    reason = _reason_to_skip(own, settings, view)
+    beside = [path for path in (*others, *plan.paths) if path.family == own.family]
+    adjective = dict(view.adjectives).get(own.address, "")
+    reason = _reason_to_skip(own, settings, view, beside)
+    if not reason and adjective and not before and _is_led(own.address, beside):
+        # They come and go every day, and need no table of their own.
+        reason = f"a {adjective} address: leaves by the rules of its subnet"
     if reason:
         return plan.add(remark=f"{iface}: {own.address}: {reason}")
     if own.address in settings.gateways:
         plan = plan.add(warning=f"{iface}: {own.address} is the interface's own address, not its "
                                 "gateway: ignored as such")
-    beside = [path for path in (*others, *plan.paths) if path.family == own.family]
-    adjective = dict(view.adjectives).get(own.address, "")
     primary = not adjective and not any(path.primary for path in beside)
     first = not any(path.family == own.family for path in plan.paths)
     belongings = choose_belongings(own.family, settings, first, primary)
-    wants = primary or bool(settings.chosen_flags or belongings.announced)
-    verdict = _judge_endpoint(own, wants, before, manager, view)
+    holder = dict(view.held).get(own.address, "")
+    if holder:
+        verdict = _Verdict(False, f"{own.address} is the address of {holder} as well: only what is "
+                           f"bound to {view.device} leaves by it, until one of them changes", "")
+    else:
+        wants = primary or bool(settings.chosen_flags or belongings.announced)
+        verdict = _judge_endpoint(own, wants, before, manager, view)
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
     path = _add_belongings(path, settings, belongings)
-    path = path._replace(wide=_may_be_wide(path, own, view, beside))
+    path = share(path) if holder else path._replace(
+        wide=_may_be_wide(path, own, view, beside))
     plan, path = _judge_announced(plan, path, before, manager)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
     return plan.add(
@@ -132,7 +141,7 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     subnet = _subnet(own)
     alone = own.peer or own.length == address.BITS[own.family]
     # In main another address may be the one that the gateway is for.
-    fit_for_main = [gateway for gateway in view.main_gateways
+    fit_for_main = [gateway for gateway in view.default_gateways
                     if alone or _is_near(subnet, gateway)]
     for candidates in (settings.gateways, (own.gateway,), fit_for_main):
         fitting = [gateway for gateway in candidates
@@ -202,7 +211,7 @@ def _judge_announced(
 
 
 def find_intruder(path: Path, use: TableUse) -> str:
-    """Who else uses the path's table or its address, in words; '' where nobody does."""
+    """Who else uses the path's table, in words; '' where nobody does."""
     host = f"{path.address}/{address.BITS[path.family]}"
     for route in use.routes:
         ours = route.protocol == PROTOCOL and (
@@ -213,8 +222,6 @@ def find_intruder(path: Path, use: TableUse) -> str:
             return _tell_use(path.table, f"somebody else (route {route.destination}{via}{source})")
     for rule in use.rules:
         marked = rule.protocol == PROTOCOL
-        if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
-            return _tell_twice(path, rule.table)
         # Another host's is another path's; a subnet's may be of what belonged to this one.
         known = rule.source in ("", host, *path.sources) or not rule.source.endswith(
             f"/{address.BITS[path.family]}")
@@ -226,10 +233,31 @@ def find_intruder(path: Path, use: TableUse) -> str:
     return ""
 
 
-def find_sharer(path: Path, others: Iterable[Path]) -> str:
-    """Which other path of ours has the path's address or table, in words; '' where none has."""
+def find_holder(path: Path, use: TableUse, others: Iterable[Path]) -> str:
+    """Which path of another device has the path's address, in words; '' where none has.
+
+    `use` is what the kernel holds of others there.
+    """
+    host = f"{path.address}/{address.BITS[path.family]}"
     for other in others:
-        if other.address == path.address:
+        if other.address == path.address and other.device != path.device and not other.shared:
+            return other.iface
+    for rule in use.rules:
+        if rule.protocol == PROTOCOL and rule.source == host and rule.table not in (
+                path.table, MAIN_TABLE):
+            return f"the interface with table {rule.table}"
+    return ""
+
+
+def share(path: Path) -> Path:
+    """The path where another device has its address: for sockets bound to its own alone."""
+    return path._replace(endpoint=False, way_out=False, wide=False, shared=True)
+
+
+def find_sharer(path: Path, others: Iterable[Path]) -> str:
+    """Which other path has the path's table, or its address on its device; '' where none has."""
+    for other in others:
+        if other.address == path.address and other.device == path.device:
             return _tell_twice(path, other.table)
         if other.device != path.device and (
                 other.family, other.table) == (path.family, path.table):
@@ -244,7 +272,7 @@ def takes(other: Path, path: Path) -> bool:
 
 
 def _tell_twice(path: Path, table: int) -> str:
-    return (f"{path.address} is the address of another interface already, with table {table}: "
+    return (f"{path.address} is the address of another stanza already, with table {table}: "
             "one of them must change")
 
 
@@ -253,7 +281,14 @@ def _tell_use(table: int, user: str) -> str:
             "mptcp-hooks.conf")
 
 
-def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
+def _is_led(own: str, beside: Iterable[Path]) -> bool:
+    """Whether the rules of a subnet lead what comes from an address."""
+    return any(path.wide and address.contains(path.subnet, own) for path in beside)
+
+
+def _reason_to_skip(
+    own: InterfaceAddress, settings: Settings, view: DeviceView, beside: Iterable[Path]
+) -> str:
     adjective = dict(view.adjectives).get(own.address, "")
     if address.is_loopback(own.address) or address.is_link_local(own.address):
         return "a loopback or link-local address, left alone"
@@ -262,14 +297,20 @@ def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView)
     if adjective == address.TENTATIVE:
         return "still checked for a duplicate, left alone until then"
     if not (_leaves_link(own, settings, view) or settings.chosen_flags):
-        return "neither gateway nor peer, a LAN, left alone"
+        return ("no gateway of its own: leaves by the rules of its subnet"
+                if _is_led(own.address, beside)
+                else "neither gateway nor peer, a LAN, left alone")
     return ""
 
 
 def _leaves_link(own: InterfaceAddress, settings: Settings, view: DeviceView) -> bool:
-    """Whether there is a way from the link to elsewhere: a gateway, or the one peer there is."""
-    alone = view.link is not None and view.link.point_to_point
-    return bool(find_gateway(own, settings, view) or own.peer or alone)
+    """Whether there is a way from the link to elsewhere: a gateway, or the one peer there is.
+
+    What main has a default route by without a gateway is one as well, as many modems are. Of a
+    device that is not there yet a peer tells; on Ethernet that is what a cable leads to.
+    """
+    alone = view.link.point_to_point if view.link else bool(own.peer)
+    return bool(find_gateway(own, settings, view) or alone or own.family in view.direct)
 
 
 def _is_near(subnet: str, gateway: str) -> bool:

@@ -48,10 +48,10 @@ _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
 _DETOURS, _ROLES = "detours", "roles"
 _NUMBERS = ("ifindex", "family", "table")
-_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide")
+_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide", "shared")
 # What a key meant while there was none: a record without routes is of a path without.
-_BEFORE_THERE_WERE = {"routes": "", "way_out": "False", "wide": "False", "mark": "",
-                      "sources": "", "announced": ""}
+_BEFORE_THERE_WERE = {"routes": "", "way_out": "False", "wide": "False", "shared": "False",
+                      "mark": "", "sources": "", "announced": ""}
 # What is kept as words.
 _LISTS = ("flags", "sources", "announced")
 # What a decoder raises over lines that make no sense.

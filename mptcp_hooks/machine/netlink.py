@@ -124,8 +124,11 @@ def read_addresses_elsewhere(family: int, ifindex: int) -> list[tuple[str, int]]
 
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
-    """The routes of one table, of one device where `device` (an ifindex) is given."""
-    request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
+    """The routes of one table, or of all (0), of one device where `device` (an ifindex) is given.
+    """
+    request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    if table:
+        request += table_attribute(table)
     if device:
         request += make_attribute(_RTA_OIF, _U32.pack(device))
     with Conversation(NETLINK_ROUTE) as kernel:

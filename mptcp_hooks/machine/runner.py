@@ -141,7 +141,7 @@ class TableReader:
     def read_use(self, path: Path) -> TableUse:
         """The routes of a path's table, and the rules that name that, or what is the path's.
 
-        That is its device, its mark, its address and further subnets that leave by it.
+        That is its device, its mark, and the subnets whose addresses leave by it.
         """
         family = AF_INET if path.family == 4 else AF_INET6
         sources = [subnet.partition("/")[0] for subnet in path.list_sources()]

@@ -179,14 +179,13 @@ class Listener:
             matters=is_rule and (OUR_RULE in message or bool(self._watched)))
 
     def _sift_route(self, message: bytes) -> News:
-        """A route of ours; a default in main, from which gateways are known; and what may lead a
-        resolver elsewhere: at once, where that may be a tunnel's.
+        """A route of ours; a default, from which gateways are known, whichever table it is in; and
+        what may lead a resolver elsewhere: at once, where that may be a tunnel's.
         """
         family, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
         known = {AF_INET: 4, AF_INET6: 6}.get(family, 0)
         if table != MAIN_TABLE or known not in self._watched:
-            return _NOTHING._replace(matters=protocol == PROTOCOL or (
-                table == MAIN_TABLE and length == 0))
+            return _NOTHING._replace(matters=protocol == PROTOCOL or length == 0)
         urgent = length <= SUPPRESSED_LENGTHS[known]
         destination = read_attributes(message, ROUTE.size).get(RTA_DST, b"")
         beyond = max(0, BITS[known] - length)

@@ -387,7 +387,10 @@ def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
 
 
 def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
-    """The paths on record, each with whether it is out and its gateway is to answer anew."""
+    """The paths on record, each with whether it is out and its gateway is to answer anew.
+
+    All that is known of an address is that of one device's path: one that shares it is none.
+    """
     for iface in store.list_interfaces():
         try:
             stanzas = store.load(iface)
@@ -396,6 +399,8 @@ def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
             continue
         for stanza in stanzas:
             for one in stanza.paths:
+                if one.path.shared:
+                    continue
                 yield one.path, stanza.state == SILENT and not one.path.endpoint
 
 

@@ -370,6 +370,31 @@ def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
         if (route.family, route.table) == (seen.family, seen.rule.table))
 
 
+def _judge_shared(survey: Survey) -> Iterator[Finding]:
+    for path, installed in _list_installed(survey):
+        if installed.path.shared:
+            others = [other.interface for other, one in _list_installed(survey)
+                      if other.address == path.address and not one.path.shared]
+            yield Finding(BROKEN, "shared-address", path.interface,
+                          f"{path.address} is the address of {' and '.join(others) or 'another'} "
+                          f"as well: only what is bound to {path.device} leaves by it",
+                          "give one of the two networks another subnet, where it has its router "
+                          "or modem")
+
+
+def _judge_further(survey: Survey) -> Iterator[Finding]:
+    """Addresses that came beside those of paths, and that no rule of a subnet leads."""
+    for one in survey.further:
+        way = (f"leaves by {one.exit.device}" if one.exit.device
+               else f"has no way ({one.exit.refusal})")
+        where = "another device has an address in its subnet" if one.inside else (
+            "it is in no subnet of an uplink")
+        yield Finding(BROKEN if one.inside else NOTE, "further-address", one.interface,
+                      f"what comes from {one.address} of {one.device} {way}: {where}",
+                      f"if it is the uplink's, a stanza of its own ('iface {one.device}:1 ...') "
+                      f"with 'mptcp-gateway {one.gateway or 'ADDRESS'}'")
+
+
 def _judge_reverse_path(survey: Survey) -> Iterator[Finding]:
     """rp_filter 1 drops what comes in where the answer would not go out (ip-sysctl.rst)."""
     for path in survey.paths:
@@ -513,6 +538,8 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         elif path.interface in leaving:
             yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
                           f"mptcp_up {path.interface}")
+        elif path.link == UP and path.address and _is_led(survey, path):
+            continue
         elif path.link == UP and path.address:
             yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
                           "is left alone as a LAN", "if it is an uplink, give its stanza "
@@ -520,6 +547,13 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         elif path.link == UP:
             yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
                           "yet", "see to its DHCP server or router")
+
+
+def _is_led(survey: Survey, path: PathStatus) -> bool:
+    """Whether the rules of a subnet lead an address that has no path of its own."""
+    return any(one.path.wide and one.path.device == path.device
+               and contains(one.path.subnet, path.address)
+               for _, one in _list_installed(survey))
 
 
 def _judge_untold(survey: Survey) -> Iterator[Finding]:
@@ -601,7 +635,7 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
     _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
-    _judge_use, _judge_exits, _judge_reverse_path, _judge_behind, _judge_limits, _judge_slots, _judge_subnets,
-    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, _judge_pathless,
-    _judge_untold, _judge_traffic,
+    _judge_use, _judge_exits, _judge_shared, _judge_further, _judge_reverse_path, _judge_behind,
+    _judge_limits, _judge_slots, _judge_subnets, _judge_vanished, _judge_managers,
+    _judge_configuration, _judge_templates, _judge_pathless, _judge_untold, _judge_traffic,
 )

@@ -102,6 +102,20 @@ class PathStatus(NamedTuple):
         return self.link == UP and self.exit.device == self.device
 
 
+class Further(NamedTuple):
+    """An address of an uplink that no path is for, and that leaves by another way.
+
+    `gateway` is that of the uplink's path, and `inside` whether the address is in its subnet.
+    """
+
+    interface: str
+    device: str
+    address: str
+    gateway: str
+    inside: bool
+    exit: Exit
+
+
 class KernelState(NamedTuple):
     """MPTCP in this kernel: there at all, switched on, managed by itself."""
 
@@ -129,6 +143,7 @@ class Survey(NamedTuple):
 
     `excluded` are interfaces on record that mptcp-hooks.conf leaves alone by now; `wanted_limits`
     is what it wants the limits to be, 0 where it says nothing of them.
+    `further` are addresses of uplinks that leave by another way.
     `uses` is how running connections use each path that has an endpoint of ours, `lifelines`
     their addresses that carry a connection's only subflow, `off` None unless Multipath TCP is
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
@@ -157,6 +172,7 @@ class Survey(NamedTuple):
     damaged: tuple[tuple[str, str], ...]
     mistakes: tuple[str, ...]
     lacks: tuple[str, ...] = ()
+    further: tuple[Further, ...] = ()
     forwarded: frozenset[int] = frozenset()
     translated: frozenset[str] = frozenset()
     markless: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from time import sleep
 
-from mptcp_hooks.base.address import ELSEWHERE, is_link_local, is_loopback
+from mptcp_hooks.base.address import BITS, ELSEWHERE, contains, is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import BACKUP, Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
@@ -29,6 +29,7 @@ from mptcp_hooks.status.survey import (
     Device,
     DeviceAddress,
     Exit,
+    Further,
     KernelState,
     OffState,
     PathStatus,
@@ -116,8 +117,9 @@ def _read_survey(
         mistakes=tuple(map(str, mistakes)),
         lacks=machine.list_lacks(),
     )
-    return _add_forwarding(machine, survey._replace(
-        paths=tuple(_list_paths(machine, survey, configuration))))
+    survey = survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
+    survey = survey._replace(further=tuple(_list_further(machine, survey)))
+    return _add_forwarding(machine, survey)
 
 
 def _add_forwarding(machine: AskedMachine, survey: Survey) -> Survey:
@@ -378,7 +380,31 @@ def _look_at_path(
         endpoint=_find_endpoint(survey, path), installed=installed,
         announced=tuple(one for one in survey.endpoints or () if path.owns(one)
                         and one.address in path.announced),
-        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path)))
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path),
+                       *["oif", path.device] * path.shared))
+
+
+def _list_further(machine: AskedMachine, survey: Survey) -> Iterator[Further]:
+    """What leaves elsewhere of uplinks whose own path does not, and is no LAN's."""
+    known = {path.address for path in survey.paths}
+    uplinks = {(path.device, path.family): path for path in reversed(survey.paths)
+               if path.works and path.installed and path.installed.path.default}
+    for device in survey.devices:
+        for own in device.addresses:
+            uplink = uplinks.get((device.name, own.family))
+            if uplink and own.address not in known and not is_link_local(own.address):
+                inside = _is_in_subnet(survey, device.name, own.address)
+                found = _ask_exit(machine, own.family, own.address, uplink.exit.destination)
+                if (inside or own.length == BITS[own.family]) and found.device != device.name:
+                    yield Further(uplink.interface, device.name, own.address, uplink.gateway,
+                                  inside, found)
+
+
+def _is_in_subnet(survey: Survey, device: str, own: str) -> bool:
+    """Whether an address is in the subnet of a path of its device."""
+    return any(contains(installed.path.subnet, own) for _, stanza in survey.stanzas
+               for installed in stanza.paths
+               if installed.path.subnet and installed.path.device == device)
 
 
 def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
@@ -410,8 +436,10 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
                  if not any(is_inside(one, route) for route in special)), destinations[0])
 
 
-def _ask_exit(machine: AskedMachine, family: int, source: str, destination: str) -> Exit:
-    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
+def _ask_exit(
+    machine: AskedMachine, family: int, source: str, destination: str, *how: str
+) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source, *how)
     if answer.refusal:
         return Exit(destination, "", answer.refusal)
     return Exit(destination, answer.rows[0].get("dev", ""), "")

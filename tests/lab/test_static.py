@@ -122,6 +122,8 @@ iface eth1 inet static
         assert f"20002: from {address} lookup {table} proto mptcp" in lab.rules()
     assert [line for line in lab.rules() if "from all" in line] == rules_of(
         "", "", "eth1", first)[3:]
+    assert [line for line in lab.rules() if "iif lo" in line] == [
+        line for line in rules_of("10.1.2.2", "10.1.2.0/24", "eth1", first) if "iif lo" in line]
     assert lab.endpoints() == ["10.1.2.2 eth1 subflow", "10.1.2.4 eth1 signal"]
     lab.ifdown("eth1")
     assert lab.snapshot() == before

@@ -14,7 +14,6 @@ from tests.lab.support.boxes import put_box
 from tests.lab.support.lab import (
     SERVER_4,
     SERVER_6,
-    TRANSFER,
     TWO_UPLINKS,
     TWO_UPLINKS_6,
     Host,
@@ -24,6 +23,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.newcomer import PORT, connect, receive
 from tests.lab.support.paths import (
+    answers,
     check_both_paths,
     list_detours,
     plug,
@@ -63,18 +63,6 @@ def list_expected() -> list[str]:
 
 def list_rules(lab: Lab) -> list[str]:
     return [*lab.rules(4), *lab.rules(6)]
-
-
-def answers(lab: Lab, address: str) -> bool:
-    """Whether the server gets through to an address of the client, and hears the answer."""
-    receiver = lab.client.start(sys.executable, TRANSFER, "serve", address, "5003")
-    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    try:
-        done = lab.server.try_run("timeout", "5", sys.executable, TRANSFER, "send", address,
-                                  "5003", "100000")
-    finally:
-        receiver.kill()
-    return '"whole": true' in done.stdout
 
 
 def check_tunnel(lab: Lab) -> None:
@@ -226,10 +214,12 @@ def _certify(host: Host) -> str:
 
 
 class Way(NamedTuple):
-    """What makes true again what is on record."""
+    """What makes true again what is on record, and what rules of before suppressed, if not as now.
+    """
 
     name: str
     take: Callable[[Lab], object]
+    length: str = ""
 
 
 def run_hooks(lab: Lab) -> None:
@@ -243,7 +233,7 @@ def run_hooks(lab: Lab) -> None:
             assert (done.returncode, done.stderr) == (0, "")
 
 
-WAYS = (Way("hooks", run_hooks), Way("all", lambda lab: lab.client.run("mptcp_up", "--all")),
+WAYS = (Way("hooks", run_hooks, "0"), Way("all", lambda lab: lab.client.run("mptcp_up", "--all")),
         Way("monitor", Monitor))
 
 
@@ -277,22 +267,37 @@ def _read_word(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().rstrip("\n")
 
 
-def be_of_another_version(lab: Lab) -> None:
+def be_of_another_version(lab: Lab, length: str) -> None:
     """The templates as they were before, which an administrator may have a copy of."""
+    suppress = "{{ suppress[path.family] }}"
     lab.client.run("mkdir", "-p", TEMPLATES)
     for name in ("up.j2", "down.j2"):
         text = lab.read(f"/usr/share/mptcp-hooks/templates/{name}")
-        assert "{{ suppress[path.family] }}" in text
-        lab.write(f"{TEMPLATES}/{name}", text.replace("{{ suppress[path.family] }}", "0"))
+        assert suppress in text
+        for word, before in ((suppress, length or suppress),
+                             ("{{ pref.device_specific }}", "20003"),
+                             ("{{ pref.device_default }}", "20004")):
+            text = text.replace(word, before)
+        lab.write(f"{TEMPLATES}/{name}", "".join(
+            line for line in text.splitlines(True) if "pref.subnet_" not in line))
+
+
+def be_as_before(rule: str, length: str) -> str:
+    """A rule as it was then; '' of one that there was not."""
+    if " iif lo " in rule:
+        return ""
+    for word, before in (("20005:", "20003:"), ("20006:", "20004:"),
+                         ("prefixlength 1", f"prefixlength {length or 1}"),
+                         ("prefixlength 4", f"prefixlength {length or 4}")):
+        rule = rule.replace(word, before)
+    return rule
 
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.name for way in WAYS])
 def test_rules_of_before_are_moved_without_a_lost_packet(lab: Lab, way: Way) -> None:
-    be_of_another_version(lab)
+    be_of_another_version(lab, way.length)
     bring_up(lab)
-    old = [rule.replace("prefixlength 1", "prefixlength 0").replace("prefixlength 4",
-                                                                    "prefixlength 0")
-           for rule in list_expected()]
+    old = [rule for one in list_expected() if (rule := be_as_before(one, way.length))]
     assert sorted(list_rules(lab)) == sorted(old)
     assert find(lab) == ()
     endpoints = lab.client.run("ip", "mptcp", "endpoint")
@@ -301,7 +306,9 @@ def test_rules_of_before_are_moved_without_a_lost_packet(lab: Lab, way: Way) -> 
     streams = [Stream(lab, "10.1.2.2", lab.routers[0], "10.1.1.1"),
                Stream(lab, "fd00:2::2", lab.routers[0], "fd00:1::1"),
                Stream(lab, "10.1.2.2", lab.server, SERVER_4),
-               Stream(lab, "fd00:2::2", lab.server, SERVER_6)]
+               Stream(lab, "fd00:2::2", lab.server, SERVER_6),
+               Stream(lab, "%eth1", lab.routers[1], "10.8.2.1"),
+               Stream(lab, "%eth1", lab.routers[1], "fd00:8:2::1")]
     lab.client.run("rm", "-r", TEMPLATES)
     way.take(lab)
     assert sorted(list_rules(lab)) == sorted(list_expected())

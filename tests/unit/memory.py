@@ -121,11 +121,14 @@ class MemoryMachine(Machine):
         unstated = tuple(family for family in families if family not in known)
         return DeviceView(device, self.find_ifindex(device), self.read_link(device),
                           (*stated, *self.list_addresses(iface, unstated)), (),
-                          self.read_main_gateways(self.find_ifindex(device), families), True,
+                          self.read_default_gateways(self.find_ifindex(device), families), True,
                           elsewhere=tuple(
                               (one.address, one.length) for name, other in self.devices.items()
                               for one in other.addresses
                               if name.partition(":")[0] != device and one.family in families))
+
+    def read_direct(self, ifindex: int, families: tuple[int, ...]) -> tuple[int, ...]:
+        return ()
 
     def find_ifindex(self, device: str) -> int:
         return self.devices[device].ifindex if device in self.devices else 0
@@ -145,7 +148,7 @@ class MemoryMachine(Machine):
     def list_devices(self) -> list[str]:
         return sorted(self.devices)
 
-    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+    def read_default_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
                      for gateway in device.gateways if family_of(gateway) in families)
 
