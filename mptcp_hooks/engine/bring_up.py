@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import LEAVING, SILENT, Endpoint, Installed, Stanza
+from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.compare import (
@@ -277,8 +277,8 @@ class WorkBuilder:
             own = {one.address for device in self._machine.list_devices()
                    for label in {device, *self._machine.list_labels(device)}
                    for one in self._machine.list_addresses(label, (4, 6))}
-            others = [one.path for one in self._list_planned() if one not in old]
-            for _, problem in find_announced(iface, announced, own, others):
+            for _, problem in find_announced(
+                    iface, announced, own, self._list_others_planned(old)):
                 raise problem
 
     def _judge_found(
@@ -331,7 +331,7 @@ class WorkBuilder:
         if path.mark or path.sources:
             from mptcp_hooks.engine.clashes import find_clashes
 
-            for _, problem in find_clashes(path, planned):
+            for _, problem in find_clashes(path, self._list_others_planned(old)):
                 raise problem
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
                           kernel=use.describe())
@@ -399,6 +399,5 @@ class WorkBuilder:
     def _expect_endpoints(self, paths: Iterable[Path]) -> None:
         endpoints = self._manager.endpoints or ()
         there = {endpoint.address for endpoint in endpoints}
-        made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
-                     for path in paths if path.endpoint and path.address not in there)
+        made = tuple(one for path in paths for one in path.endpoints if one.address not in there)
         self._manager = self._manager._replace(endpoints=(*endpoints, *made))

@@ -12,6 +12,8 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mptcp_hooks.intent.checks import Check, Target
 
 OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-way-out",
@@ -178,8 +180,9 @@ def note_mark(event: Event, settings: Settings) -> list[str]:
 
 
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
-    return Wishes(old.pattern, *(
-        before if said is None else said for before, said in zip(old[1:], new[1:])))
+    said: dict[str, Any] = {field: value for field, value in zip(Wishes._fields, new)
+                            if value is not None and field != "pattern"}
+    return old._replace(**said)
 
 
 def _list_own_options(event: Event) -> dict[str, str]:

@@ -63,8 +63,8 @@ def _judge_translation(
                      f"others (DNAT), and their answers leave by {leading}, as main has it",
                      f"'mptcp-mark' in its stanza, and {_LINES}")
     elif installed.path.mark and path.family == 4 and path.device in survey.markless:
-        yield Remark("mark-ignored", path.interface, "strict rp_filter does not look at marks: what "
-                     f"comes by {path.device} for others is dropped",
+        yield Remark("mark-ignored", path.interface, "strict rp_filter does not look at marks: "
+                     f"what comes by {path.device} for others is dropped",
                      f"sysctl -w net.ipv4.conf.{path.device}.src_valid_mark=1")
 
 

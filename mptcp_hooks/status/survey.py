@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.address import BITS
 from mptcp_hooks.base.model import TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.machine.runner import is_detour

@@ -76,8 +76,8 @@ def _list_targets(expression: Any) -> Iterator[str]:
 
 
 def _may_fit(statement: dict[str, Any], arrival: Arrival) -> bool:
-    match = statement.get("match")
-    left = match["left"] if match else None
+    match: dict[str, Any] = statement.get("match") or {}
+    left = match.get("left")
     if not isinstance(left, dict):
         return True
     meta, payload = left.get("meta") or {}, left.get("payload") or {}

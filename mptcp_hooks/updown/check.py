@@ -174,7 +174,7 @@ def _list_samples(event: Event, known: Configuration, earlier: list[Path]) -> li
         settings = read_settings(event, known)
     except Problem:
         return []
-    samples = []
+    samples: list[Path] = []
     for family in event.families if has_belongings(settings) else ():
         first = not any((one.device, one.family) == (event.device, family) for one in earlier)
         mark, sources, announced = choose_belongings(family, settings, True, first)

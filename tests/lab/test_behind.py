@@ -230,9 +230,9 @@ def test_what_is_another_uplinks_sets_nothing_up(
 
 
 @pytest.fixture(scope="module")
-def shared(make_shared_lab: type[MakeLab]) -> Lab:
+def shared(make_shared_lab: MakeLab) -> Lab:
     """A client whose eth0 has all that can be one uplink's alone."""
-    lab: Lab = make_shared_lab()
+    lab = make_shared_lab()
     lab.set_interfaces(TWO_UPLINKS.replace("gateway 10.1.1.1\n", """gateway 10.1.1.1
     mptcp-mark 0x1/0xff
     mptcp-sources 198.51.100.0/24
