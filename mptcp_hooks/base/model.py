@@ -148,10 +148,10 @@ class DeviceView(NamedTuple):
     `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
     says of an IPv6 address why no endpoint may have it ("temporary").
     `default_gateways` are the gateways of the device's default routes, the preferred first, and
-    `direct` the families of which it has one without a gateway; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
-    whose endpoints went with the carrier, and have no way to their gateway yet.
-    `elsewhere` are the addresses of other devices, with their lengths, `held` those of this one
-    that are a path's of another one, each with whose.
+    `direct` the families of which it has one without a gateway; `mptcp_enabled` is
+    net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
+    no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
+    lengths, `held` those of this one that are a path's of another one, each with whose.
     """
 
     device: str

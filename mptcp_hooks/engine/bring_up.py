@@ -26,7 +26,7 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes
+from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes, yields
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import (
@@ -192,7 +192,7 @@ class WorkBuilder:
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
         held = self._find_holders(planned.paths, old)
-        if held:
+        if held or (planned.unserved and self._make_room(planned.unserved)):
             planned = self._plan(event, settings, old, left, waiting, held)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
@@ -208,26 +208,75 @@ class WorkBuilder:
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
-        if planned.crowded:
-            self._narrow_others(planned.crowded)
+        self._change_others(planned)
 
-    def _narrow_others(self, paths: Iterable[Path]) -> None:
-        """Have other devices' paths lead no more of a subnet that these paths have a part in."""
-        self._look_at_all()
+    def _change_others(self, planned: Plan) -> None:
+        """Change the paths of other stanzas as those of the plan have it.
+
+        None leads more of a subnet than its own address where another device has a part in
+        that, and none of fc00::/7 is a device's first where there is a global one.
+        """
+        if planned.crowded:
+            self._look_at_all()
         for iface, stanzas in tuple(self._records.items()):
             self._records[iface] = tuple(stanza._replace(paths=tuple(
-                self._make_narrow(one) if one.up and any(takes(one.path, path) for path in paths)
-                else one for one in stanza.paths)) for stanza in stanzas)
+                self._change_other(one, self._judge_other(stanza, one.path, planned))
+                if one.up else one for one in stanza.paths)) for stanza in stanzas)
 
-    def _make_narrow(self, installed: Installed) -> Installed:
+    def _judge_other(self, stanza: Stanza, path: Path, planned: Plan) -> Path:
+        """The path of another stanza as it is to be beside those of the plan."""
+        if any(takes(path, one) for one in planned.crowded):
+            path = path._replace(wide=False)
+        if path.primary and stanza.told and any(
+                one.primary and (one.device, one.family) == (path.device, path.family)
+                and yields(path, one.address) for one in planned.paths):
+            chosen = read_settings(recall_event(stanza.told), self._configuration).chosen_flags
+            path = path._replace(
+                primary=False, way_out=False, endpoint=path.endpoint and bool(chosen))
+        return path
+
+    def _change_other(self, installed: Installed, path: Path) -> Installed:
+        """What comes of a path on record that is to be another one."""
+        if path == installed.path:
+            return installed
+        # This work may be about to make it.
+        pending = [change for change in self._changes if change.after == installed]
+        before = [one.before for one in pending if one.before] if pending else [installed]
         try:
-            change = self._prepare_change(installed.path._replace(wide=False), [installed])
+            change = self._prepare_change(path, before, pending)
         except Problem as problem:
             self.problems.append(problem)
             return installed
-        self._undo_outdated(installed, [change])
+        if pending:
+            self._changes.remove(pending[0])
+            self._manager = self._manager.without([installed.path])
+        for one in before:
+            self._undo_outdated(one, [change])
         self._changes.append(change)
         return change.after
+
+    def _make_room(self, unserved: Iterable[Path]) -> bool:
+        """Have an uplink that has two endpoints give one to one that has none, if there is any."""
+        endpoints = self._manager.endpoints or ()
+        if all(path.ifindex in {one.device for one in endpoints} for path in unserved):
+            return False
+        from mptcp_hooks.engine.lifelines import group
+        from mptcp_hooks.engine.spares import find_spare
+
+        self._look_at_all()
+        try:
+            connections = group(self._machine.read_subflows())
+        except Problem:
+            # Some connection may have the last of its subflows there.
+            return False
+        spare = find_spare([one.path for one in self._list_planned()], endpoints, connections)
+        if spare is None:
+            return False
+        self._records = {iface: tuple(stanza._replace(paths=tuple(
+            self._change_other(one, one.path._replace(endpoint=False))
+            if one.up and one.path == spare else one for one in stanza.paths))
+            for stanza in stanzas) for iface, stanzas in self._records.items()}
+        return True
 
     def _note_given_up(self, others: tuple[Stanza, ...], left: tuple[Stanza, ...]) -> None:
         """Note what is left of other stanzas that gave up paths."""
@@ -322,10 +371,14 @@ class WorkBuilder:
         """What interfaces will have besides what is renewed."""
         return [one.path for one in self._list_planned() if one not in old]
 
-    def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
+    def _prepare_change(
+        self, path: Path, old: list[Installed], pending: Iterable[Change] = ()
+    ) -> Change:
+        """What makes the path of what is on record of it, in the place of what is pending."""
         use = self._tables.read_use(path)
         obstacle = find_obstacle(
-            path, use, self._list_leaving(old), self._list_others_planned(old))
+            path, use, self._list_leaving(old),
+            self._list_others_planned([*old, *(change.after for change in pending)]))
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
         if path.mark or path.sources:

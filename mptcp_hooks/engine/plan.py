@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """Paths, what a person must hear (warnings), and what -v adds (remarks).
 
-    `crowded` are those whose address another device's subnet has as well.
+    `crowded` are those whose address another device's subnet has as well, `unserved` those that
+    would have an endpoint, were not all taken.
     """
 
     paths: tuple[Path, ...]
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
     crowded: tuple[Path, ...] = ()
+    unserved: tuple[Path, ...] = ()
 
     def add(self, path: Path | None = None, warning: str = "", remark: str = "") -> Plan:
         """The plan with one thing more of each kind that is given."""
@@ -52,6 +54,7 @@ class _Verdict(NamedTuple):
     endpoint: bool
     warning: str
     remark: str
+    full: bool = False
 
 
 def plan_paths(
@@ -68,7 +71,9 @@ def plan_paths(
     device's other stanzas and aliases. Problem where two paths would share a table.
     """
     plan = Plan((), (), ())
-    for own in view.addresses:
+    # With one of fc00::/7 nothing beyond the site is reached: whichever comes first of the
+    # others is the first address of its family.
+    for own in sorted(view.addresses, key=lambda own: address.is_unique_local(own.address)):
         before = [path for path in previous if path.address == own.address]
         plan = _plan_address(plan, own, iface, settings, view, before, others, manager)
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
@@ -100,7 +105,8 @@ def _plan_address(
     if own.address in settings.gateways:
         plan = plan.add(warning=f"{iface}: {own.address} is the interface's own address, not its "
                                 "gateway: ignored as such")
-    primary = not adjective and not any(path.primary for path in beside)
+    primary = not adjective and not any(
+        path.primary and not yields(path, own.address) for path in beside)
     first = not any(path.family == own.family for path in plan.paths)
     belongings = choose_belongings(own.family, settings, first, primary)
     holder = dict(view.held).get(own.address, "")
@@ -118,8 +124,11 @@ def _plan_address(
         wide=_may_be_wide(path, own, view, beside))
     plan, path = _judge_announced(plan, path, before, manager)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
+    path = path._replace(table=_choose_table(path, wanted, before, beside))
+    if verdict.full:
+        plan = plan._replace(unserved=(*plan.unserved, path))
     return plan.add(
-        path=path._replace(table=_choose_table(path, wanted, before, beside)),
+        path=path,
         warning=f"{iface}: {verdict.warning}" if verdict.warning else "",
         remark=f"{iface}: {own.address}: {verdict.remark}" if verdict.remark else "")
 
@@ -134,6 +143,11 @@ def settle_order(view: DeviceView, previous: tuple[Path, ...]) -> DeviceView:
     standing = {path.address: 0 if path.primary else 1 for path in previous}
     return view._replace(addresses=tuple(sorted(view.addresses, key=lambda one: standing.get(
         one.address, 3 if one.address in adjectives else 2))))
+
+
+def yields(path: Path, own: str) -> bool:
+    """Whether a path of the same device and family gives its place as the first to an address."""
+    return address.is_unique_local(path.address) and not address.is_unique_local(own)
 
 
 def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
@@ -418,4 +432,4 @@ def _judge_slots(own: InterfaceAddress, endpoints: tuple[Endpoint, ...]) -> _Ver
         return _Verdict(True, "", "")
     listed = ", ".join(endpoint.address for endpoint in endpoints)
     return _Verdict(False, f"no endpoint for {own.address}, routing only: "
-                           f"the kernel's {ENDPOINTS_AT_MOST} are taken by {listed}", "")
+                           f"the kernel's {ENDPOINTS_AT_MOST} are taken by {listed}", "", True)

@@ -21,9 +21,10 @@ from mptcp_hooks.machine import netlink
 from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mptcp_hooks.base.model import Path, Route
+    from mptcp_hooks.machine.subflows import Subflow
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -143,6 +144,13 @@ class Machine(Kernel):
         """Main's default routes of a family, one for each of their next hops."""
         return [route for route in self.read_table(family, MAIN_TABLE)
                 if route.destination == "default" and route.device]
+
+    def read_subflows(self) -> list[Subflow]:
+        """All subflows of connections."""
+        # Few works ask for them.
+        from mptcp_hooks.machine.subflows import read_subflows
+
+        return read_subflows()
 
     def find_exit(self, family: int, destination: str) -> int:
         """The ifindex that what is bound to nothing leaves by for an address, 0 for none."""

@@ -450,10 +450,12 @@ def _judge_slots(survey: Survey) -> Iterator[Finding]:
     remedy = f"free one, 'ip mptcp endpoint delete id {free[0]}', then " if free else (
         "take a path of another interface down, then ")
     for path, installed in _list_installed(survey):
-        if installed.path.primary and not (path.endpoint or path.announced) and path.link == UP:
-            yield Finding(BROKEN, "slots-full", path.interface, f"{path.address} has no endpoint: "
-                          f"the kernel's {ENDPOINTS_AT_MOST} are taken",
-                          f"{remedy}'mptcp_up {path.interface}'")
+        if installed.path.primary and not (path.endpoint or path.announced) \
+                and path.link == UP and not installed.path.shared:
+            alone = all(one.device != installed.path.ifindex for one in endpoints)
+            yield Finding(BROKEN if alone else NOTE, "slots-full", path.interface,
+                          f"{path.address} has no endpoint: the kernel's {ENDPOINTS_AT_MOST} are "
+                          "taken", f"{remedy}'mptcp_up {path.interface}'")
 
 
 def _is_ours(survey: Survey, endpoint: Endpoint) -> bool:

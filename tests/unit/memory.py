@@ -16,6 +16,7 @@ from mptcp_hooks.base.model import (
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
+from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.machine.system import Machine
 
 TABLES = {"main": 254, "local": 255}
@@ -74,6 +75,7 @@ class MemoryMachine(Machine):
         self.routes: dict[Key, list[Route]] = {}
         self.endpoints: list[Endpoint] = []
         self.limits: Limits | None = Limits(2, 0)
+        self.subflows: list[Subflow] = []
         self.obstacle: Callable[[str], str] = lambda line: ""
         self.before_look: Callable[[], object] = lambda: None
         self.given: list[str] = []
@@ -158,6 +160,9 @@ class MemoryMachine(Machine):
                     for device in self.devices.values() for one in device.addresses
                     if one.family == family]
         return list(self.routes.get((family, table), ()))
+
+    def read_subflows(self) -> list[Subflow]:
+        return list(self.subflows)
 
     def find_exit(self, family: int, destination: str) -> int:
         """By the rules that name no source and no device, in their order, and main."""

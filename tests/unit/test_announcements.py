@@ -213,7 +213,8 @@ def test_of_more_addresses_than_it_has_room_for_it_hears_too_much_and_not_too_li
 @pytest.mark.parametrize("kind", [RTM_NEWROUTE, RTM_DELROUTE])
 @pytest.mark.parametrize(("length", "table", "protocol", "matters"), [
     (0, MAIN_TABLE, RTPROT_DHCP, True), (24, MAIN_TABLE, RTPROT_DHCP, False),
-    (0, 100, RTPROT_DHCP, True), (24, 100, RTPROT_DHCP, False), (24, 252, PROTOCOL, True), (0, 252, PROTOCOL, True),
+    (0, 100, RTPROT_DHCP, True), (24, 100, RTPROT_DHCP, False),
+    (24, 252, PROTOCOL, True), (0, 252, PROTOCOL, True),
 ])
 def test_routes_of_ours_and_defaults_matter(
     kind: int, length: int, table: int, protocol: int, matters: bool,

@@ -8,6 +8,7 @@ from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.mark import are_mixed, normalise_mark, parse_mark
 from mptcp_hooks.base.model import Endpoint
+from mptcp_hooks.engine import salvage
 from mptcp_hooks.intent.belongings import read_announced, read_mark, read_sources
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import (
@@ -214,8 +215,11 @@ def test_an_announced_endpoint_that_fails_costs_itself_and_the_own_one_all(
         assert bench.down("eth1") == [] and bench.machine.snapshot() == bench.before
 
 
-def test_the_record_of_the_limits_alone_has_all_endpoints_go() -> None:
+def test_the_record_of_the_limits_alone_has_all_endpoints_go(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_bench() as bench:
+        monkeypatch.setattr(salvage, "if_nametoindex", bench.machine.find_ifindex)
         bench.up(static("eth1", 4, mptcp_announce="192.0.2.10"))
         (bench.folder / "eth1.paths").unlink()
         assert bench.down("eth1") == [] and list_own(bench) == []

@@ -18,7 +18,14 @@ from mptcp_hooks.base.model import (
     TableUse,
 )
 from mptcp_hooks.engine.limits import raise_limits, restore_limits
-from mptcp_hooks.engine.plan import Plan, find_holder, find_intruder, plan_paths, settle_order, share
+from mptcp_hooks.engine.plan import (
+    Plan,
+    find_holder,
+    find_intruder,
+    plan_paths,
+    settle_order,
+    share,
+)
 from mptcp_hooks.intent.settings import Settings
 
 PLAIN = Settings(True)
@@ -147,7 +154,8 @@ def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> Non
 
 def test_a_temporary_address_has_a_path_only_where_no_subnet_leads_it() -> None:
     """What an earlier version gave it stays as long as the address does."""
-    lasting, private = (InterfaceAddress(6, own, 64, "", "fd00::9") for own in ("fd00::2", "fd00::3"))
+    lasting, private = (InterfaceAddress(6, own, 64, "", "fd00::9")
+                        for own in ("fd00::2", "fd00::3"))
     temporary = (("fd00::3", "temporary"),)
     assert [path.address for path in make_plan(lasting, private, adjectives=temporary).paths] == [
         "fd00::2"]
@@ -176,7 +184,8 @@ def test_one_path_leads_a_subnet_and_only_to_a_gateway() -> None:
     host = OURS._replace(length=32)
     peer = host._replace(peer="10.1.1.1", gateway="")
     assert not any(path.wide for one in (host, peer) for path in make_plan(one).paths)
-    lan = make_plan(OURS._replace(gateway=""), settings=PLAIN._replace(chosen_flags=True)).paths
+    flagged = PLAIN._replace(chosen_flags=("subflow",))
+    lan = make_plan(OURS._replace(gateway=""), settings=flagged).paths
     assert [path.wide for path in lan] == [False]
     alias = make_plan(further._replace(gateway=""), others=make_plan(OURS).paths)
     assert alias.paths == () and "by the rules of its subnet" in alias.remarks[0]
