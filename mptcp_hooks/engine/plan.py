@@ -313,7 +313,7 @@ def _reason_to_skip(
     if not (_leaves_link(own, settings, view) or settings.chosen_flags):
         return ("no gateway of its own: leaves by the rules of its subnet"
                 if _is_led(own.address, beside)
-                else "neither gateway nor peer, a LAN, left alone")
+                else "no gateway, a LAN, left alone")
     return ""
 
 

@@ -8,7 +8,9 @@ from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import answers, route_get, rules_of
+from tests.lab.support.provider import Served
 from tests.lab.support.status import ask, find
+from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
 KEEPALIVED = """\
@@ -89,6 +91,15 @@ def test_an_alias_whose_stanza_repeats_no_gateway(lab: Lab) -> None:
     assert lab.rules() == before
 
 
+def test_an_address_by_dhcp_beside_a_static_one(dhclient_lab: Served) -> None:
+    lab, _, provider = dhclient_lab
+    provider.serve_dhcp()
+    lab.set_interfaces(TWO_UPLINKS + "iface eth1 inet dhcp\n")
+    lab.ifup("-a")
+    assert answers(lab, "10.1.2.2") and answers(lab, "10.1.2.50")
+    assert find(lab) == ()
+
+
 def test_an_address_that_keepalived_moves_in_and_out(make_lab: MakeLab) -> None:
     lab = make_lab("keepalived")
     lab.set_interfaces(TWO_UPLINKS)
@@ -158,3 +169,29 @@ def test_an_address_outside_every_subnet_is_told_and_a_stanza_of_its_own_helps(l
     lab.client.ip("addr del 203.0.113.5/32 dev eth1")
     lab.ifup("eth1:1")
     assert answers(lab, "203.0.113.5") and find(lab) == ()
+
+
+def test_five_uplinks_of_two_families_have_one_endpoint_each_before_any_has_two(lab: Lab) -> None:
+    devices = [f"wan{number}" for number in range(5)]
+    for number, device in enumerate(devices, start=1):
+        lab.client.ip(f"link add {device} type veth peer name peer{number}",
+                      f"link set {device} up", f"link set peer{number} up",
+                      f"addr add 10.5.{number}.2/24 dev {device}",
+                      f"-6 addr add 2001:db8:{number}::2/64 dev {device} nodad")
+        for options in (
+                {"ADDRFAM": "inet", "IF_ADDRESS": f"10.5.{number}.2", "IF_NETMASK": "24",
+                 "IF_GATEWAY": f"10.5.{number}.1"},
+                {"ADDRFAM": "inet6", "IF_ADDRESS": f"2001:db8:{number}::2", "IF_NETMASK": "64",
+                 "IF_GATEWAY": f"2001:db8:{number}::1"}):
+            done = lab.run_hook("if-up.d", ETH1 | options | {"IFACE": device})
+            assert done.returncode == 0
+    endpoints = lab.endpoints()
+    assert len(endpoints) == 8
+    assert {one.split()[1] for one in endpoints} == set(devices)
+    assert len([one for one in endpoints if one.startswith("10.5.")]) == 5
+    # The two that have none of IPv6 are told of, and are not broken.
+    assert [(severity, kind) for severity, kind, _ in find(lab) if kind == "slots-full"] == [
+        ("note", "slots-full")] * 2
+    before = lab.snapshot()
+    lab.client.run("mptcp_up", "--all")
+    assert lab.snapshot() == before

@@ -165,6 +165,20 @@ def test_a_second_prefix_takes_nothing_from_the_first(hasty: Served) -> None:
     check_both_paths(lab, SERVER_6)
 
 
+def test_a_global_prefix_takes_the_endpoint_from_a_local_one(hasty: Served) -> None:
+    """Whichever comes first: nothing beyond the site can answer an address of fc00::/7."""
+    lab, *providers = hasty
+    monitor, _ = bring_up(hasty)
+    providers[1].advertise("2001:db8:2::/64")
+    own = wait_for_endpoint(lab, "eth1", "2001:db8:2:")
+    assert len(lab.endpoints()) == 2
+    wait_for_default(lab, providers[1], own)
+    (bound,) = [rule for rule in lab.rules(6) if rule.startswith("20006:") and "oif eth1" in rule]
+    assert f"lookup {table_of(lab, own)} " in bound
+    rest(monitor, *providers)
+    check_both_paths(lab, SERVER_6)
+
+
 def test_a_prefix_is_renumbered_during_a_transfer(hasty: Served) -> None:
     lab, _, provider = hasty
     monitor, (first, old) = bring_up(hasty)
