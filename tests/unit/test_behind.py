@@ -16,8 +16,9 @@ from tests.unit.help import ROOT
 
 CASE = ROOT / "tests/cases/status/all-good"
 TO_ETH1 = Arrival(4, "eth1", "10.1.2.2")
-PREROUTING = {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "type": "nat",
-                        "hook": "prerouting", "prio": -100}}
+PREROUTING: dict[str, Any] = {
+    "chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "type": "nat",
+              "hook": "prerouting", "prio": -100}}
 DNAT = {"dnat": {"addr": "172.17.0.2", "port": 80}}
 XT_DNAT = {"xt": {"type": "target", "name": "DNAT"}}
 JUMP = {"jump": {"target": "DOCKER"}}

@@ -57,7 +57,8 @@ def test_what_is_no_mark_is_told(text: str) -> None:
 
 @pytest.mark.parametrize("one, other, expected", [
     ("1", "1", True), ("1", "2", False), ("1/0xff", "2/0xff", False), ("1/0xff", "1/0xff", True),
-    ("1/0xff", "0x100/0xff00", False), ("1/0xff", "0x102/0xfff", True), ("1", "0x100/0xff00", True)])
+    ("1/0xff", "0x100/0xff00", False), ("1/0xff", "0x102/0xfff", True),
+    ("1", "0x100/0xff00", True)])
 def test_marks_of_two_uplinks_are_told_from_each_other(
     one: str, other: str, expected: bool
 ) -> None:
