@@ -202,8 +202,10 @@ def _judge_announced(
     if not path.announced:
         return plan, path
     if not path.endpoint:
-        remark = f"{path.iface}: {path.address} has no endpoint: nothing is announced for it"
-        return plan.add(remark=remark), path._replace(announced=())
+        text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
+        held = any(one.stands_for(path.address) for one in manager.endpoints or ())
+        return (plan.add(warning=text) if held else plan.add(remark=text),
+                path._replace(announced=()))
     endpoints = manager.endpoints or ()
     mine = [one for one in endpoints if any(old.owns(one) for old in before)]
     others = [one.address for one in endpoints if one not in mine and not one.port]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.address import contains, family_of, is_remote
 from mptcp_hooks.base.numbering import MAIN_TABLE, SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.intent.belongings import judge_mark
 
 if TYPE_CHECKING:
@@ -38,10 +39,25 @@ class Remark(NamedTuple):
 def judge_behind(survey: Survey, standing: Standing) -> Iterator[Remark]:
     """All that is to be said of what is behind the machine."""
     for path, installed in standing:
+        yield from _judge_template(installed)
         yield from _judge_marks_of_others(installed)
         yield from _judge_translation(survey, path, installed)
     for family in sorted(survey.forwarded):
         yield from _judge_subnets(survey, family, standing)
+
+
+def _judge_template(installed: Installed) -> Iterator[Remark]:
+    """A template of before makes nothing of what belongs to a path."""
+    path = installed.path
+    words = {word for line in installed.up for word in line.split(" ")}
+    wanted = {"mark": (path.mark,) * bool(path.mark), "sources": path.sources,
+              "announced addresses": path.announced}
+    lacking = [name for name, values in wanted.items() if not words.issuperset(values)]
+    if lacking:
+        yield Remark("old-template", path.iface, f"the templates in {OWN_TEMPLATES} have no lines "
+                     f"for its {' and '.join(lacking)}", "take the lines about path.mark, "
+                     "path.sources and path.endpoints over from the package's own up.j2 and down.j2 "
+                     f"in {FOLDERS[1]}")
 
 
 def _judge_marks_of_others(installed: Installed) -> Iterator[Remark]:

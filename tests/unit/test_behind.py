@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Installed, Path
 from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.status import behind
 from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.translations import Arrival, translates
 from tests.unit.canned import run_status
@@ -128,6 +130,23 @@ def test_what_is_found_behind_a_machine(
     changes: dict[str, str], expected: list[tuple[str, str]]
 ) -> None:
     assert find(**changes) == expected
+
+
+PATH = Path("eth1", "eth1", 3, 4, "10.1.2.2", "10.1.2.0/24", "10.1.2.1", False, True, 20003, True,
+            True, ("subflow",))
+MADE = ("ip -4 rule add pref 1 fwmark 0x2 lookup 20003", "ip -4 rule add pref 2 from 10.8.0.0/16 "
+        "lookup 20003", "ip mptcp endpoint add 203.0.113.9 signal")
+
+
+@pytest.mark.parametrize("changes, lacks", [
+    ({}, ""), ({"mark": "0x2"}, "mark"), ({"sources": ("10.8.0.0/16",)}, "sources"),
+    ({"mark": "0x2", "announced": ("203.0.113.9",)}, "mark and announced addresses")])
+def test_a_template_of_before_makes_nothing_of_it(changes: dict[str, Any], lacks: str) -> None:
+    path = PATH._replace(**changes)
+    found = list(behind._judge_template(Installed(path, ("ip -4 route replace x",), (), "")))
+    assert [(one.kind, f"for its {lacks}" in one.text) for one in found] == (
+        [("old-template", True)] * bool(lacks))
+    assert not list(behind._judge_template(Installed(path, MADE, (), "")))
 
 
 class Answering(AskedMachine):
