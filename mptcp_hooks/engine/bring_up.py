@@ -191,6 +191,8 @@ class WorkBuilder:
                             and not (carried and self._machine.answers(path)))
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
+        if planned.crowded:
+            self._look_at_all()
         held = self._find_holders(planned.paths, old)
         if held or (planned.unserved and self._make_room(planned.unserved)):
             planned = self._plan(event, settings, old, left, waiting, held)
@@ -216,8 +218,6 @@ class WorkBuilder:
         None leads more of a subnet than its own address where another device has a part in
         that, and none of fc00::/7 is a device's first where there is a global one.
         """
-        if planned.crowded:
-            self._look_at_all()
         for iface, stanzas in tuple(self._records.items()):
             self._records[iface] = tuple(stanza._replace(paths=tuple(
                 self._change_other(one, self._judge_other(stanza, one.path, planned))

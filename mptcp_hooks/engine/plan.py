@@ -111,8 +111,12 @@ def _plan_address(
     belongings = choose_belongings(own.family, settings, first, primary)
     holder = dict(view.held).get(own.address, "")
     if holder:
-        verdict = _Verdict(False, f"{own.address} is the address of {holder} as well: only what is "
-                           f"bound to {view.device} leaves by it, until one of them changes", "")
+        said = f"{own.address} is the address of {holder} as well"
+        if not primary:
+            # Nothing would lead to its table.
+            return plan.add(warning=f"{iface}: {said}: left alone")
+        verdict = _Verdict(False, f"{said}: only what is bound to {view.device} leaves by it, "
+                           "until one of them changes", "")
     else:
         wants = primary or bool(settings.chosen_flags or belongings.announced)
         verdict = _judge_endpoint(own, wants, before, manager, view)
@@ -252,12 +256,12 @@ def find_intruder(path: Path, use: TableUse) -> str:
 def find_holder(path: Path, use: TableUse, others: Iterable[Path]) -> str:
     """Which path of another device has the path's address, in words; '' where none has.
 
-    `use` is what the kernel holds of others there.
+    `use` is what the kernel holds of others there. One of the same device is find_sharer's.
     """
     host = f"{path.address}/{address.BITS[path.family]}"
     for other in others:
-        if other.address == path.address and other.device != path.device and not other.shared:
-            return other.iface
+        if other.address == path.address and not other.shared:
+            return other.iface if other.device != path.device else ""
     for rule in use.rules:
         if rule.protocol == PROTOCOL and rule.source == host and rule.table not in (
                 path.table, MAIN_TABLE):

@@ -127,6 +127,8 @@ class _Upkeep:
         self._repaired: list[str] = []
         self._kept: frozenset[str] = frozenset()
         self._judged: list[Judged] = []
+        # Devices of paths whose address is another one's as well.
+        self._sharing: frozenset[int] = frozenset()
         # Those that were out when the round began; some go off the record in it.
         self._out: list[Judged] = []
         # By family, the interface that main leads new connections to, and that they leave by.
@@ -229,7 +231,8 @@ class _Upkeep:
         if not paths and recorded != 0:
             return None
         defaults = self.machine.read_defaults(family)
-        foreign = {route.device for route in defaults} - {path.ifindex for path in paths}
+        ours = {path.ifindex for path in paths} | self._sharing
+        foreign = {route.device for route in defaults} - ours
         alive = frozenset(one.path.address for one in self._judged if not one.fault)
         uplinks = Uplinks(paths, alive - known.suspected, known.fresh,
                           frozenset(filter(self.machine.leads_to_peer, foreign)))
@@ -304,7 +307,7 @@ class _Upkeep:
                 and not one.fault and one.path.address not in known.suspected]
         if not ways or family in self._held:
             return ()
-        uplinks = frozenset(one.path.ifindex for one in self._judged)
+        uplinks = frozenset(one.path.ifindex for one in self._judged) | self._sharing
         routes = Routes(*(tuple(self.machine.read_table(family, table))
                           for table in (MAIN_TABLE, LOCAL_TABLE)))
         names = choose_names(named, ways, uplinks, routes)
@@ -314,10 +317,15 @@ class _Upkeep:
         return ()
 
     def _judge(self) -> list[Judged]:
-        """The paths on record, and why they are out."""
+        """The paths on record, and why they are out.
+
+        All that is known of an address is one device's: a path that shares it is not judged.
+        """
         with open_store() as store:
-            return [Judged(path, self.machine.find_fault(path, waiting), waiting)
-                    for path, waiting in _list_paths(store)]
+            recorded = list(_list_paths(store))
+        self._sharing = frozenset(path.ifindex for path, _ in recorded if path.shared)
+        return [Judged(path, self.machine.find_fault(path, waiting), waiting)
+                for path, waiting in recorded if not path.shared]
 
     def follow(self, configuration: Configuration, resting: frozenset[str]) -> None:
         """Make true again what is on record, as the machine is now."""
@@ -387,10 +395,7 @@ def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
 
 
 def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
-    """The paths on record, each with whether it is out and its gateway is to answer anew.
-
-    All that is known of an address is that of one device's path: one that shares it is none.
-    """
+    """The paths on record, each with whether it is out and its gateway is to answer anew."""
     for iface in store.list_interfaces():
         try:
             stanzas = store.load(iface)
@@ -399,8 +404,6 @@ def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
             continue
         for stanza in stanzas:
             for one in stanza.paths:
-                if one.path.shared:
-                    continue
                 yield one.path, stanza.state == SILENT and not one.path.endpoint
 
 

@@ -109,6 +109,9 @@ def _write(
               if (path.wish.device, path.wish.family) == (wishes[0].device, wishes[0].family)]
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
     for told, wish in group:
+        if wish.shared and wish.address != first:
+            # Nothing would lead to its table.
+            continue
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
         if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
             if full:
@@ -137,7 +140,8 @@ def _find_first(wishes: list[Wish], after: Snapshot) -> str:
     """The address whose table the sockets bound to the device have."""
     tables = {rule.table for rule in _list_rules(after, wishes[0].family, 20006)
               if rule.device == wishes[0].device}
-    fitting = [wish.address for wish in wishes if tables & _list_tables(wish, after)]
+    fitting = [wish.address for wish in wishes
+               if wish.shared and _list_tables(wish, after) or tables & _list_tables(wish, after)]
     return (fitting or [wishes[0].address])[0]
 
 
@@ -150,6 +154,9 @@ def _find_table(wish: Wish, after: Snapshot) -> int:
 
 
 def _list_tables(wish: Wish, after: Snapshot) -> set[int]:
+    if wish.shared:
+        return {rule.table for rule in _list_rules(after, wish.family, 19997)
+                if rule.device == wish.device}
     return {rule.table for rule in _list_rules(after, wish.family, 20002)
             if rule.source == wish.address}
 

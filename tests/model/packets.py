@@ -83,7 +83,7 @@ class _View:
             if not taken:
                 yield Question(self._family, "", "", target), self._follow(target, known)
             for path in self._bound:
-                if path.wish.address not in taken:
+                if path.wish.address not in taken and not path.wish.shared:
                     yield (Question(self._family, path.wish.address, "", target),
                            self._follow_source(path, target, known))
                 if path.primary and path.wish.device in self._seen.links:
