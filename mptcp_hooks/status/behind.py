@@ -56,8 +56,8 @@ def _judge_template(installed: Installed) -> Iterator[Remark]:
     if lacking:
         yield Remark("old-template", path.iface, f"the templates in {OWN_TEMPLATES} have no lines "
                      f"for its {' and '.join(lacking)}", "take the lines about path.mark, "
-                     "path.sources and path.endpoints over from the package's own up.j2 and down.j2 "
-                     f"in {FOLDERS[1]}")
+                     "path.sources and path.endpoints over from the package's own up.j2 and "
+                     f"down.j2 in {FOLDERS[1]}")
 
 
 def _judge_marks_of_others(installed: Installed) -> Iterator[Remark]:
