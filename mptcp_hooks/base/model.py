@@ -7,6 +7,7 @@ record (Installed, Stanza, Lease, LimitsRecord).
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import BITS
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.base.address import InterfaceAddress
 
+# Where packets of the machine's own come in, ip-rule(8).
+OF_OUR_OWN = "lo"
 # The states of a stanza on record, see Stanza.
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
@@ -224,8 +227,19 @@ class Path(NamedTuple):
 
     def list_sources(self) -> tuple[str, ...]:
         """What comes from where leaves by it, as subnets: from its address first of all."""
-        own = f"{self.address}/{32 if self.family == 4 else 128}"
+        own = f"{self.address}/{BITS[self.family]}"
         return (*(own,) * (not self.shared), *(self.subnet,) * self.wide, *self.sources)
+
+    def concerns(self, rule: Rule) -> bool:
+        """Whether a rule of the kernel's is about the path: its table, its device, or its own.
+
+        Its own are its address, unless another device has it too, its subnet where it is wide, its
+        mark and its further sources.
+        """
+        return (rule.table == self.table or rule.device == self.device
+                or (rule.source == f"{self.address}/{BITS[self.family]}" and not self.shared)
+                or (self.wide and (rule.source, rule.incoming) == (self.subnet, OF_OUR_OWN))
+                or rule.source in self.sources or bool(self.mark and rule.mark == self.mark))
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether the kernel's endpoint is one of those that were made for this path."""

@@ -149,7 +149,7 @@ class TableReader:
                  *(source_attribute(inet_pton(family, source)) for source in sources))
         # Detours are no path's: they lead to its table, and go again.
         rules = (rule for rule in find_rules(self._dump(path.family), about)
-                 if not is_detour(rule))
+                 if path.concerns(rule) and not is_detour(rule))
         return TableUse(tuple(rules), tuple(read_routes(path.family, path.table)))
 
     def read_detours(self, family: int) -> list[Rule]:

@@ -197,11 +197,8 @@ class Survey(NamedTuple):
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path, as the runner's TableReader reads it for the record."""
-        sources = path.list_sources()
         return TableUse(
-            tuple(seen.rule for seen in self.rules if seen.family == path.family and (
-                seen.rule.table == path.table or seen.rule.source in sources
-                or seen.rule.device == path.device
-                or (path.mark and seen.rule.mark == path.mark)) and not is_detour(seen.rule)),
+            tuple(seen.rule for seen in self.rules if seen.family == path.family
+                  and path.concerns(seen.rule) and not is_detour(seen.rule)),
             tuple(seen.route for seen in self.routes
                   if (seen.family, seen.table) == (path.family, path.table)))

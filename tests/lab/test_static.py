@@ -162,15 +162,15 @@ def test_a_gateway_outside_the_subnet_is_onlink(lab: Lab) -> None:
     assert not [line for line in lab.rules() if line.startswith("20000:")]
 
 
-def test_point_to_point_needs_no_gateway(lab: Lab) -> None:
+def test_a_peer_that_is_the_gateway(lab: Lab) -> None:
     before = lab.snapshot()
     lab.set_interfaces("iface eth1 inet static\n address 10.1.2.2\n netmask 255.255.255.255\n"
-                       " pointopoint 10.1.2.1\n")
+                       " pointopoint 10.1.2.1\n mptcp-gateway 10.1.2.1\n")
     assert lab.ifup("eth1") == ""
     table = 20000 + lab.ifindex("eth1")
     assert lab.table(table) == [
         "10.1.2.1 dev eth1 proto mptcp scope link src 10.1.2.2",
-        "default dev eth1 proto mptcp scope link src 10.1.2.2",
+        "default via 10.1.2.1 dev eth1 proto mptcp src 10.1.2.2",
         "unreachable default proto mptcp metric 4294967295",
     ]
     assert route_get(lab, "10.99.0.1", "from", "10.1.2.2")["dev"] == "eth1"

@@ -327,10 +327,8 @@ class _MemoryTables(TableReader):
         rules = self._seen.setdefault(
             path.family, [rule for known, rule in self._machine.rules if known == path.family])
         return TableUse(
-            tuple(sorted((rule for rule in rules if not is_detour(rule) and (
-                path.table == rule.table or path.device == rule.device
-                or rule.source in path.list_sources()
-                or (path.mark and path.mark == rule.mark))), key=repr)),
+            tuple(sorted((rule for rule in rules if path.concerns(rule)
+                          and not is_detour(rule)), key=repr)),
             tuple(self._machine.routes.get((path.family, path.table), ())))
 
     def read_detours(self, family: int) -> list[Rule]:
