@@ -21,7 +21,7 @@ OF_OUR_OWN = "lo"
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
 BACKUP = "backup"
-# That of one whose address peers are told, so that they open subflows to it, likewise.
+# The flag of one that peers are told of.
 SIGNAL = "signal"
 
 
@@ -104,6 +104,13 @@ class Role(NamedTuple):
     why: str
 
 
+class Tunnel(NamedTuple):
+    """A tunnel by which what is bound to nothing leaves, by its family."""
+
+    family: int
+    device: str
+
+
 class Limits(NamedTuple):
     """The path manager's limits, in subflows and addresses a connection."""
 
@@ -154,7 +161,8 @@ class DeviceView(NamedTuple):
     `direct` the families of which it has one without a gateway; `mptcp_enabled` is
     net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
     no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
-    lengths, `held` those of this one that are a path's of another one, each with whose.
+    lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel`
+    is the one beside which no peer is to be told of an address, '' for none.
     """
 
     device: str
@@ -168,6 +176,7 @@ class DeviceView(NamedTuple):
     elsewhere: tuple[tuple[str, int], ...] = ()
     direct: tuple[int, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
+    tunnel: str = ""
 
 
 class Path(NamedTuple):
@@ -182,6 +191,7 @@ class Path(NamedTuple):
     bound to nothing may leave by it. `wide` is whether what comes from any address of the
     subnet leaves by it, as long as that address has no path of its own. `shared` is whether a
     path of another device has the address as well: only sockets bound to the device use it then.
+    `shift` is how far its rules stand from where they usually do.
     What the firewall gives the `mark`, and what comes from the subnets `sources`, leaves by it
     too. `announced` are addresses that somebody on the way maps to this one: peers hear of them
     instead of it.
@@ -204,6 +214,7 @@ class Path(NamedTuple):
     way_out: bool = False
     wide: bool = False
     shared: bool = False
+    shift: int = 0
     mark: str = ""
     sources: tuple[str, ...] = ()
     announced: tuple[str, ...] = ()
@@ -224,6 +235,11 @@ class Path(NamedTuple):
         own = Endpoint(0, self.address, self.ifindex, flags)
         alone = announced and SIGNAL in self.flags and set(flags) <= {BACKUP}
         return announced if alone else (own, *announced)
+
+    @property
+    def tells(self) -> bool:
+        """Whether peers are told of an address by its endpoints, where it has any."""
+        return SIGNAL in self.flags or bool(self.announced)
 
     def list_sources(self) -> tuple[str, ...]:
         """What comes from where leaves by it, as subnets: from its address first of all."""

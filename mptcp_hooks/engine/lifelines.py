@@ -8,7 +8,6 @@ peer lets none join.
 from __future__ import annotations
 
 from mptcp_hooks.base.address import family_of, is_loopback
-from mptcp_hooks.base.model import SIGNAL
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -109,5 +108,5 @@ def _could_join(path: Path, subflows: list[Subflow]) -> bool:
     if not any(one.carries for one in subflows):
         return False
     if not any(one.asked for one in subflows):
-        return SIGNAL in path.flags or bool(path.announced)
+        return path.tells
     return path.flags != ("signal",) and path.family in {family_of(one.remote) for one in subflows}

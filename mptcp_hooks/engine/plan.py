@@ -12,6 +12,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import SIGNAL, Path
 from mptcp_hooks.base.numbering import (
     ENDPOINTS_AT_MOST,
+    FIRST_PREFERENCE,
     MAIN_TABLE,
     PROTOCOL,
     TABLE_STEP,
@@ -119,7 +120,8 @@ def _plan_address(
                            "until one of them changes", "")
     else:
         wants = primary or bool(settings.chosen_flags or belongings.announced)
-        verdict = _judge_endpoint(own, wants, before, manager, view)
+        tells = SIGNAL in settings.flags or bool(belongings.announced)
+        verdict = _judge_endpoint(own, wants, tells, before, manager, view)
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
@@ -208,8 +210,7 @@ def _judge_announced(
     if not path.endpoint:
         text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
         held = any(one.stands_for(path.address) for one in manager.endpoints or ())
-        return (plan.add(warning=text) if held else plan.add(remark=text),
-                path._replace(announced=()))
+        return plan.add(warning=text) if held else plan.add(remark=text), path
     endpoints = manager.endpoints or ()
     mine = [one for one in endpoints if any(old.owns(one) for old in before)]
     others = [one.address for one in endpoints if one not in mine and not one.port]
@@ -369,6 +370,7 @@ def _lay_path(
         flags=settings.flags,
         routes=tuple(route for route in own.routes if route[0] != subnet),
         way_out=settings.way_out and default and primary,
+        shift=settings.preference - FIRST_PREFERENCE,
     )
 
 
@@ -408,11 +410,15 @@ def _choose_table(
 def _judge_endpoint(
     own: InterfaceAddress,
     wants: bool,
+    tells: bool,
     before: list[Path],
     manager: PathManager,
     view: DeviceView,
 ) -> _Verdict:
-    """Whether an address that `wants` an endpoint of ours gets one, and if not, why."""
+    """Whether an address that `wants` an endpoint of ours gets one, and if not, why.
+
+    `tells` is whether peers would be told of the address, or of what is announced for it.
+    """
     if not wants:
         return _Verdict(False, "", "a further address of the device, no endpoint without "
                                    "mptcp-flags")
@@ -420,7 +426,12 @@ def _judge_endpoint(
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
     if own.address in view.silent:
         return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
-    present = [one for one in manager.endpoints or () if one.stands_for(own.address)]
+    # Where others are announced, the own one may have none.
+    present = [one for one in manager.endpoints or () if one.stands_for(own.address)
+               or any(path.owns(one) for path in before)]
+    if not present and view.tunnel and tells:
+        return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
+                                   f"{view.tunnel}: its peers would be told of the address")
     if not present:
         return _judge_slots(own, manager.endpoints or ())
     endpoint = present[0]

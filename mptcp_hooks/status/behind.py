@@ -51,7 +51,7 @@ def _judge_template(installed: Installed) -> Iterator[Remark]:
     path = installed.path
     words = {word for line in installed.up for word in line.split(" ")}
     wanted = {"mark": (path.mark,) * bool(path.mark), "sources": path.sources,
-              "announced addresses": path.announced}
+              "announced addresses": path.announced * path.endpoint}
     lacking = [name for name, values in wanted.items() if not words.issuperset(values)]
     if lacking:
         yield Remark("old-template", path.iface, f"the templates in {OWN_TEMPLATES} have no lines "

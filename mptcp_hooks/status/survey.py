@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mptcp_hooks.base.model import TableUse
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE, PREFERENCES
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.machine.runner import is_detour
 
 if TYPE_CHECKING:
-    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza
+    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza, Tunnel
     from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
 
@@ -148,9 +149,11 @@ class Survey(NamedTuple):
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
     in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
     with mptcp-hooks.conf, `lacks` what templates of somebody's own are older than: the detours of
-    new connections, the names of resolvers. `forwarded` are the families of which this machine
-    forwards, `translated` addresses of paths for which the firewall hands on what comes to others,
-    `markless` devices whose strict rp_filter takes no mark into account.
+    new connections, the names of resolvers. `tunnels` are those that new connections leave by,
+    `kept_to` those on record of which mptcp_monitor sees to it that nothing leaves beside them, and
+    `private` whether mptcp-hooks.conf has it do so. `forwarded` are the families of which this
+    machine forwards, `translated` addresses of paths for which the firewall hands on what comes to
+    others, `markless` devices whose strict rp_filter takes no mark into account.
     """
 
     kernel: KernelState
@@ -172,6 +175,9 @@ class Survey(NamedTuple):
     mistakes: tuple[str, ...]
     lacks: tuple[str, ...] = ()
     further: tuple[Further, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+    kept_to: tuple[Tunnel, ...] = ()
+    private: bool = True
     forwarded: frozenset[int] = frozenset()
     translated: frozenset[str] = frozenset()
     markless: frozenset[str] = frozenset()
@@ -181,6 +187,12 @@ class Survey(NamedTuple):
         """What could not be seen, in words."""
         return ("endpoints (only root may see them)",) * (
             self.endpoints is None and self.kernel.present)
+
+    @property
+    def preferences(self) -> tuple[int, int]:
+        """The least and the largest preference that uplinks' rules have."""
+        shifts = [path.installed.path.shift for path in self.paths if path.installed] or [0]
+        return FIRST_PREFERENCE + min(shifts), max(PREFERENCES.values()) + max(shifts)
 
     def find_device(self, name: str) -> Device | None:
         """The device of that name."""

@@ -7,7 +7,7 @@ import pytest
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.mark import are_mixed, normalise_mark, parse_mark
-from mptcp_hooks.base.model import Endpoint
+from mptcp_hooks.base.model import Endpoint, Tunnel
 from mptcp_hooks.engine import salvage
 from mptcp_hooks.intent.belongings import read_announced, read_mark, read_sources
 from mptcp_hooks.intent.event import Event, read_event
@@ -214,6 +214,28 @@ def test_an_announced_endpoint_that_fails_costs_itself_and_the_own_one_all(
         bench.machine.obstacle = lambda line: ""
         assert bench.again() == [] and len(list_own(bench)) == 3
         assert bench.down("eth1") == [] and bench.machine.snapshot() == bench.before
+
+
+def test_where_all_are_taken_what_is_announced_stays() -> None:
+    event = static("eth1", 4, mptcp_flags="signal", mptcp_announce="192.0.2.10")
+    with open_bench() as bench:
+        bench.machine.endpoints += [
+            Endpoint(20 + n, f"10.7.7.{n}", 0, ("subflow",)) for n in range(6)]
+        assert bench.up(event) == []
+        assert bench.up(event) == [] == bench.again() and bench.machine.ran == []
+        assert bench.machine.endpoints[-1].address == "192.0.2.10"
+
+
+@pytest.mark.parametrize("flags", ["subflow", "signal"])
+def test_beside_a_tunnel_nothing_is_announced(flags: str) -> None:
+    event = static("eth1", 4, mptcp_flags=flags, mptcp_announce="192.0.2.10")
+    with open_bench() as bench:
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(4, "wg0"),))
+        assert bench.up(event) == [] and list_own(bench) == []
+        with bench.open_store() as store:
+            store.save_tunnels(())
+        assert bench.again() == [] and ("192.0.2.10", 0, ("signal",)) in list_own(bench)
 
 
 def test_the_record_of_the_limits_alone_has_all_endpoints_go(
