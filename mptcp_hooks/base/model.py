@@ -21,6 +21,8 @@ OF_OUR_OWN = "lo"
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
 BACKUP = "backup"
+# The flag of one that peers are told of.
+SIGNAL = "signal"
 
 
 class Rule(NamedTuple):
@@ -100,6 +102,13 @@ class Role(NamedTuple):
     why: str
 
 
+class Tunnel(NamedTuple):
+    """A tunnel by which what is bound to nothing leaves, by its family."""
+
+    family: int
+    device: str
+
+
 class Limits(NamedTuple):
     """The path manager's limits, in subflows and addresses a connection."""
 
@@ -150,7 +159,8 @@ class DeviceView(NamedTuple):
     `direct` the families of which it has one without a gateway; `mptcp_enabled` is
     net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
     no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
-    lengths, `held` those of this one that are a path's of another one, each with whose.
+    lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel`
+    is the one beside which no peer is to be told of an address, '' for none.
     """
 
     device: str
@@ -164,6 +174,7 @@ class DeviceView(NamedTuple):
     elsewhere: tuple[tuple[str, int], ...] = ()
     direct: tuple[int, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
+    tunnel: str = ""
 
 
 class Path(NamedTuple):
@@ -178,6 +189,7 @@ class Path(NamedTuple):
     bound to nothing may leave by it. `wide` is whether what comes from any address of the
     subnet leaves by it, as long as that address has no path of its own. `shared` is whether a
     path of another device has the address as well: only sockets bound to the device use it then.
+    `shift` is how far its rules stand from where they usually do.
     """
 
     iface: str
@@ -197,6 +209,7 @@ class Path(NamedTuple):
     way_out: bool = False
     wide: bool = False
     shared: bool = False
+    shift: int = 0
 
     def concerns(self, rule: Rule) -> bool:
         """Whether a rule of the kernel's is about the path: its table, its device, or its own.

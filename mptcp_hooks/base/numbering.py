@@ -29,6 +29,12 @@ PREFERENCES = {
     "device_specific": 20005,
     "device_default": 20006,
 }
+# They move together: `preference` in mptcp-hooks.conf names the first. All of them stand before
+# the detours', with room for what others have there.
+FIRST_PREFERENCE = min(PREFERENCES.values())
+PREFERENCE_AT_MOST = 32700
+# Of the kernel's own rule that leads to main.
+MAIN_PREFERENCE = 32766
 # Where the rules of a device were while there were none of subnets.
 FORMER_PREFERENCES = {"device_specific": 20003, "device_default": 20004}
 # The way out of what is bound to nothing: of uplinks, and of those that are a backup.
@@ -54,6 +60,11 @@ TABLES_OF_THE_KERNEL = {253: "default", MAIN_TABLE: "main", LOCAL_TABLE: "local"
 
 # MPTCP_PM_ADDR_MAX in the kernel's net/mptcp/pm_kernel.c; limits share it.
 ENDPOINTS_AT_MOST = 8
+
+
+def number_rules(shift: int) -> dict[str, int]:
+    """The preferences of an uplink's rules that stand so far from where they usually do."""
+    return {kind: preference + shift for kind, preference in PREFERENCES.items()}
 
 
 def table_number(ifindex: int, position: int) -> int:

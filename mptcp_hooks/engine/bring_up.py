@@ -64,9 +64,12 @@ class WorkBuilder:
         self.problems: list[Problem] = []
         self._store = store
         self._machine = machine
-        self._configuration = configuration
+        front = store.load_front() if configuration.answer else 0
+        self._configuration = configuration._replace(
+            preference=front) if front else configuration
         self._leases = leases or {}
         self._manager = machine.read_path_manager().without_roles(store.load_roles())
+        self._tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
         self._uses: dict[Path, TableUse] = {}
         self._on_file: Records = {}
@@ -296,7 +299,8 @@ class WorkBuilder:
             raise Problem(f"{event.iface}: no such interface")
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(
-            silent=silent, held=tuple((held or {}).items())), others, previous)
+            silent=silent, tunnel=self._tunnel, held=tuple((held or {}).items())),
+            others, previous)
         staying = {one.address for one in view.addresses}
         manager = self._manager.without(path for path in previous if path.address not in staying)
         beside = tuple(one.path for stanza in others for one in stanza.paths)

@@ -16,6 +16,7 @@ from mptcp_hooks.base.numbering import (
     PROTOCOL,
     SUPPRESSED_LENGTHS,
     WAY_OUT,
+    number_rules,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
@@ -35,7 +36,6 @@ _LIMITS_LABEL, _DETOURS_LABEL, _NAMES_LABEL = ".limits", ".detours", ".names"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
 _SUPPRESS = "suppress_prefixlength"
-_PREFERENCES = {**PREFERENCES, **WAY_OUT, **DETOUR}
 _identities: list[tuple[str, int, int, int, int]] = []
 
 
@@ -146,7 +146,7 @@ def _build(
 ) -> tuple[str, ...]:
     """The set as it was kept, or rendered: equal keys mean equal sets."""
     key = repr((__version__, template, _read_identities(), path and tuple(path),
-                limits and tuple(limits), name and tuple(name), detour, _PREFERENCES, PROTOCOL,
+                limits and tuple(limits), name and tuple(name), detour, _number(path), PROTOCOL,
                 SUPPRESSED_LENGTHS, NAMES_TABLE))
     kept = recall_commands(label, key)
     if kept is not None:
@@ -173,10 +173,15 @@ def _render(
         "detour": detour,
         "name": name,
         "names": NAMES_TABLE,
-        "pref": _PREFERENCES,
+        "pref": _number(path),
         "protocol": PROTOCOL,
         "suppress": SUPPRESSED_LENGTHS,
     })
+
+
+def _number(path: Path | None) -> dict[str, int]:
+    """The preferences of all kinds of rules, as a template sees them."""
+    return {**number_rules(path.shift if path else 0), **WAY_OUT, **DETOUR}
 
 
 def _read_identities() -> list[tuple[str, int, int, int, int]]:

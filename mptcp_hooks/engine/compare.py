@@ -221,14 +221,16 @@ def _list_routing(installed: Installed) -> list[str]:
 
 
 def _list_late(before: Installed | None, after: Installed) -> tuple[str, ...]:
-    """The lines that take away what a path has in a table that it leaves, and replaced rules.
+    """The lines that take away what a path has where it leaves, and replaced rules.
+
+    That is another table, or other preferences.
 
     All else may stand in the way of what comes, or be what it makes again in other words.
     """
     if before is None:
         return ()
     outdated = [line for line in before.down if not is_mptcp(line) and line not in after.down]
-    if before.path.table != after.path.table:
+    if (before.path.table, before.path.shift) != (after.path.table, after.path.shift):
         return tuple(outdated)
     return tuple(line for line in outdated if _is_replaced(line, after.up))
 

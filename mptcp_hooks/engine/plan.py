@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Path
+from mptcp_hooks.base.model import SIGNAL, Path
 from mptcp_hooks.base.numbering import (
     ENDPOINTS_AT_MOST,
+    FIRST_PREFERENCE,
     MAIN_TABLE,
     PROTOCOL,
     TABLE_STEP,
@@ -302,6 +303,7 @@ def _lay_path(
         flags=settings.flags,
         routes=tuple(route for route in own.routes if route[0] != subnet),
         way_out=settings.way_out and default and primary,
+        shift=settings.preference - FIRST_PREFERENCE,
     )
 
 
@@ -354,6 +356,9 @@ def _judge_endpoint(
     if own.address in view.silent:
         return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
     present = [one for one in manager.endpoints or () if one.stands_for(own.address)]
+    if not present and view.tunnel and SIGNAL in settings.flags:
+        return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
+                                   f"{view.tunnel}: its peers would be told of the address")
     if not present:
         return _judge_slots(own, manager.endpoints or ())
     endpoint = present[0]

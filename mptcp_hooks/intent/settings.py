@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import shorten, wrong_value
-from mptcp_hooks.base.numbering import NAMES_TABLE, TABLES_OF_THE_KERNEL, TABLE_LARGEST
+from mptcp_hooks.base.numbering import (
+    FIRST_PREFERENCE,
+    NAMES_TABLE,
+    TABLES_OF_THE_KERNEL,
+    TABLE_LARGEST,
+)
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
 
@@ -53,7 +58,9 @@ class Configuration(NamedTuple):
     knows what it was meant to name. `limits` is what both limits of the path manager are to
     be, 0 where it does not say. `way_out` is whether uplinks of which nothing else is said
     are a way out for new connections, `notice` whether one may be suspected of being out,
-    `roles` whether one may become a backup by how it is measured.
+    `roles` whether one may become a backup by how it is measured. `private` is whether new
+    connections that leave by a tunnel keep to it, `preference` where the rules of uplinks begin,
+    and `answer` whether they are moved in front of rules of others that take all.
     """
 
     flags: tuple[str, ...]
@@ -63,6 +70,9 @@ class Configuration(NamedTuple):
     way_out: bool = True
     notice: bool = True
     roles: bool = True
+    private: bool = True
+    preference: int = FIRST_PREFERENCE
+    answer: bool = False
 
     def find(self, device: str) -> Wishes:
         """What is said of one device, a later wish outweighing an earlier one key by key."""
@@ -93,7 +103,7 @@ class Settings(NamedTuple):
     family on the device alone, and `usual_flags` are those of every plain uplink.
     `unknown` are the names of `mptcp-*` options that do not exist. `way_out` is whether new
     connections that are bound to nothing may leave by it. `check` is what its paths are
-    checked by, None for nothing.
+    checked by, None for nothing. `preference` is that of the first of its paths' rules.
     """
 
     wanted: bool
@@ -105,6 +115,7 @@ class Settings(NamedTuple):
     unknown: tuple[str, ...] = ()
     way_out: bool = True
     check: Check | None = None
+    preference: int = FIRST_PREFERENCE
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -130,6 +141,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
         unknown=tuple(name for name in said if name not in OPTIONS),
         way_out=_may_be_way_out(event.iface, said, wishes, configuration),
         check=_choose_check(event, said, wishes),
+        preference=configuration.preference,
     )
 
 

@@ -104,7 +104,7 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
     """
     found = {number for wanted in about for number, message in enumerate(messages)
              if wanted in message}
-    return [_parse_rule(messages[number]) for number in sorted(found)
+    return [parse_rule(messages[number]) for number in sorted(found)
             if len(messages[number]) >= RULE.size]
 
 
@@ -125,6 +125,12 @@ def read_addresses_elsewhere(family: int, ifindex: int) -> list[tuple[str, int]]
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
     """The routes of one table, or of all (0), of one device where `device` (an ifindex) is given.
     """
+    return [route for message in dump_routes(family, table, device)
+            for route in _parse_routes(message) if device in (0, route.device)]
+
+
+def dump_routes(family: int, table: int, device: int = 0) -> list[bytes]:
+    """What the kernel tells of each route, struct rtmsg and its attributes."""
     request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
     if table:
         request += table_attribute(table)
@@ -141,8 +147,8 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
                 raise refused.problem("the routing tables") from None
             return []
     # A kernel that has no IPv6 is asked for it, and tells of what it has.
-    return [route for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
-            for route in _parse_routes(message) if device in (0, route.device)]
+    return [message for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
+            and len(message) >= ROUTE.size]
 
 
 def find_exit(family: int, destination: str) -> int:
@@ -343,7 +349,8 @@ def _parse_address(
         yield own, length
 
 
-def _parse_rule(message: bytes) -> Rule:
+def parse_rule(message: bytes) -> Rule:
+    """The rule of a message that is as long as a rule's at least."""
     _, to_length, from_length, _, table, _, _, _, _ = RULE.unpack_from(message)
     said = read_attributes(message, RULE.size)
     suppress = said.get(_FRA_SUPPRESS_PREFIXLEN)
@@ -361,8 +368,6 @@ def _parse_rule(message: bytes) -> Rule:
 
 def _parse_routes(message: bytes) -> Iterator[Route]:
     """The route of a message, or one for each next hop of a multipath route."""
-    if len(message) < ROUTE.size:
-        return
     _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
     said = read_attributes(message, ROUTE.size)
     for device, hop in _list_hops(said):

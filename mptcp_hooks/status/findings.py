@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS, contains
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
-from mptcp_hooks.base.model import BACKUP, LEAVING
+from mptcp_hooks.base.model import BACKUP, LEAVING, SIGNAL
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
-from mptcp_hooks.engine.limits import raise_limits
+from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.counters import judge_counters
+from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
 from mptcp_hooks.status.health import describe_fault, say_since
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
@@ -105,7 +106,8 @@ def _judge_off(survey: Survey) -> Iterator[Finding]:
 
 def _judge_use(survey: Survey) -> Iterator[Finding]:
     """An endpoint is not a subflow: which running connections lack a path that has one."""
-    for use in survey.uses:
+    # What keeps to a tunnel has no further path.
+    for use in () if survey.kept_to else survey.uses:
         missing = len(use.lost) + len(use.lacking)
         if not missing:
             continue
@@ -180,6 +182,29 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
             yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: "
                           f"{cause}, and no other uplink is a way out", "bring one up, or take its "
                           "'mptcp-way-out off' away")
+
+
+def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
+    """What leaves beside a tunnel leaves in clear, and tells the peer of other addresses."""
+    meant = (f"'vpn = beside' in [default] of {CONFIGURATION_FILE}, if part of them may leave "
+             "beside it, in clear")
+    if survey.kept_to:
+        names = " and ".join(dict.fromkeys(one.device for one in survey.kept_to))
+        yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have no further "
+                      "path", meant)
+        for path, installed in _list_installed(survey):
+            if installed.path.endpoint and SIGNAL in installed.path.flags:
+                yield Finding(NOTE, "tunnel", path.interface, f"peers are told of {path.address} "
+                              f"beside {names}, as a running connection has no other path",
+                              "end that connection")
+        return
+    families = {installed.path.family for _, installed in _list_installed(survey)
+                if installed.path.endpoint}
+    beside = [one.device for one in survey.tunnels if one.family in families]
+    if beside and survey.private:
+        yield Finding(NOTE, "tunnel", "", f"new connections leave by {beside[0]}, and a part of "
+                      "each leaves beside it, in clear", "'systemctl start mptcp-hooks' has "
+                      f"mptcp_monitor keep them to it; or {meant}")
 
 
 def _judge_weak_default(survey: Survey) -> Iterator[Finding]:
@@ -298,10 +323,14 @@ def _say_outage(path: PathStatus, installed: Installed, why: str) -> str:
 
 
 def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
-    """Whether a path that had to do without may have one now: a carrier, a free slot."""
+    """Whether a path that had to do without may have one now: a carrier, a free slot.
+
+    Where new connections keep to a tunnel, peers are not told of one.
+    """
     free = len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
+    told = bool(survey.kept_to) and SIGNAL in wanted.flags
     return (wanted.primary and path.endpoint is None and path.link == UP and free
-            and survey.kernel.present)
+            and survey.kernel.present and not told)
 
 
 def _judge_exits(survey: Survey) -> Iterator[Finding]:
@@ -316,12 +345,31 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
         found = _compare(survey, installed)
         if rules:
             number = rules[0].partition(":")[0]
+            last = max(PREFERENCES.values()) + installed.path.shift
             yield Finding(BROKEN, "shadowed", path.interface, f"{text}: a rule stands before ours",
-                          f"give it a preference above {max(PREFERENCES.values())}, or 'ip "
-                          f"-{path.family} rule del pref {number}'",
+                          f"give it a preference above {last}, or 'ip -{path.family} rule del pref "
+                          f"{number}'; 'answer = yes' in [default] of {CONFIGURATION_FILE} has "
+                          "mptcp_monitor put ours before it",
                           tuple(f"+ {line}" for line in rules))
         elif found and not found.missing:
             yield _describe_straying(survey, path, text)
+
+
+def _judge_partial(survey: Survey) -> Iterator[Finding]:
+    """Rules of others for some packets alone, which are at odds with ours; see foreign_rules.py."""
+    paths = [installed.path for path, installed in _list_installed(survey)
+             if path.link == UP and path.length is not None and not installed.path.shared]
+    for conflict in list_conflicts(survey.rules, survey.routes, paths):
+        names = " and ".join(survey.name_of(one) if one else "no device"
+                             for one in sorted(conflict.exits))
+        addresses = " and ".join(path.address for path in conflict.paths)
+        text = (f"a rule before ours sends a part of what comes from {addresses} by {names}"
+                if conflict.before else
+                f"a rule behind ours does not get what comes from {addresses}, to lead it by "
+                f"{names}")
+        yield Finding(NOTE, "partly-shadowed", conflict.paths[0].iface, text,
+                      f"where it is made, give it another preference: '{describe_move(conflict)}'",
+                      (f"+ {conflict.seen.text}",))
 
 
 def _describe_straying(survey: Survey, path: PathStatus, text: str) -> Finding:
@@ -351,9 +399,10 @@ def _find_suppressed_length(survey: Survey, path: PathStatus) -> int:
 
 def _list_shadows(survey: Survey, path: PathStatus) -> list[str]:
     """The rules of others that the kernel comes to before the path's own, and that lead away."""
+    shift = path.installed.path.shift if path.installed else 0
     return [seen.text for seen in survey.rules
             if seen.family == path.family and seen.rule.protocol != PROTOCOL
-            and 0 < seen.rule.preference < PREFERENCES["source_default"]
+            and 0 < seen.rule.preference < PREFERENCES["source_default"] + shift
             and seen.rule.suppress is None and seen.covers(path.address)
             and _decides(survey, seen, path.exit.destination)]
 
@@ -413,7 +462,7 @@ def _has_rule(survey: Survey, path: PathStatus) -> bool:
 def _judge_limits(survey: Survey) -> Iterator[Finding]:
     # An implicit endpoint is what the kernel noted of a subflow that it has opened already.
     flags = [one.flags for one in survey.endpoints or () if "implicit" not in one.flags]
-    if survey.limits is None or not flags:
+    if survey.limits is None or not flags or (survey.kept_to and survey.limits == NO_SUBFLOWS):
         return
     needed = raise_limits(survey.limits, flags, survey.wanted_limits)
     # The first subflow of a connection does not count.
@@ -624,7 +673,8 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
     _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
-    _judge_use, _judge_exits, _judge_shared, _judge_further, _judge_reverse_path, _judge_limits,
+    _judge_use, _judge_tunnels, _judge_exits, _judge_partial, _judge_shared, _judge_further,
+    _judge_reverse_path, _judge_limits,
     _judge_slots, _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration,
     _judge_templates, _judge_pathless, _judge_untold, _judge_traffic,
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from mptcp_hooks.base.numbering import (
     DETOUR,
     NAMES_TABLE,
-    PREFERENCES,
     PROTOCOL,
     TABLE_BASE,
     WAY_OUT,
@@ -36,8 +35,8 @@ def describe_survey(
             "limits": _describe_limits(survey.limits),
         },
         "numbers": {
-            "rule_first": min(PREFERENCES.values()),
-            "rule_last": max(PREFERENCES.values()),
+            "rule_first": survey.preferences[0],
+            "rule_last": survey.preferences[1],
             "rules_of_new_connections": sorted({*DETOUR.values(), *WAY_OUT.values()}),
             "table_base": TABLE_BASE,
             "table_of_names": NAMES_TABLE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from mptcp_hooks.base.numbering import (
     DETOUR,
     NAMES_TABLE,
-    PREFERENCES,
     PROTOCOL,
     TABLE_BASE,
     WAY_OUT,
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.status.findings import Finding
     from mptcp_hooks.status.paint import Paint
-    from mptcp_hooks.status.survey import PathStatus
+    from mptcp_hooks.status.survey import PathStatus, Survey
 
 _HEADINGS = ("INTERFACE", "LINK", "ADDRESS", "GATEWAY", "TABLE", "ENDPOINT", "LEAVES BY IT")
 _RATES = ("SENDS", "RECEIVES")
@@ -107,11 +106,12 @@ def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str
     return [*heading, *("  " + " ".join(cells) for cells in align(rows, _RATE_NUMBERS))]
 
 
-def describe_numbers() -> str:
+def describe_numbers(survey: Survey) -> str:
     """Which numbers in the kernel are ours."""
-    return (f"ours: rules {min(PREFERENCES.values())} to {max(PREFERENCES.values())} and "
-            f"{min(DETOUR.values())} to {max(WAY_OUT.values())}, tables {NAMES_TABLE} and "
-            f"{TABLE_BASE} + the interface's index, protocol {PROTOCOL} (mptcp)")
+    first, last = survey.preferences
+    return (f"ours: rules {first} to {last} and {min(DETOUR.values())} to "
+            f"{max(WAY_OUT.values())}, tables {NAMES_TABLE} and {TABLE_BASE} + the interface's "
+            f"index, protocol {PROTOCOL} (mptcp)")
 
 
 def format_rate(rate: float) -> str:

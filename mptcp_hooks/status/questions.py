@@ -12,6 +12,7 @@ from time import sleep, time
 
 from mptcp_hooks.base.errors import Problem, shorten
 from mptcp_hooks.base.folder import exists
+from mptcp_hooks.base.model import Tunnel
 from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -25,11 +26,12 @@ from mptcp_hooks.intent.ifupdown import ask_events
 from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
+from mptcp_hooks.machine.tunnels import find_tunnel
 from mptcp_hooks.status.connections import SS_ARGUMENTS
 from mptcp_hooks.status.survey import DETOURS, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from typing import Any
 
     from mptcp_hooks.base.model import Limits
@@ -108,6 +110,13 @@ class AskedMachine:
         except Problem:
             # 'mptcp_up --check' says it.
             return ()
+
+    def find_tunnels(
+        self, families: Iterable[int], uplinks: Container[int]
+    ) -> tuple[Tunnel, ...]:
+        """By which tunnel new connections of each family leave; none of the uplinks is one."""
+        found = ((family, find_tunnel(family, uplinks)) for family in families)
+        return tuple(Tunnel(family, device) for family, device in found if device)
 
     def find_off(self) -> tuple[bool, Off | None]:
         """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""

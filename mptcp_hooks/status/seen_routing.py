@@ -20,6 +20,8 @@ _ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "table"
 # What a rule does instead of a lookup, or besides. All else asks still more of a packet (a
 # mark, a port, where it came in): print_rule() of iproute2's ip/iprule.c, ip-rule(8).
 _ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
+# What `ip` calls a range in JSON, and on its command line.
+_RANGES = {"uid": "uidrange"}
 # Where packets of this machine's own come in.
 _OF_OUR_OWN = ("", "lo")
 
@@ -27,20 +29,20 @@ _OF_OUR_OWN = ("", "lo")
 class SeenRule(NamedTuple):
     """A rule of a family with all it says, as text.
 
-    `narrow` is whether it asks for more than addresses and a device, `negated`
-    whether it is for all packets but those.
+    `selectors` are what it asks for besides addresses and a device, `negated` is whether it is
+    for all packets but those.
     """
 
     family: int
     rule: Rule
     text: str
-    narrow: bool
+    selectors: frozenset[str]
     negated: bool
 
     def covers(self, address: str) -> bool:
         """Whether it is for a packet from the address with no mark, that goes anywhere."""
         rule = self.rule
-        if self.narrow or rule.destination or rule.device:
+        if self.selectors or rule.destination or rule.device:
             return self.negated
         return self.negated != (not rule.source or contains(rule.source, address))
 
@@ -73,9 +75,10 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         incoming=row.get("iif", ""),
     )
     others = [(key, row[key]) for key in row if key not in _ORDINARY]
-    text = format_rule(rule, "not " * ("not" in row), " ".join(map(_format_other, others)))
-    narrow = rule.incoming not in _OF_OUR_OWN or any(key not in _ACTIONS for key, _ in others)
-    return SeenRule(family, rule, text, narrow, "not" in row)
+    text = format_rule(rule, "not " * ("not" in row), " ".join(_format_others(dict(others))))
+    selectors = [key for key, _ in others if key not in _ACTIONS]
+    selectors += ["iif"] * (rule.incoming not in _OF_OUR_OWN)
+    return SeenRule(family, rule, text, frozenset(selectors), "not" in row)
 
 
 def read_routes(
@@ -167,11 +170,19 @@ def _tell(
               if route not in routes))
 
 
-def _format_other(other: tuple[str, Any]) -> str:
-    key, value = other
-    if key == "action":
-        return ROUTE_TYPES.get(int(value), str(value))
-    return key if value is None else f"{key} {value}"
+def _format_others(others: dict[str, Any]) -> Iterator[str]:
+    """What else a row of a rule says, as ip-rule(8) has it on a command line."""
+    for key, value in others.items():
+        word, _, end = key.rpartition("_")
+        if key == "action":
+            yield ROUTE_TYPES.get(int(value), str(value))
+        elif end == "start" and f"{word}_end" in others:
+            yield f"{_RANGES.get(word, word)} {value}-{others[f'{word}_end']}"
+        elif key == "fwmark" and "fwmask" in others:
+            yield f"fwmark {value}/{others['fwmask']}"
+        elif key != "fwmask" and end != "end":
+            # Of a protocol's number it makes a name that it does not take (6.1).
+            yield key if value is None else f"{key} {str(value).removeprefix('ipproto-')}"
 
 
 def _read_prefix(row: Mapping[str, Any], key: str, length: str) -> str:

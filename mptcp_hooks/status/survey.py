@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mptcp_hooks.base.model import TableUse
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE, PREFERENCES
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.machine.runner import is_detour
 
 if TYPE_CHECKING:
-    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza
+    from mptcp_hooks.base.model import Endpoint, Installed, Limits, Path, Stanza, Tunnel
     from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
 
@@ -146,7 +147,9 @@ class Survey(NamedTuple):
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
     in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
     with mptcp-hooks.conf, `lacks` what templates of somebody's own are older than: the detours of
-    new connections, the names of resolvers.
+    new connections, the names of resolvers. `tunnels` are those that new connections leave by,
+    `kept_to` those on record of which mptcp_monitor sees to it that nothing leaves beside them, and
+    `private` whether mptcp-hooks.conf has it do so.
     """
 
     kernel: KernelState
@@ -168,12 +171,21 @@ class Survey(NamedTuple):
     mistakes: tuple[str, ...]
     lacks: tuple[str, ...] = ()
     further: tuple[Further, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+    kept_to: tuple[Tunnel, ...] = ()
+    private: bool = True
 
     @property
     def unseen(self) -> tuple[str, ...]:
         """What could not be seen, in words."""
         return ("endpoints (only root may see them)",) * (
             self.endpoints is None and self.kernel.present)
+
+    @property
+    def preferences(self) -> tuple[int, int]:
+        """The least and the largest preference that uplinks' rules have."""
+        shifts = [path.installed.path.shift for path in self.paths if path.installed] or [0]
+        return FIRST_PREFERENCE + min(shifts), max(PREFERENCES.values()) + max(shifts)
 
     def find_device(self, name: str) -> Device | None:
         """The device of that name."""

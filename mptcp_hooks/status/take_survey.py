@@ -62,7 +62,7 @@ def take_survey(machine: AskedMachine, store: Store) -> Survey:
         if record == before and not _is_under_way(survey.stanzas):
             break
         sleep(_BETWEEN_LOOKS)
-    return _name_roles(survey, store)
+    return _name_roles(survey, store)._replace(kept_to=store.load_tunnels())
 
 
 def _name_roles(survey: Survey, store: Store) -> Survey:
@@ -115,6 +115,10 @@ def _read_survey(
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
         lacks=machine.list_lacks(),
+        tunnels=machine.find_tunnels(
+            sorted({installed.path.family for _, stanza in stanzas for installed in stanza.paths}),
+            {ifindexes.get(iface.partition(":")[0], 0) for iface, _ in stanzas}),
+        private=configuration.private,
     )
     survey = survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
     return survey._replace(further=tuple(_list_further(machine, survey)))

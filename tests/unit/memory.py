@@ -6,7 +6,7 @@ route and an endpoint, which of them are refused, and with which words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from mptcp_hooks.base.address import BITS, InterfaceAddress, contains, family_of
 from mptcp_hooks.base.model import (
     DeviceView, Endpoint, Limits, Link, Path, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
 from mptcp_hooks.machine.subflows import Subflow
@@ -66,13 +67,18 @@ class MemoryMachine(Machine):
 
     `before_look` is what somebody else does after a batch, before the tables are read again.
     `given` are the lines that `ip` was given; `ran` those of them that it came to, with
-    those that were refused.
+    those that were refused. `tunnels` are those that each family leaves by, None for no way,
+    and `foreign` IPv4's rules of others.
     """
 
     def __init__(self) -> None:
+        self.tunnels: dict[int, str | None] = {}
+        self.foreign: list[ForeignRule] = []
         self.devices: dict[str, Device] = {}
         self.rules: list[tuple[int, Rule]] = []
         self.routes: dict[Key, list[Route]] = {}
+        # What defaults have of initrwnd.
+        self.windows: dict[Key, int] = {}
         self.endpoints: list[Endpoint] = []
         self.limits: Limits | None = Limits(2, 0)
         self.subflows: list[Subflow] = []
@@ -179,9 +185,18 @@ class MemoryMachine(Machine):
                 return found[0][2] if found else 0
         return 0
 
+    def find_tunnel(self, family: int, uplinks: Container[int]) -> str | None:
+        return self.tunnels.get(family, "")
+
+    def list_foreign(self, family: int) -> list[ForeignRule]:
+        return self.foreign if family == 4 else []
+
     def leads_to_peer(self, ifindex: int) -> bool:
         return any(device.link.point_to_point for device in self.devices.values()
                    if device.ifindex == ifindex)
+
+    def read_first_window(self, family: int, table: int) -> int:
+        return self.windows.get((family, table), 0)
 
     def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
         state = self.neighbours.get(gateway, 0)
@@ -275,9 +290,13 @@ class MemoryMachine(Machine):
         held = {one.address for one in self.devices[device].addresses} if device else {""}
         if given.get("src", "") not in held:
             raise Refusal(FOREIGN_SOURCE)
+        # It is replaced where it stands.
+        place = routes.index(same[0]) if same else len(routes)
         for route in same:
             routes.remove(route)
-        routes.append(Route(
+        if destination == "default" and kind == "unicast":
+            self.windows[family, _table(given["table"])] = int(given.get("initrwnd", 0))
+        routes.insert(place, Route(
             _prefix(destination), kind, given.get("via", ""), self.find_ifindex(device),
             given.get("src", ""), int(given.get("metric", 0)), int(given["protocol"])))
 

@@ -145,8 +145,16 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[default]\nexclude = eth[0\n", "2: exclude: 'eth[0' is no pattern of interface names: "
                                      "ignored"),
     ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (there are flags, "
-                                    "manage, exclude, limits, way-out, notice, roles, "
-                                    "check, check-interval, check-failures)"),
+                                    "limits, preference, vpn, answer, way-out, notice, roles, "
+                                    "manage, exclude, check, check-interval, check-failures)"),
+    *((f"[default]\npreference = {word}\n", f"2: preference '{word}' is wrong: it must be a number "
+       "from 1 to 32700, behind the kernel's first rule, and with room before main's")
+      for word in ("", "0", "32701", "32766", "-1", "first", "1 2", "9" * 30)),
+    ("[default]\nvpn = off\n", "2: vpn 'off' is wrong: it must be alone or beside"),
+    ("[default]\nanswer = tunnel\n", "2: answer 'tunnel' is wrong: it must be yes or no"),
+    ("[eth0]\nanswer = yes\n", "2: there is no key 'answer' here: ignored (there are flags, "
+                               "table, gateway, manage, exclude, way-out, check, "
+                               "check-interval, check-failures)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "

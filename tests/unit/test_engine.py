@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Installed, Lease, Limits, Path, Rule
-from mptcp_hooks.base.numbering import FORMER_PREFERENCES, PREFERENCES, WAY_OUT
+from mptcp_hooks.base.numbering import FORMER_PREFERENCES, PREFERENCES
 from mptcp_hooks.engine import commands, plan
 from mptcp_hooks.engine.announced import prepare_lease
 from mptcp_hooks.engine.carry_out import carry_out
@@ -50,9 +50,9 @@ def dhcp() -> Event:
 @contextmanager
 def another_version() -> Iterator[None]:
     """What is made meanwhile has the rules of 0.1.0."""
-    former = {**PREFERENCES, **WAY_OUT, **FORMER_PREFERENCES}
+    former = {**PREFERENCES, **FORMER_PREFERENCES}
     with mock.patch.object(commands, "SUPPRESSED_LENGTHS", {4: 0, 6: 0}), \
-            mock.patch.object(commands, "_PREFERENCES", former), \
+            mock.patch.object(commands, "number_rules", lambda _: former), \
             mock.patch.object(plan, "_may_be_wide", lambda *_: False):
         yield
 
