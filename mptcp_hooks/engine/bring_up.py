@@ -39,7 +39,7 @@ from mptcp_hooks.intent.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import DeviceView, Lease, Path
+    from mptcp_hooks.base.model import DeviceView, Lease, Path, TableUse
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
@@ -76,6 +76,7 @@ class WorkBuilder:
         self._manager = machine.read_path_manager().without_roles(store.load_roles())
         self._tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
+        self._uses: dict[Path, TableUse] = {}
         self._on_file: Records = {}
         self._records: Records = {}
         self._undo: list[Undo] = []
@@ -213,7 +214,8 @@ class WorkBuilder:
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
-        self._change_others(planned)
+        if planned.crowded or left:
+            self._change_others(planned)
 
     def _change_others(self, planned: Plan) -> None:
         """Change the paths of other stanzas as those of the plan have it.
@@ -358,12 +360,18 @@ class WorkBuilder:
         """By their addresses, which other devices' interfaces have those of paths as well."""
         holders = {}
         for path in paths:
-            use = list_foreign(path, self._tables.read_use(path), self._list_leaving(old))
+            use = list_foreign(path, self._read_use(path), self._list_leaving(old))
             if find_holder(path, use, self._list_others_planned(old)):
                 # The kernel tells of a table alone.
                 self._look_at_all()
                 holders[path.address] = find_holder(path, use, self._list_others_planned(old))
         return holders
+
+    def _read_use(self, path: Path) -> TableUse:
+        """What the kernel holds of a path; asked once in a work, which changes nothing of it."""
+        if path not in self._uses:
+            self._uses[path] = self._tables.read_use(path)
+        return self._uses[path]
 
     def _list_leaving(self, old: list[Installed]) -> list[Installed]:
         """The paths on record that are renewed or about to go."""
@@ -379,7 +387,7 @@ class WorkBuilder:
         self, path: Path, old: list[Installed], pending: Iterable[Change] = ()
     ) -> Change:
         """What makes the path of what is on record of it, in the place of what is pending."""
-        use = self._tables.read_use(path)
+        use = self._read_use(path)
         obstacle = find_obstacle(
             path, use, self._list_leaving(old),
             self._list_others_planned([*old, *(change.after for change in pending)]))
