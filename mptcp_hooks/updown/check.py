@@ -9,19 +9,19 @@ from mptcp_hooks.base.model import Limits, Path
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.name_record import Name
-from mptcp_hooks.intent import configuration, ifupdown
+from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import judge_options, read_settings
-from mptcp_hooks.updown import stanza_lines
-from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mptcp_hooks.intent.event import Event
-    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.settings import Configuration, Settings
 
 # Addresses that are nobody's: RFC 5737, RFC 3849.
 _PLAIN = Path(
@@ -58,8 +58,12 @@ def check_all(ifaces: list[str]) -> CheckResult:
     lines = list_stanza_lines()
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
     if ifupdown.has_ifupdown():
-        problems += [*_ask_ifquery(), *_list_unknown(ifaces, lines)]
-        problems += [problem for name in names for problem in _check_stanzas(name, known, lines)]
+        complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints()]
+        problems += [*complaints, *_list_unknown(ifaces, lines)]
+        # What cannot be read was said: ifquery would say it of each interface.
+        problems += [problem for name in names * (not complaints)
+                     for problem in _check_stanzas(name, known, lines)]
+        problems += judge_lines(lines, names)
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
     return CheckResult(tuple(told.values()), (
@@ -73,14 +77,6 @@ def _list_unknown(ifaces: list[str], lines: list[StanzaLine]) -> Iterator[Proble
     for name in ifaces:
         if name not in known:
             yield Problem(f"{name}: there is no stanza of it in {stanza_lines.PATH}", USAGE)
-
-
-def _ask_ifquery() -> list[Problem]:
-    """What ifquery itself has to say of its files, with their lines."""
-    said = ifupdown.read_complaints().splitlines()
-    # That a file could not be read is the echo of what is wrong in it.
-    lines = [line for line in said if "couldn't read" not in line] or said
-    return [Problem(line, USAGE) for line in lines]
 
 
 def _check_stanzas(
@@ -110,17 +106,20 @@ def _judge_stanza(
         except Problem as problem:
             texts = [str(problem)]
         yield from ((option, text) for text in texts)
-    if _is_meant(event, known):
+    settings = _settle(event, known)
+    if settings is None or settings.wanted:
         for mistake in read_resolvers(event).mistakes:
             yield (mistake.option, mistake.line), str(mistake.problem)
+    if settings and settings.wanted:
+        yield from judge_outside(event, settings.gateways, environment)
 
 
-def _is_meant(event: Event, known: Configuration) -> bool:
-    """Whether the interface is not left alone; what is wrong with its options is said of these."""
+def _settle(event: Event, known: Configuration) -> Settings | None:
+    """The settings of a stanza; None where an option is wrong, which is said of that."""
     try:
-        return read_settings(event, known).wanted
+        return read_settings(event, known)
     except Problem:
-        return True
+        return None
 
 
 def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:

@@ -20,7 +20,7 @@ GOING = DOOR | {
     "engine.record", "engine.take_down", "engine.work"}
 KNOWN = BYSTANDER | GOING - {"engine.take_down"} | {
     "engine.bring_up", "engine.compare", "engine.plan", "machine.system"}
-CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
+CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern", "machine.altnames"}
 
 
 # Runs the program that its argument names, and prints what modules there are at its end.
@@ -88,7 +88,7 @@ def test_the_way_down(link: Lab, folder: str) -> None:
 
 @pytest.mark.parametrize("changes", [
     {"IFACE": "lo", "METHOD": "loopback"}, {"IFACE": "--all", "ADDRFAM": "meta"},
-    {"IFACE": "docker0"}, {"IF_MPTCP": "off"},
+    {"IFACE": "docker0", "IF_GATEWAY": ""}, {"IF_MPTCP": "off"},
 ])
 def test_interfaces_that_are_not_ours(link: Lab, changes: dict[str, str]) -> None:
     loaded = list_imports(link, "if-up.d", ETH1 | changes)

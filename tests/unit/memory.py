@@ -138,6 +138,9 @@ class MemoryMachine(Machine):
     def list_labels(self, device: str) -> list[str]:
         return [name for name in self.devices if name.partition(":")[0] == device]
 
+    def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
+        return [iface for iface in ifaces if iface.partition(":")[0] == device]
+
     def list_devices(self) -> list[str]:
         return sorted(self.devices)
 

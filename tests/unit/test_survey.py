@@ -210,7 +210,7 @@ def test_an_interface_that_the_configuration_leaves_alone_is_excluded(
 
     monkeypatch.setattr(CannedMachine, "read_configuration", read)
     found = survey(BARE, {"eth0": ETH0, "eth1": ETH1})
-    assert found.excluded == {"eth1"}
+    assert found.excluded == {"eth1": "/etc/mptcp-hooks/mptcp-hooks.conf excludes it"}
     assert found.mistakes == (str(problem),)
 
 
