@@ -8,13 +8,19 @@ from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.intent.event import MANUAL, Event, read_event
+from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.intent.settings import read_settings
+from mptcp_hooks.intent.stanza_lines import group_stanzas, list_stanza_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.stanza_lines import StanzaLine
 
 # What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
-_STATIC = "static"
+# Options that ifupdown takes for another one.
+_SAME = {"post-up": "up", "pre-down": "down"}
 # Of a machine without that file nothing is wrong.
 _NO_FILE = "No such file or directory"
 _ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
@@ -38,16 +44,19 @@ def ask_ifquery(iface: str) -> list[dict[str, str]]:
     return read_stanzas(iface) if has_ifupdown() else []
 
 
-def find_edits(told: Iterable[tuple[str, ...]], environments: Iterable[dict[str, str]]) -> set[str]:
+def find_edits(
+    told: Iterable[tuple[str, ...]], environments: Iterable[dict[str, str]],
+    configuration: Configuration,
+) -> set[str]:
     """The variables that stanzas have another value of than what was `told` of their interface.
 
-    Whose variable it is does not count: ifquery prints an interface's stanzas as one. Problem
-    where a stanza is wrong by now.
+    What is left alone is not on record. Problem where a stanza is wrong.
     """
     events = [event for event in map(read_event, environments) if event is not None]
-    before, now = ({line for lines in stanzas for line in lines if line.startswith("IF_")}
-                   for stanzas in (told, [event.told for event in events]))
-    return {line.partition("=")[0] for line in before ^ now}
+    now = [event.told for event in events if read_settings(event, configuration).wanted]
+    before, after = ({line for lines in stanzas for line in lines if line.startswith("IF_")}
+                     for stanzas in (told, now))
+    return {line.partition("=")[0] for line in before ^ after}
 
 
 def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
@@ -59,7 +68,8 @@ def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
 def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
     """What ifquery says of an interface, as the environments its hooks would have.
 
-    ifquery prints the stanzas one after another without a line between them.
+    ifquery prints the stanzas one after another without a line between them: what stands in
+    the file tells them apart.
     `logical` is whose they are, if not those that the interface is up with. Empty
     where ifupdown does not know the interface, or where ifquery is that of ifupdown2 or
     ifupdown-ng, which print the file's own lines. Problem (USAGE) where the file cannot be read.
@@ -71,8 +81,17 @@ def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
         _refuse_unreadable(outcome.errors)
     if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
         return []
-    return [{"IFACE": iface, **_tell_kind(stanza, name), **stanza}
-            for stanza in split_stanzas(lines)]
+    written = [stanza for stanza in group_stanzas(list_stanza_lines())
+               if stanza[0].iface == name]
+    found = split_stanzas(lines, [_list_variables(stanza) for stanza in written])
+    begins = [stanza[0].value for stanza in written] or [""] * len(found)
+    return [{"IFACE": iface, **_tell_kind(stanza, begin), **stanza}
+            for stanza, begin in zip(found, begins)]
+
+
+def _list_variables(stanza: Iterable[StanzaLine]) -> frozenset[str]:
+    return frozenset(_name_variable(_SAME.get(line.option, line.option))
+                     for line in stanza if line.option)
 
 
 def _refuse_unreadable(errors: str) -> None:
@@ -90,28 +109,61 @@ def find_complaints(errors: str) -> list[str]:
     return [line for line in said if "couldn't read" not in line] or said
 
 
-def split_stanzas(lines: list[str]) -> list[dict[str, str]]:
+def split_stanzas(
+    lines: Iterable[str], expected: Sequence[frozenset[str]] = ()
+) -> list[dict[str, str]]:
     """ifquery's lines as the IF_* of each stanza; what comes first may be no stanza at all.
+
+    `expected` are the options that stand in each stanza, in the order of the file: one that
+    stands in the next stanza, and not in this one, begins that, and what stands in neither is
+    what ifupdown adds. Where nothing is known of the file, _guess_stanzas tells them apart.
+    """
+    pairs = _read_pairs(lines)
+    if not expected:
+        return _guess_stanzas(pairs)
+    stanzas: list[dict[str, str]] = [{} for _ in expected]
+    left = [set(options) for options in expected]
+    now = 0
+    for name, value in pairs:
+        while name not in left[now] and now + 1 < len(left) and any(
+                name in options for options in left[now + 1:]):
+            now += 1
+        left[now].discard(name)
+        stanzas[now][name] = value
+    return stanzas
+
+
+def _read_pairs(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The variables of ifquery's lines; a repeated option continues on a line of its own."""
+    pairs: list[tuple[str, str]] = []
+    for line in lines:
+        option, colon, value = line.partition(":")
+        if colon:
+            pairs.append((_name_variable(option), value.strip()))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\n{line}")
+    return pairs
+
+
+def _name_variable(option: str) -> str:
+    return "IF_" + option.upper().replace("-", "_")
+
+
+def _guess_stanzas(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """The stanzas of which the file's lines are not known.
 
     What comes after the options that ifupdown itself adds at the end of a static
     stanza begins the next one, and so does an option that the stanza has
     already. If it had it before its address, that address began a stanza.
     """
     stanzas: list[dict[str, str]] = [{}]
-    name = ""
-    for line in lines:
-        option, colon, value = line.partition(":")
-        if not colon:
-            # A repeated option continues on a line of its own.
-            stanzas[-1][name] = f"{stanzas[-1].get(name, '')}\n{line}"
-            continue
-        name = "IF_" + option.upper().replace("-", "_")
+    for name, value in pairs:
         current = stanzas[-1]
         if _ADDED_LAST & current.keys() and name not in _ADDED:
             stanzas.append({})
         elif name in current:
             stanzas.append(_cut_at_address(current) if name in _before_address(current) else {})
-        stanzas[-1][name] = value.strip()
+        stanzas[-1][name] = value
     return stanzas
 
 
@@ -148,20 +200,10 @@ def _find_logical(iface: str) -> str:
     return outcome.output.strip().partition("=")[2] or iface
 
 
-def _tell_kind(stanza: dict[str, str], name: str) -> dict[str, str]:
-    """What ifquery does not print: the family, or of a stanza without addresses its method."""
+def _tell_kind(stanza: dict[str, str], begin: str) -> dict[str, str]:
+    """What ifquery does not print, the family and the method, by the stanza's first line."""
+    family, _, method = begin.partition(" ")
+    if family in ("inet", "inet6"):
+        return {"ADDRFAM": family, "METHOD": method}
     text = stanza.get("IF_ADDRESS", "")
-    if text:
-        return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"}
-    method = _find_method(name)
-    return {"METHOD": method} if method else {}
-
-
-def _find_method(name: str) -> str:
-    """The method of an interface's stanza without addresses, one that leads anywhere if any is."""
-    from mptcp_hooks.intent.stanza_lines import list_stanza_lines
-
-    methods = [line.value.split()[-1] for line in list_stanza_lines()
-               if line.iface == name and not line.option and line.value]
-    found = [method for method in methods if method != _STATIC]
-    return next((method for method in found if method != MANUAL), next(iter(found), ""))
+    return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"} if text else {}

@@ -42,7 +42,12 @@ def list_stanza_lines(path: str = PATH) -> list[StanzaLine]:
 
 def has_stanza(iface: str) -> bool:
     """Whether there is a stanza of that name."""
-    return any(line.iface == iface for line in list_stanza_lines())
+    return iface in list_names()
+
+
+def list_names() -> list[str]:
+    """The names that stanzas have, each once."""
+    return list(dict.fromkeys(line.iface for line in list_stanza_lines()))
 
 
 def list_started(path: str = PATH) -> set[str]:

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from mptcp_hooks.status.survey import PathStatus, Survey
 
 
-
 def judge(survey: Survey) -> tuple[Finding, ...]:
     """All findings, those that break a path first, each kind in the order of its harm."""
     found = [finding for judge_one in JUDGES for finding in judge_one(survey)]
@@ -541,7 +540,15 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
                       f"{CONFIGURATION_FILE}")
     elif count_uplinks(paths) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", "bring another one up")
+                      "path", _find_second(paths) or "bring another one up")
+
+
+def _find_second(paths: list[PathStatus]) -> str:
+    """What makes a second path of an address that has a gateway of its own, and no endpoint."""
+    used = {path.gateway for path in paths if path.installed and path.installed.path.primary}
+    return next((f"'mptcp-flags subflow' in the stanza of {path.interface}, which has another "
+                 "gateway, makes it one" for path in paths if path.installed
+                 and not path.installed.path.primary and path.gateway not in {*used, ""}), "")
 
 
 def _judge_monitor(survey: Survey) -> Iterator[Finding]:

@@ -42,9 +42,8 @@ def judge_edits(survey: Survey) -> Iterator[Finding]:
     """Stanzas that were edited since their interface came up."""
     for edit in survey.edits:
         if edit.wrong:
-            yield Finding(NOTE, "edited", edit.iface, "its stanza has changed since it came up, "
-                          f"and is wrong: {edit.wrong}", "correct it, and then 'mptcp_up "
-                          f"{edit.iface}'")
+            yield Finding(NOTE, "configuration", edit.iface, f"its stanza is wrong: {edit.wrong}",
+                          f"correct it, and then 'mptcp_up {edit.iface}'")
         else:
             yield Finding(NOTE, "edited", edit.iface, "its stanza has changed since it came up",
                           f"ifdown {edit.iface}; ifup {edit.iface}" if edit.by_ifup

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mptcp_hooks.base.model import Stanza
+    from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.status.questions import AskedMachine
     from mptcp_hooks.status.survey import Device
 
@@ -21,7 +22,7 @@ _IFUPS_OWN = {"IF_ADDRESS", "IF_NETMASK", "IF_POINTOPOINT"}
 
 
 def list_edits(
-    machine: AskedMachine, stanzas: Iterable[tuple[str, Stanza]]
+    machine: AskedMachine, stanzas: Iterable[tuple[str, Stanza]], configuration: Configuration
 ) -> Iterator[Edit]:
     """The interfaces on record whose stanzas say something else by now; not those without any."""
     told: dict[str, list[tuple[str, ...]]] = {}
@@ -30,11 +31,11 @@ def list_edits(
             told.setdefault(iface, []).append(stanza.told)
     for iface, texts in told.items():
         if all(map(is_of_stanza, texts)):
-            yield from _compare(machine, iface, texts)
+            yield from _compare(machine, iface, texts, configuration)
 
 
 def _compare(
-    machine: AskedMachine, iface: str, told: list[tuple[str, ...]]
+    machine: AskedMachine, iface: str, told: list[tuple[str, ...]], configuration: Configuration
 ) -> Iterator[Edit]:
     try:
         environments = machine.ask_environments(iface)
@@ -42,7 +43,7 @@ def _compare(
         # Of a file that cannot be read it is said once.
         return
     try:
-        changed = find_edits(told, environments) if environments else set()
+        changed = find_edits(told, environments, configuration) if environments else set()
     except Problem as problem:
         yield Edit(iface, False, str(problem))
         return

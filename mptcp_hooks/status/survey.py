@@ -152,7 +152,8 @@ class OffState(NamedTuple):
 class Edit(NamedTuple):
     """That an interface's stanzas are not what they were when it came up.
 
-    `by_ifup` is whether only ifup can make it true; `wrong` what is wrong with them, or ''.
+    `by_ifup` is whether only ifup can make it true; `wrong` what is wrong with one of them, or
+    ''.
     """
 
     iface: str

@@ -117,7 +117,7 @@ def _read_survey(
         damaged=damaged,
         mistakes=(*map(str, mistakes), *machine.list_complaints()),
         lacks=machine.list_lacks(),
-        edits=tuple(list_edits(machine, stanzas)),
+        edits=tuple(list_edits(machine, stanzas, configuration)),
         failures=tuple(list_failures(machine, devices, told)),
         monitored=machine.is_monitored(),
         earlier=machine.load_earlier(),

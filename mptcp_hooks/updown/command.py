@@ -27,7 +27,7 @@ from mptcp_hooks.intent.ifupdown import (
     list_up,
     read_events,
 )
-from mptcp_hooks.intent.stanza_lines import has_stanza
+from mptcp_hooks.intent.stanza_lines import has_stanza, list_names
 from mptcp_hooks.machine.system import Machine
 from mptcp_hooks.updown.check import check_all
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.engine.work import Work
+    from mptcp_hooks.intent.settings import Configuration
 
     Prepare = Callable[[Store, Machine], Work]
 
@@ -130,13 +131,22 @@ def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
         told = list_told(store)
         events = _gather((iface for iface in list_up() if iface not in told),
                          lambda iface: _ask_or_recall(store, iface), problems)
-        edited = _gather(told, lambda iface: _list_edited(store, iface), problems)
+        edited = _gather(told, lambda iface: _list_edited(store, iface, configuration), problems)
         work = prepare_all(store, machine, events, configuration, edited)
     else:
-        events = _gather(dict.fromkeys(options.interfaces),
+        events = _gather(_list_meant(store, machine, options.interfaces),
                          lambda iface: _list_events(store, machine, iface), problems)
         work = prepare_named(store, machine, events, configuration)
     return work._replace(problems=(*problems, *work.problems))
+
+
+def _list_meant(store: Store, machine: Machine, ifaces: Iterable[str]) -> list[str]:
+    """The interfaces as their stanzas or the record call them: a device may have several names."""
+    known = dict.fromkeys((*store.list_interfaces(), *list_names()))
+    plain = [name for name in known if ":" not in name]
+    return list(dict.fromkeys(
+        iface if iface in known else next(iter(machine.list_of_device(iface, plain)), iface)
+        for iface in ifaces))
 
 
 def _gather(
@@ -152,13 +162,14 @@ def _gather(
     return events
 
 
-def _list_edited(store: Store, iface: str) -> list[Event]:
+def _list_edited(store: Store, iface: str, configuration: Configuration) -> list[Event]:
     """The events of an interface whose stanzas say something else than its hooks were told."""
     told = [event.told for event in recall_events(store, iface)]
     if not all(map(is_of_stanza, told)):
         return []
     environments = ask_ifquery(iface)
-    return read_events(environments) if environments and find_edits(told, environments) else []
+    edited = environments and find_edits(told, environments, configuration)
+    return read_events(environments) if edited else []
 
 
 def _list_events(store: Store, machine: Machine, iface: str) -> list[Event]:
@@ -182,12 +193,13 @@ def _prepare_down(store: Store, machine: Machine, options: Namespace) -> Work:
     if options.all:
         return prepare_dismissal(store, machine, store.list_interfaces())
     problems: list[Problem] = []
-    for iface in dict.fromkeys(options.interfaces):
+    meant = _list_meant(store, machine, options.interfaces)
+    for iface in meant:
         try:
             _refuse_unknown(store, machine, iface)
         except Problem as problem:
             problems.append(problem)
-    work = prepare_dismissal(store, machine, options.interfaces)
+    work = prepare_dismissal(store, machine, meant)
     return work._replace(problems=(*problems, *work.problems))
 
 

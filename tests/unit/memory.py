@@ -6,7 +6,7 @@ route and an endpoint, which of them are refused, and with which words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 

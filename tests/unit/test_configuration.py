@@ -163,7 +163,7 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[default]\nflags = backup\n", "2: flags 'backup' is wrong: it must be with subflow (backup "
                                     "alone does nothing): 'subflow backup'"),
     ("[eth0]\ntable = 0\n", "2: table '0' is wrong: it must be a number from 1 to 4294967295, "
-                             "or a name that rt_tables has"),
+                            "or a name that rt_tables has"),
     ("[eth0]\ntable = 254\n", "2: table '254' is wrong: it must be a table of its own (254 is the "
                               "kernel's main)"),
     ("[eth0]\ntable = 20000\n", "2: table '20000' is wrong: it must be a table of its own (20000 "
