@@ -8,7 +8,7 @@ from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.intent.event import Event, read_event, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.intent.stanza_lines import group_stanzas, list_stanza_lines
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
 # Options that ifupdown takes for another one.
 _SAME = {"post-up": "up", "pre-down": "down"}
-# Of a machine without that file nothing is wrong.
 _NO_FILE = "No such file or directory"
 _ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
 _ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATTEMPTS",
@@ -50,12 +49,12 @@ def find_edits(
 ) -> set[str]:
     """The variables that stanzas have another value of than what was `told` of their interface.
 
-    What is left alone is not on record. Problem where a stanza is wrong.
+    What is left alone does not count, before as after. Problem where a stanza is wrong.
     """
     events = [event for event in map(read_event, environments) if event is not None]
-    now = [event.told for event in events if read_settings(event, configuration).wanted]
-    before, after = ({line for lines in stanzas for line in lines if line.startswith("IF_")}
-                     for stanzas in (told, now))
+    before, after = ({line for event in stanzas if read_settings(event, configuration).wanted
+                      for line in event.told if line.startswith("IF_")}
+                     for stanzas in (map(recall_event, told), events))
     return {line.partition("=")[0] for line in before ^ after}
 
 
@@ -96,17 +95,22 @@ def _list_variables(stanza: Iterable[StanzaLine]) -> frozenset[str]:
 
 def _refuse_unreadable(errors: str) -> None:
     """Raise Problem for what keeps ifupdown's ifquery from reading its files, if anything does."""
-    found = find_complaints(errors)
+    found = [line for line in find_complaints(errors) if not is_missing(line)]
     if found:
         raise Problem(f"{found[0]}: no stanza can be read until that is mended", USAGE)
 
 
 def find_complaints(errors: str) -> list[str]:
-    """What ifquery says of its files, if they are there, less what it says of interfaces."""
+    """What ifquery says of its files, less what it says of interfaces."""
     said = [line for line in errors.splitlines() if line.startswith("ifquery: ")
-            and ": unknown interface " not in line and not line.endswith(_NO_FILE)]
+            and ": unknown interface " not in line]
     # That a file could not be read is the echo of what is wrong in it.
     return [line for line in said if "couldn't read" not in line] or said
+
+
+def is_missing(complaint: str) -> bool:
+    """Whether it is that the file is not there, as on a machine that has no use for it."""
+    return complaint.endswith(_NO_FILE)
 
 
 def split_stanzas(

@@ -22,7 +22,13 @@ from mptcp_hooks.engine.faults import CHECK_FAILED, Fault, load_faults
 from mptcp_hooks.engine.names import can_name
 from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
-from mptcp_hooks.intent.ifupdown import ask_events, ask_ifquery, list_complaints, list_up
+from mptcp_hooks.intent.ifupdown import (
+    ask_events,
+    ask_ifquery,
+    is_missing,
+    list_complaints,
+    list_up,
+)
 from mptcp_hooks.intent.stanza_lines import list_stanza_lines
 from mptcp_hooks.machine.claim import is_claimed
 from mptcp_hooks.machine.counters import is_mptcp_off
@@ -155,8 +161,8 @@ class AskedMachine:
         return list_up()
 
     def list_complaints(self) -> list[str]:
-        """What is wrong with ifupdown's files."""
-        return list_complaints()
+        """What is wrong with ifupdown's files, if they are there."""
+        return [line for line in list_complaints() if not is_missing(line)]
 
     def ask_what_ifup_said(self, iface: str) -> str:
         """The line before that by which ifup gave up on an interface, where a journal has it."""

@@ -160,7 +160,10 @@ def test_a_file_that_one_may_not_read_is_an_error(lab: Lab) -> None:
 
 def test_a_machine_without_that_file_has_no_stanzas(lab: Lab) -> None:
     lab.client.run("rm", "-f", INTERFACES)
-    assert check(lab) == [] and find(lab) == (("broken", "no-path", None),)
+    assert find(lab) == (("broken", "no-path", None),)
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1",
+                  "route add default via 10.1.2.1")
+    assert lab.client.run("mptcp_up", "eth1") == "" and lab.endpoints() == BOTH[1:]
 
 
 def test_words_that_are_nearly_right_are_told_with_the_right_one(lab: Lab) -> None:

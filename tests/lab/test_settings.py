@@ -322,7 +322,7 @@ def test_what_is_excluded_is_not_managed(link: Lab) -> None:
 def test_a_wrong_line_is_said_once_an_ifup_and_costs_only_itself(uplinks: Lab) -> None:
     configure(uplinks, BACKUP + "table = 0\n")
     wrong = (f"mptcp_up: {CONFIGURATION}:3: table '0' is wrong: it must be a number from 1 to "
-             "4294967295\n")
+             "4294967295, or a name that rt_tables has\n")
     assert uplinks.ifup("eth1") == wrong
     assert uplinks.endpoints() == MARKED[1:]
     done = uplinks.client.try_run("mptcp_up", "eth1")

@@ -80,7 +80,6 @@ def test_what_of_a_stanza_was_edited(
 
 @pytest.mark.parametrize("errors, found", [
     ("ifquery: unknown interface eth9\n", []),
-    ("ifquery: couldn't open interfaces file \"x\": No such file or directory\n", []),
     ("error: main exception: cannot find interfaces: eth9\n", []),
     ("ifquery: x:1: unknown method\nifquery: couldn't read interfaces file \"x\"\n",
      ["ifquery: x:1: unknown method"]),
@@ -90,6 +89,14 @@ def test_what_of_a_stanza_was_edited(
 ])
 def test_what_keeps_the_files_from_being_read(errors: str, found: list[str]) -> None:
     assert ifupdown.find_complaints(errors) == found
+    assert not any(map(ifupdown.is_missing, found))
+
+
+def test_a_file_that_is_not_there_is_known_for_that() -> None:
+    (said,) = ifupdown.find_complaints(
+        "ifquery: couldn't open interfaces file \"x\": No such file or directory\n"
+        "ifquery: unknown interface eth9\n")
+    assert ifupdown.is_missing(said)
 
 
 def test_what_is_no_stanza_is_no_error() -> None:
