@@ -540,7 +540,15 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
                       f"{CONFIGURATION_FILE}")
     elif count_uplinks(paths) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", _find_second(paths) or "bring another one up")
+                      "path", _find_second(paths) or "bring another one up" + (
+                          "; 'mptcp_up --all -v' says why one has no path"
+                          if _have_reasons(survey) else ""))
+
+
+def _have_reasons(survey: Survey) -> bool:
+    """Whether there are interfaces of which something was told, or that ifupdown has up."""
+    return bool(survey.untold) or any(
+        stanza.told and not stanza.paths for _, stanza in survey.stanzas)
 
 
 def _find_second(paths: list[PathStatus]) -> str:

@@ -30,6 +30,7 @@ from mptcp_hooks.status.paths_screen import (
     draw_summary,
 )
 from mptcp_hooks.status.questions import AskedMachine
+from mptcp_hooks.status.stanzas import look_at_stanzas
 from mptcp_hooks.status.survey import PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 
@@ -115,7 +116,8 @@ class ConnectionsLook(NamedTuple):
 
 def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
     """Look at the paths; findings of the whole machine are everybody's."""
-    survey = _take_survey(AskedMachine())
+    machine = AskedMachine()
+    survey = look_at_stanzas(machine, _take_survey(machine))
     meant = _list_names(survey, interfaces)
     findings = tuple(one for one in judge(survey)
                      if not meant or one.interface in {*meant, ""})

@@ -7,7 +7,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import is_of_stanza, read_event
 from mptcp_hooks.intent.ifupdown import find_edits
-from mptcp_hooks.status.survey import Edit, Failure
+from mptcp_hooks.status.survey import NOT_UP, Edit, Exit, Failure, PathStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,10 +15,34 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Stanza
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.status.questions import AskedMachine
-    from mptcp_hooks.status.survey import Device
+    from mptcp_hooks.status.survey import Device, Survey
 
 # What ifup alone can change: mptcp_up gives a device no address.
 _IFUPS_OWN = {"IF_ADDRESS", "IF_NETMASK", "IF_POINTOPOINT"}
+
+
+def look_at_stanzas(machine: AskedMachine, survey: Survey) -> Survey:
+    """The survey with what ifupdown's files say beside it; what ifup gave up on has a row."""
+    configuration, _ = machine.read_configuration()
+    told = [iface for iface, stanza in survey.stanzas if stanza.told]
+    up = machine.list_up()
+    failures = tuple(list_failures(machine, survey.devices, {*told, *up}))
+    failed = {failure.address for failure in failures}
+    return survey._replace(
+        mistakes=(*survey.mistakes, *machine.list_complaints()),
+        edits=tuple(list_edits(machine, survey.stanzas, configuration)),
+        failures=failures,
+        untold=tuple(iface for iface in up if iface not in told),
+        paths=(*(path for path in survey.paths if path.installed or path.address not in failed),
+               *map(_draw_failure, failures)),
+    )
+
+
+def _draw_failure(failure: Failure) -> PathStatus:
+    return PathStatus(
+        interface=failure.iface, device=failure.device, link=NOT_UP,
+        family=family_of(failure.address), address=failure.address, length=failure.length,
+        gateway="", table=0, endpoint=None, exit=Exit("", "", ""), installed=None)
 
 
 def list_edits(
@@ -52,21 +76,19 @@ def _compare(
 
 
 def list_failures(
-    machine: AskedMachine, devices: Iterable[Device], told: Iterable[str]
+    machine: AskedMachine, devices: Iterable[Device], known: Iterable[str]
 ) -> Iterator[Failure]:
     """The interfaces that ifup gave up on: not up, but with an address that their stanza states.
 
-    It leaves what it made until it failed, and forgets the interface. `told` are those on
-    record.
+    It leaves what it made until it failed, and forgets the interface. `known` are those that are
+    on record, or that it has up.
     """
-    known = {name: device for device in devices for name in device.names}
-    candidates = dict.fromkeys(line.iface for line in machine.list_stanza_lines()
-                               if line.iface.partition(":")[0] in known)
-    left = [iface for iface in candidates if iface not in {*told, "lo"}]
-    up = machine.list_up() if left else []
-    for iface in left:
-        if iface not in up:
-            yield from _find_failure(machine, iface, known[iface.partition(":")[0]])
+    present = {name: device for device in devices for name in device.names}
+    names = dict.fromkeys(line.iface for line in machine.list_stanza_lines())
+    for iface in names:
+        device = present.get(iface.partition(":")[0])
+        if device and iface not in {*known, "lo"}:
+            yield from _find_failure(machine, iface, device)
 
 
 def _find_failure(machine: AskedMachine, iface: str, device: Device) -> Iterator[Failure]:

@@ -188,9 +188,10 @@ class Survey(NamedTuple):
     off for new ones. `counters` is /proc/net/netstat. `damaged` are records that cannot be read
     in full, as the interface ('' for the limits) and what is wrong. `mistakes` is what is wrong
     with mptcp-hooks.conf, `lacks` what templates of somebody's own are older than: the detours of
-    new connections, the names of resolvers. `edits` and `failures` are what ifupdown's files say
-    beside the record; `monitored` is whether mptcp_monitor runs, and `earlier` what the kernel
-    had counted some time before `now`, as that noted it.
+    new connections, the names of resolvers. `edits` and `failures` are what ifupdown's files
+    say beside the record, `untold` those that it has up and that are not on record, as far as
+    stanzas were looked at; `monitored` is whether mptcp_monitor runs, and `earlier` what the
+    kernel had counted some time before `now`, as that noted it.
     """
 
     kernel: KernelState
@@ -213,6 +214,7 @@ class Survey(NamedTuple):
     lacks: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     failures: tuple[Failure, ...] = ()
+    untold: tuple[str, ...] = ()
     monitored: bool = True
     earlier: Counted | None = None
     now: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from time import sleep
 
-from mptcp_hooks.base.address import ELSEWHERE, family_of, is_link_local, is_loopback
+from mptcp_hooks.base.address import ELSEWHERE, is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import BACKUP, Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
@@ -18,12 +18,10 @@ from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_count
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
 from mptcp_hooks.status.health import find_outage
 from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
-from mptcp_hooks.status.stanzas import list_edits, list_failures
 from mptcp_hooks.status.survey import (
     DOWN,
     GONE,
     MPTCPD,
-    NOT_UP,
     NETWORK_MANAGER,
     NO_CARRIER,
     UP,
@@ -91,7 +89,6 @@ def _read_survey(
     damaged: tuple[tuple[str, str], ...],
 ) -> Survey:
     configuration, mistakes = machine.read_configuration()
-    told = [iface for iface, stanza in stanzas if stanza.told]
     counters = machine.read_file(COUNTERS)
     uses = tuple(_measure_uses(machine, stanzas))
     devices = tuple(_read_devices(machine))
@@ -115,10 +112,8 @@ def _read_survey(
         lifelines=_list_lifelines(machine, uses),
         off=_find_off(machine, counters),
         damaged=damaged,
-        mistakes=(*map(str, mistakes), *machine.list_complaints()),
+        mistakes=tuple(map(str, mistakes)),
         lacks=machine.list_lacks(),
-        edits=tuple(list_edits(machine, stanzas, configuration)),
-        failures=tuple(list_failures(machine, devices, told)),
         monitored=machine.is_monitored(),
         earlier=machine.load_earlier(),
         now=machine.read_clock(),
@@ -306,8 +301,8 @@ def _find_reason(event: Event, configuration: Configuration) -> str:
 def _list_paths(
     machine: AskedMachine, survey: Survey
 ) -> Iterator[PathStatus]:
-    """Each stanza on record with its paths, what ifup gave up on, and then what others made."""
-    drawn = {failure.address for failure in survey.failures}
+    """Each stanza on record with its paths, and then what others made."""
+    drawn = set()
     faults = {fault.address: fault for fault in machine.list_faults()}
     for iface, stanza in survey.stanzas:
         drawn |= {installed.path.address for installed in stanza.paths}
@@ -324,11 +319,6 @@ def _list_paths(
             if method_of(stanza.told) != MANAGED or found[0].address or not _has_paths(
                     survey, iface):
                 yield from found
-    for failure in survey.failures:
-        yield PathStatus(
-            interface=failure.iface, device=failure.device, link=NOT_UP,
-            family=family_of(failure.address), address=failure.address, length=failure.length,
-            gateway="", table=0, endpoint=None, exit=Exit("", "", ""), installed=None)
     for device in survey.devices:
         gateways = {} if device.name in survey.excluded else _find_main_gateways(survey, device)
         for own in device.addresses:

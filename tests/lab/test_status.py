@@ -111,6 +111,8 @@ def test_without_root(uplinks: Lab) -> None:
 
 
 def test_it_changes_nothing(uplinks: Lab) -> None:
+    # That an address is no duplicate is announced too.
+    wait_for(lambda: "tentative" not in uplinks.client.run("ip", "address"))
     before = uplinks.snapshot()
     watching = uplinks.client.start("ip", "monitor", "all")
     for arguments in ((), ("--json",), ("--connections",)):

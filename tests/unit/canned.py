@@ -99,6 +99,9 @@ class CannedMachine(AskedMachine):
     def list_stanza_lines(self) -> list[StanzaLine]:
         return []
 
+    def list_up(self) -> list[str]:
+        return []
+
     def list_complaints(self) -> list[str]:
         return []
 
