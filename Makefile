@@ -50,7 +50,7 @@ ROOT_PACKAGES = mmdebstrap
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model test-bpf bench compare unit coverage lint deb build-on objects install clean \
+.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage lint deb build-on objects install clean \
 	packages
 
 help:
@@ -60,7 +60,8 @@ help:
 	@echo 'make outages  cables and providers that are out for up to a minute (root)'
 	@echo 'make model    STEPS=1000 SEED=1  what many steps leave, against a model (root)'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
-	@echo 'make bench    the hooks against their peers, in ratios (root)'
+	@echo 'make bench    the hooks against their peers, in ratios, and unequal uplinks: hours (root)'
+	@echo 'make unequal  the last of that alone: the weak uplink beside the better one (root)'
 	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
 	@echo 'make unit     the unit tests alone (no root)'
 	@echo 'make coverage what of each module the unit tests run'
@@ -73,10 +74,11 @@ help:
 demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
 
-# Two at a time, each in namespaces of its own; then those that measure time. pytest ends
-# with 5 where it is left with no test, as one of the two may be with some files of TESTS.
+# Three at a time, since they wait for most of it, each in namespaces of its own; then those that
+# measure time. pytest ends with 5 where it is left with no test, as one of the two may be with some
+# files of TESTS.
 test: $(DEB)
-	@$(PYTEST) -n 2 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
+	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
 	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
@@ -88,6 +90,8 @@ outages: $(DEB)
 
 # What STEPS of everything that happens to a machine leave, against a simple model of it.
 STEPS = 1000
+# Those of unequal uplinks that need netem, which not every kernel has.
+FAR_MIXES = lossy-1 lossy-5 delayed
 
 model: $(DEB)
 	$(PYTHON) -m tests.model $(DEB) --steps $(STEPS) $(if $(SEED),--seed $(SEED))
@@ -101,6 +105,14 @@ test-bpf: $(DEB)
 
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)
+	@$(MAKE) --no-print-directory unequal
+
+# An hour by itself, and as long where netem has to be emulated.
+unequal: $(DEB)
+	@$(PYTHON) -m tests.bench.judged $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
+	@$(PYTHON) -m tests.virtual --minutes 90 $(PYTHON) -m tests.bench.judged $(DEB) \
+		--mix $(FAR_MIXES) --connections 1 || [ $$? = 77 ]
 
 compare: packages
 	@[ -f '$(OLD)' ] && [ -f '$(NEW)' ] || { echo 'make compare OLD=old.deb NEW=new.deb' >&2; exit 2; }

@@ -104,6 +104,12 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
     """The routes of one table, of one device where `device` (an ifindex) is given."""
+    return [route for message in dump_routes(family, table, device)
+            for route in _parse_routes(message) if device in (0, route.device)]
+
+
+def dump_routes(family: int, table: int, device: int = 0) -> list[bytes]:
+    """What the kernel tells of each route, struct rtmsg and its attributes."""
     request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
     if device:
         request += make_attribute(_RTA_OIF, _U32.pack(device))
@@ -118,8 +124,8 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
                 raise refused.problem("the routing tables") from None
             return []
     # A kernel that has no IPv6 is asked for it, and tells of what it has.
-    return [route for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
-            for route in _parse_routes(message) if device in (0, route.device)]
+    return [message for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
+            and len(message) >= ROUTE.size]
 
 
 def find_exit(family: int, destination: str) -> int:
@@ -325,8 +331,6 @@ def _parse_rule(message: bytes) -> Rule:
 
 def _parse_routes(message: bytes) -> Iterator[Route]:
     """The route of a message, or one for each next hop of a multipath route."""
-    if len(message) < ROUTE.size:
-        return
     _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
     said = read_attributes(message, ROUTE.size)
     for device, hop in _list_hops(said):

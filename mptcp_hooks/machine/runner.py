@@ -181,6 +181,12 @@ class Kernel:
         """The endpoints and limits of the kernel's MPTCP path manager."""
         return read_path_manager()
 
+    def read_first_window(self, family: int, table: int) -> int:
+        """How much a peer may send first by a table's default, in packets; 0 if it is not said."""
+        from mptcp_hooks.machine.first_window import read_first_window
+
+        return read_first_window(family, table)
+
     def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
         """What the kernel has of a gateway on a device."""
         from mptcp_hooks.machine.neighbours import read_entry

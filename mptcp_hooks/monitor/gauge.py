@@ -29,6 +29,9 @@ _BUSY_FROM = 25_000
 # Of a machine that begins to be busy these many seconds are looked at, in a row; later each
 # third one, and each tenth where there is no backup and nothing has changed for a minute.
 _AT_FIRST, _SELDOM, _MORE_SELDOM, _SETTLED_AFTER = 10, 3.0, 10.0, 60.0
+# An uplink that carries so many times as much as when it was looked at, or as little, for so many
+# seconds, is looked at anew, and not again before as long as that takes twice.
+_OTHER, _OTHER_FOR, _ANEW_AFTER = 2.5, 2, 20.0
 # Of the time, what looks at connections may take, and ahead of it, in seconds.
 _SHARE, _CREDIT = 1 / 1000, 0.2
 _NEVER = float("inf")
@@ -47,8 +50,13 @@ class Gauge:
         # When the counters are read next; until when a second is looked at, None while none is.
         self._look_at = 0.0
         self._second_ends: float | None = None
-        self._looked = self._joins = 0
-        self._changed_at = 0.0
+        # When the next one is due, of those that are looked at now and then.
+        self._rests_until = 0.0
+        # What each uplink carried at its best in a second since all were looked at anew, in bytes,
+        # and in how many of the last seconds one was far from that.
+        self._rates: dict[str, float] = {}
+        self._others = self._looked = self._joins = 0
+        self._changed_at = self._anew_at = 0.0
         self._credit, self._credited_at = _CREDIT, 0.0
 
     def note_uplinks(self, uplinks: Iterable[Uplink], ifaces: Mapping[str, str]) -> None:
@@ -98,18 +106,39 @@ class Gauge:
         """Begin to look at a second where somebody sends or receives much."""
         before, self._traffic = self._traffic, traffic
         self._look_at = now + _SECOND
-        if not any(_is_busy(after, before.get(iface)) for iface, after in traffic.items()):
+        rates = {iface: _measure(after, before[iface]) for iface, after in traffic.items()
+                 if iface in before}
+        if max(rates.values(), default=0) < _BUSY_FROM:
             self._looked = 0
+            self._rests_until = now
+            self._rates.clear()
+            return
+        self._note_rates(rates, now)
+        if now < self._rests_until:
             return
         flows = self._read_flows(now)
         if flows is not None:
             self._meter.begin(flows, traffic, now)
             self._second_ends, self._look_at = now + _SECOND - _TENTH / 2, now + _TENTH
 
+    def _note_rates(self, rates: Mapping[str, float], now: float) -> None:
+        """Have all looked at anew, of which an uplink carries much less by now, or more."""
+        other = any(_is_other(rate, self._rates.get(iface, rate)) for iface, rate in rates.items())
+        self._others = (self._others + 1) * other
+        if self._others >= _OTHER_FOR and now - self._anew_at >= _ANEW_AFTER:
+            self._anew_at = self._rests_until = now
+            self._others = self._looked = 0
+            self._rates.clear()
+            self._judge.forget()
+
     def _end_second(self, traffic: dict[str, Traffic], now: float) -> bool:
         """Judge by what was seen; whether roles are other ones by it."""
         self._second_ends, self._looked = None, self._looked + 1
+        rates = {iface: _measure(after, self._traffic[iface]) for iface, after in traffic.items()
+                 if iface in self._traffic}
         self._traffic = traffic
+        self._note_rates(rates, now)
+        self._rates = {iface: max(rate, self._rates.get(iface, 0)) for iface, rate in rates.items()}
         before = self._judge.list_roles()
         flows = self._read_flows(now)
         if flows is None:
@@ -124,7 +153,8 @@ class Gauge:
             self._second_ends, self._look_at = now + _SECOND - _TENTH / 2, now + _TENTH
         else:
             settled = not self._judge.list_roles() and now - self._changed_at > _SETTLED_AFTER
-            self._look_at = now + (_MORE_SELDOM if settled else _SELDOM)
+            self._look_at = now + _SECOND
+            self._rests_until = now + (_MORE_SELDOM if settled else _SELDOM)
         return changed
 
     def _count_joins(self) -> bool:
@@ -148,6 +178,11 @@ class Gauge:
             self._credit -= process_time() - began
 
 
-def _is_busy(after: Traffic, before: Traffic | None) -> bool:
-    return before is not None and max(
-        after.sent - before.sent, after.received - before.received) >= _BUSY_FROM
+def _measure(after: Traffic, before: Traffic) -> float:
+    """What was sent or received, whichever is more, in bytes."""
+    return max(after.sent - before.sent, after.received - before.received)
+
+
+def _is_other(now: float, before: float) -> bool:
+    """Whether two rates are far from each other, and one of them tells anything."""
+    return max(now, before) >= max(_BUSY_FROM, _OTHER * min(now, before))

@@ -32,9 +32,13 @@ _STEADY, _BUSY = 0.7, 0.9
 # It is used in a tenth of a second in which it carries so much of its best, and fewer than so many
 # tell nothing.
 _USED, _TENTHS = 0.1, 3
+# An upload over one that carries up to so much of the better one may be slower with it: what is
+# acknowledged does not tell what the better one could carry. So that is tried: for a few seconds,
+# of which the first is for what is on its way, and after so many that said that it may be so.
+_DOUBTFUL, _REST, _UNTOLD, _DOUBTS = 0.45, 5.0, 1, 4
 # What is less than that is no rate at its best, in bit/s.
 _RATE_AT_LEAST = 3e5
-# What all together carry, of the better one at its best, where a trial went well.
+# What all together carry, of what they would without, where a trial went well.
 _GAINS = 1.05
 # How long a trial takes; how long until the next one, where all is as it was and where the better
 # one has faded, doubled each time that it changed nothing; and for how long a role stays at least.
@@ -69,6 +73,18 @@ class Verdict(NamedTuple):
     why: str
 
 
+class _Rest(NamedTuple):
+    """An uplink that is no backup rests for a moment, to see whether uploads are faster so.
+
+    What they carried before, by all uplinks together, in bit/s, what by this one, and in words.
+    """
+
+    ends: float
+    before: float
+    best: Best
+    why: str
+
+
 class _Record:
     """What is known of one uplink."""
 
@@ -81,6 +97,10 @@ class _Record:
         self.trial_ends = _NEVER
         self.tried_at = -_NEVER
         self.failures = 0
+        # The seconds that said that uploads may be slower with it.
+        self.doubts: deque[bool] = deque(maxlen=_SECONDS)
+        self.rest: _Rest | None = None
+        self.rested_at, self.rests = -_NEVER, 0
 
     @property
     def on_trial(self) -> bool:
@@ -146,6 +166,8 @@ class Judge:
         self._records: dict[str, _Record] = {}
         self._joined: deque[bool] = deque(maxlen=_SECONDS)
         self._totals: deque[float] = deque(maxlen=_SECONDS)
+        # What all uplinks together sent, that was acknowledged.
+        self._ups: deque[float] = deque(maxlen=_SECONDS)
 
     def note_uplinks(self, uplinks: Iterable[Uplink]) -> None:
         """Take in which uplinks there are."""
@@ -168,14 +190,26 @@ class Judge:
 
     def list_roles(self) -> dict[str, str]:
         """The uplinks that are to be backups, and why."""
-        return {iface: self._records[iface].why for iface, uplink in self._uplinks.items()
-                if uplink.free and self._records[iface].why
-                and not self._records[iface].on_trial and self._is_spared(iface)}
+        return {iface: why for iface, uplink in self._uplinks.items()
+                for why in [self._find_reason(iface)]
+                if uplink.free and why and self._is_spared(iface)}
+
+    def _find_reason(self, iface: str) -> str:
+        """Why an uplink is to be a backup for now; '' if not."""
+        record = self._records[iface]
+        return record.rest.why if record.rest else record.why * (not record.on_trial)
+
+    def forget(self) -> None:
+        """Judge by what is carried from now on alone: it is another rate than it was."""
+        for record in self._records.values():
+            record.seconds.clear()
+        self._totals.clear()
+        self._ups.clear()
 
     @property
     def on_trial(self) -> bool:
-        """Whether a backup is tried again just now."""
-        return any(record.on_trial for record in self._records.values())
+        """Whether it is tried just now what another role of an uplink would do."""
+        return any(record.on_trial or record.rest for record in self._records.values())
 
     def note(self, seconds: Mapping[str, Second], joined: bool, now: float) -> None:
         """Take in what each uplink carried in a second, and judge them all.
@@ -188,25 +222,31 @@ class Judge:
             if iface in seconds:
                 self._records[iface].seconds.append(seconds[iface])
         self._add_totals(seconds)
+        self._ups.append(sum(one.up for one in seconds.values()))
         for iface, uplink in self._uplinks.items():
             record = self._records[iface]
             if not (uplink.free and uplink.alive and iface in seconds):
                 continue
             if record.on_trial:
                 self._conclude(iface, record, now)
+            elif record.rest:
+                self._end_rest(iface, record, record.rest, now)
             elif record.why:
                 self._consider_trial(iface, record, now)
             else:
                 self._consider_backup(iface, record, now)
+                self._consider_rest(iface, record, now)
 
     def wait(self, now: float) -> float:
         """How long until a trial ends, in seconds; without end where there is none."""
-        return max(0.0, min((record.trial_ends for record in self._records.values()),
-                            default=_NEVER) - now)
+        ends = [record.rest.ends if record.rest else record.trial_ends
+                for record in self._records.values()]
+        return max(0.0, min(ends, default=_NEVER) - now)
 
     def _is_spared(self, iface: str) -> bool:
         """Whether another uplink is alive that carries more and is no backup itself."""
         return any(other.alive and not self._records[other.iface].why
+                   and not self._records[other.iface].rest
                    for other in self._uplinks.values() if other.iface != iface)
 
     def _find_better(self, iface: str, way: _Way) -> _Record | None:
@@ -223,10 +263,51 @@ class Judge:
         record.votes.append(next(reasons, ""))
         harms = [why for why in record.votes if why]
         if len(harms) >= _VOTES and now - record.tried_at >= _STAYS_FOR:
-            record.best, record.why = record.measure_all(), harms[-1]
-            record.tried_at, record.failures = now, 0
-            record.votes.clear()
-            self._say(f"{iface}: backup: {record.why}")
+            self._make_backup(iface, record, record.measure_all(), harms[-1])
+            record.tried_at = now
+
+    def _make_backup(self, iface: str, record: _Record, best: Best, why: str) -> None:
+        record.best, record.why, record.failures = best, why, 0
+        record.votes.clear()
+        record.doubts.clear()
+        self._say(f"{iface}: backup: {why}")
+
+    def _consider_rest(self, iface: str, record: _Record, now: float) -> None:
+        """Have one rest for a moment by which uploads may be slower."""
+        record.doubts.append(not record.why and self._is_doubtful(iface, record))
+        pause = min(_AGAIN_AFTER * 2.0 ** record.rests, _AGAIN_AT_MOST)
+        if sum(record.doubts) < _DOUBTS or now - record.rested_at < pause:
+            return
+        lately = list(self._ups)[-int(_REST):]
+        better = self._find_better(iface, _UP)
+        most = better.measure(_UP) if better else 0.0
+        record.rest = _Rest(now + _REST, sum(lately) / len(lately), record.measure_all(),
+                            describe_rates(record.measure(_UP), most, 0.0))
+        record.rested_at = now
+        record.doubts.clear()
+
+    def _is_doubtful(self, iface: str, record: _Record) -> bool:
+        """Whether uploads that use others as well keep one full that carries less than half."""
+        better = self._find_better(iface, _UP)
+        if better is None or not (record.is_full(_UP) and self._is_main_way(_UP)):
+            return False
+        shared = sum(map(_UP.read_shared, record.seconds))
+        return shared > 0 and _RATE_AT_LEAST <= record.measure(
+            _UP) <= _DOUBTFUL * better.measure(_UP)
+
+    def _end_rest(self, iface: str, record: _Record, rest: _Rest, now: float) -> None:
+        """Make a backup of one without which uploads are faster."""
+        if now < rest.ends:
+            return
+        record.rest = None
+        known = list(self._ups)[_UNTOLD - int(_REST):]
+        if self._is_main_way(_UP) and sum(known) / len(known) >= _GAINS * rest.before:
+            better = self._find_better(iface, _UP)
+            why = describe_rates(rest.best.up, better.measure(_UP), 0.0) if better else rest.why
+            self._make_backup(iface, record, rest.best, why)
+            record.tried_at, record.rests = now, 0
+            return
+        record.rests += 1
 
     def _find_harm(self, iface: str, record: _Record, way: _Way) -> str:
         """How an uplink harms connections in a direction that use others as well; '' if not."""

@@ -35,7 +35,8 @@ from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.managed import prepare_managed
 from mptcp_hooks.monitor.names import Routes, choose_elsewhere, choose_names, read_named
 from mptcp_hooks.monitor.round import RoundResult
-from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
+from mptcp_hooks.monitor.way_out import (
+    Uplinks, choose_table, find_leading_devices, list_leading)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -253,8 +254,15 @@ class _Upkeep:
             wanted = [Role(one.path.address, roles[one.path.iface])
                       for one in list_endpoints(store)
                       if one.path.iface in meant and one.path.primary]
-            for problem in settle_roles(store, self.machine, wanted):
+            for problem in settle_roles(store, self.machine, wanted, self._find_leading()):
                 self.fail(problem)
+
+    def _find_leading(self) -> set[str]:
+        """The addresses of paths that main's default leads new connections to."""
+        devices = {family: find_leading_devices(self.machine.read_defaults(family))
+                   for family in {one.path.family for one in self._judged}}
+        return {one.path.address for one in self._judged
+                if one.path.ifindex in devices[one.path.family]}
 
     def name(self, known: Known) -> None:
         """Have a resolver that one uplink alone names asked over that one, while it is alive."""

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.bench.busy import bench_busy
+from tests.bench.many import bench_many
 from tests.bench.newcomers import bench_newcomers
 from tests.bench.outages import bench_outages
 from tests.lab.support.lab import TWO_UPLINKS, Installation, Lab, begin_run, find_obstacles
@@ -30,7 +31,8 @@ def main(deb: Path) -> int:
     installation = Installation(deb)
     try:
         return max(bench_hooks(installation), bench_monitor(installation),
-                   bench_busy(installation), bench_outages(installation),
+                   bench_busy(installation), bench_many(installation),
+                   bench_outages(installation),
                    bench_newcomers(installation))
     finally:
         installation.close()

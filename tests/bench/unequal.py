@@ -33,10 +33,16 @@ _PAUSE = 0.1
 
 
 class Rate(NamedTuple):
-    """What an uplink carries, either way, in Mbit/s, and what its queues hold, in milliseconds."""
+    """What an uplink carries, either way, in Mbit/s, and what its queues hold, in milliseconds.
+
+    With a delay each way, in milliseconds, or with packets that are lost, in per cent, it takes
+    netem, which not every kernel has: tests.virtual runs one that does.
+    """
 
     megabits: int
     queue: int
+    delay: int = 0
+    loss: float = 0.0
 
 
 class Mix(NamedTuple):
@@ -68,13 +74,31 @@ MIXES = {mix.name: mix for mix in (
     Mix("50+50-deep", (Rate(50, 60), Rate(50, 800))),
     Mix("50+25+2", (Rate(50, 60), Rate(25, 60), Rate(2, 800)), (2,)),
 )}
+# Links that lose packets, and one that is far away, with a tenth of the rates: where the processor
+# is emulated, 50 Mbit/s are what it can do.
+FAR_MIXES = {mix.name: mix for mix in (
+    Mix("lossy-1", (Rate(5, 60, 5), Rate(5, 60, 5, 1))),
+    Mix("lossy-5", (Rate(5, 60, 5), Rate(5, 60, 5, 5))),
+    Mix("delayed", (Rate(5, 60, 5), Rate(5, 60, 100))),
+)}
+
+
+def _describe_queue(rate: Rate) -> list[str]:
+    """tc's words for it, tc-tbf(8) and tc-netem(8)."""
+    if not (rate.delay or rate.loss):
+        return f"tbf rate {rate.megabits}mbit burst {_BURST} latency {rate.queue}ms".split()
+    # netem's queue has what is on its way as well, in packets.
+    packets = int(rate.megabits * (rate.queue + rate.delay) * 125 / 1500) + 1
+    return (f"netem rate {rate.megabits}mbit delay {rate.delay}ms loss {rate.loss}% "
+            f"limit {packets}").split()
 
 
 class WideLab(Lab):
     """The lab with one more uplink, eth2, and shaped links; the package's hooks bring all up."""
 
-    def __init__(self, installation: Installation, mix: Mix) -> None:
-        super().__init__((installation.layer,))
+    def __init__(self, installation: Installation, mix: Mix,
+                 server_layers: tuple[Path, ...] | None = None) -> None:
+        super().__init__((installation.layer,), server_layers=server_layers)
         self.mix = mix
         self._third = Host(self.scratch / "router3")
         self._wire(3, self._third, "50mbit")
@@ -131,10 +155,10 @@ class WideLab(Lab):
         for host in (self.client, self.server):
             host.run("ip", "tcp_metrics", "flush")
 
-    def measure(self, kind: str, source: str, control: str, count: int) -> float:
+    def measure(self, kind: str, source: str, control: str, count: int, times: int = 1) -> float:
         seconds = float(self.client.run(
             "env", f"PYTHONPATH={ROOT}", sys.executable, "-B", "-m", "tests.bench.traffic",
-            kind, source, control, str(count)))
+            kind, source, control, str(count), str(times)))
         time.sleep(_PAUSE + max(rate.queue for rate in self.mix.uplinks) / 1000)
         return seconds
 
@@ -153,9 +177,7 @@ class WideLab(Lab):
     def shape(self, number: int, rate: Rate) -> None:
         router = (*self.routers, self._third)[number]
         for device in ("lan", "wan"):
-            router.run("tc", "qdisc", "replace", "dev", device, "root", "tbf",
-                       "rate", f"{rate.megabits}mbit", "burst", _BURST,
-                       "latency", f"{rate.queue}ms")
+            router.run("tc", "qdisc", "replace", "dev", device, "root", *_describe_queue(rate))
 
     def _read_default(self, number: int) -> str:
         (default,) = (line for line in self.table(self.table_of(number))

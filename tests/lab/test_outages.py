@@ -20,8 +20,9 @@ from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
-# After the moment when the gateway can answer; a router's own link needs up to a second.
-BACK_WITHIN = 2.0
+# After the moment when the gateway can answer. `make bench` measures how long it takes; here it is
+# that it happens by itself, on a machine that may be busy.
+BACK_WITHIN = 6.0
 SIGNALLING = TWO_UPLINKS.replace("/24\n", "/24\n    mptcp-flags signal\n")
 AUTO = "auto eth0 eth1\niface eth0 inet6 auto\niface eth1 inet6 auto\n"
 

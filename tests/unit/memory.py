@@ -72,6 +72,8 @@ class MemoryMachine(Machine):
         self.devices: dict[str, Device] = {}
         self.rules: list[tuple[int, Rule]] = []
         self.routes: dict[Key, list[Route]] = {}
+        # What defaults have of initrwnd.
+        self.windows: dict[Key, int] = {}
         self.endpoints: list[Endpoint] = []
         self.limits: Limits | None = Limits(2, 0)
         self.obstacle: Callable[[str], str] = lambda line: ""
@@ -174,6 +176,9 @@ class MemoryMachine(Machine):
         return any(device.link.point_to_point for device in self.devices.values()
                    if device.ifindex == ifindex)
 
+    def read_first_window(self, family: int, table: int) -> int:
+        return self.windows.get((family, table), 0)
+
     def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
         state = self.neighbours.get(gateway, 0)
         return Entry(state, "02:00:00:00:00:01" if is_known(state) else "")
@@ -266,9 +271,13 @@ class MemoryMachine(Machine):
         held = {one.address for one in self.devices[device].addresses} if device else {""}
         if given.get("src", "") not in held:
             raise Refusal(FOREIGN_SOURCE)
+        # It is replaced where it stands.
+        place = routes.index(same[0]) if same else len(routes)
         for route in same:
             routes.remove(route)
-        routes.append(Route(
+        if destination == "default" and kind == "unicast":
+            self.windows[family, _table(given["table"])] = int(given.get("initrwnd", 0))
+        routes.insert(place, Route(
             _prefix(destination), kind, given.get("via", ""), self.find_ifindex(device),
             given.get("src", ""), int(given.get("metric", 0)), int(given["protocol"])))
 

@@ -21,6 +21,8 @@ class World:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.rates = {"eth0": 0, "eth1": 0}
+        # What each carried before its rate was changed, and when that was.
+        self.carried: dict[str, tuple[int, float]] = {}
         self.now, self.spent = 1000.0, 0.0
         # What a look at connections takes of a processor.
         self.cost = 0.0005
@@ -37,7 +39,7 @@ class World:
         self.gauge.note_uplinks(BOTH, IFACES)
 
     def count(self) -> dict[str, Traffic]:
-        return {name: Traffic(0, self._total(rate)) for name, rate in self.rates.items()}
+        return {name: Traffic(0, self._total(name)) for name in self.rates}
 
     def look(self, addresses: frozenset[str]) -> list[Flow]:
         assert addresses == {FIRST, SECOND}
@@ -45,11 +47,17 @@ class World:
         self.spent += self.cost
         if self.refusal:
             raise self.refusal
-        return [Flow(own, 1000, 443, 7, 0, self._total(self.rates[name]), 0.0, 0.0)
+        return [Flow(own, 1000, 443, 7, 0, self._total(name), 0.0, 0.0)
                 for own, name in IFACES.items() if name in self.rates]
 
-    def _total(self, rate: int) -> int:
-        return int(rate * (self.now - 1000.0))
+    def change(self, name: str, rate: int) -> None:
+        """Have an uplink carry another rate from now on."""
+        self.carried[name] = self._total(name), self.now
+        self.rates[name] = rate
+
+    def _total(self, name: str) -> int:
+        carried, since = self.carried.get(name, (0, 1000.0))
+        return carried + int(self.rates[name] * (self.now - since))
 
     def go_on(self, seconds: float) -> list[float]:
         """Wait as it says, for so long; the times at which roles changed."""
@@ -97,6 +105,27 @@ def test_a_weak_one_becomes_a_backup_once(world: World) -> None:
     assert world.gauge.list_roles() == {"eth1": "carries 2 of 48 Mbit/s"}
     assert world.said == ["eth1: backup: carries 2 of 48 Mbit/s"]
     assert list(world.gauge.list_verdicts()) == ["eth1"]
+
+
+def test_one_that_fades_is_judged_within_ten_seconds_at_rest_too(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}
+    world.go_on(200)
+    world.change("eth1", 250_000)
+    faded = world.now
+    (changed,) = world.go_on(20)
+    assert changed - faded < 10.0
+    assert world.said == ["eth1: backup: carries 2 of 48 Mbit/s"]
+
+
+def test_one_that_changes_all_the_time_is_not_looked_at_all_the_time(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 4_000_000}
+    for _ in range(20):
+        world.go_on(5)
+        world.change("eth1", 1_500_000)
+        world.go_on(5)
+        world.change("eth1", 4_000_000)
+    # Eleven looks for ten seconds, after which there is rest.
+    assert len(world.looks) <= 10 * 11 + 2 * 40
 
 
 def test_ten_thousand_connections_are_looked_at_as_seldom_as_they_cost(world: World) -> None:

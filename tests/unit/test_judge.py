@@ -118,11 +118,44 @@ def test_a_stream_over_the_weak_one_alone_is_left_there() -> None:
 
 @pytest.mark.parametrize(("up", "rtt", "roles"), [
     (2.0, 0.8, {"eth1": "carries 2 of 24 Mbit/s, 800 ms when loaded"}),
-    (5.0, 0.02, {"eth1": "carries 5 of 24 Mbit/s"}), (10.0, 0.8, {})])
+    (5.0, 0.02, {"eth1": "carries 5 of 24 Mbit/s"}), (12.0, 0.8, {})])
 def test_uploads(up: float, rtt: float, roles: dict[str, str]) -> None:
     trial = Trial()
     trial.go_on(send(24), send(up, rtt=rtt), 4)
     assert trial.roles == roles
+
+
+@pytest.mark.parametrize(("alone", "roles"), [
+    (48, {"eth1": "carries 10 of 48 Mbit/s"}), (37, {}), (26, {})])
+def test_an_upload_that_may_be_faster_without_is_tried_without(
+    alone: float, roles: dict[str, str]
+) -> None:
+    """The better one's rate shows only while the other one rests."""
+    trial = Trial()
+    trial.go_on(send(26), send(10), 4)
+    assert trial.roles == {"eth1": "carries 10 of 26 Mbit/s"} and trial.said == []
+    trial.go_on(send(26), send(10), 1)
+    trial.go_on(send(alone), NOTHING, 4)
+    assert trial.roles == roles
+    assert trial.said == [f"eth1: backup: {why}" for why in roles.values()]
+
+
+def test_one_that_is_better_used_rests_more_and_more_seldom() -> None:
+    trial = Trial()
+    rested = 0
+    for _ in range(400):
+        rests = bool(trial.roles)
+        rested += rests
+        trial.go_on(send(26), NOTHING if rests else send(10), 1)
+    # Two minutes and four after the first one.
+    assert rested == 3 * 5 and trial.said == []
+
+
+def test_an_upload_that_ends_while_one_rests_tells_nothing() -> None:
+    trial = Trial()
+    trial.go_on(send(26), send(10), 4)
+    trial.go_on(load(50), NOTHING, 6)
+    assert trial.roles == {} and trial.said == []
 
 
 def test_an_upload_that_has_pauses_is_not_full() -> None:

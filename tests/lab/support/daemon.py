@@ -1,18 +1,26 @@
-"""A program of ours that runs all the time, on the lab's client as systemd starts it."""
+"""A program of ours that runs all the time, on a host as systemd starts it."""
 
 from __future__ import annotations
 
 import signal
 import socket
 from pathlib import Path
+from typing import Protocol
 
-from tests.lab.support.lab import Lab
+from tests.lab.support.lab import Host
+
+
+class HasClient(Protocol):
+    """A lab; or what names another host that has the package."""
+
+    @property
+    def client(self) -> Host: ...
 
 
 class Daemon:
     """A running one, which has said that it is ready."""
 
-    def __init__(self, lab: Lab, program: str, options: str = "") -> None:
+    def __init__(self, lab: HasClient, program: str, options: str = "") -> None:
         self._client = lab.client
         self._program = program
         self._log = f"/run/{program}.log"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.lab.support.daemon import Daemon
-from tests.lab.support.lab import Lab
+from tests.lab.support.daemon import Daemon, HasClient
 from tests.lab.support.waiting import wait_for
 
 
 class Monitor(Daemon):
     """A running mptcp_monitor, its first round done."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: HasClient) -> None:
         super().__init__(lab, "mptcp_monitor", "--verbose")
 
     def count_ticks(self) -> list[str]:
