@@ -49,7 +49,7 @@ def test_what_breaks_is_found_and_goes(lab: Lab, breakage: Breakage) -> None:
 
 def test_the_two_ways_to_draw_connections(uplinks: Lab) -> None:
     assert uplinks.client.run("mptcp_status", "-c") == "no MPTCP connections\n"
-    transfer = uplinks.begin_transfer(10 * MEGABYTE)
+    transfer = uplinks.begin_transfer(20 * MEGABYTE)
     wait_for(lambda: [total["interface"] for total in ask(uplinks, "-c")["totals"]]
              == ["eth0", "eth1"])
     assert "10.1.2.2" in uplinks.client.run("mptcp_status", "-c", "eth1")

@@ -21,9 +21,10 @@ def ask(lab: Lab, *arguments: str) -> Any:
 
 
 def find(lab: Lab) -> tuple[tuple[str, str, str | None], ...]:
-    """The severity, kind and interface of each finding, but for a monitor that is missing.
+    """The severity, kind and interface of each finding of list_findings."""
+    return tuple((one["severity"], one["kind"], one["interface"]) for one in list_findings(lab))
 
-    In most tests there is none.
-    """
-    return tuple((one["severity"], one["kind"], one["interface"])
-                 for one in ask(lab)["findings"] if one["kind"] != NO_MONITOR)
+
+def list_findings(lab: Lab) -> list[dict[str, Any]]:
+    """All findings but for a monitor that is missing: in most tests there is none."""
+    return [one for one in ask(lab)["findings"] if one["kind"] != NO_MONITOR]
