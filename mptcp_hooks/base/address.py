@@ -115,6 +115,11 @@ def is_link_local(address: str) -> bool:
     return contains("169.254.0.0/16", address) or contains("fe80::/10", address)
 
 
+def is_unique_local(address: str) -> bool:
+    """fc00::/7 (RFC 4193): nothing beyond the own site can answer it."""
+    return contains("fc00::/7", address)
+
+
 def is_remote(address: str) -> bool:
     """Whether a host beyond the own link can own the address, and one route can lead to it."""
     return is_unicast(address) and not is_loopback(address) and not is_link_local(address)

@@ -304,7 +304,7 @@ def _forget_old_gateway(
     machine: Machine, device: str, stated: InterfaceAddress
 ) -> InterfaceAddress:
     """The address without a gateway that main has given up for another: a lease was renewed."""
-    gateways = machine.read_main_gateways(machine.find_ifindex(device), (stated.family,))
+    gateways = machine.read_default_gateways(machine.find_ifindex(device), (stated.family,))
     outdated = gateways and stated.gateway not in gateways
     return stated._replace(gateway="") if outdated else stated
 

@@ -9,7 +9,7 @@ import posix
 
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
 from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_link, is_regular, refuse_foreign
-from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
+from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, PREFERENCE_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import split_list
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 PATH = CONFIGURATION_FILE
 DEFAULT = "default"
 CHECK_KEYS = ("check", "check-interval", "check-failures")
-DEFAULT_KEYS = (
-    "flags", "manage", "exclude", "limits", "way-out", "notice", "roles", *CHECK_KEYS)
-# What `roles` may say: whether they are judged.
+# What `roles` may say: whether they are judged; and `vpn`: whether new connections keep to one.
 _ROLES = {"judged": True, "fixed": False}
+_VPN = {"alone": True, "beside": False}
 # What fits every interface.
 _EVERY = "*"
 # A section for each of hundreds of interfaces takes a tenth of it.
@@ -108,9 +107,7 @@ class _Reader:
     """Makes wishes of sections: those of [default] first, whatever their order in the file."""
 
     def __init__(self) -> None:
-        self._flags: tuple[str, ...] = ()
-        self._limits = 0
-        self._way_out = self._notice = self._roles = True
+        self._said: dict[str, Any] = {}
         self._defaults: list[Wishes] = []
         self._wishes: list[Wishes] = []
         self._problems: list[tuple[int, Problem]] = []
@@ -130,8 +127,8 @@ class _Reader:
 
     def make_configuration(self) -> Configuration:
         """What was valid."""
-        return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems,
-                             self._limits, self._way_out, self._notice, self._roles)
+        return NO_CONFIGURATION._replace(
+            wishes=(*self._defaults, *self._wishes), whole=not self._problems, **self._said)
 
     def list_problems(self) -> list[Problem]:
         """What is wrong, in the order of lines, as much of it as anybody reads."""
@@ -142,16 +139,11 @@ class _Reader:
 
     def _read_default(self, section: Section) -> None:
         for entry in section.entries:
-            if entry.key == "flags":
-                self._flags = self._try(read_flags, entry) or ()
-            elif entry.key == "limits":
-                self._limits = self._try(_read_limits, entry) or 0
-            elif entry.key == "way-out":
-                self._way_out = self._try(_read_truth, entry) is not False
-            elif entry.key == "notice":
-                self._notice = self._try(_read_truth, entry) is not False
-            elif entry.key == "roles":
-                self._roles = self._try(_read_roles, entry) is not False
+            if entry.key in _DEFAULTS:
+                field, read = _DEFAULTS[entry.key]
+                value = self._try(read, entry)
+                if value is not None:
+                    self._said[field] = value
             elif entry.key == "manage":
                 self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
             elif entry.key == "exclude":
@@ -225,9 +217,26 @@ def _read_truth(where: str, key: str, text: str) -> bool:
 
 
 def _read_roles(where: str, key: str, text: str) -> bool:
-    if text not in _ROLES:
-        raise wrong_value(where, key, text, " or ".join(_ROLES))
-    return _ROLES[text]
+    return _read_word(where, key, text, _ROLES)
+
+
+def _read_vpn(where: str, key: str, text: str) -> bool:
+    return _read_word(where, key, text, _VPN)
+
+
+def _read_word(where: str, key: str, text: str, words: dict[str, bool]) -> bool:
+    if text not in words:
+        raise wrong_value(where, key, text, " or ".join(words))
+    return words[text]
+
+
+def _read_preference(where: str, key: str, text: str) -> int:
+    # A longer number than the largest has is refused unread.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+    if not 1 <= number <= PREFERENCE_AT_MOST:
+        raise wrong_value(where, key, text, f"a number from 1 to {PREFERENCE_AT_MOST}, behind the "
+                          "kernel's first rule, and with room before main's")
+    return number
 
 
 def _read_limits(where: str, key: str, text: str) -> int:
@@ -243,7 +252,7 @@ def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
 
 
 def _read_targets(where: str, key: str, text: str) -> tuple[Target, ...]:
-    # A file without a check does not load it, and so for the two that follow.
+    # A file without a check does not load it, and so for those that follow.
     from mptcp_hooks.intent.checks import read_targets
 
     return read_targets(where, key, text)
@@ -261,6 +270,36 @@ def _read_failures(where: str, key: str, text: str) -> int:
     return read_failures(where, key, text)
 
 
+def _read_mark(where: str, key: str, text: str) -> str:
+    from mptcp_hooks.intent.belongings import read_mark
+
+    return read_mark(where, key, text)
+
+
+def _read_sources(where: str, key: str, text: str) -> tuple[str, ...]:
+    from mptcp_hooks.intent.belongings import read_sources
+
+    return read_sources(where, key, text)
+
+
+def _read_announced(where: str, key: str, text: str) -> tuple[str, ...]:
+    from mptcp_hooks.intent.belongings import read_announced
+
+    return read_announced(where, key, text)
+
+
+# Keys of [default] alone: the field of Configuration, and what reads it.
+_DEFAULTS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
+    "flags": ("flags", read_flags),
+    "limits": ("limits", _read_limits),
+    "preference": ("preference", _read_preference),
+    "vpn": ("private", _read_vpn),
+    "answer": ("answer", _read_truth),
+    "way-out": ("way_out", _read_truth),
+    "notice": ("notice", _read_truth),
+    "roles": ("roles", _read_roles),
+}
+DEFAULT_KEYS = (*_DEFAULTS, "manage", "exclude", *CHECK_KEYS)
 # The keys of a pattern's section: the field of Wishes, and what reads it.
 _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "flags": ("flags", read_flags),
@@ -272,5 +311,8 @@ _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "check": ("targets", _read_targets),
     "check-interval": ("interval", _read_interval),
     "check-failures": ("failures", _read_failures),
+    "mark": ("mark", _read_mark),
+    "sources": ("sources", _read_sources),
+    "announce": ("announced", _read_announced),
 }
 SECTION_KEYS = tuple(_READERS)

@@ -8,7 +8,12 @@ from __future__ import annotations
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import shorten, wrong_value
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
-from mptcp_hooks.base.numbering import NAMES_TABLE, TABLES_OF_THE_KERNEL, TABLE_LARGEST
+from mptcp_hooks.base.numbering import (
+    FIRST_PREFERENCE,
+    NAMES_TABLE,
+    TABLES_OF_THE_KERNEL,
+    TABLE_LARGEST,
+)
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import (
     MANAGED,
@@ -21,10 +26,12 @@ from mptcp_hooks.intent.event import (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mptcp_hooks.intent.checks import Check, Target
 
 OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-way-out",
-           "mptcp-check")
+           "mptcp-check", "mptcp-mark", "mptcp-sources", "mptcp-announce")
 FLAGS = ("subflow", "signal", "backup", "fullmesh", "laminar")
 DEFAULT_FLAGS = ("subflow",)
 LEFT_ALONE = (
@@ -42,7 +49,8 @@ _SPELLINGS = {
 class Wishes(NamedTuple):
     """What mptcp-hooks.conf says of the devices that fit `pattern`; None where nothing.
 
-    `targets`, `interval` and `failures` are those of a check, no targets for `off`.
+    `targets`, `interval` and `failures` are those of a check, no targets for `off`. `mark`,
+    `sources` and `announced` are empty for `off`.
     """
 
     pattern: str
@@ -55,6 +63,21 @@ class Wishes(NamedTuple):
     targets: tuple[Target, ...] | None = None
     interval: int | None = None
     failures: int | None = None
+    mark: str | None = None
+    sources: tuple[str, ...] | None = None
+    announced: tuple[str, ...] | None = None
+
+
+class Belongings(NamedTuple):
+    """What belongs to an uplink besides its address, empty where nothing does.
+
+    What the firewall gives the `mark` (as mark.format_mark has it), further `sources` as
+    subnets, and addresses that are `announced` to peers, all of either family.
+    """
+
+    mark: str = ""
+    sources: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
 
 
 class Configuration(NamedTuple):
@@ -64,8 +87,10 @@ class Configuration(NamedTuple):
     knows what it was meant to name. `limits` is what both limits of the path manager are to
     be, 0 where it does not say. `way_out` is whether uplinks of which nothing else is said
     are a way out for new connections, `notice` whether one may be suspected of being out,
-    `roles` whether one may become a backup by how it is measured. `altnames` are the names of
-    each device that has several: a pattern may fit any of them.
+    `roles` whether one may become a backup by how it is measured. `private` is whether new
+    connections that leave by a tunnel keep to it, `preference` where the rules of uplinks begin,
+    and `answer` whether they are moved in front of rules of others that take all. `altnames`
+    are the names of each device that has several: a pattern may fit any of them.
     """
 
     flags: tuple[str, ...]
@@ -75,6 +100,9 @@ class Configuration(NamedTuple):
     way_out: bool = True
     notice: bool = True
     roles: bool = True
+    private: bool = True
+    preference: int = FIRST_PREFERENCE
+    answer: bool = False
     altnames: tuple[tuple[str, ...], ...] = ()
 
     def find(self, device: str) -> Wishes:
@@ -108,7 +136,9 @@ class Settings(NamedTuple):
     `unknown` are the names of `mptcp*` options that do not exist. `reason` is why the interface
     is left alone, '' where it is `wanted`. `way_out` is whether new
     connections that are bound to nothing may leave by it. `check` is what its paths are
-    checked by, None for nothing.
+    checked by, None for nothing. `preference` is that of the first of its paths' rules. `own` is
+    what the stanza has belong to its first address of each family, `usual` what the configuration
+    has belong to the first one on the device.
     """
 
     wanted: bool
@@ -120,6 +150,9 @@ class Settings(NamedTuple):
     unknown: tuple[str, ...] = ()
     way_out: bool = True
     check: Check | None = None
+    preference: int = FIRST_PREFERENCE
+    own: Belongings = Belongings()
+    usual: Belongings = Belongings()
     reason: str = ""
 
     @property
@@ -135,6 +168,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
     reason = _find_exclusion(event, said, wishes)
     if reason:
         return Settings(False, reason=reason)
+    own, usual = _choose_belongings(event, said, wishes)
     return Settings(
         wanted=True,
         gateways=_choose_gateways(event, said.get("mptcp-gateway"), wishes.gateways or ()),
@@ -147,7 +181,15 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
         unknown=tuple(name for name in said if name not in OPTIONS),
         way_out=_may_be_way_out(event.iface, said, wishes, configuration),
         check=_choose_check(event, said, wishes),
+        preference=configuration.preference,
+        own=own,
+        usual=usual,
     )
+
+
+def has_belongings(settings: Settings) -> bool:
+    """Whether anything belongs to the event's paths besides their addresses."""
+    return any(settings.own) or any(settings.usual)
 
 
 def judge_options(event: Event, settings: Settings) -> list[str]:
@@ -163,19 +205,20 @@ def _suggest(name: str, known: tuple[str, ...]) -> str:
     return suggest(name, known)
 
 
+def note_mark(event: Event, settings: Settings) -> list[str]:
+    """What is to be said of a stanza's mark that others are known to use, right as it is."""
+    if not settings.own.mark:
+        return []
+    from mptcp_hooks.intent.belongings import judge_mark
+
+    return [f"{event.iface}: mptcp-mark {settings.own.mark}: {user}: take another one where that "
+            "is on this machine" for user in judge_mark(settings.own.mark)]
+
+
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
-    return Wishes(
-        pattern=old.pattern,
-        flags=old.flags if new.flags is None else new.flags,
-        table=old.table if new.table is None else new.table,
-        gateways=old.gateways if new.gateways is None else new.gateways,
-        managed=old.managed if new.managed is None else new.managed,
-        excluded=old.excluded if new.excluded is None else new.excluded,
-        way_out=old.way_out if new.way_out is None else new.way_out,
-        targets=old.targets if new.targets is None else new.targets,
-        interval=old.interval if new.interval is None else new.interval,
-        failures=old.failures if new.failures is None else new.failures,
-    )
+    said: dict[str, Any] = {field: value for field, value in zip(Wishes._fields, new)
+                            if value is not None and field != "pattern"}
+    return old._replace(**said)
 
 
 def _list_own_options(event: Event) -> dict[str, str]:
@@ -269,6 +312,22 @@ def _choose_check(event: Event, said: dict[str, str], wishes: Wishes) -> Check |
         targets = read_own_targets(
             event.iface, "mptcp-check", said["mptcp-check"], event.families)
     return make_check(targets, wishes.interval, wishes.failures)
+
+
+def _choose_belongings(
+    event: Event, said: dict[str, str], wishes: Wishes
+) -> tuple[Belongings, Belongings]:
+    """What the stanza says, and of what it says nothing of, what the configuration says."""
+    usual = Belongings(wishes.mark or "", wishes.sources or (), wishes.announced or ())
+    if said.keys().isdisjoint(("mptcp-mark", "mptcp-sources", "mptcp-announce")):
+        return Belongings(), usual
+    # Few machines have any: those that have none do not load it.
+    from mptcp_hooks.intent.belongings import read_own
+
+    return Belongings(*read_own(event, said)), Belongings(
+        "" if "mptcp-mark" in said else usual.mark,
+        () if "mptcp-sources" in said else usual.sources,
+        () if "mptcp-announce" in said else usual.announced)
 
 
 def read_truth(where: str, option: str, text: str, allowed: str) -> bool:

@@ -15,15 +15,16 @@ from time import monotonic, sleep
 from mptcp_hooks.base import address
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.model import DeviceView, Link
-from mptcp_hooks.base.numbering import MAIN_TABLE
+from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import netlink
 from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mptcp_hooks.base.model import Path, Route
+    from mptcp_hooks.machine.subflows import Subflow
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -46,7 +47,7 @@ class Machine(Kernel):
     ) -> DeviceView:
         """The device of `iface` with the addresses stated, and of families without those it has.
 
-        `gateway` is whether main's default routes are asked for.
+        `gateway` is whether its default routes are asked for.
         """
         named = iface.partition(":")[0]
         ifindex = self.find_ifindex(named)
@@ -60,8 +61,11 @@ class Machine(Kernel):
             link=self.read_link(device),
             addresses=(*stated, *(self.list_addresses(iface, unstated) if unstated else ())),
             adjectives=_read_adjectives(ifindex) if 6 in families else (),
-            main_gateways=self.read_main_gateways(ifindex, families) if gateway else (),
+            default_gateways=self.read_default_gateways(ifindex, families) if gateway else (),
+            direct=self.read_direct(ifindex, families) if gateway else (),
             mptcp_enabled=_is_mptcp_enabled(),
+            elsewhere=tuple(found for family in families
+                            for found in netlink.read_addresses_elsewhere(family, ifindex)),
         )
 
     def find_ifindex(self, device: str) -> int:
@@ -132,10 +136,16 @@ class Machine(Kernel):
         """The names of all devices but the loopback."""
         return sorted(name for _, name in if_nameindex() if name != "lo")
 
-    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
-        """The gateways of a device's default routes in main, each family's preferred first."""
-        return tuple(gateway for family in families
-                     for gateway in _list_main_gateways(ifindex, family))
+    def read_default_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+        """The gateways of a device's default routes, each family's preferred first."""
+        return tuple(route.gateway for family in families
+                     for route in _list_defaults(ifindex, family)
+                     if route.gateway and address.family_of(route.gateway) == family)
+
+    def read_direct(self, ifindex: int, families: tuple[int, ...]) -> tuple[int, ...]:
+        """The families of which the device has a default route without a gateway."""
+        return tuple(family for family in families
+                     if not all(route.gateway for route in _list_defaults(ifindex, family)))
 
     def read_table(self, family: int, table: int) -> list[Route]:
         """All routes of a table, one for each of their next hops."""
@@ -145,6 +155,13 @@ class Machine(Kernel):
         """Main's default routes of a family, one for each of their next hops."""
         return [route for route in self.read_table(family, MAIN_TABLE)
                 if route.destination == "default" and route.device]
+
+    def read_subflows(self) -> list[Subflow]:
+        """All subflows of connections."""
+        # Few works ask for them.
+        from mptcp_hooks.machine.subflows import read_subflows
+
+        return read_subflows()
 
     def find_exit(self, family: int, destination: str) -> int:
         """The ifindex that what is bound to nothing leaves by for an address, 0 for none."""
@@ -224,9 +241,15 @@ def _is_mptcp_enabled() -> bool:
         posix.close(file)
 
 
-def _list_main_gateways(ifindex: int, family: int) -> Iterator[str]:
-    routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
-    defaults = [route for route in routes if route.destination == "default" and route.gateway]
-    for route in sorted(defaults, key=lambda route: route.metric):
-        if address.family_of(route.gateway) == family:
-            yield route.gateway
+def _list_defaults(ifindex: int, family: int) -> list[Route]:
+    """A device's default routes in main, or if it has none there in tables of other programs.
+
+    networkd (RouteTable=), NetworkManager (route-table) and images of clouds put them there.
+    """
+    for table in (MAIN_TABLE, 0):
+        found = [route for route in netlink.read_routes(family, table, ifindex)
+                 if route.destination == "default" and route.kind == "unicast"
+                 and route.protocol != PROTOCOL]
+        if found:
+            return sorted(found, key=lambda route: route.metric)
+    return []

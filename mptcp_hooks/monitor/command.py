@@ -25,7 +25,7 @@ from mptcp_hooks.machine.service import Status, catch_signals
 from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
 from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
-from mptcp_hooks.monitor.fights import Fights
+from mptcp_hooks.monitor.fights import OVERTAKEN, Fights
 from mptcp_hooks.monitor.health import Health
 from mptcp_hooks.monitor.history import History
 from mptcp_hooks.monitor.look import Errand, look
@@ -76,6 +76,7 @@ class Monitor:
         self._listener = Listener()
         self._schedule = Schedule()
         self._fights = Fights()
+        self._races = Fights(OVERTAKEN)
         self._health = Health(_tell, self._warn, monotonic())
         self._heard = Heard()
         self._history = History(self._warn, monotonic())
@@ -150,7 +151,8 @@ class Monitor:
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._fights.resting
         self._adopting, self._adopted = False, adopting
-        known = self._health.recall(monotonic())._replace(heard=self._heard.named)
+        known = self._health.recall(monotonic())._replace(
+            heard=self._heard.named, raced=self._races.resting)
         self._begin(lambda: keep_up(adopting, resting, known, self._show), looking=False)
 
     def _begin(self, work: Callable[[], RoundResult], looking: bool) -> None:
@@ -163,7 +165,8 @@ class Monitor:
     def _end_round(self, report: RoundResult) -> None:
         now = monotonic()
         self._round = None
-        for text in (*report.said, *self._fights.note(report.repaired, now)):
+        for text in (*report.said, *self._fights.note(report.repaired, now),
+                     *self._races.note(report.overtaken, now)):
             self._say(text, now)
         if self._looking:
             self._schedule.return_within(self._health.note_look(report, report.cost, now), now)
@@ -172,6 +175,8 @@ class Monitor:
         self._status.tell(self._health.describe())
 
     def _end_upkeep(self, report: RoundResult, now: float) -> None:
+        for table in report.overtaken:
+            _tell(f"uplinks' addresses answer: our rules stand before that of {table} now")
         self._schedule.end(report.failed, now)
         self._schedule.return_within(self._health.note_round(report, now), now)
         self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
@@ -197,6 +202,7 @@ class Monitor:
         if signal.SIGHUP in caught:
             self._said.clear()
             self._fights.forgive_all()
+            self._races.forgive_all()
             self._adopting = True
             self._schedule.hurry(monotonic())
             self._health.joins.expect(monotonic())

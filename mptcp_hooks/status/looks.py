@@ -70,7 +70,7 @@ class PathsLook(NamedTuple):
             *draw_findings(self.findings, paint),
             *(f"not seen: {text}" for text in self.survey.unseen),
             *summary,
-            describe_numbers(),
+            describe_numbers(self.survey),
         ]
 
     def _list_paths(self) -> list[PathStatus]:

@@ -12,6 +12,7 @@ from time import sleep, time
 
 from mptcp_hooks.base.errors import Problem, shorten
 from mptcp_hooks.base.folder import exists
+from mptcp_hooks.base.model import Tunnel
 from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -34,11 +35,12 @@ from mptcp_hooks.machine.claim import is_claimed
 from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
+from mptcp_hooks.machine.tunnels import find_tunnel
 from mptcp_hooks.status.connections import SS_ARGUMENTS
 from mptcp_hooks.status.survey import DETOURS, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from typing import Any
 
     from mptcp_hooks.base.model import Limits
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 _ANSWER_AT_MOST = 60.0
 # Where systemd runs, sd_booted(3).
 _SYSTEMD = "/run/systemd/system"
+_FAMILIES = {4: "ipv4", 6: "ipv6"}
 _KERNELS_WORDS = "RTNETLINK answers: "
 
 
@@ -121,6 +124,32 @@ class AskedMachine:
         except Problem:
             # 'mptcp_up --check' says it.
             return ()
+
+    def list_forwarded(self) -> tuple[int, ...]:
+        """The families of which this machine forwards packets."""
+        return tuple(family for family, word in _FAMILIES.items() if self.read_file(
+            f"/proc/sys/net/{word}/conf/all/forwarding").strip() not in ("", "0"))
+
+    def ask_ruleset(self) -> tuple[dict[str, Any], ...]:
+        """The objects of the firewall's ruleset, none where nft is not there or shows nothing."""
+        try:
+            outcome = self.run("nft", "-j", "list", "ruleset")
+        except Problem:
+            return ()
+        rows = _parse_rows(f"[{outcome.output or '{}'}]") if outcome.status == 0 else None
+        return tuple(rows[0].get("nftables", ())) if rows else ()
+
+    def counts_marks(self, device: str) -> bool:
+        """Whether rp_filter looks at marks on a device, which it does not unless it is told to."""
+        return any(self.read_file(f"/proc/sys/net/ipv4/conf/{scope}/src_valid_mark").strip() == "1"
+                   for scope in ("all", device))
+
+    def find_tunnels(
+        self, families: Iterable[int], uplinks: Container[int]
+    ) -> tuple[Tunnel, ...]:
+        """By which tunnel new connections of each family leave; none of the uplinks is one."""
+        found = ((family, find_tunnel(family, uplinks)) for family in families)
+        return tuple(Tunnel(family, device) for family, device in found if device)
 
     def find_off(self) -> tuple[bool, Off | None]:
         """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from time import sleep
 
-from mptcp_hooks.base.address import ELSEWHERE, is_link_local, is_loopback
+from mptcp_hooks.base.address import BITS, ELSEWHERE, contains, is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import BACKUP, Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
@@ -18,6 +18,7 @@ from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_count
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
 from mptcp_hooks.status.health import find_outage
 from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
+from mptcp_hooks.status.translations import Arrival, translates
 from mptcp_hooks.status.survey import (
     DOWN,
     GONE,
@@ -28,6 +29,7 @@ from mptcp_hooks.status.survey import (
     Device,
     DeviceAddress,
     Exit,
+    Further,
     KernelState,
     OffState,
     PathStatus,
@@ -61,7 +63,7 @@ def take_survey(machine: AskedMachine, store: Store) -> Survey:
         if record == before and not _is_under_way(survey.stanzas):
             break
         sleep(_BETWEEN_LOOKS)
-    return _name_roles(survey, store)
+    return _name_roles(survey, store)._replace(kept_to=store.load_tunnels())
 
 
 def _name_roles(survey: Survey, store: Store) -> Survey:
@@ -114,13 +116,34 @@ def _read_survey(
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
         lacks=machine.list_lacks(),
+        tunnels=machine.find_tunnels(
+            sorted({installed.path.family for _, stanza in stanzas for installed in stanza.paths}),
+            {ifindexes.get(iface.partition(":")[0], 0) for iface, _ in stanzas}),
+        private=configuration.private,
         monitored=machine.is_monitored(),
         earlier=machine.load_earlier(),
         now=machine.read_clock(),
     )
     survey = survey._replace(excluded={
         **survey.excluded, **dict(_list_left_alone(machine, survey, configuration))})
-    return survey._replace(paths=tuple(_list_paths(machine, survey)))
+    survey = survey._replace(paths=tuple(_list_paths(machine, survey)))
+    survey = survey._replace(further=tuple(_list_further(machine, survey)))
+    return _add_forwarding(machine, survey)
+
+
+def _add_forwarding(machine: AskedMachine, survey: Survey) -> Survey:
+    """The survey with what is behind this machine; the firewall is asked where it matters."""
+    forwarded = frozenset(machine.list_forwarded())
+    paths = [path for path in survey.paths if path.installed and path.family in forwarded]
+    if len({path.device for path in paths}) < 2:
+        return survey._replace(forwarded=forwarded)
+    ruleset = machine.ask_ruleset()
+    return survey._replace(
+        forwarded=forwarded,
+        translated=frozenset(path.address for path in paths if translates(
+            ruleset, Arrival(path.family, path.device, path.address))),
+        markless=frozenset(device.name for device in survey.devices
+                           if device.strict and not machine.counts_marks(device.name)))
 
 
 def _measure_uses(
@@ -385,12 +408,40 @@ def _look_at_path(
         family=path.family, address=path.address, length=length,
         gateway=path.gateway, table=path.table,
         endpoint=_find_endpoint(survey, path), installed=installed,
-        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path)))
+        announced=tuple(one for one in survey.endpoints or () if path.owns(one)
+                        and one.address in path.announced),
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path),
+                       *["oif", path.device] * path.shared))
+
+
+def _list_further(machine: AskedMachine, survey: Survey) -> Iterator[Further]:
+    """What leaves elsewhere of uplinks whose own path does not, and is no LAN's."""
+    known = {path.address for path in survey.paths}
+    uplinks = {(path.device, path.family): path for path in reversed(survey.paths)
+               if path.works and path.installed and path.installed.path.default}
+    for device in survey.devices:
+        for own in device.addresses:
+            uplink = uplinks.get((device.name, own.family))
+            if uplink and own.address not in known and not is_link_local(own.address):
+                inside = _is_in_subnet(survey, device.name, own.address)
+                found = _ask_exit(machine, own.family, own.address, uplink.exit.destination)
+                if (inside or own.length == BITS[own.family]) and found.device != device.name:
+                    yield Further(uplink.interface, device.name, own.address, uplink.gateway,
+                                  inside, found)
+
+
+def _is_in_subnet(survey: Survey, device: str, own: str) -> bool:
+    """Whether an address is in the subnet of a path of its device."""
+    return any(contains(installed.path.subnet, own) for _, stanza in survey.stanzas
+               for installed in stanza.paths
+               if installed.path.subnet and installed.path.device == device)
 
 
 def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
     """The endpoint of the path's address: ours, or else somebody's."""
-    there = [one for one in survey.endpoints or () if one.address == path.address]
+    # Where another address is announced, a peer's subflow has the kernel make an implicit one.
+    there = [one for one in survey.endpoints or () if one.address == path.address
+             and not (path.announced and "implicit" in one.flags)]
     ours = [one for one in there if path.owns(one)]
     return next(iter((*ours, *there)), None)
 
@@ -415,8 +466,10 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
                  if not any(is_inside(one, route) for route in special)), destinations[0])
 
 
-def _ask_exit(machine: AskedMachine, family: int, source: str, destination: str) -> Exit:
-    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
+def _ask_exit(
+    machine: AskedMachine, family: int, source: str, destination: str, *how: str
+) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source, *how)
     if answer.refusal:
         return Exit(destination, "", answer.refusal)
     return Exit(destination, answer.rows[0].get("dev", ""), "")

@@ -196,6 +196,8 @@ flags = subflow,backup
 check = gateway, 192.0.2.1
 [eth1]
 gateway = 10.1.2.1,fd00:2::1
+sources = 192.0.2.0/28, 192.0.2.64/28
+announce = 198.51.100.7,198.51.100.8
 """)
     lab.set_interfaces(TWO_UPLINKS.replace("    mptcp-gateway 10.1.2.1\n", """\
     mptcp-flags subflow, backup

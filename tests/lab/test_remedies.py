@@ -101,7 +101,7 @@ def test_an_uplink_that_nobody_told_of_is_named_in_the_configuration(lab: Lab) -
 
 
 @pytest.mark.parametrize("stanza, reason", [
-    ("static\n address 10.1.2.2/24", "10.1.2.2: neither gateway nor peer, a LAN, left alone"),
+    ("static\n address 10.1.2.2/24", "10.1.2.2: no gateway, a LAN, left alone"),
     ("static\n address 10.1.2.2/24\n mptcp-gateway 10.1.2.1\n mptcp off",
      "left alone: its stanza says 'mptcp off'"),
     ("manual\n up ip link set eth1 up", "no address yet"),

@@ -159,7 +159,7 @@ def moves_of_way_out(lab: Lab, *flags: str) -> list[str]:
              "proto mptcp"}
     table = 20000 + lab.ifindex("eth1")
     return [line.format(table) for old, new in zip(flags, flags[1:])
-            for line in ("Deleted " + rules[old], rules[new])]
+            for line in (rules[new], "Deleted " + rules[old])]
 
 
 def again_by_hook(lab: Lab) -> None:

@@ -148,16 +148,24 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
                                     "manage?)"),
     ("[default]\nway_out = no\n", "2: there is no key 'way_out' here: ignored (did you mean "
                                   "way-out?)"),
-    ("[default]\nmtu = 9000\n", "2: there is no key 'mtu' here: ignored (there are flags, manage, "
-                                "exclude, limits, way-out, notice, roles, check, check-interval, "
-                                "check-failures)"),
+    ("[default]\nmtu = 9000\n", "2: there is no key 'mtu' here: ignored (there are flags, limits, "
+                                "preference, vpn, answer, way-out, notice, roles, manage, "
+                                "exclude, check, check-interval, check-failures)"),
+    *((f"[default]\npreference = {word}\n", f"2: preference '{word}' is wrong: it must be a number "
+       "from 1 to 32700, behind the kernel's first rule, and with room before main's")
+      for word in ("", "0", "32701", "32766", "-1", "first", "1 2", "9" * 30)),
+    ("[default]\nvpn = off\n", "2: vpn 'off' is wrong: it must be alone or beside"),
+    ("[default]\nanswer = tunnel\n", "2: answer 'tunnel' is wrong: it must be yes or no"),
+    ("[eth0]\nanswer = yes\n", "2: there is no key 'answer' here: ignored (there are flags, "
+                               "table, gateway, manage, exclude, way-out, check, "
+                               "check-interval, check-failures, mark, sources, announce)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "
                                           "into a section of one, such as [eth0])"),
     ("[eth0]\nmtu = 9000\n", "2: there is no key 'mtu' here: ignored (there are flags, table, "
                              "gateway, manage, exclude, way-out, check, check-interval, "
-                             "check-failures)"),
+                             "check-failures, mark, sources, announce)"),
     ("[eth0]\nflags = fast\n", f"2: flags 'fast' is wrong: {FLAGS_ALLOWED}"),
     ("[eth0]\nflags =\n", f"2: flags '' is wrong: {FLAGS_ALLOWED}"),
     ("[default]\nflags = backup\n", "2: flags 'backup' is wrong: it must be with subflow (backup "

@@ -90,6 +90,8 @@ def test_status_page_has_all_kinds_of_findings() -> None:
     pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
     kinds = {kind for path in (ROOT / "mptcp_hooks/status").glob("*findings.py")
              for kind in re.findall(pattern, path.read_text())}
+    kinds |= set(re.findall(r'Remark\("([a-z-]+)"',
+                            (ROOT / "mptcp_hooks/status/behind.py").read_text()))
     kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}

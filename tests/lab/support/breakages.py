@@ -34,9 +34,11 @@ auto eth0 eth1
 iface eth0 inet static
     address 10.1.1.2/32
     pointopoint 10.9.9.9
+    gateway 10.9.9.9
 iface eth1 inet static
     address 10.1.2.2/32
     pointopoint 10.9.9.9
+    mptcp-gateway 10.9.9.9
 """
 LANS = """\
 auto eth1 eth1:1
@@ -171,7 +173,8 @@ BREAKAGES = (
     Breakage("reverse-path", (("broken", "routing-changed", "eth1"),
                               ("broken", "reverse-path", "eth1")),
              run("sysctl -qw net.ipv4.conf.all.rp_filter=1",
-                 "ip rule del pref 20002 from 10.1.2.2"), run("mptcp_up eth1")),
+                 "ip rule del pref 20002 from 10.1.2.2",
+                 "ip rule del pref 20004 from 10.1.2.0/24"), run("mptcp_up eth1")),
     Breakage("limits-low", (("broken", "limits-low", None),),
              run("ip mptcp limits set subflow 0 add_addr_accepted 0"),
              run("ip mptcp limits set subflow 8 add_addr_accepted 8")),
