@@ -8,9 +8,10 @@ from functools import partial
 from time import monotonic, sleep
 
 from mptcp_hooks.base.entry import make_parser
-from mptcp_hooks.base.errors import FAILED, USAGE, Problem, quote
+from mptcp_hooks.base.errors import FAILED, UNKNOWN, USAGE, Problem, quote
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.stanza_lines import has_stanza
 from mptcp_hooks.status.looks import (
     describe_moment,
     look_at_candidates,
@@ -200,10 +201,11 @@ def _find_clash(options: Namespace) -> str:
 
 
 def _refuse_unknown(survey: Survey, wanted: Iterable[str]) -> None:
-    known = {*(device.name for device in survey.devices), *(path.interface
-                                                            for path in survey.paths)}
+    known = {*(name for device in survey.devices for name in device.names),
+             *(path.interface for path in survey.paths)}
     for name in sorted({*wanted} - known):
-        raise Problem(f"{name}: no such interface, and none on record", USAGE)
+        if not has_stanza(name):
+            raise Problem(f"{name}: {UNKNOWN}", USAGE)
 
 
 def _watch(take_look: Callable[[], Look], look: Look) -> int:

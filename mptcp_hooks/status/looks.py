@@ -18,7 +18,8 @@ from mptcp_hooks.status.candidates import Candidate, find_suspects, make_candida
 from mptcp_hooks.status.candidates_view import describe_candidates, draw_candidates
 from mptcp_hooks.status.connections import Connection, read_connections, sum_interfaces
 from mptcp_hooks.status.connections_view import Owners, describe_connections, draw_connections
-from mptcp_hooks.status.findings import BROKEN, Finding, judge, judge_expected
+from mptcp_hooks.status.finding import BROKEN, Finding
+from mptcp_hooks.status.findings import judge, judge_expected
 from mptcp_hooks.status.paths_json import describe_survey
 from mptcp_hooks.status.paths_screen import (
     Rate,
@@ -30,6 +31,7 @@ from mptcp_hooks.status.paths_screen import (
     draw_summary,
 )
 from mptcp_hooks.status.questions import AskedMachine
+from mptcp_hooks.status.stanzas import look_at_stanzas
 from mptcp_hooks.status.survey import Device, PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 
@@ -130,11 +132,18 @@ def look_at_paths(interfaces: frozenset[str], expected: int = 0) -> PathsLook:
     Findings of the whole machine are everybody's.
     """
     machine = AskedMachine()
-    survey = _take_survey(machine)
+    survey = look_at_stanzas(machine, _take_survey(machine))
+    meant = _list_names(survey, interfaces)
     findings = tuple(one for one in judge(survey)
-                     if not interfaces or one.interface in {*interfaces, ""})
-    look = PathsLook(monotonic(), interfaces, survey, findings, machine.read_clock())
+                     if not meant or one.interface in {*meant, ""})
+    look = PathsLook(monotonic(), meant, survey, findings, machine.read_clock())
     return look._replace(findings=(*judge_expected(look.paths, expected), *findings))
+
+
+def _list_names(survey: Survey, interfaces: frozenset[str]) -> frozenset[str]:
+    """The interfaces, each with all names of its device."""
+    return interfaces.union(*(device.names for device in survey.devices
+                              if interfaces.intersection(device.names)))
 
 
 def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:

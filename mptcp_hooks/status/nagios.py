@@ -12,14 +12,14 @@ from mptcp_hooks.base.text import count
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.counters import count_fallbacks, count_joins
-from mptcp_hooks.status.findings import BROKEN
+from mptcp_hooks.status.finding import BROKEN
 from mptcp_hooks.status.health import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mptcp_hooks.base.errors import Problem
-    from mptcp_hooks.status.findings import Finding
+    from mptcp_hooks.status.finding import Finding
     from mptcp_hooks.status.looks import PathsLook
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)

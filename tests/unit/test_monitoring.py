@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_metrics
-from prometheus_client.parser import text_string_to_metric_families as parse_older
+from prometheus_client import Metric, parser
+from prometheus_client.openmetrics import parser as openmetrics
 
 from mptcp_hooks.base.errors import FAILED, USAGE, Problem
 from mptcp_hooks.status import command, stream
-from mptcp_hooks.status.findings import NOTE, Finding
+from mptcp_hooks.status.finding import NOTE, Finding
 from mptcp_hooks.status.looks import PathsLook
 from mptcp_hooks.status.nagios import CRITICAL, OK, UNKNOWN, WARNING, answer_plugin, answer_unknown
 from mptcp_hooks.status.openmetrics import draw_metrics
@@ -25,6 +27,10 @@ from tests.unit.canned import run_status
 STATUS = Path(__file__).parents[1] / "cases/status"
 CASE = STATUS / "all-good"
 NO_SOCKETS = "\n$ ss -Menita\n"
+# The parsers have no types of their own.
+_Parse = Callable[[str], Iterable[Metric]]
+parse_metrics: _Parse = openmetrics.text_string_to_metric_families
+parse_older: _Parse = parser.text_string_to_metric_families
 # A label, a value with its unit, and what is allowed of it.
 MEASURE = re.compile(r"('[^'=|]+'|[a-z_]+)=(\d+)c?(;\d*:?;\d*:?;\d*;\d*)?")
 
@@ -83,7 +89,7 @@ def test_options_that_do_not_go_together(
     assert capsys.readouterr().err.endswith(f"mptcp_status: error: {said}\n")
 
 
-@pytest.mark.parametrize("case", sorted(STATUS.iterdir()), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", sorted(STATUS.iterdir()), ids=attrgetter("name"))
 def test_a_plugin_says_one_line_and_one_of_four_numbers(case: Path) -> None:
     """What is found decides, as it does for the screen."""
     found = json.loads(run_status(case, "--json")[1])["findings"]
@@ -118,7 +124,7 @@ def make_look(name: str, *findings: Finding) -> PathsLook:
     device = Device(name, 2, UP, (), 2 ** 63, 7, False, 0, 0, False)
     path = PathStatus(name, name, UP, 4, "10.0.0.2", 24, "", 254, None, Way("", "", ""), None)
     survey = Survey(KernelState(True, True, False), None, (), (device,), (), (path,), (), (),
-                    frozenset(), "", frozenset(), 0, (), frozenset(), None, (), ())
+                    frozenset(), "", {}, 0, (), frozenset(), None, (), ())
     return PathsLook(0.0, frozenset(), survey, findings, 0.0)
 
 
@@ -147,7 +153,7 @@ def read_metrics(case: Path, *arguments: str) -> dict[str, list[tuple[dict[str, 
     return found
 
 
-@pytest.mark.parametrize("case", sorted(STATUS.iterdir()), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", sorted(STATUS.iterdir()), ids=attrgetter("name"))
 def test_metrics_say_what_json_says(case: Path) -> None:
     answer = json.loads(run_status(case, "--json")[1])
     found = read_metrics(case)
