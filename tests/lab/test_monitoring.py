@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
+from tests.lab.support.lab import NOBODY, SERVER_4, TRANSFER, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE, plug, pull
 from tests.lab.support.waiting import wait_for
 
@@ -65,6 +66,9 @@ def test_nagios_hears_of_a_cable(uplinks: Lab) -> None:
     nrpe = re.search(r"command\[check_mptcp\]=(.*)", list_blocks("command[check_mptcp]")[0])
     assert line and nrpe and line[1].replace("$ARG1$", "2") == nrpe[1]
     status, said = check(uplinks, nrpe[1])
+    assert status == 1 and said.startswith("MPTCP WARNING - mptcp_monitor does not run")
+    Monitor(uplinks)
+    status, said = check(uplinks, nrpe[1])
     assert status == 0
     assert said.startswith("MPTCP OK - 2 paths alive (eth0, eth1) | paths=2;;2:;0;2")
     assert check(uplinks, "mptcp_status --nagios eth1")[0] == 0
@@ -83,21 +87,24 @@ def test_a_program_of_ones_own_hears_of_a_cable(uplinks: Lab) -> None:
     assert check(uplinks, line) == (0, "a path is out\n")
 
 
-def test_bytes_and_subflows_of_a_transfer_are_in_the_metrics(uplinks: Lab) -> None:
-    transfer = uplinks.begin_transfer(25 * MEGABYTE)
-    wait_for(lambda: min(transfer.count_sent()) > MEGABYTE)
+def test_bytes_and_subflows_of_a_stream_are_in_the_metrics(uplinks: Lab) -> None:
+    receiver = uplinks.server.start(sys.executable, TRANSFER, "listen", SERVER_4, "5002")
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    uplinks.client.start(sys.executable, TRANSFER, "stream", SERVER_4, "5002", "300")
+    wait_for(lambda: sum(uplinks.count_sent()) > MEGABYTE)
     before = uplinks.count_sent()
     status, text = check(uplinks, "mptcp_status --openmetrics")
     after = uplinks.count_sent()
     values = dict(re.findall(r"^(\S+) (\S+)$", text, re.M))
-    assert status == 0 and transfer.finish().whole
-    for number, name in enumerate(uplinks.uplinks):
-        sent = float(values[f'mptcp_interface_sent_bytes_total{{interface="{name}"}}'])
-        assert before[number] < sent <= after[number]
-        rate = float(values[f'mptcp_interface_sent_bytes_per_second{{interface="{name}"}}'])
-        # An uplink has 50 Mbit/s.
-        assert 1e6 < rate < 7e6
-        assert values[f'mptcp_interface_subflows{{interface="{name}"}}'] == "1"
+    names = [f'{{interface="{name}"}}' for name in uplinks.uplinks]
+    sent = [float(values[f"mptcp_interface_sent_bytes_total{name}"]) for name in names]
+    assert status == 0
+    assert all(one <= now <= then for one, now, then in zip(before, sent, after))
+    assert sum(before) < sum(sent)
+    rates = [float(values[f"mptcp_interface_sent_bytes_per_second{name}"]) for name in names]
+    # It is of 26 Mbit/s.
+    assert 0.3e6 < sum(rates) < 6e6
+    assert [values[f"mptcp_interface_subflows{name}"] for name in names] == ["1", "1"]
     assert values['mptcp_connections{fallback="no"}'] == "1"
 
 
