@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo
 from time import monotonic, sleep
@@ -88,6 +87,9 @@ def probe(survey: Survey, paths: Iterable[PathStatus], target: Target | None) ->
     tried = [path for path in paths if path.installed]
     if not tried:
         raise Problem("there is no path to probe: 'mptcp_up --all' makes what can be made")
+    # With it comes logging, which takes as long as all else that mptcp_status begins with.
+    from concurrent.futures import ThreadPoolExecutor
+
     sources = [_find_source(survey, path) for path in tried]
     with ThreadPoolExecutor(3 * len(tried)) as pool:
         gateways = pool.map(_try_gateway, tried, sources)
