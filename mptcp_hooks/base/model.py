@@ -29,6 +29,7 @@ class Rule(NamedTuple):
     """One policy routing rule; an empty text or None where it does not say.
 
     `device` is where a packet leaves by, `incoming` where it came in: `lo` for the machine's own.
+    `mark` is as mark.format_mark has it.
     """
 
     preference: int
@@ -39,6 +40,7 @@ class Rule(NamedTuple):
     suppress: int | None
     protocol: int
     incoming: str = ""
+    mark: str = ""
 
 
 class Route(NamedTuple):
@@ -190,6 +192,9 @@ class Path(NamedTuple):
     subnet leaves by it, as long as that address has no path of its own. `shared` is whether a
     path of another device has the address as well: only sockets bound to the device use it then.
     `shift` is how far its rules stand from where they usually do.
+    What the firewall gives the `mark`, and what comes from the subnets `sources`, leaves by it
+    too. `announced` are addresses that somebody on the way maps to this one: peers hear of them
+    instead of it.
     """
 
     iface: str
@@ -210,20 +215,62 @@ class Path(NamedTuple):
     wide: bool = False
     shared: bool = False
     shift: int = 0
+    mark: str = ""
+    sources: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints that are made for it, without the ids that the kernel gives them.
+
+        An announced one has no device and no port: with either the kernel would bind to it.
+        Where the own one would be signalled alone, the announced ones take its place.
+        """
+        if not self.endpoint:
+            return ()
+        announced = tuple(Endpoint(0, one, 0, (SIGNAL, *(flag for flag in self.flags
+                                                         if flag == BACKUP)))
+                          for one in self.announced)
+        flags = tuple(flag for flag in self.flags if not (announced and flag == SIGNAL))
+        own = Endpoint(0, self.address, self.ifindex, flags)
+        alone = announced and SIGNAL in self.flags and set(flags) <= {BACKUP}
+        return announced if alone else (own, *announced)
+
+    @property
+    def tells(self) -> bool:
+        """Whether peers are told of an address by its endpoints, where it has any."""
+        return SIGNAL in self.flags or bool(self.announced)
+
+    def list_sources(self) -> tuple[str, ...]:
+        """What comes from where leaves by it, as subnets: from its address first of all."""
+        own = f"{self.address}/{BITS[self.family]}"
+        return (*(own,) * (not self.shared), *(self.subnet,) * self.wide, *self.sources)
 
     def concerns(self, rule: Rule) -> bool:
         """Whether a rule of the kernel's is about the path: its table, its device, or its own.
 
-        Its own are its address, unless another device has it too, and its subnet where it is wide.
+        Its own are its address, unless another device has it too, its subnet where it is wide, its
+        mark and its further sources.
         """
         return (rule.table == self.table or rule.device == self.device
                 or (rule.source == f"{self.address}/{BITS[self.family]}" and not self.shared)
-                or (self.wide and (rule.source, rule.incoming) == (self.subnet, OF_OUR_OWN)))
+                or (self.wide and (rule.source, rule.incoming) == (self.subnet, OF_OUR_OWN))
+                or rule.source in self.sources or bool(self.mark and rule.mark == self.mark))
 
     def owns(self, endpoint: Endpoint) -> bool:
-        """Whether the kernel's endpoint is the one that was made for this path."""
-        return (self.endpoint and endpoint.device == self.ifindex
-                and endpoint.stands_for(self.address))
+        """Whether the kernel's endpoint is one of those that were made for this path."""
+        return any(endpoint.device == one.device and endpoint.stands_for(one.address)
+                   for one in self.endpoints)
+
+    def list_owned(self) -> tuple[str, ...]:
+        """The addresses that endpoints of ours have for its sake, its own among them."""
+        return (self.address, *self.announced) if self.endpoint else ()
+
+    def list_standing(self, endpoints: Iterable[Endpoint]) -> set[str]:
+        """The addresses of its endpoints that the kernel has with the flags they are to have."""
+        flags = {(one.address, one.device): set(one.flags) for one in endpoints if not one.port}
+        return {one.address for one in self.endpoints
+                if flags.get((one.address, one.device)) == set(one.flags)}
 
 
 class Installed(NamedTuple):

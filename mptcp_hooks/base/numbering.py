@@ -1,8 +1,9 @@
 """Every number that mptcp-hooks puts into the kernel, in one position.
 
-    rule preferences   20000 to 20006, one a kind of rule, the same for all uplinks;
+    rule preferences   20000 to 20008, one a kind of rule, the same for all uplinks;
                        19998 and 19999 as well where a lease has routes; 19996 and
-                       19997 where another device has the address too;
+                       19997 where another device has the address too; 19994 and
+                       19995 for what the firewall marks;
                        32768 and 32769 behind main (32766) and default (32767), for
                        what is bound to nothing and finds no way there;
                        32765 before main and 32767 behind it, the monitor's: while main
@@ -17,6 +18,8 @@
 from __future__ import annotations
 
 PREFERENCES = {
+    "mark_specific": 19994,
+    "mark_default": 19995,
     "shared_specific": 19996,
     "shared_default": 19997,
     "lease_subnet": 19998,
@@ -28,6 +31,8 @@ PREFERENCES = {
     "subnet_default": 20004,
     "device_specific": 20005,
     "device_default": 20006,
+    "further_specific": 20007,
+    "further_default": 20008,
 }
 # They move together: `preference` in mptcp-hooks.conf names the first. All of them stand before
 # the detours', with room for what others have there.

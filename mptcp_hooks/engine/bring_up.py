@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import LEAVING, SILENT, Endpoint, Installed, Stanza
+from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.compare import (
@@ -29,12 +29,17 @@ from mptcp_hooks.engine.limits import judge_wanted, settle_limits
 from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes, yields
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
-from mptcp_hooks.intent.settings import judge_options, read_settings
+from mptcp_hooks.intent.settings import (
+    has_belongings,
+    judge_options,
+    note_mark,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import DeviceView, Lease, Path
+    from mptcp_hooks.base.model import DeviceView, Lease, Path, TableUse
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
@@ -71,6 +76,7 @@ class WorkBuilder:
         self._manager = machine.read_path_manager().without_roles(store.load_roles())
         self._tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
+        self._uses: dict[Path, TableUse] = {}
         self._on_file: Records = {}
         self._records: Records = {}
         self._undo: list[Undo] = []
@@ -175,7 +181,7 @@ class WorkBuilder:
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
-        if settings.table or settings.usual_table:
+        if settings.table or settings.usual_table or has_belongings(settings):
             self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         silent = False
@@ -196,7 +202,8 @@ class WorkBuilder:
             planned = self._plan(event, settings, old, left, waiting, held)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
-        self._warnings += [*judge_options(event, settings), *planned.warnings]
+        self._warnings += [*judge_options(event, settings), *note_mark(event, settings),
+                           *planned.warnings]
         self._remarks += planned.remarks
         for installed in old:
             self._undo_outdated(installed, changes)
@@ -207,7 +214,8 @@ class WorkBuilder:
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
-        self._change_others(planned)
+        if planned.crowded or left:
+            self._change_others(planned)
 
     def _change_others(self, planned: Plan) -> None:
         """Change the paths of other stanzas as those of the plan have it.
@@ -295,6 +303,7 @@ class WorkBuilder:
         if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
+        self._judge_announced(event.iface, settings, old)
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(
             silent=silent, tunnel=self._tunnel, held=tuple((held or {}).items())),
@@ -310,6 +319,22 @@ class WorkBuilder:
             return planned._replace(remarks=(f"{event.iface}: not there yet",))
         return planned.add(warning=f"{event.iface}: no such interface here: its table number "
                                    "will be 20000 + its ifindex")
+
+    def _judge_announced(
+        self, iface: str, settings: Settings, old: list[Installed]
+    ) -> None:
+        """Raise Problem where an address cannot be announced for the interface."""
+        announced = (*settings.own.announced, *settings.usual.announced)
+        if announced:
+            # Few machines have any: those that have none do not load it.
+            from mptcp_hooks.engine.clashes import find_announced
+
+            own = {one.address for device in self._machine.list_devices()
+                   for label in {device, *self._machine.list_labels(device)}
+                   for one in self._machine.list_addresses(label, (4, 6))}
+            for _, problem in find_announced(
+                    iface, announced, own, self._list_others_planned(old)):
+                raise problem
 
     def _judge_found(
         self, event: Event, view: DeviceView, others: tuple[Stanza, ...], previous: tuple[Path, ...]
@@ -335,12 +360,18 @@ class WorkBuilder:
         """By their addresses, which other devices' interfaces have those of paths as well."""
         holders = {}
         for path in paths:
-            use = list_foreign(path, self._tables.read_use(path), self._list_leaving(old))
+            use = list_foreign(path, self._read_use(path), self._list_leaving(old))
             if find_holder(path, use, self._list_others_planned(old)):
                 # The kernel tells of a table alone.
                 self._look_at_all()
                 holders[path.address] = find_holder(path, use, self._list_others_planned(old))
         return holders
+
+    def _read_use(self, path: Path) -> TableUse:
+        """What the kernel holds of a path; asked once in a work, which changes nothing of it."""
+        if path not in self._uses:
+            self._uses[path] = self._tables.read_use(path)
+        return self._uses[path]
 
     def _list_leaving(self, old: list[Installed]) -> list[Installed]:
         """The paths on record that are renewed or about to go."""
@@ -356,12 +387,17 @@ class WorkBuilder:
         self, path: Path, old: list[Installed], pending: Iterable[Change] = ()
     ) -> Change:
         """What makes the path of what is on record of it, in the place of what is pending."""
-        use = self._tables.read_use(path)
+        use = self._read_use(path)
         obstacle = find_obstacle(
             path, use, self._list_leaving(old),
             self._list_others_planned([*old, *(change.after for change in pending)]))
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
+        if path.mark or path.sources:
+            from mptcp_hooks.engine.clashes import find_clashes
+
+            for _, problem in find_clashes(path, self._list_others_planned(old)):
+                raise problem
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
                           kernel=use.describe())
         change = compare_path(after, old, self._manager.endpoints or ())
@@ -428,6 +464,5 @@ class WorkBuilder:
     def _expect_endpoints(self, paths: Iterable[Path]) -> None:
         endpoints = self._manager.endpoints or ()
         there = {endpoint.address for endpoint in endpoints}
-        made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
-                     for path in paths if path.endpoint and path.address not in there)
+        made = tuple(one for path in paths for one in path.endpoints if one.address not in there)
         self._manager = self._manager._replace(endpoints=(*endpoints, *made))

@@ -18,7 +18,7 @@ from mptcp_hooks.base.numbering import (
     WAY_OUT,
     number_rules,
 )
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
 
 if TYPE_CHECKING:
@@ -92,22 +92,27 @@ def bind_ids(
     The kernel gives the id when the endpoint is made, long after the line that
     deletes it was rendered.
     """
-    # Behind the word `id` alone: a device may be called like a stand-in.
-    stand_in = f" id {_stand_in(path)} "
-    ids = [f" id {endpoint.identity} " for endpoint in endpoints if path.owns(endpoint)]
+    ids = {one.address: one.identity for one in endpoints if path.owns(one)}
     bound = []
     for line in lines:
-        if stand_in not in f"{line} ":
+        meant = [one for one in (path.address, *path.announced) if is_about_id(line, one)]
+        if not meant:
             bound.append(line)
-        elif ids:
-            bound.append(f"{line} ".replace(stand_in, ids[0]).removesuffix(" "))
+        elif meant[0] in ids:
+            bound.append(f"{line} ".replace(
+                _name_id(meant[0]), f" id {ids[meant[0]]} ").removesuffix(" "))
     return tuple(bound)
 
 
 def names_own_endpoint(lines: Iterable[str], path: Path) -> bool:
-    """Whether each stand-in of an endpoint's id is that of the path: no other is ever bound."""
-    own = f" id {_stand_in(path)} "
-    return all(own in f"{line} " for line in lines if f" id {STAND_IN}" in line)
+    """Whether each stand-in of an endpoint's id is one of the path's: no other is ever bound."""
+    return all(any(is_about_id(line, one) for one in (path.address, *path.announced))
+               for line in lines if f" id {STAND_IN}" in line)
+
+
+def is_about_id(line: str, address: str) -> bool:
+    """Whether a line has the stand-in of the id that the endpoint of an address gets."""
+    return _name_id(address) in f"{line} "
 
 
 def list_former(lines: Iterable[str]) -> tuple[str, ...]:
@@ -126,18 +131,38 @@ def list_former(lines: Iterable[str]) -> tuple[str, ...]:
                       for line, length in lengths if length not in ("", "0")))
 
 
+class _ShownEndpoint(NamedTuple):
+    """An endpoint of a path as a template sees it; `device` is '' for an announced address."""
+
+    address: str
+    device: str
+    flags: tuple[str, ...]
+    id: str
+
+
 class _Shown:
-    """A path as a template sees it: its fields, and the stand-in of its endpoint's id."""
+    """A path as a template sees it: its fields, and its endpoints with stand-ins of their ids."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __getattr__(self, name: str) -> Any:
-        return _stand_in(self._path) if name == "endpoint_id" else getattr(self._path, name)
+        if name == "endpoint_id":
+            return _stand_in(self._path.address)
+        if name == "endpoints":
+            return tuple(_ShownEndpoint(one.address, self._path.device if one.device else "",
+                                        one.flags, _stand_in(one.address))
+                         for one in self._path.endpoints)
+        return getattr(self._path, name)
 
 
-def _stand_in(path: Path) -> str:
-    return f"{STAND_IN}{path.address}"
+def _stand_in(address: str) -> str:
+    return f"{STAND_IN}{address}"
+
+
+def _name_id(address: str) -> str:
+    """How a line says it. Behind the word `id` alone: a device may be called like a stand-in."""
+    return f" id {_stand_in(address)} "
 
 
 def _build(

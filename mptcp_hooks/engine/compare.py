@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown, read_value
 from mptcp_hooks.base.model import Installed, Stanza, TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.commands import bind_ids, list_former
+from mptcp_hooks.engine.commands import bind_ids, is_about_id, list_former
 from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
 from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
@@ -35,10 +35,9 @@ def compare_path(
     before = same[-1] if same else None
     routed = len(same) == 1 and _list_routing(same[0]) == _list_routing(after)
     # A hook that was killed may have left an endpoint with flags that the record knows nothing of.
-    stays = any(path.owns(endpoint) and set(endpoint.flags) == set(path.flags)
-                for endpoint in endpoints)
+    standing = path.list_standing(endpoints)
     lines = tuple(line for line in after.up
-                  if not (stays and is_endpoint_add(line, path))
+                  if not any(is_endpoint_add(line, address) for address in standing)
                   and not (routed and not is_mptcp(line)))
     return Change(before, after._replace(kernel="") if lines else after, lines,
                   _list_late(before, after))
@@ -59,11 +58,11 @@ def find_outdated(
     """What of a path on record no change makes again; None where that is nothing."""
     same = [one for one in changes if one.after.path.address == installed.path.address]
     again = {line for change in same for line in change.after.down}
-    remade = any(is_endpoint_add(line, change.after.path)
-                 for change in same for line in change.lines)
+    remade = {one.address for change in same for one in change.after.path.endpoints
+              if any(is_endpoint_add(line, one.address) for line in change.lines)}
     late = {line for change in same for line in change.late}
     outdated = tuple(line for line in installed.down if line not in late and (
-                     line not in again or (is_mptcp(line) and remade)))
+                     line not in again or any(is_about_id(line, one) for one in remade)))
     bound = bind_ids(outdated, installed.path, endpoints)
     return Undo(installed._replace(down=outdated), bound) if bound else None
 

@@ -104,6 +104,6 @@ def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, 
     """Whose endpoints are ours, as `IFACE ADDRESS`, once `records` stand."""
     others = [owner for owner in (recorded.owners if recorded else ())
               if owner.partition(" ")[0] not in records]
-    ours = [f"{iface} {one.path.address}" for iface, stanzas in records.items()
-            for stanza in stanzas for one in stanza.paths if one.path.endpoint]
+    ours = [f"{iface} {address}" for iface, stanzas in records.items() for stanza in stanzas
+            for one in stanza.paths for address in one.path.list_owned()]
     return tuple(sorted([*others, *ours]))

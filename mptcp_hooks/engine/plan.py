@@ -20,6 +20,8 @@ from mptcp_hooks.base.numbering import (
 )
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
+from mptcp_hooks.intent.settings import Belongings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -106,6 +108,8 @@ def _plan_address(
                                 "gateway: ignored as such")
     primary = not adjective and not any(
         path.primary and not yields(path, own.address) for path in beside)
+    first = not any(path.family == own.family for path in plan.paths)
+    belongings = choose_belongings(own.family, settings, first, primary)
     holder = dict(view.held).get(own.address, "")
     if holder:
         said = f"{own.address} is the address of {holder} as well"
@@ -115,13 +119,16 @@ def _plan_address(
         verdict = _Verdict(False, f"{said}: only what is bound to {view.device} leaves by it, "
                            "until one of them changes", "")
     else:
-        verdict = _judge_endpoint(own, settings, primary, before, manager, view)
+        wants = primary or bool(settings.chosen_flags or belongings.announced)
+        tells = SIGNAL in settings.flags or bool(belongings.announced)
+        verdict = _judge_endpoint(own, wants, tells, before, manager, view)
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
+    path = _add_belongings(path, settings, belongings)
     path = share(path) if holder else path._replace(
         wide=_may_be_wide(path, own, view, beside))
-    first = not any(path.family == own.family for path in plan.paths)
+    plan, path = _judge_announced(plan, path, before, manager)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
     path = path._replace(table=_choose_table(path, wanted, before, beside))
     if verdict.full:
@@ -166,6 +173,64 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     return ""
 
 
+def _add_belongings(path: Path, settings: Settings, belongings: Belongings) -> Path:
+    """The path with what belongs to it besides its address."""
+    mark, sources, announced = belongings
+    # Who says what a further address is announced as, and gives no flags, wants nothing else.
+    alone = announced and not (path.primary or settings.chosen_flags)
+    return path._replace(mark=mark, sources=sources, announced=announced,
+                         flags=(SIGNAL,) if alone else path.flags)
+
+
+def choose_belongings(
+    family: int, settings: Settings, first: bool, primary: bool
+) -> Belongings:
+    """What belongs to a path: the first one of its stanza, of its device (`primary`), or neither.
+
+    Each is of one family.
+    """
+    own = settings.own if first else Belongings()
+    usual = settings.usual if primary else Belongings()
+    return Belongings(
+        own.mark or usual.mark,
+        _of_family(family, own.sources or usual.sources),
+        _of_family(family, own.announced or usual.announced))
+
+
+def _of_family(family: int, words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(one for one in words if address.family_of(one) == family)
+
+
+def _judge_announced(
+    plan: Plan, path: Path, before: list[Path], manager: PathManager
+) -> tuple[Plan, Path]:
+    """The path with those announced addresses alone that can have an endpoint."""
+    if not path.announced:
+        return plan, path
+    if not path.endpoint:
+        text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
+        held = any(one.stands_for(path.address) for one in manager.endpoints or ())
+        return plan.add(warning=text) if held else plan.add(remark=text), path
+    endpoints = manager.endpoints or ()
+    mine = [one for one in endpoints if any(old.owns(one) for old in before)]
+    others = [one.address for one in endpoints if one not in mine and not one.port]
+    free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
+    # What has a place keeps it: the own endpoint, and then as many as there is room for.
+    alone = path._replace(announced=())
+    kept: tuple[str, ...] = ()
+    for one in path.announced:
+        wanted = path._replace(announced=(*kept, one))
+        if one in others:
+            plan = plan.add(warning=f"{path.iface}: {one} is not announced: there is an endpoint "
+                                    "of it already, left to its maker")
+        elif len(wanted.endpoints) > free:
+            plan = plan.add(warning=f"{path.iface}: {one} is not announced: the kernel's "
+                                    f"{ENDPOINTS_AT_MOST} endpoints are taken")
+        else:
+            kept = wanted.announced
+    return plan, alone._replace(announced=kept)
+
+
 def find_intruder(path: Path, use: TableUse) -> str:
     """Who else uses the path's table, in words; '' where nobody does."""
     host = f"{path.address}/{address.BITS[path.family]}"
@@ -178,8 +243,10 @@ def find_intruder(path: Path, use: TableUse) -> str:
             return _tell_use(path.table, f"somebody else (route {route.destination}{via}{source})")
     for rule in use.rules:
         marked = rule.protocol == PROTOCOL
-        ours = (marked and rule.source in ("", host, path.subnet)
-                and rule.device in ("", path.device))
+        # Another host's is another path's; a subnet's may be of what belonged to this one.
+        known = rule.source in ("", host, *path.sources) or not rule.source.endswith(
+            f"/{address.BITS[path.family]}")
+        ours = marked and known and rule.device in ("", path.device)
         if rule.table == path.table and not ours:
             source = rule.source or "all"
             return _tell_use(path.table, f"somebody else (rule {rule.preference}: from {source} "
@@ -342,21 +409,27 @@ def _choose_table(
 
 def _judge_endpoint(
     own: InterfaceAddress,
-    settings: Settings,
-    primary: bool,
+    wants: bool,
+    tells: bool,
     before: list[Path],
     manager: PathManager,
     view: DeviceView,
 ) -> _Verdict:
-    if not primary and not settings.chosen_flags:
+    """Whether an address that `wants` an endpoint of ours gets one, and if not, why.
+
+    `tells` is whether peers would be told of the address, or of what is announced for it.
+    """
+    if not wants:
         return _Verdict(False, "", "a further address of the device, no endpoint without "
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
     if own.address in view.silent:
         return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
-    present = [one for one in manager.endpoints or () if one.stands_for(own.address)]
-    if not present and view.tunnel and SIGNAL in settings.flags:
+    # Where others are announced, the own one may have none.
+    present = [one for one in manager.endpoints or () if one.stands_for(own.address)
+               or any(path.owns(one) for path in before)]
+    if not present and view.tunnel and tells:
         return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
                                    f"{view.tunnel}: its peers would be told of the address")
     if not present:

@@ -54,7 +54,9 @@ _NUMBERS = ("ifindex", "family", "table", "shift")
 _TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide", "shared")
 # What a key meant while there was none: a record without routes is of a path without.
 _BEFORE_THERE_WERE = {"routes": "", "way_out": "False", "wide": "False", "shared": "False",
-                      "shift": "0"}
+                      "shift": "0", "mark": "", "sources": "", "announced": ""}
+# What is kept as words.
+_LISTS = ("flags", "sources", "announced")
 # What a decoder raises over lines that make no sense.
 _NONSENSE = (ValueError, KeyError, IndexError, TypeError)
 
@@ -344,7 +346,7 @@ def _decode_path(lines: list[str]) -> Installed:
 def _encode_field(field: str, value: Any) -> str:
     if field == "routes":
         return " ".join(map(_encode_route, value))
-    return " ".join(value) if field == "flags" else str(value)
+    return " ".join(value) if field in _LISTS else str(value)
 
 
 def _decode_field(field: str, text: str) -> Any:
@@ -354,7 +356,7 @@ def _decode_field(field: str, text: str) -> Any:
         return {"True": True, "False": False}[text]
     if field == "routes":
         return tuple(map(_decode_route, text.split()))
-    return tuple(text.split()) if field == "flags" else text
+    return tuple(text.split()) if field in _LISTS else text
 
 
 def _encode_route(route: tuple[str, str]) -> str:

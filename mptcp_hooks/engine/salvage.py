@@ -53,7 +53,8 @@ def salvage_stanzas(
             stanzas.append(_salvage_stanza(iface, block, decoders))
         paths = tuple(_salvage_paths(iface, block.lines, decoders))
         stanzas[-1] = stanzas[-1]._replace(paths=(*stanzas[-1].paths, *paths))
-    known = {one.path.address for stanza in stanzas for one in stanza.paths if one.path.endpoint}
+    known = {address for stanza in stanzas for one in stanza.paths
+             for address in one.path.list_owned()}
     lost = tuple(_recall_line(iface, f"ip mptcp endpoint delete id {STAND_IN}{address}", [])
                  for address in owned if address not in known)
     return tuple(stanza for stanza in (*stanzas, Stanza((), lost)) if stanza.told or stanza.paths)
@@ -144,6 +145,8 @@ def _recall_line(iface: str, line: str, block: list[str]) -> Installed:
         primary=False,
         endpoint=endpoint,
         flags=(),
+        # Nobody knows whether it was the path's own, or announced.
+        announced=(address,) * endpoint,
     ), (), (line,), "")
 
 

@@ -229,7 +229,7 @@ def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
 
 
 def _read_targets(where: str, key: str, text: str) -> tuple[Target, ...]:
-    # A file without a check does not load it, and so for the two that follow.
+    # A file without a check does not load it, and so for those that follow.
     from mptcp_hooks.intent.checks import read_targets
 
     return read_targets(where, key, text)
@@ -245,6 +245,24 @@ def _read_failures(where: str, key: str, text: str) -> int:
     from mptcp_hooks.intent.checks import read_failures
 
     return read_failures(where, key, text)
+
+
+def _read_mark(where: str, key: str, text: str) -> str:
+    from mptcp_hooks.intent.belongings import read_mark
+
+    return read_mark(where, key, text)
+
+
+def _read_sources(where: str, key: str, text: str) -> tuple[str, ...]:
+    from mptcp_hooks.intent.belongings import read_sources
+
+    return read_sources(where, key, text)
+
+
+def _read_announced(where: str, key: str, text: str) -> tuple[str, ...]:
+    from mptcp_hooks.intent.belongings import read_announced
+
+    return read_announced(where, key, text)
 
 
 # Keys of [default] alone: the field of Configuration, and what reads it.
@@ -270,5 +288,8 @@ _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "check": ("targets", _read_targets),
     "check-interval": ("interval", _read_interval),
     "check-failures": ("failures", _read_failures),
+    "mark": ("mark", _read_mark),
+    "sources": ("sources", _read_sources),
+    "announce": ("announced", _read_announced),
 }
 SECTION_KEYS = tuple(_READERS)

@@ -17,10 +17,12 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import MANAGED, PPPD, Event, method_of, read_gateway
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mptcp_hooks.intent.checks import Check, Target
 
 OPTIONS = ("mptcp", "mptcp-gateway", "mptcp-table", "mptcp-flags", "mptcp-way-out",
-           "mptcp-check")
+           "mptcp-check", "mptcp-mark", "mptcp-sources", "mptcp-announce")
 FLAGS = ("subflow", "signal", "backup", "fullmesh", "laminar")
 DEFAULT_FLAGS = ("subflow",)
 LEFT_ALONE = (
@@ -36,7 +38,8 @@ _SPELLINGS = {
 class Wishes(NamedTuple):
     """What mptcp-hooks.conf says of the devices that fit `pattern`; None where nothing.
 
-    `targets`, `interval` and `failures` are those of a check, no targets for `off`.
+    `targets`, `interval` and `failures` are those of a check, no targets for `off`. `mark`,
+    `sources` and `announced` are empty for `off`.
     """
 
     pattern: str
@@ -49,6 +52,21 @@ class Wishes(NamedTuple):
     targets: tuple[Target, ...] | None = None
     interval: int | None = None
     failures: int | None = None
+    mark: str | None = None
+    sources: tuple[str, ...] | None = None
+    announced: tuple[str, ...] | None = None
+
+
+class Belongings(NamedTuple):
+    """What belongs to an uplink besides its address, empty where nothing does.
+
+    What the firewall gives the `mark` (as mark.format_mark has it), further `sources` as
+    subnets, and addresses that are `announced` to peers, all of either family.
+    """
+
+    mark: str = ""
+    sources: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
 
 
 class Configuration(NamedTuple):
@@ -103,7 +121,9 @@ class Settings(NamedTuple):
     family on the device alone, and `usual_flags` are those of every plain uplink.
     `unknown` are the names of `mptcp-*` options that do not exist. `way_out` is whether new
     connections that are bound to nothing may leave by it. `check` is what its paths are
-    checked by, None for nothing. `preference` is that of the first of its paths' rules.
+    checked by, None for nothing. `preference` is that of the first of its paths' rules. `own` is
+    what the stanza has belong to its first address of each family, `usual` what the configuration
+    has belong to the first one on the device.
     """
 
     wanted: bool
@@ -116,6 +136,8 @@ class Settings(NamedTuple):
     way_out: bool = True
     check: Check | None = None
     preference: int = FIRST_PREFERENCE
+    own: Belongings = Belongings()
+    usual: Belongings = Belongings()
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -129,6 +151,7 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
     wishes = configuration.find(event.device)
     if not _is_wanted(event, said, wishes):
         return Settings(False)
+    own, usual = _choose_belongings(event, said, wishes)
     return Settings(
         wanted=True,
         gateways=_choose_gateways(event, said.get("mptcp-gateway", ""), wishes.gateways or ()),
@@ -142,7 +165,14 @@ def read_settings(event: Event, configuration: Configuration) -> Settings:
         way_out=_may_be_way_out(event.iface, said, wishes, configuration),
         check=_choose_check(event, said, wishes),
         preference=configuration.preference,
+        own=own,
+        usual=usual,
     )
+
+
+def has_belongings(settings: Settings) -> bool:
+    """Whether anything belongs to the event's paths besides their addresses."""
+    return any(settings.own) or any(settings.usual)
 
 
 def judge_options(event: Event, settings: Settings) -> list[str]:
@@ -152,19 +182,20 @@ def judge_options(event: Event, settings: Settings) -> list[str]:
             for name in settings.unknown]
 
 
+def note_mark(event: Event, settings: Settings) -> list[str]:
+    """What is to be said of a stanza's mark that others are known to use, right as it is."""
+    if not settings.own.mark:
+        return []
+    from mptcp_hooks.intent.belongings import judge_mark
+
+    return [f"{event.iface}: mptcp-mark {settings.own.mark}: {user}: take another one where that "
+            "is on this machine" for user in judge_mark(settings.own.mark)]
+
+
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:
-    return Wishes(
-        pattern=old.pattern,
-        flags=old.flags if new.flags is None else new.flags,
-        table=old.table if new.table is None else new.table,
-        gateways=old.gateways if new.gateways is None else new.gateways,
-        managed=old.managed if new.managed is None else new.managed,
-        excluded=old.excluded if new.excluded is None else new.excluded,
-        way_out=old.way_out if new.way_out is None else new.way_out,
-        targets=old.targets if new.targets is None else new.targets,
-        interval=old.interval if new.interval is None else new.interval,
-        failures=old.failures if new.failures is None else new.failures,
-    )
+    said: dict[str, Any] = {field: value for field, value in zip(Wishes._fields, new)
+                            if value is not None and field != "pattern"}
+    return old._replace(**said)
 
 
 def _list_own_options(event: Event) -> dict[str, str]:
@@ -227,6 +258,22 @@ def _choose_check(event: Event, said: dict[str, str], wishes: Wishes) -> Check |
         targets = read_own_targets(
             event.iface, "mptcp-check", said["mptcp-check"], event.families)
     return make_check(targets, wishes.interval, wishes.failures)
+
+
+def _choose_belongings(
+    event: Event, said: dict[str, str], wishes: Wishes
+) -> tuple[Belongings, Belongings]:
+    """What the stanza says, and of what it says nothing of, what the configuration says."""
+    usual = Belongings(wishes.mark or "", wishes.sources or (), wishes.announced or ())
+    if said.keys().isdisjoint(("mptcp-mark", "mptcp-sources", "mptcp-announce")):
+        return Belongings(), usual
+    # Few machines have any: those that have none do not load it.
+    from mptcp_hooks.intent.belongings import read_own
+
+    return Belongings(*read_own(event, said)), Belongings(
+        "" if "mptcp-mark" in said else usual.mark,
+        () if "mptcp-sources" in said else usual.sources,
+        () if "mptcp-announce" in said else usual.announced)
 
 
 def read_truth(where: str, option: str, text: str, allowed: str) -> bool:

@@ -36,6 +36,7 @@ GENL_HEADER_SIZE = 4
 
 # include/uapi/linux/fib_rules.h
 _FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 3, 6, 14
+_FRA_FWMARK, _FRA_FWMASK = 10, 16
 _FRA_TABLE, _FRA_OIFNAME, FRA_PROTOCOL = 15, 17, 21
 _NO_SUPPRESS = b"\xff\xff\xff\xff"
 
@@ -204,6 +205,11 @@ def source_attribute(packed: bytes) -> bytes:
     return make_attribute(_FRA_SRC, packed)
 
 
+def mark_attribute(mark: int) -> bytes:
+    """How a rule's message says the mark that it asks for (FRA_FWMARK)."""
+    return make_attribute(_FRA_FWMARK, _U32.pack(mark))
+
+
 def device_attribute(device: str) -> bytes:
     """How a rule's message says its outgoing device (FRA_OIFNAME)."""
     return make_attribute(_FRA_OIFNAME, device.encode() + b"\0")
@@ -363,7 +369,16 @@ def parse_rule(message: bytes) -> Rule:
         suppress=None if suppress in (None, _NO_SUPPRESS) else _number(suppress),
         protocol=_number(said.get(FRA_PROTOCOL)),
         incoming=_name(said.get(_FRA_IIFNAME)),
+        mark=_read_mark(said),
     )
+
+
+def _read_mark(said: dict[int, bytes]) -> str:
+    if _FRA_FWMARK not in said and _FRA_FWMASK not in said:
+        return ""
+    from mptcp_hooks.base.mark import ALL_BITS, format_mark
+
+    return format_mark(_number(said.get(_FRA_FWMARK)), _number(said.get(_FRA_FWMASK), ALL_BITS))
 
 
 def _parse_routes(message: bytes) -> Iterator[Route]:

@@ -29,6 +29,7 @@ from mptcp_hooks.machine.netlink import (
     OUR_RULE,
     dump_rules,
     find_rules,
+    mark_attribute,
     read_path_manager,
     read_routes,
     source_attribute,
@@ -140,12 +141,11 @@ class TableReader:
     def read_use(self, path: Path) -> TableUse:
         """The routes of a path's table, and the rules that name that, or what is the path's.
 
-        That is its device, its address unless that is shared, and its subnet where it is wide.
+        That is its device, its mark, and the subnets whose addresses leave by it.
         """
         family = AF_INET if path.family == 4 else AF_INET6
-        sources = [*[path.address] * (not path.shared),
-                   *[path.subnet.partition("/")[0]] * path.wide]
-        about = (table_attribute(path.table), device_attribute(path.device),
+        sources = [subnet.partition("/")[0] for subnet in path.list_sources()]
+        about = (table_attribute(path.table), device_attribute(path.device), *_list_marks(path),
                  *(source_attribute(inet_pton(family, source)) for source in sources))
         # Detours are no path's: they lead to its table, and go again.
         rules = (rule for rule in find_rules(self._dump(path.family), about)
@@ -222,6 +222,14 @@ def is_detour(rule: Rule) -> bool:
     """Whether a rule is one of the monitor's about new connections, and not that of names."""
     return (rule.protocol == PROTOCOL and rule.preference in DETOUR.values()
             and rule.table != NAMES_TABLE)
+
+
+def _list_marks(path: Path) -> Iterator[bytes]:
+    """What rules that ask for a path's mark have in common."""
+    if path.mark:
+        from mptcp_hooks.base.mark import parse_mark
+
+        yield mark_attribute(parse_mark(path.mark)[0])
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import SIGNAL, SILENT, Role, Tunnel
+from mptcp_hooks.base.model import SILENT, Role, Tunnel
 from mptcp_hooks.base.numbering import (
     LOCAL_TABLE,
     MAIN_TABLE,
@@ -199,7 +199,7 @@ class _Upkeep:
                 store.save_tunnels(wanted)
         if not wanted:
             return
-        telling = [path for path in paths if path.endpoint and SIGNAL in path.flags]
+        telling = [path for path in paths if path.endpoint and path.tells]
         if wanted != recorded or telling:
             leaving = self._list_spare(telling)
             self.do(lambda store, machine: prepare_withdrawal(

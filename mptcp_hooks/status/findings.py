@@ -16,6 +16,7 @@ from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, U
 from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.machine.counters import read_counters
+from mptcp_hooks.status.behind import judge_behind
 from mptcp_hooks.status.counters import judge_counters
 from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
 from mptcp_hooks.status.health import describe_fault, say_since
@@ -193,7 +194,7 @@ def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
         yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have no further "
                       "path", meant)
         for path, installed in _list_installed(survey):
-            if installed.path.endpoint and SIGNAL in installed.path.flags:
+            if installed.path.endpoint and installed.path.tells:
                 yield Finding(NOTE, "tunnel", path.interface, f"peers are told of {path.address} "
                               f"beside {names}, as a running connection has no other path",
                               "end that connection")
@@ -265,28 +266,31 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
         return
     for path, installed in _list_installed(survey):
         if path.length is not None and installed.path.endpoint:
-            yield from _compare_endpoint(survey, path, installed.path)
+            yield from _compare_endpoints(survey, path, installed.path)
         elif path.length is not None and not path.outage \
                 and _lacks_endpoint(survey, path, installed.path):
             yield Finding(BROKEN, "endpoint-changed", path.interface,
                           f"{path.address} has no endpoint", _bring_back(path))
 
 
-def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
-    """What became of a path's endpoint of ours."""
-    present = path.endpoint
-    ours = present is not None and wanted.owns(present)
-    role = {BACKUP} if path.role else set()
-    if present and ours and set(present.flags) == {*wanted.flags, *role}:
-        return
-    lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
-    if present:
-        name = survey.name_of(present.device) if present.device else ""
-        lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
-    # mptcp_up leaves one that is there as it is.
-    remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
-    yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
-                  + ("is another one" if present else "is gone"), remedy, tuple(lines))
+def _compare_endpoints(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
+    """What became of a path's endpoints of ours."""
+    for meant in wanted.endpoints:
+        own = meant.address == wanted.address
+        present = path.endpoint if own else survey.find_endpoint(meant.address)
+        ours = present is not None and wanted.owns(present)
+        role = {BACKUP} if own and path.role else set()
+        if present and ours and set(present.flags) == {*meant.flags, *role}:
+            continue
+        device = wanted.device if meant.device else ""
+        lines = [f"- {_format_endpoint(meant.address, device, meant.flags)}"]
+        if present:
+            name = survey.name_of(present.device) if present.device else ""
+            lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
+        # mptcp_up leaves one that is there as it is.
+        remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
+        yield Finding(BROKEN, "endpoint-changed", path.interface, f"{meant.address}: its endpoint "
+                      + ("is another one" if present else "is gone"), remedy, tuple(lines))
 
 
 def _judge_outages(survey: Survey) -> Iterator[Finding]:
@@ -328,7 +332,7 @@ def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
     Where new connections keep to a tunnel, peers are not told of one.
     """
     free = len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
-    told = bool(survey.kept_to) and SIGNAL in wanted.flags
+    told = bool(survey.kept_to) and wanted.tells
     return (wanted.primary and path.endpoint is None and path.link == UP and free
             and survey.kernel.present and not told)
 
@@ -459,6 +463,11 @@ def _has_rule(survey: Survey, path: PathStatus) -> bool:
                and seen.rule.table != MAIN_TABLE for seen in survey.rules)
 
 
+def _judge_behind(survey: Survey) -> Iterator[Finding]:
+    for remark in judge_behind(survey, list(_list_installed(survey))):
+        yield Finding(NOTE, *remark)
+
+
 def _judge_limits(survey: Survey) -> Iterator[Finding]:
     # An implicit endpoint is what the kernel noted of a subflow that it has opened already.
     flags = [one.flags for one in survey.endpoints or () if "implicit" not in one.flags]
@@ -490,8 +499,8 @@ def _judge_slots(survey: Survey) -> Iterator[Finding]:
     remedy = f"free one, 'ip mptcp endpoint delete id {free[0]}', then " if free else (
         "take a path of another interface down, then ")
     for path, installed in _list_installed(survey):
-        if installed.path.primary and not path.endpoint and path.link == UP \
-                and not installed.path.shared:
+        if installed.path.primary and not (path.endpoint or path.announced) \
+                and path.link == UP and not installed.path.shared:
             alone = all(one.device != installed.path.ifindex for one in endpoints)
             yield Finding(BROKEN if alone else NOTE, "slots-full", path.interface,
                           f"{path.address} has no endpoint: the kernel's {ENDPOINTS_AT_MOST} are "
@@ -536,11 +545,15 @@ def _judge_addresses(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_vanished(survey: Survey) -> Iterator[Finding]:
-    """Endpoints of addresses that nobody has; those of our paths are told of with the path."""
+    """Endpoints of addresses that nobody has; those of our paths are told of with the path.
+
+    One that is signalled, and has no device, is of an address that somebody maps to ours.
+    """
     present = {one.address for device in survey.devices for one in device.addresses}
     for endpoint in survey.endpoints or ():
+        announced = endpoint.device == 0 and SIGNAL in endpoint.flags
         if endpoint.address not in present and "implicit" not in endpoint.flags \
-                and not any(path.endpoint == endpoint for path in survey.paths):
+                and not announced and not any(path.endpoint == endpoint for path in survey.paths):
             yield Finding(NOTE, "endpoint-vanished", "",
                           f"endpoint {endpoint.identity} is of {endpoint.address}, which no "
                           "interface has", f"ip mptcp endpoint delete id {endpoint.identity}")
@@ -674,7 +687,7 @@ JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
     _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
     _judge_use, _judge_tunnels, _judge_exits, _judge_partial, _judge_shared, _judge_further,
-    _judge_reverse_path, _judge_limits,
-    _judge_slots, _judge_subnets, _judge_vanished, _judge_managers, _judge_configuration,
-    _judge_templates, _judge_pathless, _judge_untold, _judge_traffic,
+    _judge_reverse_path, _judge_behind, _judge_limits, _judge_slots, _judge_subnets,
+    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, _judge_pathless,
+    _judge_untold, _judge_traffic,
 )

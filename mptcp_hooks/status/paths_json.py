@@ -66,6 +66,9 @@ def _describe_path(survey: Survey, path: PathStatus) -> dict[str, Any]:
         "table": path.table or None,
         "endpoint": _describe_endpoint(path.endpoint),
         "wants_endpoint": path.installed is not None and path.installed.path.endpoint,
+        "announced": [{"address": one.address, **_show_endpoint(one)} for one in path.announced],
+        "mark": (path.installed.path.mark if path.installed else "") or None,
+        "sources": list(path.installed.path.sources) if path.installed else [],
         "on_record": path.installed is not None,
         "leaves_by": path.exit.device or None,
         "refusal": path.exit.refusal or None,
@@ -78,8 +81,11 @@ def _describe_path(survey: Survey, path: PathStatus) -> dict[str, Any]:
 
 
 def _describe_endpoint(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    return None if endpoint is None else {
-        "id": endpoint.identity, "flags": list(endpoint.flags)}
+    return None if endpoint is None else _show_endpoint(endpoint)
+
+
+def _show_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {"id": endpoint.identity, "flags": list(endpoint.flags)}
 
 
 def _describe_finding(finding: Finding) -> dict[str, Any]:

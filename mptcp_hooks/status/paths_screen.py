@@ -19,6 +19,7 @@ from mptcp_hooks.status.survey import UP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from mptcp_hooks.base.model import Endpoint
     from mptcp_hooks.status.findings import Finding
     from mptcp_hooks.status.paint import Paint
     from mptcp_hooks.status.survey import PathStatus, Survey
@@ -153,10 +154,16 @@ def _describe_fault(path: PathStatus) -> str:
 
 def _dress_endpoint(path: PathStatus, paint: Paint) -> _Cell:
     wanted = path.installed is not None and path.installed.path.endpoint
-    if path.endpoint is None:
+    shown = [path.endpoint] if path.endpoint else []
+    if not (shown or path.announced):
         return _Cell(_NOTHING, paint.bad if wanted else _leave)
-    text = " ".join([str(path.endpoint.identity), *path.endpoint.flags])
+    text = ", ".join([*map(_name_endpoint, shown), *(
+        f"{_name_endpoint(one)} {one.address}" for one in path.announced)])
     return _Cell(text, paint.good) if wanted else _Cell(f"{text} (not ours)", paint.doubtful)
+
+
+def _name_endpoint(endpoint: Endpoint) -> str:
+    return " ".join([str(endpoint.identity), *endpoint.flags])
 
 
 def _dress_exit(path: PathStatus, paint: Paint) -> _Cell:

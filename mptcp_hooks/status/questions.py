@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 # Of a machine with many routes or connections, in seconds.
 _ANSWER_AT_MOST = 60.0
+_FAMILIES = {4: "ipv4", 6: "ipv6"}
 _KERNELS_WORDS = "RTNETLINK answers: "
 
 
@@ -110,6 +111,25 @@ class AskedMachine:
         except Problem:
             # 'mptcp_up --check' says it.
             return ()
+
+    def list_forwarded(self) -> tuple[int, ...]:
+        """The families of which this machine forwards packets."""
+        return tuple(family for family, word in _FAMILIES.items() if self.read_file(
+            f"/proc/sys/net/{word}/conf/all/forwarding").strip() not in ("", "0"))
+
+    def ask_ruleset(self) -> tuple[dict[str, Any], ...]:
+        """The objects of the firewall's ruleset, none where nft is not there or shows nothing."""
+        try:
+            outcome = self.run("nft", "-j", "list", "ruleset")
+        except Problem:
+            return ()
+        rows = _parse_rows(f"[{outcome.output or '{}'}]") if outcome.status == 0 else None
+        return tuple(rows[0].get("nftables", ())) if rows else ()
+
+    def counts_marks(self, device: str) -> bool:
+        """Whether rp_filter looks at marks on a device, which it does not unless it is told to."""
+        return any(self.read_file(f"/proc/sys/net/ipv4/conf/{scope}/src_valid_mark").strip() == "1"
+                   for scope in ("all", device))
 
     def find_tunnels(
         self, families: Iterable[int], uplinks: Container[int]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What a Rule has of a rule; the rest is told as text.
 _ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "table",
-             "suppress_prefixlen", "protocol", "not"}
+             "suppress_prefixlen", "protocol", "not", "fwmark", "fwmask"}
 # What a rule does instead of a lookup, or besides. All else asks still more of a packet (a
 # mark, a port, where it came in): print_rule() of iproute2's ip/iprule.c, ip-rule(8).
 _ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
@@ -73,11 +73,13 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         suppress=row.get("suppress_prefixlen"),
         protocol=int(row.get("protocol", 0)),
         incoming=row.get("iif", ""),
+        mark="/".join(row[key] for key in ("fwmark", "fwmask") if key in row),
     )
     others = [(key, row[key]) for key in row if key not in _ORDINARY]
     text = format_rule(rule, "not " * ("not" in row), " ".join(_format_others(dict(others))))
     selectors = [key for key, _ in others if key not in _ACTIONS]
     selectors += ["iif"] * (rule.incoming not in _OF_OUR_OWN)
+    selectors += ["fwmark"] * bool(rule.mark)
     return SeenRule(family, rule, text, frozenset(selectors), "not" in row)
 
 
@@ -134,6 +136,7 @@ def format_rule(rule: Rule, negation: str = "", others: str = "") -> str:
     """A rule as `ip rule` prints it, the host's prefix length left out likewise."""
     words = [f"{rule.preference}: {negation}from {_shorten(rule.source) or 'all'}"]
     words += [f"to {_shorten(rule.destination)}"] * bool(rule.destination)
+    words += [f"fwmark {rule.mark}"] * bool(rule.mark)
     words += [f"iif {rule.incoming}"] * bool(rule.incoming)
     words += [others] * bool(others)
     words += [f"oif {rule.device}"] * bool(rule.device)
@@ -178,9 +181,7 @@ def _format_others(others: dict[str, Any]) -> Iterator[str]:
             yield ROUTE_TYPES.get(int(value), str(value))
         elif end == "start" and f"{word}_end" in others:
             yield f"{_RANGES.get(word, word)} {value}-{others[f'{word}_end']}"
-        elif key == "fwmark" and "fwmask" in others:
-            yield f"fwmark {value}/{others['fwmask']}"
-        elif key != "fwmask" and end != "end":
+        elif end != "end":
             # Of a protocol's number it makes a name that it does not take (6.1).
             yield key if value is None else f"{key} {str(value).removeprefix('ipproto-')}"
 

@@ -74,6 +74,7 @@ class Outage(NamedTuple):
 class PathStatus(NamedTuple):
     """One address of an interface, and what the kernel does with it.
 
+    `announced` are the endpoints of addresses that are mapped to it, as far as they are there.
     `outage` is why nothing gets through though its link is up, or since when that is not; `role`
     is why mptcp_monitor has its endpoint a backup, '' where it has not.
     `installed` is what is on record of it, None of what others set up, `length` None
@@ -93,6 +94,7 @@ class PathStatus(NamedTuple):
     installed: Installed | None
     outage: Outage | None = None
     role: str = ""
+    announced: tuple[Endpoint, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -149,7 +151,9 @@ class Survey(NamedTuple):
     with mptcp-hooks.conf, `lacks` what templates of somebody's own are older than: the detours of
     new connections, the names of resolvers. `tunnels` are those that new connections leave by,
     `kept_to` those on record of which mptcp_monitor sees to it that nothing leaves beside them, and
-    `private` whether mptcp-hooks.conf has it do so.
+    `private` whether mptcp-hooks.conf has it do so. `forwarded` are the families of which this
+    machine forwards, `translated` addresses of paths for which the firewall hands on what comes to
+    others, `markless` devices whose strict rp_filter takes no mark into account.
     """
 
     kernel: KernelState
@@ -174,6 +178,9 @@ class Survey(NamedTuple):
     tunnels: tuple[Tunnel, ...] = ()
     kept_to: tuple[Tunnel, ...] = ()
     private: bool = True
+    forwarded: frozenset[int] = frozenset()
+    translated: frozenset[str] = frozenset()
+    markless: frozenset[str] = frozenset()
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -190,6 +197,10 @@ class Survey(NamedTuple):
     def find_device(self, name: str) -> Device | None:
         """The device of that name."""
         return next((device for device in self.devices if device.name == name), None)
+
+    def find_endpoint(self, address: str) -> Endpoint | None:
+        """The endpoint of an address."""
+        return next((one for one in self.endpoints or () if one.address == address), None)
 
     def name_of(self, ifindex: int) -> str:
         """The name of the device with that number, or the number where it is gone."""

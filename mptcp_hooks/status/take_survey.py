@@ -18,6 +18,7 @@ from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_count
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
 from mptcp_hooks.status.health import find_outage
 from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
+from mptcp_hooks.status.translations import Arrival, translates
 from mptcp_hooks.status.survey import (
     DOWN,
     GONE,
@@ -121,7 +122,23 @@ def _read_survey(
         private=configuration.private,
     )
     survey = survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
-    return survey._replace(further=tuple(_list_further(machine, survey)))
+    survey = survey._replace(further=tuple(_list_further(machine, survey)))
+    return _add_forwarding(machine, survey)
+
+
+def _add_forwarding(machine: AskedMachine, survey: Survey) -> Survey:
+    """The survey with what is behind this machine; the firewall is asked where it matters."""
+    forwarded = frozenset(machine.list_forwarded())
+    paths = [path for path in survey.paths if path.installed and path.family in forwarded]
+    if len({path.device for path in paths}) < 2:
+        return survey._replace(forwarded=forwarded)
+    ruleset = machine.ask_ruleset()
+    return survey._replace(
+        forwarded=forwarded,
+        translated=frozenset(path.address for path in paths if translates(
+            ruleset, Arrival(path.family, path.device, path.address))),
+        markless=frozenset(device.name for device in survey.devices
+                           if device.strict and not machine.counts_marks(device.name)))
 
 
 def _measure_uses(
@@ -365,6 +382,8 @@ def _look_at_path(
         family=path.family, address=path.address, length=length,
         gateway=path.gateway, table=path.table,
         endpoint=_find_endpoint(survey, path), installed=installed,
+        announced=tuple(one for one in survey.endpoints or () if path.owns(one)
+                        and one.address in path.announced),
         exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path),
                        *["oif", path.device] * path.shared))
 
@@ -394,7 +413,9 @@ def _is_in_subnet(survey: Survey, device: str, own: str) -> bool:
 
 def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
     """The endpoint of the path's address: ours, or else somebody's."""
-    there = [one for one in survey.endpoints or () if one.address == path.address]
+    # Where another address is announced, a peer's subflow has the kernel make an implicit one.
+    there = [one for one in survey.endpoints or () if one.address == path.address
+             and not (path.announced and "implicit" in one.flags)]
     ours = [one for one in there if path.owns(one)]
     return next(iter((*ours, *there)), None)
 

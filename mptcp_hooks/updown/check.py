@@ -8,12 +8,19 @@ from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.model import Limits, Path
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
+from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
+from mptcp_hooks.engine.plan import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
-from mptcp_hooks.intent.settings import judge_options, read_settings
+from mptcp_hooks.intent.settings import (
+    has_belongings,
+    judge_options,
+    note_mark,
+    read_settings,
+)
 from mptcp_hooks.updown import stanza_lines
 from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
 
@@ -36,6 +43,7 @@ _SAMPLES = (
     _PLAIN._replace(subnet="", gateway=""),
     _PLAIN._replace(gateway="", default=False),
     _PLAIN._replace(primary=False, endpoint=False),
+    _PLAIN._replace(mark="0x1/0xff", sources=("203.0.113.0/24",), announced=("203.0.113.9",)),
     _PLAIN._replace(routes=(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/24", ""))),
 )
 _NAMES = (
@@ -46,9 +54,10 @@ _NAMES = (
 
 
 class CheckResult(NamedTuple):
-    """What is wrong, one line each, and what was looked at."""
+    """What is wrong, one line each, what may be meant, and what was looked at."""
 
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
     checked: tuple[str, ...]
 
 
@@ -57,12 +66,18 @@ def check_all(ifaces: list[str]) -> CheckResult:
     known, problems = read_configuration()
     lines = list_stanza_lines()
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
+    notes: list[str] = []
     if ifupdown.has_ifupdown():
         problems += [*_ask_ifquery(), *_list_unknown(ifaces, lines)]
-        problems += [problem for name in names for problem in _check_stanzas(name, known, lines)]
+        stanzas = {name: ifupdown.read_stanzas(name, name) for name in names}
+        problems += [problem for name in names
+                     for problem in _check_stanzas(name, stanzas[name], known, lines)]
+        events = [event for name in names for event in _read_events(name, stanzas[name])]
+        problems += _check_clashes(events, known, lines)
+        notes += _list_notes(events, known, lines)
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
-    return CheckResult(tuple(told.values()), (
+    return CheckResult(tuple(told.values()), tuple(notes), (
         f"checked {configuration.PATH}",
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {stanza_lines.PATH}",
         f"checked the templates in {' and '.join(commands.FOLDERS)}"))
@@ -84,9 +99,9 @@ def _ask_ifquery() -> list[Problem]:
 
 
 def _check_stanzas(
-    name: str, known: Configuration, lines: list[StanzaLine]
+    name: str, stanzas: list[dict[str, str]], known: Configuration, lines: list[StanzaLine]
 ) -> Iterator[Problem]:
-    for environment in ifupdown.read_stanzas(name, name):
+    for environment in stanzas:
         for option, text in _judge_stanza(name, environment, known):
             yield Problem(f"{_locate(lines, name, *option)}{text}", USAGE)
 
@@ -113,6 +128,62 @@ def _judge_stanza(
     if _is_meant(event, known):
         for mistake in read_resolvers(event).mistakes:
             yield (mistake.option, mistake.line), str(mistake.problem)
+
+
+def _list_notes(
+    events: list[Event], known: Configuration, lines: list[StanzaLine]
+) -> Iterator[str]:
+    """What is right, and may not be meant all the same."""
+    for event in events:
+        try:
+            notes = note_mark(event, read_settings(event, known))
+        except Problem:
+            continue
+        yield from (f"{_locate(lines, event.iface, 'mptcp-mark', '')}{note}" for note in notes)
+
+
+def _check_clashes(
+    events: list[Event], known: Configuration, lines: list[StanzaLine]
+) -> Iterator[Problem]:
+    """What is to be of one uplink alone, and stands in a stanza before, too."""
+    own = {stated.address for event in events for stated in event.addresses}
+    earlier: list[Path] = []
+    for event in events:
+        paths = _list_samples(event, known, earlier)
+        for path in paths:
+            for option, problem in (*find_clashes(path, earlier), *find_announced(
+                    path.iface, path.announced, own, earlier)):
+                yield Problem(f"{_locate(lines, path.iface, option, '')}{problem}", USAGE)
+        earlier += paths
+
+
+def _read_events(name: str, stanzas: list[dict[str, str]]) -> Iterator[Event]:
+    """The events of stanzas that can be read; of the others it is said what is wrong."""
+    for environment in stanzas:
+        try:
+            event = read_event(environment | {"IFACE": name[:NAME_LONGEST]})
+        except Problem:
+            continue
+        if event is not None:
+            yield event
+
+
+def _list_samples(event: Event, known: Configuration, earlier: list[Path]) -> list[Path]:
+    """A path of each family of a stanza, with what belongs to it; none of one that is wrong."""
+    try:
+        settings = read_settings(event, known)
+    except Problem:
+        return []
+    samples: list[Path] = []
+    for family in event.families if has_belongings(settings) else ():
+        first = not any((one.device, one.family) == (event.device, family) for one in earlier)
+        mark, sources, announced = choose_belongings(family, settings, True, first)
+        samples.append(_PLAIN._replace(
+            iface=event.iface, device=event.device, family=family,
+            # What tells it from the others.
+            address=f"{len(earlier) + len(samples)}",
+            mark=mark, sources=sources, announced=announced))
+    return samples
 
 
 def _is_meant(event: Event, known: Configuration) -> bool:

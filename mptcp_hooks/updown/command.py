@@ -77,7 +77,8 @@ def _settle_interfaces(parser: ArgumentParser, options: Namespace) -> None:
 def _check(program: str, options: Namespace) -> int:
     """USAGE where anything is wrong, which is said; nothing is changed."""
     findings = check_all(options.interfaces)
-    for text in (*(findings.checked if options.verbose else ()), *findings.problems):
+    checked = findings.checked if options.verbose else ()
+    for text in (*checked, *findings.notes, *findings.problems):
         say(program, str(text))
     return USAGE if findings.problems else 0
 

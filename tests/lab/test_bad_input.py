@@ -140,7 +140,8 @@ def test_a_check_that_cannot_be_is_named(link: Lab, option: str, said: str) -> N
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
         "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check)\n")
+        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check, mptcp-mark, "
+        "mptcp-sources, mptcp-announce)\n")
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 

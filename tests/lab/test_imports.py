@@ -74,6 +74,18 @@ def test_the_way_up_with_a_check(link: Lab, text: str, changes: dict[str, str]) 
         KNOWN | {"intent.checks"} | (CONFIGURED if text else set()))
 
 
+@pytest.mark.parametrize("changes, modules", [
+    ({"IF_MPTCP_MARK": "1"}, {"base.mark", "engine.clashes"}),
+    ({"IF_MPTCP_SOURCES": "10.8.0.0/16"}, {"base.mark", "engine.clashes"}),
+    ({"IF_MPTCP_MARK": "off"}, {"base.mark"})])
+def test_the_way_up_with_what_belongs_to_an_uplink(
+    link: Lab, changes: dict[str, str], modules: set[str]
+) -> None:
+    link.run_hook("if-up.d", ETH1 | changes)
+    assert list_imports(link, "if-up.d", ETH1 | changes) == (
+        KNOWN | {"intent.belongings"} | modules)
+
+
 def test_the_way_up_of_what_is_up(link: Lab) -> None:
     link.run_hook("if-up.d", ETH1)
     assert list_imports(link, "if-up.d", ETH1) == KNOWN

@@ -15,7 +15,9 @@ ETH0 = TWO_UPLINKS.partition("iface eth1")[0]
 
 def answer_for_all(lab: Lab) -> None:
     """Have router2 take what eth1 sends to anybody, as what is behind a modem does."""
-    lab.routers[1].run("sysctl", "-qw", "net.ipv4.conf.lan.proxy_arp=1")
+    # The kernel would wait for up to 0.8 s with such answers.
+    lab.routers[1].run("sysctl", "-qw", "net.ipv4.conf.lan.proxy_arp=1",
+                       "net.ipv4.neigh.lan.proxy_delay=0")
 
 
 def list_defaults(lab: Lab, family: int = 4) -> list[str]:

@@ -9,11 +9,13 @@ why paths are out is written by hand, and so is by which tunnel each family leav
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Container, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,15 @@ class CannedMachine(AskedMachine):
 
     def list_lacks(self) -> tuple[str, ...]:
         return tuple(self._answers.get("old templates", "").split())
+
+    def list_forwarded(self) -> tuple[int, ...]:
+        return tuple(map(int, self._answers.get("forwarded", "").split()))
+
+    def ask_ruleset(self) -> tuple[dict[str, Any], ...]:
+        return tuple(json.loads(self._answers.get("ruleset", "[]")))
+
+    def counts_marks(self, device: str) -> bool:
+        return device in self._answers.get("counts marks", "").split()
 
     def find_tunnels(
         self, families: Iterable[int], uplinks: Container[int]

@@ -237,7 +237,8 @@ class MemoryMachine(Machine):
         elif kind == "route":
             self._change_routes(family, rest[0], rest[1:])
         elif rest[:2] == ["endpoint", "add"]:
-            self._add_endpoint(rest[2], _pair(rest[3:5]).get("dev", ""), tuple(rest[5:]))
+            device, flags = (rest[4], rest[5:]) if rest[3] == "dev" else ("", rest[3:])
+            self._add_endpoint(rest[2], device, tuple(flags))
         elif rest[:2] == ["endpoint", "delete"]:
             self._delete_endpoint(int(rest[3]))
         elif rest[:2] == ["endpoint", "change"]:
@@ -259,7 +260,8 @@ class MemoryMachine(Machine):
             destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
             table=_table(given.get("lookup", "0")), protocol=int(given["protocol"]),
             suppress=int(given["suppress_prefixlength"])
-            if "suppress_prefixlength" in given else None, incoming=given.get("iif", ""))
+            if "suppress_prefixlength" in given else None, incoming=given.get("iif", ""),
+            mark=given.get("fwmark", ""))
         if verb == "add":
             if rule in self.rules:
                 raise Refusal(EXISTS)
@@ -306,7 +308,7 @@ class MemoryMachine(Machine):
             raise Refusal(FULL)
         if any(one.address == address for one in self.endpoints):
             raise Refusal(TAKEN)
-        if device not in self.devices:
+        if device and device not in self.devices:
             raise Refusal(f'Cannot find device "{device}"')
         identity = max((one.identity for one in self.endpoints), default=0) + 1
         if flags[:1] == ("id",):

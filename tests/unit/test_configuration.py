@@ -154,14 +154,14 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[default]\nanswer = tunnel\n", "2: answer 'tunnel' is wrong: it must be yes or no"),
     ("[eth0]\nanswer = yes\n", "2: there is no key 'answer' here: ignored (there are flags, "
                                "table, gateway, manage, exclude, way-out, check, "
-                               "check-interval, check-failures)"),
+                               "check-interval, check-failures, mark, sources, announce)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "
                                           "into a section of one, such as [eth0])"),
     ("[eth0]\nflag = signal\n", "2: there is no key 'flag' here: ignored (there are flags, table, "
                                 "gateway, manage, exclude, way-out, check, check-interval, "
-                                "check-failures)"),
+                                "check-failures, mark, sources, announce)"),
     ("[eth0]\nflags = fast\n", f"2: flags 'fast' is wrong: {FLAGS_ALLOWED}"),
     ("[eth0]\nflags =\n", f"2: flags '' is wrong: {FLAGS_ALLOWED}"),
     ("[default]\nflags = backup\n", "2: flags 'backup' is wrong: it must be with subflow (backup "

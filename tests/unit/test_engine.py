@@ -32,7 +32,10 @@ ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 ETH0_6, ETH1_6 = static("eth0", 6), static("eth1", 6)
 STANZAS = (ETH0, ETH0_6, ETH1, ETH1_6, static("eth1", 4, mptcp_flags="subflow backup"),
            static("eth1", 4, mptcp_table="77"), static("eth1", 6, mptcp_flags="subflow fullmesh"),
-           static("eth0", 4, gateway="10.9.0.1"))
+           static("eth0", 4, gateway="10.9.0.1"),
+           static("eth0", 4, mptcp_mark="0x1/0xff", mptcp_sources="198.51.100.0/24"),
+           static("eth1", 4, mptcp_announce="203.0.113.9 203.0.113.10"),
+           static("eth1", 6, mptcp_flags="signal", mptcp_announce="3fff::9", mptcp_mark="2/0xff"))
 # A family of an interface is told of once.
 some_stanzas = st.lists(st.sampled_from(STANZAS), min_size=1, max_size=4,
                         unique_by=lambda event: (event.iface, event.families))
