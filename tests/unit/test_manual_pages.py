@@ -17,6 +17,7 @@ PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
 COMMANDS = sorted(page for page in PAGES if page.suffix == ".8")
 SECTIONS = {
     ".5": ("NAME", "DESCRIPTION", "FILES", "EXAMPLES", "SEE ALSO"),
+    ".7": ("NAME", "DESCRIPTION", "WHAT HAPPENS", "FILES", "EXAMPLES", "SEE ALSO"),
     ".8": ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
            "SEE ALSO"),
 }
@@ -95,6 +96,33 @@ def test_status_page_has_all_kinds_of_findings() -> None:
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}
     assert named - {"broken", "note"} == kinds
+
+
+def read_urgencies() -> dict[str, str]:
+    """What the table in FINDINGS says of each kind: broken, note, or both."""
+    text = (ROOT / "man/mptcp_status.8").read_text().replace("\\-", "-")
+    urgencies: dict[str, str] = {}
+    group = ""
+    for line in text.split("By urgency:")[1].split(".TE")[0].splitlines():
+        if "@" in line and line.startswith("  "):
+            urgencies |= dict.fromkeys(re.findall(r"[a-z-]+", line.partition("@")[0]), group)
+        elif ": " in line:
+            group = line.partition(":")[0]
+    return urgencies
+
+
+def test_status_page_has_the_urgency_of_each_kind() -> None:
+    source = (ROOT / "mptcp_hooks/status/findings.py").read_text()
+    found: dict[str, set[str]] = {}
+    for severity, kind in re.findall(r'Finding\(\s*(BROKEN[^,]*|NOTE), "([a-z-]+)"', source):
+        found.setdefault(kind, set()).add(severity)
+    found |= {kind: {"NOTE"} for kind in re.findall(
+        r'Remark\("([a-z-]+)"', (ROOT / "mptcp_hooks/status/behind.py").read_text())}
+    found |= {name.replace(" ", "-"): {"BROKEN"} for name in (GONE, DOWN, NO_CARRIER)}
+    names = {"BROKEN": "broken", "NOTE": "note"}
+    assert read_urgencies() == {
+        kind: names.get("".join(severities), "broken, or a note") for kind, severities in
+        found.items()}
 
 
 def test_each_command_has_a_page() -> None:
