@@ -86,21 +86,31 @@ def test_status_page_has_all_keys_of_its_answers() -> None:
     assert not [key for key in keys if not re.search(rf"\b{key}\b", text)]
 
 
+def read_kinds() -> dict[str, str]:
+    """The kinds of findings that there are, each with its severity: broken, note, or both."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "mptcp_hooks/status").glob("*.py"):
+        source = path.read_text()
+        for severity, kind in [*re.findall(r'Finding\(\s*(BROKEN[^,]*|NOTE), "([a-z-]+)"', source),
+                               *(("NOTE", kind) for kind in
+                                 re.findall(r'Remark\("([a-z-]+)"', source))]:
+            found.setdefault(kind, set()).add(severity)
+    found |= {name.replace(" ", "-"): {"BROKEN"} for name in (GONE, DOWN, NO_CARRIER)}
+    names = {"BROKEN": "broken", "NOTE": "note"}
+    return {kind: names.get("".join(severities), "broken, or a note")
+            for kind, severities in found.items()}
+
+
 def test_status_page_has_all_kinds_of_findings() -> None:
     told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.8")["FINDINGS"]))
-    pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
-    kinds = {kind for path in (ROOT / "mptcp_hooks/status").glob("*findings.py")
-             for kind in re.findall(pattern, path.read_text())}
-    kinds |= set(re.findall(r'Remark\("([a-z-]+)"',
-                            (ROOT / "mptcp_hooks/status/behind.py").read_text()))
-    kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
+    kinds = read_kinds()
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}
-    assert named - {"broken", "note"} == kinds
+    assert named - {"broken", "note"} == set(kinds)
 
 
-def read_urgencies() -> dict[str, str]:
-    """What the table in FINDINGS says of each kind: broken, note, or both."""
+def test_status_page_has_the_urgency_of_each_kind() -> None:
+    """In the table of FINDINGS: a group's first word, and the kinds below it."""
     text = (ROOT / "man/mptcp_status.8").read_text().replace("\\-", "-")
     urgencies: dict[str, str] = {}
     group = ""
@@ -109,21 +119,7 @@ def read_urgencies() -> dict[str, str]:
             urgencies |= dict.fromkeys(re.findall(r"[a-z-]+", line.partition("@")[0]), group)
         elif ": " in line:
             group = line.partition(":")[0]
-    return urgencies
-
-
-def test_status_page_has_the_urgency_of_each_kind() -> None:
-    source = (ROOT / "mptcp_hooks/status/findings.py").read_text()
-    found: dict[str, set[str]] = {}
-    for severity, kind in re.findall(r'Finding\(\s*(BROKEN[^,]*|NOTE), "([a-z-]+)"', source):
-        found.setdefault(kind, set()).add(severity)
-    found |= {kind: {"NOTE"} for kind in re.findall(
-        r'Remark\("([a-z-]+)"', (ROOT / "mptcp_hooks/status/behind.py").read_text())}
-    found |= {name.replace(" ", "-"): {"BROKEN"} for name in (GONE, DOWN, NO_CARRIER)}
-    names = {"BROKEN": "broken", "NOTE": "note"}
-    assert read_urgencies() == {
-        kind: names.get("".join(severities), "broken, or a note") for kind, severities in
-        found.items()}
+    assert urgencies == read_kinds()
 
 
 def test_each_command_has_a_page() -> None:
