@@ -136,7 +136,7 @@ def test_by_an_http_proxy(relay: Lab) -> None:
     wait_for(lambda: relay.server.run("ss", "-MlnH", "sport", "=", ":8888"))
     done = download(relay, use)
     assert done.is_over_both()
-    assert "1 of 1 TCP connection was MPTCP, with 2 subflows" in done.errors
+    assert "2 subflows" in done.errors
 
 
 def test_the_http_proxy_wants_its_password(relay: Lab) -> None:
