@@ -89,11 +89,11 @@ def test_commands_of_a_page_work(ready: Lab, block: Block) -> None:
     ready.client.run("systemctl", "start", "mptcp-hooks", "mptcp-hooks-check")
     place = str(ROOT) if "hooks/" in block.text else "/run"
     commands = block.text.replace("sudo ", "").replace("https://", "http://")
-    if _ENDLESS.search(commands):
-        commands = _ENDLESS.sub(lambda found: f"timeout --signal=INT --preserve-status 2 "
-                                f"{found.group()}", commands)
+    commands, endless = _ENDLESS.subn(
+        lambda found: f"timeout --signal=INT --preserve-status 2 {found.group()}", commands)
     done = ready.client.try_run("bash", "-ec", f"cd {place}\n{commands}")
-    assert done.returncode == 0, done
+    # Ctrl-C in the middle of a look.
+    assert done.returncode in ((0, 130) if endless else (0,)), done
     # `||` and `;` hide a status.
     assert "command not found" not in done.stderr
 
