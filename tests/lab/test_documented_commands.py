@@ -23,9 +23,8 @@ from tests.lab.support.making import MakeLab
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
          *sorted((ROOT / "man").glob("*.[1-9]"))]
-# What other tests run, and what is for those who build.
-ELSEWHERE = {"by-hand.md": "test_by_hand.py", "relay.md": "test_relay.py",
-             "architecture.md": "test_promises.py", "performance.md": "../bench/bench.py"}
+# What other tests run; docs/internals is for those who build.
+ELSEWHERE = {"by-hand.md": "test_by_hand.py", "relay.md": "test_relay.py"}
 # What a block of commands begins with, the environment before it aside.
 _COMMAND = re.compile(r"(?:[A-Z_0-9]+=\S* )*(?:sudo |hooks/)?"
                       r"(?:mptcp_\w+|systemctl|journalctl|ip|apt|make|curl|ifup|ifdown)[ ;\n]")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.help import ROOT, read_real_options
 
-PAGES = [ROOT / "README.md", ROOT / "HACKING.md", *sorted((ROOT / "docs").glob("*.md")),
+PAGES = [ROOT / "README.md", ROOT / "HACKING.md", *sorted((ROOT / "docs").rglob("*.md")),
          *sorted((ROOT / "man").glob("*.[1-9]"))]
 # A command with what follows it on its line, in its quotes; options of what mptcp_run starts
 # stand behind a word without a dash.
