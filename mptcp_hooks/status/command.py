@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from time import monotonic, sleep
 
 from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import USAGE, Problem
@@ -14,23 +13,20 @@ from mptcp_hooks.status.looks import (
     look_at_candidates,
     look_at_connections,
     look_at_paths,
-    measure_rates,
 )
 from mptcp_hooks.status.paint import choose_paint
+from mptcp_hooks.status.watch import watch
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable
 
-    from mptcp_hooks.status.looks import ConnectionsLook, PathsLook, Rates
+    from mptcp_hooks.status.looks import ConnectionsLook, PathsLook
     from mptcp_hooks.status.survey import Survey
 
     Look = PathsLook | ConnectionsLook
 
 PROGRAM = "mptcp_status"
-_PERIOD = 1.0
-# To the top left corner, and all that is below away (ECMA-48).
-_CLEAR = "\x1b[H\x1b[J"
 
 
 def run_mptcp_status() -> int:
@@ -45,11 +41,11 @@ def run_mptcp_status() -> int:
     look = take_look()
     _refuse_unknown(look.survey, options.interfaces)
     if options.watch:
-        return _watch(take_look, look)
+        return watch(take_look, look, options.verbose)
     if options.json:
         print(json.dumps(look.describe(), indent=2))
     else:
-        _draw(look, {})
+        _draw(look, options.verbose)
     return look.status
 
 
@@ -65,7 +61,10 @@ def _read_arguments() -> Namespace:
                              "command to do it")
     parser.add_argument("-j", "--json", action="store_true", help="answer in JSON")
     parser.add_argument("-w", "--watch", action="store_true",
-                        help="draw again every second, with rates, until interrupted")
+                        help="draw again every second, with what each uplink carries, until q "
+                             "or Ctrl-C")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="say too which rules and tables in the kernel are ours")
     options = parser.parse_args()
     if options.json and options.watch:
         parser.error("--watch draws for a person: give it without --json")
@@ -79,21 +78,7 @@ def _refuse_unknown(survey: Survey, wanted: Iterable[str]) -> None:
         raise Problem(f"{name}: no such interface, and none on record", USAGE)
 
 
-def _watch(take_look: Callable[[], Look], look: Look) -> int:
-    """Draw each second what is to be seen; the status is the last one's."""
-    try:
-        rates: Rates = {}
-        while True:
-            print(_CLEAR if sys.stdout.isatty() else "", end="")
-            _draw(look, rates)
-            sys.stdout.flush()
-            sleep(max(0.0, look.moment + _PERIOD - monotonic()))
-            before, look = look, take_look()
-            rates = measure_rates(before, look)
-    except KeyboardInterrupt:
-        return look.status
-
-
-def _draw(look: Look, rates: Rates) -> None:
-    for line in look.draw(rates, choose_paint(sys.stdout)):
+def _draw(look: Look, verbose: bool) -> None:
+    paint = choose_paint(sys.stdout)
+    for line in [*look.draw(paint), *look.explain(paint) * verbose]:
         print(line)
