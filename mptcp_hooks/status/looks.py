@@ -30,7 +30,8 @@ from mptcp_hooks.status.connections_view import (
     draw_connections,
     draw_totals,
 )
-from mptcp_hooks.status.findings import BROKEN, Finding, judge
+from mptcp_hooks.status.finding import BROKEN, Finding
+from mptcp_hooks.status.findings import judge
 from mptcp_hooks.status.paths_json import describe_survey
 from mptcp_hooks.status.paths_screen import (
     describe_numbers,
@@ -41,6 +42,7 @@ from mptcp_hooks.status.paths_screen import (
     draw_unseen,
 )
 from mptcp_hooks.status.questions import AskedMachine
+from mptcp_hooks.status.stanzas import look_at_stanzas
 from mptcp_hooks.status.survey import PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 from mptcp_hooks.status.uplinks import Rate
@@ -174,10 +176,17 @@ class ConnectionsLook(NamedTuple):
 def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
     """Look at the paths; findings of the whole machine are everybody's."""
     machine = AskedMachine()
-    survey = _take_survey(machine)
+    survey = look_at_stanzas(machine, _take_survey(machine))
+    meant = _list_names(survey, interfaces)
     findings = tuple(one for one in judge(survey)
-                     if not interfaces or one.interface in {*interfaces, ""})
-    return PathsLook(monotonic(), interfaces, survey, findings, machine.read_clock())
+                     if not meant or one.interface in {*meant, ""})
+    return PathsLook(monotonic(), meant, survey, findings, machine.read_clock())
+
+
+def _list_names(survey: Survey, interfaces: frozenset[str]) -> frozenset[str]:
+    """The interfaces, each with all names of its device."""
+    return interfaces.union(*(device.names for device in survey.devices
+                              if interfaces.intersection(device.names)))
 
 
 def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
@@ -187,18 +196,18 @@ def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
     devices = {own.address: device.name for device in survey.devices
                for own in device.addresses}
     found = read_connections(machine.ask_ss(), devices)
-    if interfaces:
-        theirs = frozenset(path.address for path in survey.paths if path.interface in interfaces)
-        found = choose_subflows(found, interfaces, theirs)
-    return ConnectionsLook(monotonic(), interfaces, survey, found, find_owners(),
+    meant = _list_names(survey, interfaces)
+    if meant:
+        theirs = frozenset(path.address for path in survey.paths if path.interface in meant)
+        found = choose_subflows(found, meant, theirs)
+    return ConnectionsLook(monotonic(), meant, survey, found, find_owners(),
                            machine.read_clock())
 
 
 def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
     """Look at the connections, and at the programs whose TCP over these interfaces is plain."""
     look = look_at_connections(interfaces)
-    uplinks = {path.address: path.interface for path in look.survey.paths
-               if path.installed and (not interfaces or path.interface in interfaces)}
+    uplinks = {path.address: path.interface for path in look.paths}
     means = read_means()
     return look._replace(candidates=make_candidates(
         find_suspects(read_sockets(), look.owners, uplinks), read_origin,

@@ -15,7 +15,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
-from tests.lab.support.status import ask, find
+from tests.lab.support.status import NO_MONITOR, ask, find
 from tests.lab.support.waiting import wait_for
 from tests.unit.screens import open_screen
 
@@ -91,9 +91,9 @@ def test_one_interface_alone(uplinks: Lab) -> None:
     uplinks.client.run("ip", "rule", "del", "pref", "20002", "from", "10.1.1.2")
     answer = ask(uplinks, "eth1")
     assert [path["interface"] for path in answer["paths"]] == ["eth1"]
-    assert answer["findings"] == []
+    assert [one["interface"] for one in answer["findings"]] == [None]
     assert "uplinks" not in uplinks.client.run("mptcp_status", "eth1")
-    assert [one["interface"] for one in ask(uplinks, "eth0", "eth1")["findings"]] == ["eth0"]
+    assert [one["interface"] for one in ask(uplinks, "eth0", "eth1")["findings"]] == ["eth0", None]
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -112,13 +112,16 @@ def test_without_root(uplinks: Lab) -> None:
     seen = list_standing(ask(uplinks))
     done = uplinks.client.try_run(*NOBODY, "mptcp_status", "--json")
     answer = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, answer["findings"]) == (0, "", [])
+    kinds = [one["kind"] for one in answer["findings"]]
+    assert (done.returncode, done.stderr, kinds) == (0, "", [NO_MONITOR])
     assert [path["leaves_by"] for path in answer["paths"]] == ["eth0", "eth1"]
     if not answer["unseen"]:
         assert list_standing(answer) == seen
 
 
 def test_it_changes_nothing(uplinks: Lab) -> None:
+    # That an address is no duplicate is announced too.
+    wait_for(lambda: "tentative" not in uplinks.client.run("ip", "address"))
     before = uplinks.snapshot()
     watching = uplinks.client.start("ip", "monitor", "all")
     for arguments in ((), ("--json",), ("--connections",)):
