@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from time import monotonic, sleep
+from time import sleep
 
 from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import FAILED, UNKNOWN, USAGE, Problem, quote
@@ -27,13 +27,14 @@ from mptcp_hooks.status.probe_view import describe_probes, draw_probes
 from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.report import write_report
 from mptcp_hooks.status.stream import stream
+from mptcp_hooks.status.watch import watch
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable
     from typing import TypeVar
 
-    from mptcp_hooks.status.looks import ConnectionsLook, PathsLook, Rates
+    from mptcp_hooks.status.looks import ConnectionsLook, PathsLook
     from mptcp_hooks.status.survey import Survey
 
     Look = PathsLook | ConnectionsLook
@@ -49,12 +50,10 @@ _GOES_WITH = {
     "nagios": ("expect", "interfaces"),
     "openmetrics": ("expect", "interfaces"),
     "probe": ("json", "interfaces"),
-    "candidates": ("connections", "json", "watch", "interfaces"),
-    "connections": ("json", "watch", "interfaces"),
-    _PATHS: ("expect", "json", "watch", "interfaces"),
+    "candidates": ("connections", "json", "watch", "interfaces", "verbose"),
+    "connections": ("json", "watch", "interfaces", "verbose"),
+    _PATHS: ("expect", "json", "watch", "interfaces", "verbose"),
 }
-# To the top left corner, and all that is below away (ECMA-48).
-_CLEAR = "\x1b[H\x1b[J"
 
 
 def run_mptcp_status() -> int:
@@ -71,11 +70,12 @@ def run_mptcp_status() -> int:
     take_look = _choose_look(options)
     look = _take_first(take_look, options)
     if options.watch:
-        return stream(take_look, look) if options.json else _watch(take_look, look)
+        return stream(take_look, look) if options.json else watch(
+            take_look, look, options.verbose)
     if options.json:
         print(json.dumps(look.describe(), indent=2))
     else:
-        _draw(look, {})
+        _draw(look, options.verbose)
     return look.status
 
 
@@ -150,8 +150,8 @@ def _read_arguments() -> Namespace:
                              "command to do it")
     parser.add_argument("-j", "--json", action="store_true", help="answer in JSON")
     parser.add_argument("-w", "--watch", action="store_true",
-                        help="draw again every second, with rates, until interrupted; with "
-                             "--json a line each time")
+                        help="look again every second, with what each uplink carries, until q or "
+                             "Ctrl-C; with --json a line each time")
     parser.add_argument("--probe", nargs="?", const="", metavar="HOST[:PORT]",
                         help="try each path: its gateway, and TCP and MPTCP towards a host, at "
                              "port 443 where none is named; without one its gateway alone")
@@ -166,6 +166,8 @@ def _read_arguments() -> Namespace:
                         help="write all that a bug report needs, without addresses")
     parser.add_argument("--with-addresses", action="store_true",
                         help="with --report: leave addresses as they are")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="say too which rules and tables in the kernel are ours")
     options = parser.parse_args()
     if wrong := _find_clash(options):
         parser.error(wrong)
@@ -208,21 +210,7 @@ def _refuse_unknown(survey: Survey, wanted: Iterable[str]) -> None:
             raise Problem(f"{name}: {UNKNOWN}", USAGE)
 
 
-def _watch(take_look: Callable[[], Look], look: Look) -> int:
-    """Draw each second what is to be seen; the status is the last one's."""
-    try:
-        rates: Rates = {}
-        while True:
-            print(_CLEAR if sys.stdout.isatty() else "", end="")
-            _draw(look, rates)
-            sys.stdout.flush()
-            sleep(max(0.0, look.moment + _PERIOD - monotonic()))
-            before, look = look, take_look()
-            rates = measure_rates(before, look)
-    except KeyboardInterrupt:
-        return look.status
-
-
-def _draw(look: Look, rates: Rates) -> None:
-    for line in look.draw(rates, choose_paint(sys.stdout)):
+def _draw(look: Look, verbose: bool) -> None:
+    paint = choose_paint(sys.stdout)
+    for line in [*look.draw(paint), *look.explain(paint) * verbose]:
         print(line)

@@ -60,6 +60,11 @@ def describe_fault(path: PathStatus) -> str:
     return _IN_WORDS[why] + say_since(path)
 
 
+def name_state(path: PathStatus) -> str:
+    """`up`, or why nothing gets through: the link's own state where it is not up."""
+    return path.outage.why if path.link == UP and path.outage else path.link
+
+
 def say_since(path: PathStatus) -> str:
     """For how long it has been so: the end of a sentence, '' where that is not known."""
     lasted = path.outage.lasted if path.outage else None

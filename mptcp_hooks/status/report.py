@@ -113,7 +113,7 @@ def _show_look(look: PathsLook | Problem) -> Iterator[Section]:
     if isinstance(look, Problem):
         yield Section("mptcp_status", (f"({look})",))
     else:
-        yield Section("mptcp_status", tuple(look.draw({}, Paint(False))))
+        yield Section("mptcp_status", tuple(look.draw(Paint(False))))
         yield Section("mptcp_status --json",
                       tuple(json.dumps(look.describe(), indent=1).splitlines()))
 
