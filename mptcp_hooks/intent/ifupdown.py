@@ -12,6 +12,7 @@ from mptcp_hooks.intent.event import Event, read_event
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PATH = "/etc/network/interfaces"
 # What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
 _ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
 _ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATTEMPTS",
@@ -40,15 +41,16 @@ def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
     return sorted(events, key=lambda event: not event.addresses)
 
 
-def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
+def read_stanzas(iface: str, logical: str = "", path: str = PATH) -> list[dict[str, str]]:
     """What ifquery says of an interface, as the environments its hooks would have.
 
     ifquery prints the stanzas one after another without a line between them.
-    `logical` is whose they are, if not those that the interface is up with. Empty
+    `logical` is whose they are, if not those that the interface is up with, `path` the file
+    that they stand in. Empty
     where ifupdown does not know the interface, or where ifquery is that of ifupdown2 or
     ifupdown-ng, which print the file's own lines.
     """
-    outcome = run_program("ifquery", (logical or _find_logical(iface),))
+    outcome = run_program("ifquery", (*_name_file(path), logical or _find_logical(iface)))
     lines = outcome.output.splitlines()
     if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
         return []
@@ -91,9 +93,9 @@ def _cut_at_address(stanza: dict[str, str]) -> dict[str, str]:
     return {name: stanza.pop(name) for name in list(stanza) if name not in first}
 
 
-def read_complaints() -> str:
+def read_complaints(path: str = PATH) -> str:
     """What is wrong with ifupdown's files, in ifquery's words; '' where they can be read."""
-    return run_program("ifquery", ("--list",)).errors
+    return run_program("ifquery", (*_name_file(path), "--list")).errors
 
 
 def list_up_interfaces() -> list[str]:
@@ -107,6 +109,11 @@ def has_ifupdown() -> bool:
     """Whether ifquery can be asked."""
     return any(posix.access(f"{directory}/ifquery", posix.X_OK)
                for directory in ("/usr/sbin", "/sbin"))
+
+
+def _name_file(path: str) -> tuple[str, ...]:
+    """The option for a file that is not where ifquery looks by itself."""
+    return () if path == PATH else (f"--interfaces={path}",)
 
 
 def _find_logical(iface: str) -> str:

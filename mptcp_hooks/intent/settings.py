@@ -177,9 +177,16 @@ def has_belongings(settings: Settings) -> bool:
 
 def judge_options(event: Event, settings: Settings) -> list[str]:
     """What is to be said of options that do not exist."""
-    known = ", ".join(OPTIONS)
-    return [f"{event.iface}: no option is called {shorten(name)}: ignored (there are {known})"
-            for name in settings.unknown]
+    return [f"{event.iface}: {judge_option(name)}" for name in settings.unknown]
+
+
+def judge_option(name: str) -> str:
+    """What is to be said of an option that does not exist."""
+    # Where all is right it is not loaded.
+    from mptcp_hooks.base.near import ask_meant
+
+    return (f"no option is called {shorten(name)}: ignored ({ask_meant(name, OPTIONS)}there are "
+            f"{', '.join(OPTIONS)})")
 
 
 def note_mark(event: Event, settings: Settings) -> list[str]:

@@ -12,11 +12,11 @@ from glob import glob
 
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.intent.ifupdown import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATH = "/etc/network/interfaces"
 _SOURCE, _SOURCE_DIRECTORY = ("source",), ("source-directory", "source-dir")
 _BEGINNINGS = ("auto", "mapping", "rename", "template", "no-auto-down", "no-scripts")
 

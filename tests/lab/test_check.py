@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mptcp_hooks.intent.configuration import DEFAULT_KEYS, SECTION_KEYS
+from mptcp_hooks.intent.settings import OPTIONS
 from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
@@ -63,8 +65,8 @@ def test_a_machine_with_nothing_of_all_this_is_right(lab: Lab) -> None:
 def test_each_wrong_line_of_the_configuration_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD.replace("505", "0").replace("exclude", "exlude"))
     assert check(good) == [
-        f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (there are flags, manage, "
-        "exclude, limits, way-out, notice, roles, check, check-interval, check-failures)",
+        f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (did you mean exclude? there "
+        f"are {', '.join(DEFAULT_KEYS)})",
         f"{CONFIGURATION}:6: table '0' is wrong: it must be a number from 1 to 4294967295"]
 
 
@@ -96,9 +98,93 @@ source-directory /etc/network/interfaces.d
         f"{INTERFACES}:11: eth1: mptcp-flags 'backup' is wrong: it must be with subflow (backup "
         "alone does nothing): 'subflow backup'",
         f"{INTERFACES}:7: eth1: mptcp-gateway 'fd00::1' is wrong: it must be an IPv4 address",
-        f"{INTERFACES}:8: eth1: no option is called mptcp-tables: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check)"]
+        f"{INTERFACES}:8: eth1: no option is called mptcp-tables: ignored (did you mean "
+        f"mptcp-table? there are {', '.join(OPTIONS)})"]
     assert check(good, "eth0") == [] and len(check(good, "home")) == 1
+
+
+def test_a_slip_is_answered_with_what_was_meant(good: Lab) -> None:
+    good.write(CONFIGURATION, GOOD.replace("[eth1]", "[eht1]"))
+    good.set_interfaces(TWO_UPLINKS + "    mtpcp-flags backup\n")
+    assert check(good) == [
+        f"{CONFIGURATION}:4: no interface is called eht1: did you mean [eth1]?",
+        f"{INTERFACES}:8: eth1: no option is called mtpcp-flags: ignored (did you mean "
+        f"mptcp-flags? there are {', '.join(OPTIONS)})"]
+    done = good.client.try_run("mptcp_up", "--chek")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2, "mptcp_up: error: unrecognized arguments: --chek (did you mean --check?)")
+
+
+def test_what_is_to_be_installed_is_judged_alone(good: Lab) -> None:
+    """As ansible's validate calls it: a file by another name, whatever else is wrong here."""
+    good.write(CONFIGURATION, "[default]\nexlude = lan0\n[eth0]\nmark = 0x10\n")
+    good.set_interfaces(TWO_UPLINKS + "    mptcp-table 0\n")
+    good.write("/tmp/new.conf", "[eth0]\ntabel = 7\nmark = 0x20\n")
+    good.write("/tmp/new-interfaces", "iface eth1 inet dhcp\n    mptcp-tabel 7\n"
+               "iface eth2 inet dhcp\n    mptcp-mark 0x20\n"
+               "iface eth0 inet dhcp\n    mtu 1400\n")
+    config, stanzas = ("--config", "/tmp/new.conf"), ("--interfaces", "/tmp/new-interfaces")
+    key = ("/tmp/new.conf:2: there is no key 'tabel' here: ignored (did you mean table? there are "
+           f"{', '.join(SECTION_KEYS)})")
+    option = ("/tmp/new-interfaces:2: eth1: no option is called mptcp-tabel: ignored (did you "
+              f"mean mptcp-table? there are {', '.join(OPTIONS)})")
+    assert check(good, *config) == [key]
+    assert check(good, *stanzas) == [option]
+    assert check(good, *stanzas, "eth2") == []
+    both = check(good, *config, *stanzas)
+    assert both[:2] == [key, option] and len(both) == 3
+    assert both[2].startswith("/tmp/new-interfaces:") and "0x20" in both[2]
+    good.write("/tmp/new.conf", GOOD)
+    assert check(good, *config) == []
+
+
+@pytest.mark.parametrize("option", ["--config", "--interfaces"])
+def test_a_file_that_cannot_be_looked_at_is_one_line(good: Lab, option: str) -> None:
+    good.client.run("sh", "-c", "truncate -s 100M /tmp/large; mkfifo /tmp/fifo; "
+                    "echo secret >/tmp/closed; chmod 600 /tmp/closed")
+    for path, why in (("/tmp/none", "No such file or directory"), ("/etc", "not a file"),
+                      ("/tmp/fifo", "not a file"), ("/tmp/large", "bytes are too many")):
+        (said,) = check(good, option, path)
+        assert said.startswith(path) and why in said, said
+    done = good.client.try_run("/usr/bin/" + NOBODY[0], *NOBODY[1:], "/usr/sbin/mptcp_up",
+                               "--check", option, "/tmp/closed")
+    assert (done.returncode, done.stderr) == (
+        2, "mptcp_up: /tmp/closed: cannot be read: Permission denied\n")
+    # An interface that nobody looks at, a file that nobody looks at, and no file at all.
+    for words in (("--check", option, ""), (option, "/dev/null", "eth0")):
+        done = good.client.try_run("mptcp_up", *words)
+        assert done.returncode == 2 and "error: --config" in done.stderr
+
+
+def test_further_files_outweigh_in_the_order_of_their_names(good: Lab) -> None:
+    further = f"{CONFIGURATION}.d"
+    good.write(f"{further}/50-eth1.conf", "[eth1]\ntable = 506\n[default]\nflags = signal\n")
+    good.write(f"{further}/60-eth1.conf", "[eth1]\ntable = 507\n")
+    good.write(f"{further}/40-eth1.conf.dpkg-old", "nonsense")
+    good.client.run("ifup", "eth0", "eth1")
+    assert good.client.run("ip", "-4", "route", "show", "table", "507")
+    assert good.endpoints() == ["10.1.1.2 eth0 signal", "10.1.2.2 eth1 subflow backup"]
+    done = good.client.try_run("mptcp_up", "--check", "-v")
+    assert (f"mptcp_up: checked {CONFIGURATION} and {further}/50-eth1.conf and "
+            f"{further}/60-eth1.conf") in done.stderr
+    assert done.returncode == 0
+    # One that somebody else may write costs itself alone, at ifup too.
+    good.client.run("chmod", "666", f"{further}/60-eth1.conf")
+    good.write(f"{further}/70-bad.conf", "[eth1]\ntable = 0\ngatway = 10.1.2.9\n")
+    good.client.run("ln", "-s", "/etc/shadow", f"{further}/80-link.conf")
+    said = check(good)
+    assert len(said) == 4 and said[0].startswith(f"{further}/60-eth1.conf is not root's own")
+    assert said[1].startswith(f"{further}/70-bad.conf:2: ") and "did you mean gateway?" in said[2]
+    assert said[3].startswith(f"{further}/80-link.conf is a symbolic link")
+    done = good.client.try_run("mptcp_up", "eth1")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 4
+    assert good.client.run("ip", "-4", "route", "show", "table", "506")
+    # Without the file itself they count as well.
+    good.client.run("rm", CONFIGURATION, *(f"{further}/{name}" for name in (
+        "60-eth1.conf", "70-bad.conf", "80-link.conf")))
+    good.client.run("ifdown", "eth0", "eth1")
+    good.client.run("ifup", "eth0", "eth1")
+    assert good.endpoints() == ["10.1.1.2 eth0 signal", "10.1.2.2 eth1 signal"]
 
 
 def test_a_wrong_address_is_named_with_its_stanza(good: Lab) -> None:

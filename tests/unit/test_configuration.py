@@ -144,8 +144,8 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
      "2: manage: 'a;b' is no pattern of interface names: ignored"),
     ("[default]\nexclude = eth[0\n", "2: exclude: 'eth[0' is no pattern of interface names: "
                                      "ignored"),
-    ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (there are flags, "
-                                    "limits, preference, vpn, answer, way-out, notice, roles, "
+    ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (did you "
+                                    "mean manage? there are flags, limits, preference, vpn, answer, way-out, notice, roles, "
                                     "manage, exclude, check, check-interval, check-failures)"),
     *((f"[default]\npreference = {word}\n", f"2: preference '{word}' is wrong: it must be a number "
        "from 1 to 32700, behind the kernel's first rule, and with room before main's")
@@ -159,8 +159,8 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "
                                           "into a section of one, such as [eth0])"),
-    ("[eth0]\nflag = signal\n", "2: there is no key 'flag' here: ignored (there are flags, table, "
-                                "gateway, manage, exclude, way-out, check, check-interval, "
+    ("[eth0]\nflag = signal\n", "2: there is no key 'flag' here: ignored (did you mean "
+                                "flags? there are flags, table, gateway, manage, exclude, way-out, check, check-interval, "
                                 "check-failures, mark, sources, announce)"),
     ("[eth0]\nflags = fast\n", f"2: flags 'fast' is wrong: {FLAGS_ALLOWED}"),
     ("[eth0]\nflags =\n", f"2: flags '' is wrong: {FLAGS_ALLOWED}"),
@@ -253,7 +253,7 @@ def test_a_folder_that_is_a_link_is_not_followed(
     link = file.parent / "link"
     link.symlink_to(file.parent)
     monkeypatch.setattr(configuration, "PATH", f"{link}/{file.name}")
-    assert refuse(file) == f"{link}/{file.name}: cannot be read: Not a directory"
+    assert refuse(file) == f"{link}: cannot be read: Not a directory"
 
 
 def test_a_sparse_file_counts_for_nothing(file: Path) -> None:
