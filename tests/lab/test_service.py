@@ -89,16 +89,31 @@ def test_it_turns_multipath_tcp_on_again_inside_its_sandbox(make_lab: MakeLab) -
 
 
 def test_its_status_line_has_the_sum(running: Lab) -> None:
+    """And people's own programs run in its sandbox."""
     def read() -> str:
         return show(running, "StatusText")
 
     assert read() == "2 paths: eth0, eth1"
+    running.write("/etc/mptcp-hooks/on-change.d/tell",
+                  "#!/bin/sh\nsystemctl start --no-block \"told@$IFACE-$STATE.service\"\n")
+    running.client.run("chmod", "755", "/etc/mptcp-hooks/on-change.d/tell")
+    running.write("/etc/systemd/system/told@.service",
+                  "[Service]\nExecStart=/bin/touch /var/tmp/told-%i\n")
+    running.client.run("systemctl", "daemon-reload")
     pull(running, 1)
     wait_for(lambda: read() == "1 path: eth0; eth1: no carrier")
     plug(running, 1)
     wait_for(lambda: read().startswith("2 paths: eth0"))
     wait_for(lambda: "eth1: back after " in running.client.run(
         "journalctl", "-o", "cat", "-u", SERVICE))
+    # The journal has it by fields, too.
+    asked = ("journalctl", "-o", "cat", "-u", SERVICE, "MPTCP_IFACE=eth1")
+    assert running.client.run(*asked, "MPTCP_STATE=dead", "MPTCP_OLD_STATE=alive") == (
+        "eth1: 10.1.2.2 is dead (no carrier), was alive\n")
+    assert running.client.run(*asked, "MPTCP_STATE=alive") == (
+        "eth1: 10.1.2.2 is alive, was dead\n")
+    wait_for(lambda: running.client.try_run("sh", "-c", "ls /var/tmp/told-*").stdout.split() == [
+        "/var/tmp/told-eth1-alive", "/var/tmp/told-eth1-dead"])
 
 
 def test_it_works_inside_its_sandbox(running: Lab) -> None:
