@@ -271,9 +271,10 @@ class _Reader:
             return None
 
     def _refuse_section(self, section: Section) -> None:
+        meant = "did you mean [default]? " if section.name.lower() == DEFAULT else ""
         self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: ignored "
-                                     "(there are [default], in small letters, and patterns of "
-                                     "interface names such as [eth0] or [wwan*])")
+                                     f"({meant}there are [default], and patterns of interface "
+                                     "names such as [eth0] or [wwan*])")
 
     def _refuse_key(self, entry: Entry, known: tuple[str, ...]) -> None:
         self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored "

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mptcp_hooks.base.text import align, count
+from mptcp_hooks.base.text import align, count, format_bytes
 from mptcp_hooks.machine.procfs import Process
 from mptcp_hooks.status.connections import Connection, Subflow, Total
 from mptcp_hooks.status.paint import Paint
 
 Owners = Mapping[int, Sequence[Process]]
 
-_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _INDENT = "  "
 # The columns of a subflow and of a total in which numbers stand; that of a subflow's state.
 _SUBFLOW_NUMBERS, _TOTAL_NUMBERS = (7, 9, 11), (1, 3, 5)
@@ -48,19 +47,6 @@ def describe_connections(
                     "bytes_sent": total.bytes_sent, "bytes_received": total.bytes_received}
                    for total in totals],
     }
-
-
-def format_bytes(number: int) -> str:
-    """`999 B`, `5.4 MB`: three digits and a unit of a thousand."""
-    if number < 1000:
-        return f"{number} B"
-    size, unit = float(number), ""
-    for unit in _UNITS:
-        size /= 1000
-        # From here on it is rounded to 1000 of this unit, or more.
-        if size < 999.5:
-            break
-    return f"{size:.{1 if size < 99.95 else 0}f} {unit}"
 
 
 def _list_cells(subflow: Subflow) -> tuple[str, ...]:

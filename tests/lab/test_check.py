@@ -119,37 +119,37 @@ def test_what_is_to_be_installed_is_judged_alone(good: Lab) -> None:
     """As ansible's validate calls it: a file by another name, whatever else is wrong here."""
     good.write(CONFIGURATION, "[default]\nexlude = lan0\n[eth0]\nmark = 0x10\n")
     good.set_interfaces(TWO_UPLINKS + "    mptcp-table 0\n")
-    good.write("/tmp/new.conf", "[eth0]\ntabel = 7\nmark = 0x20\n")
-    good.write("/tmp/new-interfaces", "iface eth1 inet dhcp\n    mptcp-tabel 7\n"
+    good.write("/var/tmp/new.conf", "[eth0]\ntabel = 7\nmark = 0x20\n")
+    good.write("/var/tmp/new-interfaces", "iface eth1 inet dhcp\n    mptcp-tabel 7\n"
                "iface eth2 inet dhcp\n    mptcp-mark 0x20\n"
                "iface eth0 inet dhcp\n    mtu 1400\n")
-    config, stanzas = ("--config", "/tmp/new.conf"), ("--interfaces", "/tmp/new-interfaces")
-    key = ("/tmp/new.conf:2: there is no key 'tabel' here: ignored (did you mean table? there are "
-           f"{', '.join(SECTION_KEYS)})")
-    option = ("/tmp/new-interfaces:2: eth1: no option is called mptcp-tabel: ignored (did you "
+    config, stanzas = ("--config", "/var/tmp/new.conf"), ("--interfaces", "/var/tmp/new-interfaces")
+    key = ("/var/tmp/new.conf:2: there is no key 'tabel' here: ignored (did you mean table? there "
+           f"are {', '.join(SECTION_KEYS)})")
+    option = ("/var/tmp/new-interfaces:2: eth1: no option is called mptcp-tabel: ignored (did you "
               f"mean mptcp-table? there are {', '.join(OPTIONS)})")
     assert check(good, *config) == [key]
     assert check(good, *stanzas) == [option]
     assert check(good, *stanzas, "eth2") == []
     both = check(good, *config, *stanzas)
     assert both[:2] == [key, option] and len(both) == 3
-    assert both[2].startswith("/tmp/new-interfaces:") and "0x20" in both[2]
-    good.write("/tmp/new.conf", GOOD)
+    assert both[2].startswith("/var/tmp/new-interfaces:") and "0x20" in both[2]
+    good.write("/var/tmp/new.conf", GOOD)
     assert check(good, *config) == []
 
 
 @pytest.mark.parametrize("option", ["--config", "--interfaces"])
 def test_a_file_that_cannot_be_looked_at_is_one_line(good: Lab, option: str) -> None:
-    good.client.run("sh", "-c", "truncate -s 100M /tmp/large; mkfifo /tmp/fifo; "
-                    "echo secret >/tmp/closed; chmod 600 /tmp/closed")
-    for path, why in (("/tmp/none", "No such file or directory"), ("/etc", "not a file"),
-                      ("/tmp/fifo", "not a file"), ("/tmp/large", "bytes are too many")):
+    good.client.run("sh", "-c", "truncate -s 100M /var/tmp/large; mkfifo /var/tmp/fifo; "
+                    "echo secret >/var/tmp/closed; chmod 600 /var/tmp/closed")
+    for path, why in (("/var/tmp/none", "No such file or directory"), ("/etc", "not a file"),
+                      ("/var/tmp/fifo", "not a file"), ("/var/tmp/large", "bytes are too many")):
         (said,) = check(good, option, path)
         assert said.startswith(path) and why in said, said
     done = good.client.try_run("/usr/bin/" + NOBODY[0], *NOBODY[1:], "/usr/sbin/mptcp_up",
-                               "--check", option, "/tmp/closed")
+                               "--check", option, "/var/tmp/closed")
     assert (done.returncode, done.stderr) == (
-        2, "mptcp_up: /tmp/closed: cannot be read: Permission denied\n")
+        2, "mptcp_up: /var/tmp/closed: cannot be read: Permission denied\n")
     # An interface that nobody looks at, a file that nobody looks at, and no file at all.
     for words in (("--check", option, ""), (option, "/dev/null", "eth0")):
         done = good.client.try_run("mptcp_up", *words)
