@@ -34,6 +34,9 @@ def run_mptcp_up() -> int:
     parser.add_argument("--check", action="store_true",
                         help="only say what is wrong with mptcp-hooks.conf, the stanzas of the "
                              "interfaces (without any, of all) and the templates")
+    parser.add_argument("--suggest", action="store_true",
+                        help="only print lines for the configuration, or stanzas, for the uplinks "
+                             "that are up")
     parser.add_argument("--config", metavar="FILE",
                         help="with --check: look at FILE, which is to be mptcp-hooks.conf or one "
                              "in mptcp-hooks.conf.d")
@@ -41,6 +44,8 @@ def run_mptcp_up() -> int:
                         help="with --check: look at FILE, which is to be /etc/network/interfaces")
     options = parser.parse_args()
     _settle_files(parser, options)
+    if options.suggest:
+        return _suggest(parser, options)
     if options.check:
         return _check("mptcp_up", options)
     _settle_interfaces(parser, options)
@@ -89,6 +94,17 @@ def _settle_interfaces(parser: ArgumentParser, options: Namespace) -> None:
     if len(options.interfaces) == 1:
         # Options in the environment without an IFACE are of the one interface that is named.
         os.environ.setdefault("IFACE", options.interfaces[0])
+
+
+def _suggest(parser: ArgumentParser, options: Namespace) -> int:
+    # Whoever sets up paths does not load it.
+    from mptcp_hooks.updown.suggest import read_uplinks, suggest
+
+    if options.interfaces or options.all or options.check or options.dry_run:
+        parser.error("--suggest is about all uplinks that are up, and goes with nothing else")
+    for line in suggest(read_uplinks(Machine())):
+        print(line)
+    return 0
 
 
 def _check(program: str, options: Namespace) -> int:

@@ -253,3 +253,31 @@ def test_without_root_what_can_be_read_is_checked(good: Lab) -> None:
         f"mptcp_up: {CONFIGURATION}: cannot be read: Permission denied",
         f"mptcp_up: {INTERFACES}:8: eth1: mptcp-table '0' is wrong: it must be a number from 1 "
         "to 4294967295"])
+
+
+def test_what_is_suggested_is_what_is_there_and_right(lab: Lab) -> None:
+    """One uplink of ifupdown's, one of NetworkManager's, and a container's, which is none."""
+    lab.set_interfaces(TWO_UPLINKS.partition("iface eth1")[0].replace(" eth1", ""))
+    lab.ifup("eth0")
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1",
+                  "route add default via 10.1.2.1 metric 7",
+                  "link add veth7 type veth peer name veth8", "addr add 10.7.7.2/24 dev veth7",
+                  "link set veth7 up", "route add default via 10.7.7.1 metric 9")
+    device = lab.client.run("cat", "/sys/class/net/eth1/ifindex").strip()
+    before = lab.snapshot()
+    said = lab.client.run("mptcp_up", "--suggest")
+    assert "# eth0: its stanza in /etc/network/interfaces is enough." in said
+    assert "auto eth1\niface eth1 inet static\n    address 10.1.2.2/24\n" in said
+    assert "veth7" not in said and lab.snapshot() == before
+    lab.write("/var/tmp/interfaces", said)
+    assert check(lab, "--interfaces", "/var/tmp/interfaces") == []
+    lab.write(f"/run/NetworkManager/devices/{device}", "[device]\nmanaged=true\n")
+    said = lab.client.run(*NOBODY, "/usr/sbin/mptcp_up", "--suggest")
+    assert "[default]\nmanage = eth1\n" in said and "iface" not in said
+    lab.write("/var/tmp/new.conf", said)
+    assert check(lab, "--config", "/var/tmp/new.conf") == []
+    lab.write(CONFIGURATION, said)
+    assert "# eth1: /etc/mptcp-hooks/mptcp-hooks.conf names it already." in lab.client.run(
+        "mptcp_up", "--suggest")
+    done = lab.client.try_run("mptcp_up", "--suggest", "eth0")
+    assert done.returncode == 2 and "--suggest is about all uplinks" in done.stderr
