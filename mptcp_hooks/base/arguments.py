@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from mptcp_hooks.base.near import find_near
+from mptcp_hooks.base.text import find_like
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Parser(ArgumentParser):
         """As argparse's; leaves with 2 where a word is no argument."""
         options, unknown = self.parse_known_args(*arguments, **named)
         if unknown:
-            meant = filter(None, (find_near(word.partition("=")[0], self._option_string_actions)
+            meant = filter(None, (find_like(word.partition("=")[0], self._option_string_actions)
                                   for word in unknown if word.startswith("--")))
             hint = " and ".join(meant)
             self.error(f"unrecognized arguments: {' '.join(unknown)}"

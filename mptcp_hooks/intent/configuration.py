@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posix
 
-from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
 from mptcp_hooks.base.folder import (
     CONFIGURATION_FILE,
@@ -19,7 +18,7 @@ from mptcp_hooks.base.folder import (
 )
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, PREFERENCE_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.intent.event import read_gateway
+from mptcp_hooks.intent.event import split_list
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
 from mptcp_hooks.intent.pattern import is_pattern
 from mptcp_hooks.intent.settings import (
@@ -27,12 +26,13 @@ from mptcp_hooks.intent.settings import (
     Configuration,
     Wishes,
     read_flags,
+    read_gateways,
     read_table,
     read_truth,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from mptcp_hooks.intent.checks import Target
@@ -78,6 +78,15 @@ def read_installed() -> Reading:
     if _read_folder(reader, folder, lambda name: name == file):
         _read_folder(reader, f"{PATH}{FOLDER_SUFFIX}", is_further)
     return reader.finish()
+
+
+def _list_altnames(wishes: Iterable[Wishes]) -> tuple[tuple[str, ...], ...]:
+    """The names of devices that have several, where it matters which pattern fits a name."""
+    if all(one.pattern == _EVERY for one in wishes):
+        return ()
+    from mptcp_hooks.machine.altnames import list_altnames
+
+    return list_altnames()
 
 
 def read_candidate(path: str) -> Reading:
@@ -195,7 +204,7 @@ class _Reader:
         for section in sections:
             if section.name == DEFAULT:
                 self._read_default(section)
-            elif is_pattern(section.name) and section.name.lower() != DEFAULT:
+            elif is_pattern(section.name) and not _is_like_default(section.name):
                 self._read_section(section)
             else:
                 self._refuse_section(section)
@@ -207,9 +216,10 @@ class _Reader:
 
     def finish(self) -> Reading:
         """What was valid, and what was not."""
+        wishes = (*self._defaults, *self._wishes)
         return Reading(
-            NO_CONFIGURATION._replace(wishes=(*self._defaults, *self._wishes),
-                                      whole=not self._told, **self._said),
+            NO_CONFIGURATION._replace(
+                wishes=wishes, whole=not self._told, altnames=_list_altnames(wishes), **self._said),
             self._told, self._headings)
 
     def _tell(self) -> None:
@@ -255,7 +265,7 @@ class _Reader:
         return {field: self._try(read, entry)}
 
     def _list_patterns(self, entry: Entry) -> list[str]:
-        patterns = entry.value.split()
+        patterns = split_list(entry.value)
         wrong = [one for one in patterns if not is_pattern(one)]
         for one in wrong:
             self._complain(entry.line, f"{entry.key}: {quote(one)} is no pattern of interface "
@@ -271,18 +281,29 @@ class _Reader:
             return None
 
     def _refuse_section(self, section: Section) -> None:
-        meant = "did you mean [default]? " if section.name.lower() == DEFAULT else ""
+        meant = "did you mean [default]?" if _is_like_default(section.name) else (
+            "there are [default], and patterns of interface names such as [eth0] or [wwan*]")
         self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: ignored "
-                                     f"({meant}there are [default], and patterns of interface "
-                                     "names such as [eth0] or [wwan*])")
+                                     f"({meant})")
 
     def _refuse_key(self, entry: Entry, known: tuple[str, ...]) -> None:
-        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored "
-                                   f"({_ask_meant(entry.key, known)}there are "
-                                   f"{', '.join(known)})")
+        # Loaded where something is wrong alone.
+        from mptcp_hooks.base.text import suggest
+
+        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored"
+                                   f"{suggest(entry.key, known)}")
 
     def _complain(self, line: int, text: str) -> None:
         self._problems.append((line, Problem(f"{self._path}:{line}: {text}", USAGE)))
+
+
+def _is_like_default(name: str) -> bool:
+    """Whether a section's name is [default], mistyped: [defaults] can be no interface's."""
+    if not name.isalpha() or not name.lower().startswith("d"):
+        return False
+    from mptcp_hooks.base.text import find_like
+
+    return bool(find_like(name.lower(), (DEFAULT,)))
 
 
 def _read_truth(where: str, key: str, text: str) -> bool:
@@ -321,17 +342,7 @@ def _read_limits(where: str, key: str, text: str) -> int:
 def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
     if "%" in text:
         raise wrong_value(where, key, text, "without %: the section says of which interface")
-    gateways = tuple(read_gateway(where, key, word) for word in text.split())
-    if not gateways or len(set(map(address.family_of, gateways))) < len(gateways):
-        raise wrong_value(where, key, text, "a router's address, one of each family at the most")
-    return gateways
-
-
-def _ask_meant(word: str, known: tuple[str, ...]) -> str:
-    # Where all is right it is not loaded.
-    from mptcp_hooks.base.near import ask_meant
-
-    return ask_meant(word, known)
+    return read_gateways(where, key, text)
 
 
 def _read_targets(where: str, key: str, text: str) -> tuple[Target, ...]:

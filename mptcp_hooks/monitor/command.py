@@ -20,6 +20,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import journal
+from mptcp_hooks.machine.claim import claim
 from mptcp_hooks.machine.mailbox import Mailbox
 from mptcp_hooks.machine.service import Status, catch_signals
 from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
@@ -27,6 +28,7 @@ from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import OVERTAKEN, Fights
 from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.history import History
 from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.on_change import OnChange
 from mptcp_hooks.monitor.round import Round, RoundResult
@@ -62,6 +64,8 @@ def run_mptcp_monitor() -> int:
         from mptcp_hooks.monitor.farewell import leave_to_hooks
 
         return leave_to_hooks(show, _tell)
+    # Two of them would undo each other's work. It is held until this process ends.
+    claim()
     Monitor(show).run()
     return 0
 
@@ -78,6 +82,7 @@ class Monitor:
         self._health = Health(_tell, self._warn, monotonic())
         self._on_change = OnChange(PROGRAM)
         self._heard = Heard()
+        self._history = History(self._warn, monotonic())
         self._status = Status(PROGRAM)
         self._round: Round | None = None
         # Whether what is under way is a look at connections alone.
@@ -97,6 +102,7 @@ class Monitor:
         while not stopping:
             if self._health.attend(monotonic()):
                 self._schedule.hurry(monotonic())
+            self._history.attend(monotonic())
             if self._heard.end(monotonic()):
                 self._schedule.note(_CHANGE, monotonic())
             if self._round is None:
@@ -133,7 +139,7 @@ class Monitor:
         if self._round:
             return _to_milliseconds(self._round.find_time_left())
         return _to_milliseconds(min(self._schedule.wait(now), self._health.wait(now),
-                                    self._heard.wait(now)))
+                                    self._heard.wait(now), self._history.wait(now)))
 
     def _begin_what_is_due(self) -> None:
         """Begin a round of upkeep, or a look at connections, where one is due."""

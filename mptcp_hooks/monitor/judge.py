@@ -32,9 +32,9 @@ _STEADY, _BUSY = 0.7, 0.9
 # It is used in a tenth of a second in which it carries so much of its best, and fewer than so many
 # tell nothing.
 _USED, _TENTHS = 0.1, 3
-# Beside one that carries up to so much of it, the better one may be blocked so that nobody sees what
-# it could carry. So that is tried: for a few seconds, of which the first is for what is on its way,
-# and after so many that said that it may be so.
+# Beside one that carries up to so much of it, the better one may be blocked so that nobody sees
+# what it could carry. So that is tried: for a few seconds, of which the first is for what is on
+# its way, and after so many that said that it may be so.
 _DOUBTFUL, _REST, _UNTOLD, _DOUBTS = 0.45, 5.0, 1, 4
 # What is less than that is no rate at its best, in bit/s.
 _RATE_AT_LEAST = 3e5

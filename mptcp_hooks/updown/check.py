@@ -8,31 +8,30 @@ from functools import partial
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import FOLDER_SUFFIX, is_regular, list_names
 from mptcp_hooks.base.model import Limits, Path
-from mptcp_hooks.base.near import find_near
+from mptcp_hooks.base.text import find_like
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
 from mptcp_hooks.engine.plan import choose_belongings
-from mptcp_hooks.intent import configuration, ifupdown
+from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import (
-    OPTIONS,
     has_belongings,
-    judge_option,
     judge_options,
     note_mark,
     read_settings,
 )
-from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mptcp_hooks.intent.configuration import Heading
     from mptcp_hooks.intent.event import Event
-    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.settings import Configuration, Settings
 
 # Addresses that are nobody's: RFC 5737, RFC 3849.
 _PLAIN = Path(
@@ -73,7 +72,7 @@ _SIZE_AT_MOST = 1 << 21
 def check_all(ifaces: list[str]) -> CheckResult:
     """What is wrong with the configuration, stanzas (of `ifaces`, or all) and templates."""
     reading = configuration.read_installed()
-    stanzas = _check_file(ifupdown.PATH, ifaces, reading.configuration) \
+    stanzas = _check_file(stanza_lines.PATH, ifaces, reading.configuration) \
         if ifupdown.has_ifupdown() else _NOTHING
     return _join(
         CheckResult(tuple(reading.problems), tuple(_note_headings(reading.headings)),
@@ -125,14 +124,16 @@ def _check_file(path: str, ifaces: list[str], known: Configuration) -> CheckResu
     """What is wrong with the stanzas of ifupdown's file, and what it sources."""
     lines = list_stanza_lines(path)
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
-    meant = [line for line in lines if line.iface in names]
-    stanzas = {name: ifupdown.read_stanzas(name, name, path) for name in names}
-    events = [event for name in names for event in _read_events(name, stanzas[name])]
+    # What cannot be read was said: ifquery would say it of each interface.
+    complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints(path)]
+    stanzas = {} if complaints else {
+        name: ifupdown.read_stanzas(name, name, path) for name in names}
+    events = [event for name in stanzas for event in _read_events(name, stanzas[name])]
     problems = [
-        *_ask_ifquery(path), *_list_unknown(ifaces, lines, path), *_list_misspelt(meant),
-        *(problem for name in names
+        *complaints, *_list_unknown(ifaces, lines, path),
+        *(problem for name in stanzas
           for problem in _check_stanzas(name, stanzas[name], known, lines)),
-        *_check_clashes(events, known, lines)]
+        *_check_clashes(events, known, lines), *judge_lines(lines, names)]
     return CheckResult(tuple(problems), tuple(_list_notes(events, known, lines)), (
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {path}",))
 
@@ -156,19 +157,17 @@ def _note_headings(headings: list[Heading]) -> Iterator[str]:
     """Sections that are of no interface here, and nearly of one: right where it is to come."""
     there = {*list_names("/sys/class/net"), *(line.iface for line in list_stanza_lines())}
     for where, name in headings:
-        meant = "" if name in there else find_near(name, (*there, configuration.DEFAULT))
-        if meant:
+        # Another number is another interface, and may be to come.
+        swapped = [one for one in sorted(there) if sorted(one) == sorted(name) and one != name
+                   and _cut_letters(one) == _cut_letters(name)]
+        alike = find_like(name, [one for one in there if _cut_letters(one) == _cut_letters(name)])
+        meant = next(iter(swapped), alike)
+        if meant and name not in there:
             yield f"{where}: no interface is called {name}: did you mean [{meant}]?"
 
 
-def _list_misspelt(lines: list[StanzaLine]) -> Iterator[Problem]:
-    """Options that are nearly ours: ifup hands them to hooks that do not know them."""
-    for line in lines:
-        ours = line.option.replace("_", "-")
-        if ours not in OPTIONS and not ours.startswith(OPTIONS[0] + "-") and find_near(
-                ours, OPTIONS):
-            yield Problem(f"{line.file}:{line.number}: {line.iface}: {judge_option(line.option)}",
-                          USAGE)
+def _cut_letters(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 def _list_unknown(
@@ -178,14 +177,6 @@ def _list_unknown(
     for name in ifaces:
         if name not in known:
             yield Problem(f"{name}: there is no stanza of it in {path}", USAGE)
-
-
-def _ask_ifquery(path: str) -> list[Problem]:
-    """What ifquery itself has to say of its files, with their lines."""
-    said = ifupdown.read_complaints(path).splitlines()
-    # That a file could not be read is the echo of what is wrong in it.
-    lines = [line for line in said if "couldn't read" not in line] or said
-    return [Problem(line, USAGE) for line in lines]
 
 
 def _check_stanzas(
@@ -215,9 +206,12 @@ def _judge_stanza(
         except Problem as problem:
             texts = [str(problem)]
         yield from ((option, text) for text in texts)
-    if _is_meant(event, known):
+    settings = _settle(event, known)
+    if settings is None or settings.wanted:
         for mistake in read_resolvers(event).mistakes:
             yield (mistake.option, mistake.line), str(mistake.problem)
+    if settings and settings.wanted:
+        yield from judge_outside(event, settings.gateways, environment)
 
 
 def _list_notes(
@@ -276,12 +270,12 @@ def _list_samples(event: Event, known: Configuration, earlier: list[Path]) -> li
     return samples
 
 
-def _is_meant(event: Event, known: Configuration) -> bool:
-    """Whether the interface is not left alone; what is wrong with its options is said of these."""
+def _settle(event: Event, known: Configuration) -> Settings | None:
+    """The settings of a stanza; None where an option is wrong, which is said of that."""
     try:
-        return read_settings(event, known).wanted
+        return read_settings(event, known)
     except Problem:
-        return True
+        return None
 
 
 def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:

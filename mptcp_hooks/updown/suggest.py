@@ -6,10 +6,9 @@ from mptcp_hooks.base.folder import CONFIGURATION_FILE
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.configuration import DEFAULT, read_configuration
-from mptcp_hooks.intent.ifupdown import PATH
 from mptcp_hooks.intent.pattern import fits
 from mptcp_hooks.intent.settings import LEFT_ALONE
-from mptcp_hooks.updown.stanza_lines import list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import PATH, list_stanza_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mptcp_hooks.intent.configuration import DEFAULT_KEYS, SECTION_KEYS
-from mptcp_hooks.intent.settings import OPTIONS
 from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
@@ -65,9 +63,9 @@ def test_a_machine_with_nothing_of_all_this_is_right(lab: Lab) -> None:
 def test_each_wrong_line_of_the_configuration_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD.replace("505", "0").replace("exclude", "exlude"))
     assert check(good) == [
-        f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (did you mean exclude? there "
-        f"are {', '.join(DEFAULT_KEYS)})",
-        f"{CONFIGURATION}:6: table '0' is wrong: it must be a number from 1 to 4294967295"]
+        f"{CONFIGURATION}:3: there is no key 'exlude' here: ignored (did you mean exclude?)",
+        f"{CONFIGURATION}:6: table '0' is wrong: it must be a number from 1 to 4294967295, or a "
+        "name that rt_tables has"]
 
 
 def test_each_wrong_line_about_checks_is_named(good: Lab) -> None:
@@ -99,7 +97,7 @@ source-directory /etc/network/interfaces.d
         "alone does nothing): 'subflow backup'",
         f"{INTERFACES}:7: eth1: mptcp-gateway 'fd00::1' is wrong: it must be an IPv4 address",
         f"{INTERFACES}:8: eth1: no option is called mptcp-tables: ignored (did you mean "
-        f"mptcp-table? there are {', '.join(OPTIONS)})"]
+        "mptcp-table?)"]
     assert check(good, "eth0") == [] and len(check(good, "home")) == 1
 
 
@@ -108,8 +106,8 @@ def test_a_slip_is_answered_with_what_was_meant(good: Lab) -> None:
     good.set_interfaces(TWO_UPLINKS + "    mtpcp-flags backup\n")
     assert check(good) == [
         f"{CONFIGURATION}:4: no interface is called eht1: did you mean [eth1]?",
-        f"{INTERFACES}:8: eth1: no option is called mtpcp-flags: ignored (did you mean "
-        f"mptcp-flags? there are {', '.join(OPTIONS)})"]
+        f"{INTERFACES}:8: eth1: no option is called mtpcp-flags: did you mean "
+        "mptcp-flags?"]
     done = good.client.try_run("mptcp_up", "--chek")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2, "mptcp_up: error: unrecognized arguments: --chek (did you mean --check?)")
@@ -124,10 +122,9 @@ def test_what_is_to_be_installed_is_judged_alone(good: Lab) -> None:
                "iface eth2 inet dhcp\n    mptcp-mark 0x20\n"
                "iface eth0 inet dhcp\n    mtu 1400\n")
     config, stanzas = ("--config", "/var/tmp/new.conf"), ("--interfaces", "/var/tmp/new-interfaces")
-    key = ("/var/tmp/new.conf:2: there is no key 'tabel' here: ignored (did you mean table? there "
-           f"are {', '.join(SECTION_KEYS)})")
+    key = ("/var/tmp/new.conf:2: there is no key 'tabel' here: ignored (did you mean table?)")
     option = ("/var/tmp/new-interfaces:2: eth1: no option is called mptcp-tabel: ignored (did you "
-              f"mean mptcp-table? there are {', '.join(OPTIONS)})")
+              "mean mptcp-table?)")
     assert check(good, *config) == [key]
     assert check(good, *stanzas) == [option]
     assert check(good, *stanzas, "eth2") == []
@@ -252,7 +249,7 @@ def test_without_root_what_can_be_read_is_checked(good: Lab) -> None:
     assert (done.returncode, done.stderr.splitlines()) == (2, [
         f"mptcp_up: {CONFIGURATION}: cannot be read: Permission denied",
         f"mptcp_up: {INTERFACES}:8: eth1: mptcp-table '0' is wrong: it must be a number from 1 "
-        "to 4294967295"])
+        "to 4294967295, or a name that rt_tables has"])
 
 
 def test_what_is_suggested_is_what_is_there_and_right(lab: Lab) -> None:
