@@ -157,7 +157,7 @@ def test_options_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
         parser.parse_args(["--vers"])
     assert capsys.readouterr().err == (
         "usage: it [OPTION...]\n"
-            "it: error: unrecognized arguments: --vers (did you mean --version?)\n")
+        "it: error: unrecognized arguments: --vers (did you mean --version?)\n")
 
 
 @pytest.mark.parametrize("redirection", ["", "2>&-", ">&- 2>&-"])
