@@ -119,8 +119,9 @@ def _hang_up(program: str, environment: Environment, family: int) -> None:
 
 
 def _read_configuration() -> tuple[Configuration, list[Problem]]:
-    """What mptcp-hooks.conf says and what is wrong with it; few machines have the file."""
-    if not folder.exists(folder.OWN, folder.CONFIGURATION):
+    """What mptcp-hooks.conf says and what is wrong with it; few machines have any of its files."""
+    if not folder.exists(folder.OWN, folder.CONFIGURATION) and not folder.list_names(
+            f"{folder.CONFIGURATION_FILE}{folder.FOLDER_SUFFIX}"):
         from mptcp_hooks.intent.settings import NO_CONFIGURATION
 
         return NO_CONFIGURATION, []

@@ -25,9 +25,9 @@ def make_parser(program: str, description: str, usage: str | None = None) -> Arg
     `usage` is for a command whose line is more than its options and its positional arguments.
     """
     # What services start reads no arguments, and need not load it.
-    from argparse import ArgumentParser
+    from mptcp_hooks.base.arguments import Parser
 
-    parser = ArgumentParser(program, usage=usage, description=description, allow_abbrev=False)
+    parser = Parser(program, usage=usage, description=description, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     return parser
 

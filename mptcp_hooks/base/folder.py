@@ -19,6 +19,8 @@ KEPT = "/var/cache/mptcp-hooks"
 OWN = "/etc/mptcp-hooks"
 CONFIGURATION = "mptcp-hooks.conf"
 CONFIGURATION_FILE = f"{OWN}/{CONFIGURATION}"
+# The folder of its further files has its name with this behind.
+FOLDER_SUFFIX = ".d"
 PATHS_SUFFIX = ".paths"
 # What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
 DEFERRED_SUFFIX = ".deferred"

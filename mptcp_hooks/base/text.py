@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # Of 64 bits, as the kernel counts.
 _DIGITS_AT_MOST = 20
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 # How like two words must be: `exlude` is 0.92 like `exclude`, `mptcp` 0.56 like `mptcp-gateway`.
 _LIKE = 0.8
 
@@ -39,6 +40,19 @@ def suggest(word: str, known: Iterable[str]) -> str:
 def count(number: int, noun: str) -> str:
     """`1 subflow`, `2 subflows`."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def format_bytes(number: int) -> str:
+    """`999 B`, `5.4 MB`: three digits and a unit of a thousand."""
+    if number < 1000:
+        return f"{number} B"
+    size, unit = float(number), ""
+    for unit in _UNITS:
+        size /= 1000
+        # From here on it is rounded to 1000 of this unit, or more.
+        if size < 999.5:
+            break
+    return f"{size:.{1 if size < 99.95 else 0}f} {unit}"
 
 
 def align(rows: Iterable[Sequence[str]], right: Container[int] = ()) -> list[list[str]]:

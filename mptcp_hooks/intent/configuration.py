@@ -1,6 +1,7 @@
 """/etc/mptcp-hooks/mptcp-hooks.conf as a Configuration: what is valid counts, the rest is said.
 
-An INI file, optional, root's own; mptcp-hooks.conf(5) describes it for people.
+INI files, optional, root's own: that one, and behind it those of mptcp-hooks.conf.d, in the
+order of their names. mptcp-hooks.conf(5) describes them for people.
 """
 
 from __future__ import annotations
@@ -8,9 +9,15 @@ from __future__ import annotations
 import posix
 
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
-from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_link, is_regular, refuse_foreign
+from mptcp_hooks.base.folder import (
+    CONFIGURATION_FILE,
+    FOLDER_SUFFIX,
+    is_link,
+    is_regular,
+    refuse_foreign,
+)
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, PREFERENCE_AT_MOST
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import split_list
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
 from mptcp_hooks.intent.pattern import is_pattern
@@ -25,7 +32,7 @@ from mptcp_hooks.intent.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from mptcp_hooks.intent.checks import Target
@@ -43,77 +50,154 @@ _SIZE_AT_MOST = 65536
 _TOLD_AT_MOST = 8
 
 
+class Heading(NamedTuple):
+    """A section that counts: where it begins (`FILE:LINE`), and what it is called."""
+
+    where: str
+    name: str
+
+
+class Reading(NamedTuple):
+    """What files say as far as it is valid, what is wrong with the rest, and their sections."""
+
+    configuration: Configuration
+    problems: list[Problem]
+    headings: list[Heading]
+
+
 def read_configuration() -> tuple[Configuration, list[Problem]]:
     """The configuration as far as it is valid, and what is wrong with the rest, line by line."""
-    try:
-        text = _read_text()
-    except FileNotFoundError:
-        return NO_CONFIGURATION, []
-    except OSError as error:
-        return _read_nothing(Problem(f"{PATH}: cannot be read: {error.strerror}", USAGE))
-    except Problem as problem:
-        return _read_nothing(Problem(str(problem), USAGE))
+    reading = read_installed()
+    return reading.configuration, reading.problems
+
+
+def read_installed() -> Reading:
+    """mptcp-hooks.conf, and behind it the files of its folder: what comes later outweighs."""
     reader = _Reader()
-    reader.read(text)
-    configuration = reader.make_configuration()
-    return configuration._replace(altnames=_list_altnames(configuration)), reader.list_problems()
+    folder, _, file = PATH.rpartition("/")
+    if _read_folder(reader, folder, lambda name: name == file):
+        _read_folder(reader, f"{PATH}{FOLDER_SUFFIX}", is_further)
+    return reader.finish()
 
 
-def _list_altnames(configuration: Configuration) -> tuple[tuple[str, ...], ...]:
+def _list_altnames(wishes: Iterable[Wishes]) -> tuple[tuple[str, ...], ...]:
     """The names of devices that have several, where it matters which pattern fits a name."""
-    if all(wishes.pattern == _EVERY for wishes in configuration.wishes):
+    if all(one.pattern == _EVERY for one in wishes):
         return ()
     from mptcp_hooks.machine.altnames import list_altnames
 
     return list_altnames()
 
 
-def _read_nothing(problem: Problem) -> tuple[Configuration, list[Problem]]:
-    return NO_CONFIGURATION._replace(whole=False), [problem]
+def read_candidate(path: str) -> Reading:
+    """What one file would say in the place of mptcp-hooks.conf, whoever it belongs to.
 
-
-def _read_text() -> str:
-    """The file's text, if nobody but root can have put it there: its lines are said and logged."""
-    folder, _, name = PATH.rpartition("/")
-    directory = posix.open(folder, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW)
+    What it cannot be read for is among the problems, as for the one in its place.
+    """
+    reader = _Reader()
     try:
-        refuse_foreign(folder, posix.fstat(directory))
-        if is_link(posix.stat(name, dir_fd=directory, follow_symlinks=False)):
-            raise Problem(f"{PATH} is a symbolic link, which is not followed: put the file itself "
-                          "there", USAGE)
-        return _read_file(name, directory)
+        file = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK)
+        try:
+            reader.read(path, _read_text(path, file))
+        finally:
+            posix.close(file)
+    except OSError as error:
+        reader.give_up(_unreadable(path, error))
+    except Problem as problem:
+        reader.give_up(problem)
+    return reader.finish()
+
+
+def is_further(name: str) -> bool:
+    """Whether a file of the folder counts: what editors and dpkg leave there does not."""
+    return name.endswith(".conf") and not name.startswith(".")
+
+
+def _read_folder(reader: _Reader, path: str, fits: Callable[[str], bool]) -> bool:
+    """Have all files of a folder read that fit, in the order of their names.
+
+    False where there is no such folder, or somebody else than root may have put them there.
+    """
+    try:
+        directory = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        reader.give_up(_unreadable(path, error))
+        return False
+    try:
+        refuse_foreign(path, posix.fstat(directory))
+        for name in sorted(filter(fits, posix.listdir(directory))):
+            _read_own(reader, path, name, directory)
+    except OSError as error:
+        reader.give_up(_unreadable(path, error))
+        return False
+    except Problem as problem:
+        reader.give_up(Problem(str(problem), USAGE))
+        return False
     finally:
         posix.close(directory)
+    return True
 
 
-def _read_file(name: str, directory: int) -> str:
+def _read_own(reader: _Reader, folder: str, name: str, directory: int) -> None:
+    """Have a file of root's own read; one that is not, or cannot be read, costs itself alone."""
+    path = f"{folder}/{name}"
+    try:
+        reader.read(path, _read_text_of_root(path, name, directory))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        reader.give_up(_unreadable(path, error))
+    except Problem as problem:
+        reader.give_up(Problem(str(problem), USAGE))
+
+
+def _read_text_of_root(path: str, name: str, directory: int) -> str:
+    """A file's text, if nobody but root can have put it there: its lines are said and logged."""
+    if is_link(posix.stat(name, dir_fd=directory, follow_symlinks=False)):
+        raise Problem(f"{path} is a symbolic link, which is not followed: put the file itself "
+                      "there", USAGE)
     # O_NONBLOCK: a FIFO that lies there is refused instead of waited for.
     file = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK,
                       dir_fd=directory)
     try:
-        info = posix.fstat(file)
-        refuse_foreign(PATH, info)
-        if not is_regular(info):
-            raise Problem(f"{PATH} is not a file: remove it", USAGE)
-        if info.st_size > _SIZE_AT_MOST:
-            raise Problem(f"{PATH}: {info.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
-                          "nothing of it counts", USAGE)
-        return posix.read(file, _SIZE_AT_MOST).decode("utf-8", "surrogateescape")
+        refuse_foreign(path, posix.fstat(file))
+        return _read_text(path, file)
     finally:
         posix.close(file)
 
 
+def _read_text(path: str, file: int) -> str:
+    info = posix.fstat(file)
+    if not is_regular(info):
+        raise Problem(f"{path} is not a file: put one there", USAGE)
+    if info.st_size > _SIZE_AT_MOST:
+        raise Problem(f"{path}: {info.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
+                      "nothing of it counts", USAGE)
+    return posix.read(file, _SIZE_AT_MOST).decode("utf-8", "surrogateescape")
+
+
+def _unreadable(path: str, error: OSError) -> Problem:
+    return Problem(f"{path}: cannot be read: {error.strerror}", USAGE)
+
+
 class _Reader:
-    """Makes wishes of sections: those of [default] first, whatever their order in the file."""
+    """Makes wishes of sections: those of [default] first, whatever their order in the files."""
 
     def __init__(self) -> None:
+        self._path = ""
         self._said: dict[str, Any] = {}
         self._defaults: list[Wishes] = []
         self._wishes: list[Wishes] = []
+        self._headings: list[Heading] = []
+        # What is wrong with the file that is read, and all that is to be told of all files.
         self._problems: list[tuple[int, Problem]] = []
+        self._told: list[Problem] = []
 
-    def read(self, text: str) -> None:
-        """Take all that is valid of a file, and note what is not."""
+    def read(self, path: str, text: str) -> None:
+        """Take all that is valid of one more file, and note what is not."""
+        self._path = path
         sections, complaints = read_sections(text)
         for complaint in complaints:
             self._complain(complaint.line, complaint.text)
@@ -124,18 +208,27 @@ class _Reader:
                 self._read_section(section)
             else:
                 self._refuse_section(section)
+        self._tell()
 
-    def make_configuration(self) -> Configuration:
-        """What was valid."""
-        return NO_CONFIGURATION._replace(
-            wishes=(*self._defaults, *self._wishes), whole=not self._problems, **self._said)
+    def give_up(self, problem: Problem) -> None:
+        """Note why a file or a folder says nothing."""
+        self._told.append(problem)
 
-    def list_problems(self) -> list[Problem]:
-        """What is wrong, in the order of lines, as much of it as anybody reads."""
+    def finish(self) -> Reading:
+        """What was valid, and what was not."""
+        wishes = (*self._defaults, *self._wishes)
+        return Reading(
+            NO_CONFIGURATION._replace(
+                wishes=wishes, whole=not self._told, altnames=_list_altnames(wishes), **self._said),
+            self._told, self._headings)
+
+    def _tell(self) -> None:
+        """What is wrong with the file, in the order of lines, as much of it as anybody reads."""
         told = [problem for _, problem in sorted(self._problems, key=lambda one: one[0])]
         more = len(told) - _TOLD_AT_MOST
-        rest = [Problem(f"{PATH}: and {more} lines more are wrong", USAGE)] * (more > 0)
-        return [*told[:_TOLD_AT_MOST], *rest]
+        rest = [Problem(f"{self._path}: and {more} lines more are wrong", USAGE)] * (more > 0)
+        self._told += [*told[:_TOLD_AT_MOST], *rest]
+        self._problems = []
 
     def _read_default(self, section: Section) -> None:
         for entry in section.entries:
@@ -158,6 +251,7 @@ class _Reader:
 
     def _read_section(self, section: Section) -> None:
         values: dict[str, Any] = {}
+        self._headings.append(Heading(f"{self._path}:{section.line}", section.name))
         for entry in section.entries:
             if entry.key in _READERS:
                 values |= self._read_wish(entry)
@@ -181,7 +275,7 @@ class _Reader:
     def _try(self, read: Callable[[str, str, str], Any], entry: Entry) -> Any:
         """The value, None where it makes no sense."""
         try:
-            return read(f"{PATH}:{entry.line}", entry.key, entry.value)
+            return read(f"{self._path}:{entry.line}", entry.key, entry.value)
         except Problem as problem:
             self._problems.append((entry.line, problem))
             return None
@@ -200,7 +294,7 @@ class _Reader:
                                    f"{suggest(entry.key, known)}")
 
     def _complain(self, line: int, text: str) -> None:
-        self._problems.append((line, Problem(f"{PATH}:{line}: {text}", USAGE)))
+        self._problems.append((line, Problem(f"{self._path}:{line}: {text}", USAGE)))
 
 
 def _is_like_default(name: str) -> bool:

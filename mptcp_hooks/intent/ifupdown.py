@@ -10,7 +10,7 @@ from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import Event, read_event, recall_event
 from mptcp_hooks.intent.settings import read_settings
-from mptcp_hooks.intent.stanza_lines import group_stanzas, list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import PATH, group_stanzas, list_stanza_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,23 +64,24 @@ def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
     return sorted(events, key=lambda event: not event.addresses)
 
 
-def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
+def read_stanzas(iface: str, logical: str = "", path: str = PATH) -> list[dict[str, str]]:
     """What ifquery says of an interface, as the environments its hooks would have.
 
     ifquery prints the stanzas one after another without a line between them: what stands in
     the file tells them apart.
-    `logical` is whose they are, if not those that the interface is up with. Empty
+    `logical` is whose they are, if not those that the interface is up with, `path` the file
+    that they stand in. Empty
     where ifupdown does not know the interface, or where ifquery is that of ifupdown2 or
     ifupdown-ng, which print the file's own lines. Problem (USAGE) where the file cannot be read.
     """
     name = logical or _find_logical(iface)
-    outcome = run_program("ifquery", (name,))
+    outcome = run_program("ifquery", (*_name_file(path), name))
     lines = outcome.output.splitlines()
     if outcome.status != 0:
         _refuse_unreadable(outcome.errors)
     if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
         return []
-    written = [stanza for stanza in group_stanzas(list_stanza_lines())
+    written = [stanza for stanza in group_stanzas(list_stanza_lines(path))
                if stanza[0].iface == name]
     found = split_stanzas(lines, [_list_variables(stanza) for stanza in written])
     begins = [stanza[0].value for stanza in written] or [""] * len(found)
@@ -181,9 +182,11 @@ def _cut_at_address(stanza: dict[str, str]) -> dict[str, str]:
     return {name: stanza.pop(name) for name in list(stanza) if name not in first}
 
 
-def list_complaints() -> list[str]:
+def list_complaints(path: str = PATH) -> list[str]:
     """What is wrong with ifupdown's files, in ifquery's words; nothing where they can be read."""
-    return find_complaints(run_program("ifquery", ("--list",)).errors) if has_ifupdown() else []
+    if not has_ifupdown():
+        return []
+    return find_complaints(run_program("ifquery", (*_name_file(path), "--list")).errors)
 
 
 def list_up_interfaces() -> list[str]:
@@ -197,6 +200,11 @@ def has_ifupdown() -> bool:
     """Whether ifquery can be asked."""
     return any(posix.access(f"{directory}/ifquery", posix.X_OK)
                for directory in ("/usr/sbin", "/sbin"))
+
+
+def _name_file(path: str) -> tuple[str, ...]:
+    """The option for a file that is not where ifquery looks by itself."""
+    return () if path == PATH else (f"--interfaces={path}",)
 
 
 def _find_logical(iface: str) -> str:

@@ -38,6 +38,8 @@ _ALL_STATES = 0xFFFFFFFF
 ANSWER = Struct("=BBBB2s2s16s16sI8sIIIII")
 # struct mptcp_info: mptcpi_flags comes after eight numbers of a byte.
 _FLAGS_AT = 8
+# struct tcp_info: tcpi_bytes_acked and tcpi_bytes_received.
+_CARRIED, _CARRIED_AT = Struct("=QQ"), 120
 # The states of sockets that are, or were, connected.
 _CONNECTED = (TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT, TCP_LAST_ACK,
               TCP_CLOSING)
@@ -48,7 +50,8 @@ class Socket(NamedTuple):
 
     `mptcp`: it is an MPTCP socket. `subflow`: a TCP socket that the kernel made for one;
     both have the inode by which a process holds the connection, 0 where none does.
-    `fallback`: an MPTCP socket that goes on as plain TCP.
+    `fallback`: an MPTCP socket that goes on as plain TCP. `carried` is how many bytes a TCP
+    socket has sent, and the peer has acknowledged, or received.
     """
 
     mptcp: bool
@@ -58,6 +61,7 @@ class Socket(NamedTuple):
     inode: int
     subflow: bool
     fallback: bool
+    carried: int = 0
 
     @property
     def connected(self) -> bool:
@@ -106,11 +110,19 @@ def _parse(message: bytes, protocol: int) -> Socket:
     family, state, _, _, port, peer_port, local, remote, *_, inode = ANSWER.unpack_from(message)
     said = read_attributes(message, ANSWER.size)
     mptcp = protocol == IPPROTO_MPTCP
-    flags = said.get(INET_DIAG_INFO, b"")[_FLAGS_AT:_FLAGS_AT + 4] if mptcp else b""
+    info = said.get(INET_DIAG_INFO, b"")
+    flags = info[_FLAGS_AT:_FLAGS_AT + 4] if mptcp else b""
     return Socket(
         mptcp, state, read_end(family, local, port),
         read_end(family, remote, peer_port), inode, _is_subflow(said),
-        bool(int.from_bytes(flags, byteorder) & MPTCP_INFO_FLAG_FALLBACK))
+        bool(int.from_bytes(flags, byteorder) & MPTCP_INFO_FLAG_FALLBACK),
+        0 if mptcp else _read_carried(info))
+
+
+def _read_carried(info: bytes) -> int:
+    """The bytes of a struct tcp_info, 0 where a kernel has a shorter one."""
+    short = len(info) < _CARRIED_AT + _CARRIED.size
+    return 0 if short else sum(_CARRIED.unpack_from(info, _CARRIED_AT))
 
 
 def read_end(family: int, address: bytes, port: bytes) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine import journal
 from mptcp_hooks.machine.claim import claim
 from mptcp_hooks.machine.mailbox import Mailbox
 from mptcp_hooks.machine.service import Status, catch_signals
@@ -29,6 +30,7 @@ from mptcp_hooks.monitor.fights import OVERTAKEN, Fights
 from mptcp_hooks.monitor.health import Health
 from mptcp_hooks.monitor.history import History
 from mptcp_hooks.monitor.look import Errand, look
+from mptcp_hooks.monitor.on_change import OnChange
 from mptcp_hooks.monitor.round import Round, RoundResult
 from mptcp_hooks.monitor.schedule import Schedule
 from mptcp_hooks.monitor.upkeep import keep_up
@@ -78,6 +80,7 @@ class Monitor:
         self._fights = Fights()
         self._races = Fights(OVERTAKEN)
         self._health = Health(_tell, self._warn, monotonic())
+        self._on_change = OnChange(PROGRAM)
         self._heard = Heard()
         self._history = History(self._warn, monotonic())
         self._status = Status(PROGRAM)
@@ -109,6 +112,9 @@ class Monitor:
                     self._hear(self._listener.read())
                 elif ready == self._signals:
                     stopping = self._heed_signals()
+                elif ready in self._on_change.filenos():
+                    self._on_change.finish(ready)
+                    self._tell_changes()
                 elif self._round is None or ready != self._round.fileno():
                     self._health.hear(monotonic())
                 elif self._round.read():
@@ -122,7 +128,8 @@ class Monitor:
         running = [self._round.fileno()] if self._round else []
         closings = self._health.fileno(monotonic())
         heard = [closings] if closings >= 0 else []
-        for descriptor in (self._listener.fileno(), self._signals, *heard, *running):
+        for descriptor in (self._listener.fileno(), self._signals, *heard, *running,
+                           *self._on_change.filenos()):
             poll.register(descriptor, select.POLLIN)
         return [descriptor for descriptor, _ in poll.poll(self._find_timeout())]
 
@@ -182,9 +189,22 @@ class Monitor:
         self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
         if report.paths is not None:
             self._listener.watch(report.resolvers)
+            self._on_change.changes.note(
+                [(iface, address) for address, iface, _, _ in report.addresses],
+                [(iface, address, fault) for iface, address, _, fault in report.faults])
+            self._tell_changes()
         if report.failed:
             self._adopting |= self._adopted
         self._mailbox.open()
+
+    def _tell_changes(self) -> None:
+        """Have people's programs, and the journal's readers, know how paths changed."""
+        for change in self._on_change.begin_due():
+            if journal.is_heard():
+                journal.note(PROGRAM, change.describe(), {
+                    "MPTCP_IFACE": change.iface, "MPTCP_ADDRESS": change.address,
+                    "MPTCP_STATE": change.new.name, "MPTCP_OLD_STATE": change.old.name,
+                    "MPTCP_WHY": change.new.why})
 
     def _hear(self, news: News) -> None:
         now = monotonic()
@@ -251,4 +271,4 @@ def _tell(text: str) -> None:
 
 def _find_prefix() -> str:
     """What makes a line a warning in the journal (sd-daemon(3)), where that is what hears it."""
-    return "<4>" if "JOURNAL_STREAM" in os.environ else ""
+    return "<4>" if journal.is_heard() else ""

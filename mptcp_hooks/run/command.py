@@ -16,12 +16,14 @@ from mptcp_hooks.run.launch import enter_group, guess_ignored, read_environment,
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from typing import NoReturn
 
 PROGRAM = "mptcp_run"
 # As env(1), timeout(1) and their like end when it was not the command that failed.
 NOT_STARTED = 125
 
-_VALUED = ("--method", "--enable", "--disable")
+# What begins a list of units, up to the end.
+_LISTING = ("--enable", "--disable")
 
 
 def run_mptcp_run() -> int:
@@ -32,16 +34,18 @@ def run_mptcp_run() -> int:
         from mptcp_hooks.run.units import change_units
 
         return change_units(PROGRAM, options)
-    return _run_command(options, command)
+    return _run_without(options, command) if options.off else _run_command(options, command)
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our own options, and the command with its words, which are never ours."""
+    """Our own options, units among them, and the command with its words, which are never ours."""
     number = 0
     while number < len(arguments) and arguments[number].startswith("-"):
         if arguments[number] == "--":
             return arguments[:number], arguments[number + 1:]
-        number += 2 if arguments[number] in _VALUED else 1
+        if arguments[number] in _LISTING:
+            return arguments, []
+        number += 2 if arguments[number] == "--method" else 1
     return arguments[:number], arguments[number:]
 
 
@@ -51,19 +55,25 @@ def _read_arguments(own: list[str], command: list[str]) -> Namespace:
         "service run so.", usage=f"{PROGRAM} [OPTION...] [--] COMMAND [ARG...]")
     parser.add_argument("--method", choices=(AUTO, *METHODS), default=AUTO,
                         help="how; without it, what fits the program and is there")
+    parser.add_argument("--off", action="store_true",
+                        help="run the command without Multipath TCP, though it asks for it")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="say which method was chosen, and why")
     parser.add_argument("--check", action="store_true",
-                        help="say in the end, and on SIGUSR1, how many TCP sockets were MPTCP; "
-                             "1 if it had connections and none was")
+                        help="say in the end, and on SIGUSR1, how many TCP connections were "
+                             "MPTCP, and what each uplink carried; 1 if it had connections and "
+                             "none was")
     units = parser.add_mutually_exclusive_group()
-    units.add_argument("--enable", metavar="UNIT", help="have a service forced from its next start")
-    units.add_argument("--disable", metavar="UNIT", help="take that back")
+    units.add_argument("--enable", nargs="+", metavar="UNIT",
+                       help="have services forced from their next start")
+    units.add_argument("--disable", nargs="+", metavar="UNIT", help="take that back")
     units.add_argument("--list", action="store_true", help="the services that are forced, and how")
     options = parser.parse_args(own)
     about_units = options.list or options.enable is not None or options.disable is not None
     if about_units == bool(command):
-        parser.error("give a command, or one of --enable and --disable with one unit, or --list")
+        parser.error("give a command, or one of --enable and --disable with units, or --list")
+    if options.off and (about_units or options.method != AUTO):
+        parser.error("--off is for commands, and goes with no --method")
     if about_units and options.check:
         parser.error("--check is for commands: see mptcp_status --connections")
     return options
@@ -81,6 +91,31 @@ def _run_command(options: Namespace, command: list[str]) -> int:
         from mptcp_hooks.run.watch_command import watch_command
 
         return watch_command(PROGRAM, start)
+    start()
+
+
+def _run_without(options: Namespace, command: list[str]) -> int:
+    # Few commands are started so: the others do not load it.
+    from mptcp_hooks.run.off import leave_out_library, list_inherited, refuse_mptcp
+
+    environment = leave_out_library(read_environment())
+    program = find_program(command[0], environment)
+    for number in list_inherited():
+        say_if_heard(PROGRAM, f"descriptor {number} is an MPTCP socket, and stays one: who opened "
+                              "it must ask for TCP (systemd by SocketProtocol=tcp of its socket)")
+    ignored = guess_ignored()
+
+    def start() -> NoReturn:
+        try:
+            refuse_mptcp()
+        except Problem as problem:
+            raise Problem(f"{command[0]} is not started: {problem}", NOT_STARTED) from None
+        replace_process(program, command, environment, Choice("", "--off"), ignored)
+
+    if options.check:
+        from mptcp_hooks.run.watch_command import watch_command
+
+        return watch_command(PROGRAM, start, wanted=False)
     start()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mptcp_hooks.base.text import count
+from mptcp_hooks.base.text import count, format_bytes
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping
 
     from mptcp_hooks.machine.sockets import Socket
 
@@ -16,31 +16,50 @@ if TYPE_CHECKING:
 class Count(NamedTuple):
     """How many TCP connections there were: those of MPTCP sockets, and of them in the end TCP's.
 
-    `subflows` are those of all MPTCP connections together.
+    `subflows` are those of all MPTCP connections together. `carried` has how many bytes came and
+    went, as they were last seen, by their own address.
     """
 
     connections: int
     mptcp: int
     fallbacks: int
     subflows: int
+    carried: tuple[tuple[str, int], ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether there were connections, and Multipath TCP was in none."""
         return self.connections > 0 and self.mptcp == self.fallbacks
 
-    def describe(self) -> str:
-        """One line for a person."""
+    def describe(self, devices: Mapping[str, str]) -> str:
+        """One line for a person; `devices` has those of this machine's addresses."""
         if not self.connections:
             return "no TCP connection was seen"
-        kept = self.mptcp - self.fallbacks
-        text = (f"{kept} of {count(self.connections, 'TCP connection')} "
-                f"{'was' if kept == 1 else 'were'} MPTCP, with "
-                f"{count(self.subflows, 'subflow')}")
+        text = f"{count(self.connections, 'connection')}, {self._name_kind()}"
+        if self.subflows:
+            text += f", {count(self.subflows, 'subflow')}"
+        uplinks = self._describe_uplinks(devices)
+        if uplinks:
+            text += f": {uplinks}"
         if not self.fallbacks:
             return text
-        return (f"{text}; {self.fallbacks} more fell back to plain TCP: the other end, or a box on "
+        return (f"{text}; {self.fallbacks} fell back to plain TCP: the other end, or a box on "
                 "the way, does without it")
+
+    def _name_kind(self) -> str:
+        kept = self.mptcp - self.fallbacks
+        if kept in (0, self.connections):
+            return "MPTCP" if kept else "TCP"
+        return f"{kept} of them MPTCP"
+
+    def _describe_uplinks(self, devices: Mapping[str, str]) -> str:
+        """The bytes of each device, or of an address that nobody has any more, the most first."""
+        sums: dict[str, int] = {}
+        for address, carried in self.carried:
+            name = devices.get(address, address)
+            sums[name] = sums.get(name, 0) + carried
+        return ", ".join(f"{name} {format_bytes(number)}" for name, number in sorted(
+            sums.items(), key=lambda one: (-one[1], one[0])))
 
 
 class Tally:
@@ -50,18 +69,25 @@ class Tally:
         self._mptcp: dict[int, bool] = {}
         self._plain: set[int] = set()
         self._subflows: dict[int, set[Pair]] = {}
+        self._carried: dict[Pair, int] = {}
 
     def note(self, sockets: Iterable[Socket], held: Container[int]) -> None:
         """One look at all sockets, of which those whose inodes are held count."""
         for socket in sockets:
+            pair = socket.local, socket.remote
+            if pair in self._carried and not socket.mptcp:
+                # Who closed it holds it no more, and it may still send.
+                self._carried[pair] = max(self._carried[pair], socket.carried)
             if not socket.connected or socket.inode not in held:
                 continue
+            if not socket.mptcp:
+                self._carried.setdefault(pair, socket.carried)
             if socket.mptcp:
                 self._mptcp[socket.inode] = socket.fallback
             elif socket.subflow:
                 # Until the socket itself is seen; a kernel may not show it.
                 self._mptcp.setdefault(socket.inode, False)
-                self._subflows.setdefault(socket.inode, set()).add((socket.local, socket.remote))
+                self._subflows.setdefault(socket.inode, set()).add(pair)
             else:
                 self._plain.add(socket.inode)
 
@@ -70,4 +96,10 @@ class Tally:
         # A subflow that falls back may be seen as plain TCP.
         plain = self._plain - self._mptcp.keys()
         return Count(len(self._mptcp) + len(plain), len(self._mptcp), sum(self._mptcp.values()),
-                     sum(map(len, self._subflows.values())))
+                     sum(map(len, self._subflows.values())), self._sum_carried())
+
+    def _sum_carried(self) -> tuple[tuple[str, int], ...]:
+        sums: dict[str, int] = {}
+        for (local, _), carried in self._carried.items():
+            sums[local[0]] = sums.get(local[0], 0) + carried
+        return tuple(sums.items())

@@ -20,20 +20,39 @@ from mptcp_hooks.run.systemd import Unit, ask_unit, name_for_restart, reload_uni
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 def change_units(program: str, options: Namespace) -> int:
-    """Do what one of the three options asks; Problem (USAGE) for a unit that is not there."""
+    """Do what one of the three options asks; Problem for units that cannot be changed."""
     if options.list:
         _print_list()
     elif os.geteuid() != 0:
         raise Problem("must be root")
     elif options.enable is not None:
-        _enable(program, ask_unit(options.enable), options.method)
+        _change_each(program, options.enable,
+                     lambda unit: _enable(program, unit, options.method))
     else:
-        _disable(program, ask_unit(options.disable))
+        _change_each(program, options.disable, lambda unit: _disable(program, unit))
     return 0
+
+
+def _change_each(program: str, names: list[str], change: Callable[[Unit], None]) -> None:
+    """Change units one after another; one that cannot be does not cost the others.
+
+    The worst Problem comes last, as this one's; the others are said.
+    """
+    problems = []
+    for name in dict.fromkeys(names):
+        try:
+            change(ask_unit(name))
+        except Problem as problem:
+            problems.append(problem)
+    problems.sort(key=lambda one: one.status)
+    for lesser in problems[:-1]:
+        say(program, str(lesser))
+    if problems:
+        raise problems[-1]
 
 
 def _print_list() -> None:

@@ -17,6 +17,7 @@ from time import process_time
 from mptcp_hooks.base.errors import FAILED, Problem
 from mptcp_hooks.base.report import say_if_heard
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine.addresses import ask_addresses, ask_labels
 from mptcp_hooks.machine.procfs import list_descendants, list_sockets
 from mptcp_hooks.machine.sockets import read_sockets
 from mptcp_hooks.run.tally import Tally
@@ -36,11 +37,14 @@ _BY_PROCESS_AT_MOST = 0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
+def watch_command(
+    program: str, start: Callable[[], NoReturn], wanted: bool = True
+) -> int:
     """Run `start`, which becomes the command, in a child; what it was is said in the end.
 
-    The status of mptcp_run: FAILED where there were connections and none was MPTCP, else
-    the command's. A signal that ended the command ends this process in any case.
+    The status of mptcp_run: FAILED where Multipath TCP is `wanted`, there were connections and
+    none was MPTCP, else the command's. A signal that ended the command ends this process in any
+    case.
     Problem, before anything starts, where the kernel does not show sockets.
     """
     read_sockets()
@@ -56,10 +60,10 @@ def watch_command(program: str, start: Callable[[], NoReturn]) -> int:
     tally = Tally()
     status = _watch(program, child, tally)
     count = tally.count()
-    say_if_heard(program, count.describe())
+    say_if_heard(program, count.describe(_list_devices()))
     if status < 0:
         return _end_by(-status)
-    return FAILED if count.failed else status
+    return FAILED if wanted and count.failed else status
 
 
 def _become(program: str, start: Callable[[], NoReturn]) -> NoReturn:
@@ -88,9 +92,11 @@ def _watch(program: str, child: int, tally: Tally) -> int:
             if heard.si_signo == signal.SIGCHLD:
                 status = _reap(child)
                 if status is not None:
+                    # What is closed by now is nobody's, and may still tell what it carried.
+                    tally.note(read_sockets(), ())
                     return status
             elif heard.si_signo == _ASKS:
-                say_if_heard(program, tally.count().describe())
+                say_if_heard(program, tally.count().describe(_list_devices()))
             elif heard.si_code <= _BY_PROCESS_AT_MOST:
                 os.kill(child, heard.si_signo)
 
@@ -108,6 +114,12 @@ def _look(tally: Tally) -> None:
     held = {inode for pid in list_descendants(os.getpid()) for inode in list_sockets(pid)}
     if held:
         tally.note(read_sockets(), held)
+
+
+def _list_devices() -> dict[str, str]:
+    """The device of each address that this machine has."""
+    return {address.address: label.partition(":")[0] for label in ask_labels()
+            for address in ask_addresses(label, (4, 6))}
 
 
 def _reap(child: int) -> int | None:

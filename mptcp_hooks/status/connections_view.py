@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mptcp_hooks.base.text import count
+from mptcp_hooks.base.text import count, format_bytes
 from mptcp_hooks.machine.procfs import Process
 from mptcp_hooks.status.connections import Connection, Subflow, Total
 from mptcp_hooks.status.layout import Cell, Column, lay_out, wrap
@@ -13,7 +13,6 @@ from mptcp_hooks.status.paint import Paint
 
 Owners = Mapping[int, Sequence[Process]]
 
-_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _INDENT = "  "
 _PROCESSES_SHOWN = 3
 
@@ -63,19 +62,6 @@ def describe_connections(
                     "lowest_rtt_ms": total.lowest_rtt}
                    for total in totals],
     }
-
-
-def format_bytes(number: int) -> str:
-    """`999 B`, `5.4 MB`: three digits and a unit of a thousand."""
-    if number < 1000:
-        return f"{number} B"
-    size, unit = float(number), ""
-    for unit in _UNITS:
-        size /= 1000
-        # From here on it is rounded to 1000 of this unit, or more.
-        if size < 999.5:
-            break
-    return f"{size:.{1 if size < 99.95 else 0}f} {unit}"
 
 
 def _lay_out(columns: Sequence[Column], paint: Paint) -> list[str]:

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from mptcp_hooks.base.text import describe_span
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.remembered import load_uplinks
-from mptcp_hooks.status.connections_view import format_bytes
+from mptcp_hooks.base.text import format_bytes
 from mptcp_hooks.status.frame import Head, draw_frame
 from mptcp_hooks.status.looks import measure_rates, measure_round_trips
 from mptcp_hooks.status.paint import choose_paint, find_size

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.folder import FOLDER_SUFFIX, is_regular, list_names
 from mptcp_hooks.base.model import Limits, Path
+from mptcp_hooks.base.text import find_like
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
 from mptcp_hooks.engine.plan import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
-from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import (
@@ -27,6 +29,7 @@ from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mptcp_hooks.intent.configuration import Heading
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration, Settings
 
@@ -61,36 +64,119 @@ class CheckResult(NamedTuple):
     checked: tuple[str, ...]
 
 
+_NOTHING = CheckResult((), (), ())
+# A file with ten thousand stanzas has half of it.
+_SIZE_AT_MOST = 1 << 21
+
+
 def check_all(ifaces: list[str]) -> CheckResult:
     """What is wrong with the configuration, stanzas (of `ifaces`, or all) and templates."""
-    known, problems = read_configuration()
-    lines = list_stanza_lines()
+    reading = configuration.read_installed()
+    stanzas = _check_file(stanza_lines.PATH, ifaces, reading.configuration) \
+        if ifupdown.has_ifupdown() else _NOTHING
+    return _join(
+        CheckResult(tuple(reading.problems), tuple(_note_headings(reading.headings)),
+                    (f"checked {' and '.join(_list_installed())}",)),
+        stanzas,
+        CheckResult(tuple(_check_templates()), (), (
+            f"checked the templates in {' and '.join(commands.FOLDERS)}",)))
+
+
+def check_candidates(config: str, interfaces: str, ifaces: list[str]) -> CheckResult:
+    """What is wrong with files that are to take the place of the installed ones, '' for none.
+
+    Nothing is said of files that are not named; stanzas are judged by the installed
+    configuration where `config` is not named.
+    """
+    reading = configuration.read_candidate(config) if config else None
+    known = reading.configuration if reading else configuration.read_installed().configuration
+    own = CheckResult(tuple(reading.problems), tuple(_note_headings(reading.headings)), (
+        f"checked {config}",)) if reading else _NOTHING
+    return _join(own, _check_candidate(interfaces, ifaces, known) if interfaces else _NOTHING)
+
+
+def _check_candidate(path: str, ifaces: list[str], known: Configuration) -> CheckResult:
+    why = _ask_unreadable(path)
+    if why:
+        return _NOTHING._replace(problems=(Problem(f"{path}: cannot be read: {why}", USAGE),))
+    return _check_file(path, ifaces, known)
+
+
+def _ask_unreadable(path: str) -> str:
+    """Why a file of stanzas cannot be read, '' where it can: ifquery would read nothing."""
+    if not ifupdown.has_ifupdown():
+        return "ifquery is not there (it is of the package ifupdown)"
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        return str(error.strerror)
+    try:
+        info = os.fstat(file)
+    finally:
+        os.close(file)
+    if not is_regular(info):
+        return "it is not a file"
+    too_large = info.st_size > _SIZE_AT_MOST
+    return f"{info.st_size} bytes are too many, {_SIZE_AT_MOST} may be" if too_large else ""
+
+
+def _check_file(path: str, ifaces: list[str], known: Configuration) -> CheckResult:
+    """What is wrong with the stanzas of ifupdown's file, and what it sources."""
+    lines = list_stanza_lines(path)
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
-    notes: list[str] = []
-    if ifupdown.has_ifupdown():
-        complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints()]
-        problems += [*complaints, *_list_unknown(ifaces, lines)]
-        # What cannot be read was said: ifquery would say it of each interface.
-        stanzas = {} if complaints else {
-            name: ifupdown.read_stanzas(name, name) for name in names}
-        problems += [problem for name in stanzas
-                     for problem in _check_stanzas(name, stanzas[name], known, lines)]
-        events = [event for name in stanzas for event in _read_events(name, stanzas[name])]
-        problems += [*_check_clashes(events, known, lines), *judge_lines(lines, names)]
-        notes += _list_notes(events, known, lines)
-    problems += _check_templates()
-    told = {str(problem): problem for problem in problems}
-    return CheckResult(tuple(told.values()), tuple(notes), (
-        f"checked {configuration.PATH}",
-        f"checked the stanzas of {' '.join(names) or 'no interface'} in {stanza_lines.PATH}",
-        f"checked the templates in {' and '.join(commands.FOLDERS)}"))
+    # What cannot be read was said: ifquery would say it of each interface.
+    complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints(path)]
+    stanzas = {} if complaints else {
+        name: ifupdown.read_stanzas(name, name, path) for name in names}
+    events = [event for name in stanzas for event in _read_events(name, stanzas[name])]
+    problems = [
+        *complaints, *_list_unknown(ifaces, lines, path),
+        *(problem for name in stanzas
+          for problem in _check_stanzas(name, stanzas[name], known, lines)),
+        *_check_clashes(events, known, lines), *judge_lines(lines, names)]
+    return CheckResult(tuple(problems), tuple(_list_notes(events, known, lines)), (
+        f"checked the stanzas of {' '.join(names) or 'no interface'} in {path}",))
 
 
-def _list_unknown(ifaces: list[str], lines: list[StanzaLine]) -> Iterator[Problem]:
+def _join(*results: CheckResult) -> CheckResult:
+    """All of them as one, in which nothing is said twice."""
+    told = {str(problem): problem for result in results for problem in result.problems}
+    return CheckResult(
+        tuple(told.values()),
+        tuple(note for result in results for note in result.notes),
+        tuple(what for result in results for what in result.checked))
+
+
+def _list_installed() -> list[str]:
+    folder = f"{configuration.PATH}{FOLDER_SUFFIX}"
+    further = sorted(filter(configuration.is_further, list_names(folder)))
+    return [configuration.PATH, *(f"{folder}/{name}" for name in further)]
+
+
+def _note_headings(headings: list[Heading]) -> Iterator[str]:
+    """Sections that are of no interface here, and nearly of one: right where it is to come."""
+    there = {*list_names("/sys/class/net"), *(line.iface for line in list_stanza_lines())}
+    for where, name in headings:
+        # Another number is another interface, and may be to come.
+        swapped = [one for one in sorted(there) if sorted(one) == sorted(name) and one != name
+                   and _cut_letters(one) == _cut_letters(name)]
+        alike = find_like(name, [one for one in there if _cut_letters(one) == _cut_letters(name)])
+        meant = next(iter(swapped), alike)
+        if meant and name not in there:
+            yield f"{where}: no interface is called {name}: did you mean [{meant}]?"
+
+
+def _cut_letters(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
+
+
+def _list_unknown(
+    ifaces: list[str], lines: list[StanzaLine], path: str
+) -> Iterator[Problem]:
     known = {line.iface for line in lines}
     for name in ifaces:
         if name not in known:
-            yield Problem(f"{name}: there is no stanza of it in {stanza_lines.PATH}", USAGE)
+            yield Problem(f"{name}: there is no stanza of it in {path}", USAGE)
 
 
 def _check_stanzas(

@@ -29,7 +29,7 @@ from mptcp_hooks.intent.ifupdown import (
 )
 from mptcp_hooks.intent.stanza_lines import has_stanza, list_names
 from mptcp_hooks.machine.system import Machine
-from mptcp_hooks.updown.check import check_all
+from mptcp_hooks.updown.check import check_all, check_candidates
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -48,7 +48,18 @@ def run_mptcp_up() -> int:
     parser.add_argument("--check", action="store_true",
                         help="only say what is wrong with mptcp-hooks.conf, the stanzas of the "
                              "interfaces (without any, of all) and the templates")
+    parser.add_argument("--suggest", action="store_true",
+                        help="only print lines for the configuration, or stanzas, for the uplinks "
+                             "that are up")
+    parser.add_argument("--config", metavar="FILE",
+                        help="with --check: look at FILE, which is to be mptcp-hooks.conf or one "
+                             "in mptcp-hooks.conf.d")
+    parser.add_argument("--interfaces", dest="stanzas", metavar="FILE",
+                        help="with --check: look at FILE, which is to be /etc/network/interfaces")
     options = parser.parse_args()
+    _settle_files(parser, options)
+    if options.suggest:
+        return _suggest(parser, options)
     if options.check:
         return _check("mptcp_up", options)
     _settle_interfaces(parser, options)
@@ -77,6 +88,17 @@ def _make_parser(program: str, purpose: str, everything: str) -> ArgumentParser:
     return parser
 
 
+def _settle_files(parser: ArgumentParser, options: Namespace) -> None:
+    """Leave with 2 where a file is named that nobody would look at, or an interface of none."""
+    named = [file for file in (options.config, options.stanzas) if file is not None]
+    if named and not options.check:
+        parser.error("--config and --interfaces go with --check")
+    if "" in named:
+        parser.error("--config and --interfaces take the name of a file")
+    if options.config and options.interfaces and not options.stanzas:
+        parser.error("--config FILE looks at no stanzas: add --interfaces FILE, or name no IFACE")
+
+
 def _settle_interfaces(parser: ArgumentParser, options: Namespace) -> None:
     """Find out which interfaces are meant; leaves with 2 where nobody says it."""
     if not options.interfaces and not options.all and os.environ.get("IFACE"):
@@ -88,9 +110,24 @@ def _settle_interfaces(parser: ArgumentParser, options: Namespace) -> None:
         os.environ.setdefault("IFACE", options.interfaces[0])
 
 
+def _suggest(parser: ArgumentParser, options: Namespace) -> int:
+    # Whoever sets up paths does not load it.
+    from mptcp_hooks.updown.suggest import read_uplinks, suggest
+
+    if options.interfaces or options.all or options.check or options.dry_run:
+        parser.error("--suggest is about all uplinks that are up, and goes with nothing else")
+    for line in suggest(read_uplinks(Machine())):
+        print(line)
+    return 0
+
+
 def _check(program: str, options: Namespace) -> int:
     """USAGE where anything is wrong, which is said; nothing is changed."""
-    findings = check_all(options.interfaces)
+    if options.config or options.stanzas:
+        findings = check_candidates(
+            options.config or "", options.stanzas or "", options.interfaces)
+    else:
+        findings = check_all(options.interfaces)
     checked = findings.checked if options.verbose else ()
     for text in (*checked, *findings.notes, *findings.problems):
         say(program, str(text))

@@ -101,6 +101,89 @@ source-directory /etc/network/interfaces.d
     assert check(good, "eth0") == [] and len(check(good, "home")) == 1
 
 
+def test_a_slip_is_answered_with_what_was_meant(good: Lab) -> None:
+    good.write(CONFIGURATION, GOOD.replace("[eth1]", "[eht1]"))
+    good.set_interfaces(TWO_UPLINKS + "    mtpcp-flags backup\n")
+    assert check(good) == [
+        f"{CONFIGURATION}:4: no interface is called eht1: did you mean [eth1]?",
+        f"{INTERFACES}:8: eth1: no option is called mtpcp-flags: did you mean "
+        "mptcp-flags?"]
+    done = good.client.try_run("mptcp_up", "--chek")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2, "mptcp_up: error: unrecognized arguments: --chek (did you mean --check?)")
+
+
+def test_what_is_to_be_installed_is_judged_alone(good: Lab) -> None:
+    """As ansible's validate calls it: a file by another name, whatever else is wrong here."""
+    good.write(CONFIGURATION, "[default]\nexlude = lan0\n[eth0]\nmark = 0x10\n")
+    good.set_interfaces(TWO_UPLINKS + "    mptcp-table 0\n")
+    good.write("/var/tmp/new.conf", "[eth0]\ntabel = 7\nmark = 0x20\n")
+    good.write("/var/tmp/new-interfaces", "iface eth1 inet dhcp\n    mptcp-tabel 7\n"
+               "iface eth2 inet dhcp\n    mptcp-mark 0x20\n"
+               "iface eth0 inet dhcp\n    mtu 1400\n")
+    config, stanzas = ("--config", "/var/tmp/new.conf"), ("--interfaces", "/var/tmp/new-interfaces")
+    key = ("/var/tmp/new.conf:2: there is no key 'tabel' here: ignored (did you mean table?)")
+    option = ("/var/tmp/new-interfaces:2: eth1: no option is called mptcp-tabel: ignored (did you "
+              "mean mptcp-table?)")
+    assert check(good, *config) == [key]
+    assert check(good, *stanzas) == [option]
+    assert check(good, *stanzas, "eth2") == []
+    both = check(good, *config, *stanzas)
+    assert both[:2] == [key, option] and len(both) == 3
+    assert both[2].startswith("/var/tmp/new-interfaces:") and "0x20" in both[2]
+    good.write("/var/tmp/new.conf", GOOD)
+    assert check(good, *config) == []
+
+
+@pytest.mark.parametrize("option", ["--config", "--interfaces"])
+def test_a_file_that_cannot_be_looked_at_is_one_line(good: Lab, option: str) -> None:
+    good.client.run("sh", "-c", "truncate -s 100M /var/tmp/large; mkfifo /var/tmp/fifo; "
+                    "echo secret >/var/tmp/closed; chmod 600 /var/tmp/closed")
+    for path, why in (("/var/tmp/none", "No such file or directory"), ("/etc", "not a file"),
+                      ("/var/tmp/fifo", "not a file"), ("/var/tmp/large", "bytes are too many")):
+        (said,) = check(good, option, path)
+        assert said.startswith(path) and why in said, said
+    done = good.client.try_run("/usr/bin/" + NOBODY[0], *NOBODY[1:], "/usr/sbin/mptcp_up",
+                               "--check", option, "/var/tmp/closed")
+    assert (done.returncode, done.stderr) == (
+        2, "mptcp_up: /var/tmp/closed: cannot be read: Permission denied\n")
+    # An interface that nobody looks at, a file that nobody looks at, and no file at all.
+    for words in (("--check", option, ""), (option, "/dev/null", "eth0")):
+        done = good.client.try_run("mptcp_up", *words)
+        assert done.returncode == 2 and "error: --config" in done.stderr
+
+
+def test_further_files_outweigh_in_the_order_of_their_names(good: Lab) -> None:
+    further = f"{CONFIGURATION}.d"
+    good.write(f"{further}/50-eth1.conf", "[eth1]\ntable = 506\n[default]\nflags = signal\n")
+    good.write(f"{further}/60-eth1.conf", "[eth1]\ntable = 507\n")
+    good.write(f"{further}/40-eth1.conf.dpkg-old", "nonsense")
+    good.client.run("ifup", "eth0", "eth1")
+    assert good.client.run("ip", "-4", "route", "show", "table", "507")
+    assert good.endpoints() == ["10.1.1.2 eth0 signal", "10.1.2.2 eth1 subflow backup"]
+    done = good.client.try_run("mptcp_up", "--check", "-v")
+    assert (f"mptcp_up: checked {CONFIGURATION} and {further}/50-eth1.conf and "
+            f"{further}/60-eth1.conf") in done.stderr
+    assert done.returncode == 0
+    # One that somebody else may write costs itself alone, at ifup too.
+    good.client.run("chmod", "666", f"{further}/60-eth1.conf")
+    good.write(f"{further}/70-bad.conf", "[eth1]\ntable = 0\ngatway = 10.1.2.9\n")
+    good.client.run("ln", "-s", "/etc/shadow", f"{further}/80-link.conf")
+    said = check(good)
+    assert len(said) == 4 and said[0].startswith(f"{further}/60-eth1.conf is not root's own")
+    assert said[1].startswith(f"{further}/70-bad.conf:2: ") and "did you mean gateway?" in said[2]
+    assert said[3].startswith(f"{further}/80-link.conf is a symbolic link")
+    done = good.client.try_run("mptcp_up", "eth1")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 4
+    assert good.client.run("ip", "-4", "route", "show", "table", "506")
+    # Without the file itself they count as well.
+    good.client.run("rm", CONFIGURATION, *(f"{further}/{name}" for name in (
+        "60-eth1.conf", "70-bad.conf", "80-link.conf")))
+    good.client.run("ifdown", "eth0", "eth1")
+    good.client.run("ifup", "eth0", "eth1")
+    assert good.endpoints() == ["10.1.1.2 eth0 signal", "10.1.2.2 eth1 signal"]
+
+
 def test_a_wrong_address_is_named_with_its_stanza(good: Lab) -> None:
     good.set_interfaces(TWO_UPLINKS.replace("10.1.2.2/24", "10.1.2.2.2"))
     assert check(good) == [f"{INTERFACES}:5: eth1: address '10.1.2.2.2' is wrong: it must be an "
@@ -167,3 +250,31 @@ def test_without_root_what_can_be_read_is_checked(good: Lab) -> None:
         f"mptcp_up: {CONFIGURATION}: cannot be read: Permission denied",
         f"mptcp_up: {INTERFACES}:8: eth1: mptcp-table '0' is wrong: it must be a number from 1 "
         "to 4294967295, or a name that rt_tables has"])
+
+
+def test_what_is_suggested_is_what_is_there_and_right(lab: Lab) -> None:
+    """One uplink of ifupdown's, one of NetworkManager's, and a container's, which is none."""
+    lab.set_interfaces(TWO_UPLINKS.partition("iface eth1")[0].replace(" eth1", ""))
+    lab.ifup("eth0")
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1",
+                  "route add default via 10.1.2.1 metric 7",
+                  "link add veth7 type veth peer name veth8", "addr add 10.7.7.2/24 dev veth7",
+                  "link set veth7 up", "route add default via 10.7.7.1 metric 9")
+    device = lab.client.run("cat", "/sys/class/net/eth1/ifindex").strip()
+    before = lab.snapshot()
+    said = lab.client.run("mptcp_up", "--suggest")
+    assert "# eth0: its stanza in /etc/network/interfaces is enough." in said
+    assert "auto eth1\niface eth1 inet static\n    address 10.1.2.2/24\n" in said
+    assert "veth7" not in said and lab.snapshot() == before
+    lab.write("/var/tmp/interfaces", said)
+    assert check(lab, "--interfaces", "/var/tmp/interfaces") == []
+    lab.write(f"/run/NetworkManager/devices/{device}", "[device]\nmanaged=true\n")
+    said = lab.client.run(*NOBODY, "/usr/sbin/mptcp_up", "--suggest")
+    assert "[default]\nmanage = eth1\n" in said and "iface" not in said
+    lab.write("/var/tmp/new.conf", said)
+    assert check(lab, "--config", "/var/tmp/new.conf") == []
+    lab.write(CONFIGURATION, said)
+    assert "# eth1: /etc/mptcp-hooks/mptcp-hooks.conf names it already." in lab.client.run(
+        "mptcp_up", "--suggest")
+    done = lab.client.try_run("mptcp_up", "--suggest", "eth0")
+    assert done.returncode == 2 and "--suggest is about all uplinks" in done.stderr

@@ -92,6 +92,7 @@ def test_a_name_is_no_command(lab: Lab) -> None:
     ("-v -- mptcp_dow", ["mptcp_down"]), ("--method bpf mptcp_dow", ["mptcp_down"]),
     ("curl --ver", ["offset 1"]), ("--method bpf -v -- curl ", ["offset 5"]),
     ("--disable ", [r"a\\x2db.service"]), ("--disable b", [""]),
+    ("--disable c a", [r"a\\x2db.service"]), ("--disable a --meth", ["--method"]),
 ])
 def test_mptcp_run_offers_its_own_words_up_to_the_command(
     lab: Lab, line: str, offered: list[str]

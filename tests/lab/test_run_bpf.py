@@ -153,7 +153,7 @@ def test_a_script_and_all_that_it_starts(uplinks: Lab) -> None:
     uplinks.client.run("chmod", "755", "/usr/local/bin/sends")
     forced = send(uplinks, *RUN, "--check", "sends", SERVER_4, "5001")
     assert forced.is_over_both(SIZE), forced
-    assert forced.errors == "mptcp_run: 1 of 1 TCP connection was MPTCP, with 2 subflows\n"
+    assert forced.errors.startswith("mptcp_run: 1 connection, MPTCP, 2 subflows: eth")
     check_nothing_left(uplinks.client)
 
 

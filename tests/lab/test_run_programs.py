@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -111,7 +112,11 @@ def test_what_a_variable_had_stays(web: Lab) -> None:
 def test_check_counts_them(web: Lab) -> None:
     forced = run(web, "--check", "curl", "-sSo", "/dev/null", URL)
     assert forced.is_over_both(), forced
-    assert forced.errors == "mptcp_run: 1 of 1 TCP connection was MPTCP, with 2 subflows\n"
+    said = re.fullmatch(r"mptcp_run: 1 connection, MPTCP, 2 subflows: (.*) (.*) MB, (.*) (.*) MB\n",
+                        forced.errors)
+    assert said and {said[1], said[3]} == {"eth0", "eth1"}, forced
+    # All of the file but for what came after the last look, and nothing of what packets add.
+    assert 0.9 * SIZE < 1e6 * (float(said[2]) + float(said[4])) < 1.1 * SIZE, forced
 
 
 def test_check_of_what_is_not_forced(web: Lab) -> None:
@@ -120,7 +125,8 @@ def test_check_of_what_is_not_forced(web: Lab) -> None:
     assert plain.errors.splitlines() == [
         "mptcp_run: curl may go without Multipath TCP: godebug does nothing where /usr/bin/curl is "
         "dynamic and uses glibc",
-        "mptcp_run: 0 of 1 TCP connection were MPTCP, with 0 subflows"]
+        plain.errors.splitlines()[1]]
+    assert plain.errors.splitlines()[1].startswith("mptcp_run: 1 connection, TCP: eth")
 
 
 def test_check_of_a_server_that_is_without(both: Lab) -> None:
@@ -130,7 +136,7 @@ def test_check_of_a_server_that_is_without(both: Lab) -> None:
           "8080", ready="-tlnH sport = :8080")
     plain = run(both, "--check", "curl", "-sSo", "/dev/null", URL)
     assert plain.status == 1 and min(plain.uplinks) < SIZE / 20
-    assert "0 of 1 TCP connection were MPTCP" in plain.errors
+    assert "1 connection, TCP, " in plain.errors and "; 1 fell back to plain TCP" in plain.errors
 
 
 @pytest.mark.parametrize("setting", [(), ("env", "GODEBUG=gctrace=0,multipathtcp=0")])
@@ -144,6 +150,36 @@ def test_go(both: Lab, go: str, setting: tuple[str, ...]) -> None:
         server.communicate(timeout=20)
         assert client.output == f"{SIZE}\n"
         assert client.is_over_both() if over_both else client.is_plain(), client
+
+
+@pytest.mark.parametrize("before", [(), ("setpriv", "--reuid=65534", "--clear-groups")])
+def test_off(both: Lab, go: str, before: tuple[str, ...]) -> None:
+    """Client and server that ask for it by themselves are without, by root and by a person."""
+    place, asking = f"{SERVER_4}:8080", ("env", "GODEBUG=multipathtcp=1")
+    for off in ((), ("mptcp_run", "--off"), ("mptcp_run", "--off", "--check")):
+        receiver = both.begin_receiving()
+        client = watch(both, *before, *asking, *off, go, "send", f"{SERVER_4}:5001", str(SIZE))
+        receiver.communicate(timeout=20)
+        assert client.is_plain() if off else client.is_over_both(), client
+    assert client.errors.startswith("mptcp_run: 1 connection, TCP: eth"), client
+    server = serve(both, *before, *asking, "mptcp_run", "--off", go, "serve", place,
+                   ready=LISTENING.replace("M", "t"))
+    both.client.run("mptcp_run", go, "send", place, "1000")
+    server.communicate(timeout=20)
+
+
+def test_off_takes_away_what_would_force(both: Lab) -> None:
+    """mptcpize's library would not take TCP instead; what is open already is told."""
+    ask = ("import socket, sys; one = socket.create_server(('', 0)); "
+           "print(one.getsockopt(1, 38)); ")
+    assert both.client.run("mptcp_run", "python3", "-c", ask) == "262\n"
+    assert both.client.run("mptcp_run", "mptcp_run", "--off", "python3", "-c", ask) == "6\n"
+    given = ask.replace("create_server(('', 0))", "socket(2, 1, 262)") + (
+        "import os; os.dup2(one.fileno(), 7); "
+        "os.execvp('mptcp_run', ['mptcp_run', '--off', 'true'])")
+    done = both.client.try_run("python3", "-c", given)
+    assert (done.returncode, done.stdout) == (0, "262\n")
+    assert done.stderr.startswith("mptcp_run: descriptor 7 is an MPTCP socket, and stays one")
 
 
 def test_a_setuid_go_by_a_person(both: Lab, go: str) -> None:

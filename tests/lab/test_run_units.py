@@ -102,6 +102,22 @@ def test_a_service_from_its_next_start_on_and_back(web: Lab) -> None:
     assert web.client.try_run("ls", folder).returncode != 0
 
 
+def test_several_at_once_and_what_is_wrong_costs_itself_alone(web: Lab) -> None:
+    install(web, "other", WEB.replace("serve", "none"))
+    done = web.client.try_run("mptcp_run", "--enable", "web", "nosuch", "other", "--method", "bpf",
+                              "basic.target", "web")
+    assert (done.returncode, done.stdout) == (2, "")
+    done = web.client.try_run("mptcp_run", "--enable", "web", "nosuch", "other", "web")
+    assert (done.returncode, done.stderr) == (
+        2, "mptcp_run: nosuch.service: systemd knows no such unit\n")
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        "web.service", "other.service"]
+    assert web.client.run("mptcp_run", "--list").split() == [
+        "other.service", "mptcpize", "web.service", "mptcpize"]
+    web.client.run("mptcp_run", "--disable", "web", "other")
+    assert web.client.run("mptcp_run", "--list") == ""
+
+
 def test_twice_is_once(web: Lab) -> None:
     web.client.run("mptcp_run", "--enable", "web")
     once = web.read(DROP_IN.format(name="web"))

@@ -117,6 +117,24 @@ def test_it_works_inside_its_sandbox(running: Lab) -> None:
     assert "Traceback" not in journal and "unexpected" not in journal and "cannot" not in journal
 
 
+def test_people_hear_of_changes_by_programs_and_by_fields_of_the_journal(running: Lab) -> None:
+    """A program has the service's sandbox, and may ask systemd for more."""
+    running.write("/etc/mptcp-hooks/on-change.d/tell",
+                  "#!/bin/sh\nsystemctl start --no-block \"told@$IFACE-$STATE.service\"\n")
+    running.client.run("chmod", "755", "/etc/mptcp-hooks/on-change.d/tell")
+    running.write("/etc/systemd/system/told@.service",
+                  "[Service]\nExecStart=/bin/touch /var/tmp/told-%i\n")
+    running.client.run("systemctl", "daemon-reload")
+    wait_for(lambda: show(running, "StatusText").startswith("2 paths: eth0"))
+    for act, told in ((pull, "dead"), (plug, "alive")):
+        act(running, 1)
+        wait_for(lambda: running.client.try_run("test", "-e", f"/var/tmp/told-eth1-{told}")
+                 .returncode == 0)
+    asked = ("journalctl", "-o", "cat", "-u", SERVICE, "MPTCP_IFACE=eth1", "MPTCP_OLD_STATE=alive")
+    assert running.client.run(*asked, "MPTCP_STATE=dead") == (
+        "eth1: 10.1.2.2 is dead (no carrier), was alive\n")
+
+
 def test_a_reload_reads_the_configuration_and_new_addresses_are_rendered(running: Lab) -> None:
     running.ifdown("eth1")
     running.client.ip("link set eth1 up", "addr add 10.1.2.7/24 dev eth1",

@@ -16,11 +16,11 @@ from mptcp_hooks.status.connections import (
     read_connections,
     sum_interfaces,
 )
+from mptcp_hooks.base.text import format_bytes
 from mptcp_hooks.status.connections_view import (
     Owners,
     describe_connections,
     draw_connections,
-    format_bytes,
 )
 from mptcp_hooks.status.paint import Paint
 from tests.unit.connection_cases import CASES, describe_case, draw_case, read_case

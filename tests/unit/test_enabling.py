@@ -65,7 +65,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
 
 def change(enable: str | None = None, disable: str | None = None, method: str = "auto") -> int:
     return units.change_units("mptcp_run", Namespace(
-        list=enable is disable is None, enable=enable, disable=disable, method=method))
+        list=enable is disable is None, enable=enable and enable.split(" "),
+        disable=disable and disable.split(" "), method=method))
 
 
 def read_settings(system: System) -> list[str]:

@@ -156,7 +156,8 @@ def test_options_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser.parse_args(["--vers"])
     assert capsys.readouterr().err == (
-        "usage: it [OPTION...]\nit: error: unrecognized arguments: --vers\n")
+        "usage: it [OPTION...]\n"
+        "it: error: unrecognized arguments: --vers (did you mean --version?)\n")
 
 
 @pytest.mark.parametrize("redirection", ["", "2>&-", ">&- 2>&-"])

@@ -18,6 +18,9 @@ RUN = str(ROOT / "hooks/mptcp_run")
     ("--method bpf curl --method x", "--method bpf", "curl --method x"),
     ("--method=bpf curl", "--method=bpf", "curl"),
     ("--enable nginx", "--enable nginx", ""),
+    ("-v --enable nginx ssh --method bpf", "-v --enable nginx ssh --method bpf", ""),
+    ("--disable a -- b", "--disable a -- b", ""),
+    ("--off go --off", "--off", "go --off"),
     ("--check --method auto a --list", "--check --method auto", "a --list"),
     ("--method", "--method", ""),
     ("", "", ""),
@@ -28,7 +31,9 @@ def test_where_the_command_begins(line: str, own: str, command: str) -> None:
 
 @pytest.mark.parametrize("line", [
     "", "-v", "--", "--method", "--method nosuch true", "--nosuch true", "--list true",
-    "--enable ssh true", "--enable ssh --list", "--enable ssh --check", "--enable", "--meth bpf a",
+    "--enable=ssh true", "--enable ssh --list", "--enable ssh --check", "--enable ssh --off",
+    "--off", "--off --list", "--off --method bpf true",
+    "--enable ssh --disable web", "--enable", "--meth bpf a",
 ])
 def test_calls_that_are_wrong(line: str) -> None:
     done = answer(RUN, *line.split())

@@ -142,9 +142,9 @@ def test_check_has_a_witness_start_it(machine: Machine, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("line", "asked"), [
-    ("--list", (True, None, None)), ("--enable a", (False, "a", None)),
-    ("--method bpf --disable b.service", (False, None, "b.service")),
-    ("--enable=", (False, "", None)),
+    ("--list", (True, None, None)), ("--enable a b", (False, ["a", "b"], None)),
+    ("--method bpf --disable b.service", (False, None, ["b.service"])),
+    ("--enable=", (False, [""], None)),
 ])
 def test_units_are_changed_without_a_command(
     line: str, asked: tuple[object, ...], monkeypatch: pytest.MonkeyPatch

@@ -37,7 +37,7 @@ def bring_up(lab: Lab) -> Lab:
     """Both uplinks, their paths and endpoints."""
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
-    assert lab.endpoints() == BOTH
+    assert lab.endpoints() == BOTH, lab.endpoints()
     return lab
 
 
