@@ -6,6 +6,7 @@ import os
 from statistics import median
 from time import monotonic
 
+from mptcp_hooks import __version__
 from mptcp_hooks.base.errors import FAILED
 from mptcp_hooks.base.text import count
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -31,7 +32,7 @@ from mptcp_hooks.status.connections_view import (
     draw_totals,
 )
 from mptcp_hooks.status.finding import BROKEN, Finding
-from mptcp_hooks.status.findings import judge
+from mptcp_hooks.status.findings import judge, judge_expected
 from mptcp_hooks.status.paths_json import describe_survey
 from mptcp_hooks.status.paths_screen import (
     describe_numbers,
@@ -43,7 +44,7 @@ from mptcp_hooks.status.paths_screen import (
 )
 from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.stanzas import look_at_stanzas
-from mptcp_hooks.status.survey import PathStatus, Survey
+from mptcp_hooks.status.survey import Device, PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 from mptcp_hooks.status.uplinks import Rate
 
@@ -72,7 +73,8 @@ class PathsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        return describe_survey(self.survey, self.paths, self.findings)
+        return {"ok": not self.status, **describe_moment(self.time),
+                **describe_survey(self.survey, self.paths, self.findings)}
 
     def draw(self, paint: Paint) -> list[str]:
         """The lines of the screen; the summary is of all interfaces, or is not."""
@@ -104,6 +106,12 @@ class PathsLook(NamedTuple):
         return describe_numbers(self.survey, paint)
 
     @property
+    def devices(self) -> list[Device]:
+        """Those of the paths, each once."""
+        names = {path.device for path in self.paths}
+        return [device for device in self.survey.devices if device.name in names]
+
+    @property
     def paths(self) -> list[PathStatus]:
         """Those asked for."""
         return [path for path in self.survey.paths
@@ -133,8 +141,8 @@ class ConnectionsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        answer = describe_connections(self.connections, sum_interfaces(self.connections),
-                                      self.owners)
+        answer = {**describe_moment(self.time), **describe_connections(
+            self.connections, sum_interfaces(self.connections), self.owners)}
         if self.candidates is not None:
             answer["candidates"] = describe_candidates(self.candidates)
         return answer
@@ -173,14 +181,18 @@ class ConnectionsLook(NamedTuple):
         return [*found, *draw_unseen([self.unseen] * bool(self.unseen), paint)]
 
 
-def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
-    """Look at the paths; findings of the whole machine are everybody's."""
+def look_at_paths(interfaces: frozenset[str], expected: int = 0) -> PathsLook:
+    """Look at the paths, of which so many should be alive.
+
+    Findings of the whole machine are everybody's.
+    """
     machine = AskedMachine()
     survey = look_at_stanzas(machine, _take_survey(machine))
     meant = _list_names(survey, interfaces)
     findings = tuple(one for one in judge(survey)
                      if not meant or one.interface in {*meant, ""})
-    return PathsLook(monotonic(), meant, survey, findings, machine.read_clock())
+    look = PathsLook(monotonic(), meant, survey, findings, machine.read_clock())
+    return look._replace(findings=(*judge_expected(look.paths, expected), *findings))
 
 
 def _list_names(survey: Survey, interfaces: frozenset[str]) -> frozenset[str]:
@@ -225,6 +237,11 @@ def measure_round_trips(survey: Survey) -> dict[str, float]:
     for flow in AskedMachine().read_flows(frozenset(devices)):
         found.setdefault(devices[flow.local], []).append(flow.rtt)
     return {device: median(rtts) for device, rtts in found.items()}
+
+
+def describe_moment(time: float) -> dict[str, object]:
+    """What each answer for programs has: when it is of, and of which version."""
+    return {"time": round(time, 3), "version": __version__}
 
 
 def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | ConnectionsLook) -> Rates:

@@ -72,12 +72,6 @@ def test_an_interface_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFix
         "mptcp_status: ppp0: no such interface, and none on record\n")
 
 
-def test_json_is_not_drawn_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_status(CASE, "--json", "--watch") == (USAGE, "")
-    assert capsys.readouterr().err.endswith(
-        "mptcp_status: error: --watch draws for a person: give it without --json\n")
-
-
 def test_watch_draws_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first picture knows no rates; the status is that of the last look."""
     slept: list[float] = []
