@@ -50,9 +50,9 @@ _GOES_WITH = {
     "nagios": ("expect", "interfaces"),
     "openmetrics": ("expect", "interfaces"),
     "probe": ("json", "interfaces"),
-    "candidates": ("connections", "json", "watch", "interfaces", "verbose"),
-    "connections": ("json", "watch", "interfaces", "verbose"),
-    _PATHS: ("expect", "json", "watch", "interfaces", "verbose"),
+    "candidates": ("connections", "json", "watch", "verbose", "interfaces"),
+    "connections": ("json", "watch", "verbose", "interfaces"),
+    _PATHS: ("expect", "json", "watch", "verbose", "interfaces"),
 }
 
 
@@ -70,8 +70,9 @@ def run_mptcp_status() -> int:
     take_look = _choose_look(options)
     look = _take_first(take_look, options)
     if options.watch:
-        return stream(take_look, look) if options.json else watch(
-            take_look, look, options.verbose)
+        if options.json:
+            return stream(take_look, look)
+        return watch(take_look, look, options.verbose)
     if options.json:
         print(json.dumps(look.describe(), indent=2))
     else:
@@ -150,8 +151,10 @@ def _read_arguments() -> Namespace:
                              "command to do it")
     parser.add_argument("-j", "--json", action="store_true", help="answer in JSON")
     parser.add_argument("-w", "--watch", action="store_true",
-                        help="look again every second, with what each uplink carries, until q or "
-                             "Ctrl-C; with --json a line each time")
+                        help="draw again every second, with what each uplink carries, until q "
+                             "or Ctrl-C; with --json a line each time")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="say too which rules and tables in the kernel are ours")
     parser.add_argument("--probe", nargs="?", const="", metavar="HOST[:PORT]",
                         help="try each path: its gateway, and TCP and MPTCP towards a host, at "
                              "port 443 where none is named; without one its gateway alone")
@@ -166,8 +169,6 @@ def _read_arguments() -> Namespace:
                         help="write all that a bug report needs, without addresses")
     parser.add_argument("--with-addresses", action="store_true",
                         help="with --report: leave addresses as they are")
-    parser.add_argument("-v", "--verbose", action="store_true",
-                        help="say too which rules and tables in the kernel are ours")
     options = parser.parse_args()
     if wrong := _find_clash(options):
         parser.error(wrong)

@@ -86,12 +86,6 @@ class PathsLook(NamedTuple):
             *filter(None, [self.sum_up(paint)]),
         ]
 
-    @property
-    def devices(self) -> list[Device]:
-        """Those of the paths, each once."""
-        names = {path.device for path in self.paths}
-        return [device for device in self.survey.devices if device.name in names]
-
     def draw_blocks(self, paint: Paint) -> list[list[str]]:
         """The same in blocks, the most important first; the summary is for the head."""
         broken = [one for one in self.findings if one.severity == BROKEN]
@@ -110,6 +104,12 @@ class PathsLook(NamedTuple):
     def explain(self, paint: Paint) -> list[str]:
         """What only those want to know who look closer."""
         return describe_numbers(self.survey, paint)
+
+    @property
+    def devices(self) -> list[Device]:
+        """Those of the paths, each once."""
+        names = {path.device for path in self.paths}
+        return [device for device in self.survey.devices if device.name in names]
 
     @property
     def paths(self) -> list[PathStatus]:
@@ -227,11 +227,6 @@ def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
         unseen="" if os.geteuid() == 0 else "the programs of others, which root sees")
 
 
-def describe_moment(time: float) -> dict[str, object]:
-    """What each answer for programs has: when it is of, and of which version."""
-    return {"time": round(time, 3), "version": __version__}
-
-
 def measure_round_trips(survey: Survey) -> dict[str, float]:
     """By device, the round trip of the connections that are its paths' own, in seconds.
 
@@ -242,6 +237,11 @@ def measure_round_trips(survey: Survey) -> dict[str, float]:
     for flow in AskedMachine().read_flows(frozenset(devices)):
         found.setdefault(devices[flow.local], []).append(flow.rtt)
     return {device: median(rtts) for device, rtts in found.items()}
+
+
+def describe_moment(time: float) -> dict[str, object]:
+    """What each answer for programs has: when it is of, and of which version."""
+    return {"time": round(time, 3), "version": __version__}
 
 
 def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | ConnectionsLook) -> Rates:

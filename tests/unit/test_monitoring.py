@@ -19,9 +19,9 @@ from mptcp_hooks.status.finding import NOTE, Finding
 from mptcp_hooks.status.looks import PathsLook
 from mptcp_hooks.status.nagios import CRITICAL, OK, UNKNOWN, WARNING, answer_plugin, answer_unknown
 from mptcp_hooks.status.openmetrics import draw_metrics
-from mptcp_hooks.status.uplinks import Rate
 from mptcp_hooks.status.survey import UP, Device, KernelState, PathStatus, Survey
 from mptcp_hooks.status.survey import Exit as Way
+from mptcp_hooks.status.uplinks import Rate
 from tests.unit.canned import run_status
 
 STATUS = Path(__file__).parents[1] / "cases/status"

@@ -161,14 +161,14 @@ def test_candidates_over_other_interfaces() -> None:
 
 
 def look(moment: float, *devices: Device) -> ConnectionsLook:
-    return ConnectionsLook(moment, frozenset(), SURVEY._replace(devices=devices), (), {}, 1000.0)
+    return ConnectionsLook(moment, frozenset(), SURVEY._replace(devices=devices), (), {}, 0.0)
 
 
 def test_rates_are_what_passed_between_two_looks() -> None:
     """In bits a second; what a device lost of its count, as a new one of that name, is none."""
     eth1 = DEVICE._replace(name="eth1")
     before = PathsLook(10.0, frozenset(), SURVEY._replace(
-        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), (), 1000.0)
+        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), (), 0.0)
     after = look(12.0, DEVICE._replace(sent=3000, received=4999),
                  eth1._replace(sent=0, received=5500), DEVICE._replace(name="new"))
     assert measure_rates(before, after) == {"eth0": Rate(8000.0, 0.0), "eth1": Rate(0.0, 2000.0)}
