@@ -50,7 +50,7 @@ ROOT_PACKAGES = mmdebstrap
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage lint deb build-on objects install clean \
+.PHONY: help demo test outages model test-bpf test-kernels bench unequal compare unit coverage lint deb build-on objects install clean \
 	packages
 
 help:
@@ -60,6 +60,7 @@ help:
 	@echo 'make outages  cables and providers that are out for up to a minute (root)'
 	@echo 'make model    STEPS=1000 SEED=1  what many steps leave, against a model (root)'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
+	@echo 'make test-kernels  SUITES="bookworm trixie"  the lab on their kernels, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios, and unequal uplinks: hours (root)'
 	@echo 'make unequal  the last of that alone: the weak uplink beside the better one (root)'
 	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
@@ -102,6 +103,19 @@ test-bpf: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
 	$(PYTHON) -m tests.lab.support.peers.build
 	$(PYTHON) -m tests.virtual $(PYTHON) -m pytest tests/lab --deb $(DEB) -m bpf || [ $$? = 77 ]
+
+# Routing, promises, limits, transfers and failover on the kernels of these releases: hours, for the
+# processor is emulated.
+SUITES = bookworm trixie testing
+KERNEL_TESTS = $(addprefix tests/lab/test_,static.py promises.py limits.py transfers.py outages.py \
+	way_out.py status.py)
+
+test-kernels: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
+	@for suite in $(SUITES); do echo "the kernel of $$suite"; \
+		$(PYTHON) -m tests.virtual --suite $$suite --minutes 120 $(PYTHON) -m pytest \
+			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long' \
+			|| [ $$? = 77 ] || exit 1; done
 
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)

@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 from typing import IO
 
-from tests.virtual.archive import fetch
+from tests.virtual.archive import Unavailable, fetch
 from tests.virtual.initrd import pack
-from tests.virtual.kernel import SUITE, Kernel, fetch_kernel, read_module
+from tests.virtual.kernel import Kernel, fetch_kernel, read_module
 
 _HERE = Path(__file__).parent
 _SCRATCH = Path(__file__).parents[2] / "build" / "virtual"
@@ -52,20 +52,30 @@ def find_obstacles() -> str:
     return ""
 
 
-def run(command: list[str], limit: float) -> int:
+def run(command: list[str], limit: float, suite: str) -> int:
     """Run a command in a VM that lasts `limit` seconds at most; the command's exit status.
+
+    `suite` is the release of Debian that the kernel is of.
 
     What it prints goes to stdout. Unavailable says why there is no kernel to boot; Broken and
     Late that it did not come to the command's end.
     """
-    kernel = fetch_kernel()
-    busybox = fetch(SUITE, "busybox-static") / "usr" / "bin" / "busybox"
+    kernel = fetch_kernel(suite)
+    busybox = _find_busybox(fetch(suite, "busybox-static"))
     _SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_SCRATCH) as name:
         scratch = Path(name)
         (scratch / "initrd").write_bytes(_make_initrd(kernel, busybox, command))
         _boot(kernel, scratch, limit)
         return _read_status(scratch)
+
+
+def _find_busybox(folder: Path) -> Path:
+    """Where a release's package has it: Debian 12's does not know of /usr yet."""
+    for name in ("usr/bin/busybox", "bin/busybox"):
+        if (folder / name).exists():
+            return folder / name
+    raise Unavailable("busybox-static has no busybox")
 
 
 def _make_initrd(kernel: Kernel, busybox: Path, command: list[str]) -> bytes:
