@@ -50,7 +50,7 @@ ROOT_PACKAGES = mmdebstrap
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model test-bpf test-kernels bench unequal compare unit coverage lint deb build-on objects install clean \
+.PHONY: help demo test outages model faults fuzz test-bpf test-kernels bench unequal compare unit coverage lint deb build-on objects install clean \
 	packages
 
 help:
@@ -59,6 +59,8 @@ help:
 	@echo '              make test TESTS="tests/lab/test_static.py ..."  these alone'
 	@echo 'make outages  cables and providers that are out for up to a minute (root)'
 	@echo 'make model    STEPS=1000 SEED=1  what many steps leave, against a model (root)'
+	@echo 'make faults   each file, question and program of ours fails, hangs, or is the last (root)'
+	@echo 'make fuzz     noise instead of what managers, people and the kernel say: an hour'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make test-kernels  SUITES="bookworm trixie"  the lab on their kernels, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios, and unequal uplinks: hours (root)'
@@ -79,7 +81,7 @@ demo: $(DEB)
 # measure time. pytest ends with 5 where it is left with no test, as one of the two may be with some
 # files of TESTS.
 test: $(DEB)
-	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
+	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long and not fault'; many=$$?; \
 	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
@@ -96,6 +98,17 @@ FAR_MIXES = lossy-1 lossy-5 delayed
 
 model: $(DEB)
 	$(PYTHON) -m tests.model $(DEB) --steps $(STEPS) $(if $(SEED),--seed $(SEED))
+
+# Each call to the system in turn, as strace counts them.
+FAULT_PACKAGES = strace
+
+faults: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(FAULT_PACKAGES)'
+	$(PYTHON) -m pytest tests/lab/test_interrupted.py -m fault --deb $(DEB) -n 2
+
+# The unit tests whose input is made by hypothesis, a hundred times as long.
+fuzz: packages
+	$(PYTHON) -m pytest tests/unit -m hypothesis --hypothesis-profile=fuzz -n 2
 
 # On Debian 13's kernel, whatever this machine's is: an emulated one, so what takes a
 # second here takes fifteen there. What no VM can be had for is said, and is no failure.
@@ -114,7 +127,7 @@ test-kernels: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
 	@for suite in $(SUITES); do echo "the kernel of $$suite"; \
 		$(PYTHON) -m tests.virtual --suite $$suite --minutes 120 $(PYTHON) -m pytest \
-			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long' \
+			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long and not fault' \
 			|| [ $$? = 77 ] || exit 1; done
 
 bench: $(DEB)
