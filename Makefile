@@ -106,7 +106,7 @@ faults: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(FAULT_PACKAGES)'
 	$(PYTHON) -m pytest tests/lab/test_interrupted.py -m fault --deb $(DEB) -n 2
 
-# The unit tests whose input is made by hypothesis, a hundred times as long.
+# The unit tests whose input is made by hypothesis, twenty times as long.
 fuzz: packages
 	$(PYTHON) -m pytest tests/unit -m hypothesis --hypothesis-profile=fuzz -n 2
 

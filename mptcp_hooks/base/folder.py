@@ -20,6 +20,7 @@ OWN = "/etc/mptcp-hooks"
 CONFIGURATION = "mptcp-hooks.conf"
 CONFIGURATION_FILE = f"{OWN}/{CONFIGURATION}"
 PATHS_SUFFIX = ".paths"
+LIMITS = "limits"
 # What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
 DEFERRED_SUFFIX = ".deferred"
 # Resolvers that are asked over one uplink.
@@ -79,7 +80,10 @@ class Folder:
 
     def list_names(self) -> list[str]:
         """The names of all that is in the folder."""
-        return [] if self._directory is None else posix.listdir(self._directory)
+        try:
+            return [] if self._directory is None else posix.listdir(self._directory)
+        except OSError as error:
+            raise Problem(f"cannot read {self.path}: {error.strerror}") from None
 
     def read_lines(self, name: str) -> tuple[list[str], str]:
         """The lines of a file (none where there is no such file), and what is wrong with it.

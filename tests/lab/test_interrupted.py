@@ -21,8 +21,17 @@ _FOLDER = "/etc/network"
 _ROUND = """\
 import sys
 sys.path.insert(0, "/usr/share/mptcp-hooks")
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.report import describe_unexpected
 from mptcp_hooks.monitor.upkeep import Known, keep_up
-for line in keep_up(False, frozenset(), Known(), None).said:
+try:
+    said = keep_up(False, frozenset(), Known(), None).said
+except Problem as problem:
+    said = [problem]
+except Exception as error:
+    # As the monitor does, which begins another round then.
+    said = [describe_unexpected(error)]
+for line in said:
     print(line, file=sys.stderr)
 """
 

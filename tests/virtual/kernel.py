@@ -10,9 +10,6 @@ from typing import NamedTuple
 
 from tests.virtual.archive import Unavailable, fetch, find_dependency, list_dependencies
 
-# For the machine's root directory, and for what lies over it to take what is written.
-_FIRST = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
-
 
 class Kernel(NamedTuple):
     """The image to boot, the folder of its modules, and those without which no root is mounted."""
@@ -22,9 +19,10 @@ class Kernel(NamedTuple):
     first: tuple[Path, ...]
 
 
-def fetch_kernel(suite: str) -> Kernel:
+def fetch_kernel(suite: str, needed: tuple[str, ...]) -> Kernel:
     """Debian's current kernel of a release; Unavailable says why there is none.
 
+    `needed` are the modules without which its root is not mounted.
     From Linux 7 on its image and its modules are packages of their own.
     """
     package = find_dependency(suite, "linux-image-amd64", r"linux-image-\d.*")
@@ -34,7 +32,7 @@ def fetch_kernel(suite: str) -> Kernel:
     modules = _index_modules(folder, version)
     older = folder / "boot" / f"vmlinuz-{version}"
     return Kernel(older if older.exists() else modules / "vmlinuz", modules,
-                  _find_first(folder, version, modules))
+                  _find_first(folder, version, modules, needed))
 
 
 def read_module(path: Path) -> bytes:
@@ -59,12 +57,14 @@ def _index_modules(folder: Path, version: str) -> Path:
     return modules
 
 
-def _find_first(folder: Path, version: str, modules: Path) -> tuple[Path, ...]:
+def _find_first(
+    folder: Path, version: str, modules: Path, needed: tuple[str, ...]
+) -> tuple[Path, ...]:
     """The files of the first modules, each after those that it needs.
 
     One that has no file is in the image: newer kernels have virtio there.
     """
-    apart = [name for name in _FIRST if any(modules.rglob(f"{name}.ko*"))]
+    apart = [name for name in needed if any(modules.rglob(f"{name}.ko*"))]
     shown = _run_kmod("modprobe", "-d", str(folder), "-S", version, "--show-depends", "-a", *apart)
     paths = re.findall(r"^insmod (.*?) *$", shown, re.MULTILINE)
     return tuple(Path(path) for path in dict.fromkeys(paths))

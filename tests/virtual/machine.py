@@ -29,6 +29,8 @@ from tests.virtual.kernel import Kernel, fetch_kernel, read_module
 _HERE = Path(__file__).parent
 _SCRATCH = Path(__file__).parents[2] / "build" / "virtual"
 _QEMU = "qemu-system-x86_64"
+# For the machine's root directory, and for what lies over it to take what is written.
+_FIRST = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 # A kernel that panics restarts at once, which qemu takes for its end.
 _KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 mitigations=off hostname=virtual"
 
@@ -60,8 +62,8 @@ def run(command: list[str], limit: float, suite: str) -> int:
     What it prints goes to stdout. Unavailable says why there is no kernel to boot; Broken and
     Late that it did not come to the command's end.
     """
-    kernel = fetch_kernel(suite)
-    busybox = _find_busybox(fetch(suite, "busybox-static"))
+    kernel = fetch_kernel(suite, _FIRST)
+    busybox = find_busybox(fetch(suite, "busybox-static"))
     _SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_SCRATCH) as name:
         scratch = Path(name)
@@ -70,7 +72,7 @@ def run(command: list[str], limit: float, suite: str) -> int:
         return _read_status(scratch)
 
 
-def _find_busybox(folder: Path) -> Path:
+def find_busybox(folder: Path) -> Path:
     """Where a release's package has it: Debian 12's does not know of /usr yet."""
     for name in ("usr/bin/busybox", "bin/busybox"):
         if (folder / name).exists():
