@@ -50,7 +50,7 @@ ROOT_PACKAGES = mmdebstrap
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model faults fuzz test-bpf test-kernels bench unequal compare unit coverage lint deb build-on objects install clean \
+.PHONY: help demo test outages model faults fuzz test-bpf test-kernels test-boot bench unequal compare unit coverage lint deb build-on objects install clean \
 	packages
 
 help:
@@ -63,6 +63,7 @@ help:
 	@echo 'make fuzz     noise instead of what managers, people and the kernel say: an hour'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make test-kernels  SUITES="bookworm trixie"  the lab on their kernels, under qemu (root)'
+	@echo 'make test-boot  a machine with two cards from boot to shutdown, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios, and unequal uplinks: hours (root)'
 	@echo 'make unequal  the last of that alone: the weak uplink beside the better one (root)'
 	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
@@ -81,7 +82,7 @@ demo: $(DEB)
 # measure time. pytest ends with 5 where it is left with no test, as one of the two may be with some
 # files of TESTS.
 test: $(DEB)
-	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long and not fault'; many=$$?; \
+	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long and not fault and not boot'; many=$$?; \
 	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
@@ -127,8 +128,23 @@ test-kernels: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
 	@for suite in $(SUITES); do echo "the kernel of $$suite"; \
 		$(PYTHON) -m tests.virtual --suite $$suite --minutes 120 $(PYTHON) -m pytest \
-			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long and not fault' \
+			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long and not fault and not boot' \
 			|| [ $$? = 77 ] || exit 1; done
+
+# Debian 13 with systemd, udev and ifupdown, on a disk of its own.
+BOOT_ROOT = build/roots/boot
+BOOT_PACKAGES = systemd-sysv,udev,kmod,dbus,ifupdown,iproute2,iputils-ping,python3,python3-jinja2,\
+	python3-netifaces
+
+test-boot: $(DEB) $(BOOT_ROOT)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES) e2fsprogs'
+	$(PYTHON) -m pytest tests/lab/test_boot.py --deb $(DEB)
+
+$(BOOT_ROOT):
+	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
+	@rm -rf $@.new && mkdir -p $(@D) && apt-config dump Acquire >$@.conf
+	mmdebstrap --variant=apt --aptopt=$@.conf --include=$(subst $() ,,$(BOOT_PACKAGES)) trixie $@.new
+	@mv $@.new $@
 
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)

@@ -15,7 +15,14 @@ from tests.model.steps import Step
 from tests.model.things import Wish, find_foreign
 from tests.model.told import Told, is_wanted, list_held, list_wishes
 from tests.model.way_out import Way, find_best, judge, list_candidates
-from tests.model.world import FAMILIES, TUNNEL, Configuration, Stanza, read_configuration, read_stanza
+from tests.model.world import (
+    FAMILIES,
+    TUNNEL,
+    Configuration,
+    Stanza,
+    read_configuration,
+    read_stanza,
+)
 
 
 @dataclass

@@ -105,7 +105,9 @@ def test_a_configuration_is_lines_that_may_run_or_a_problem(text: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(TOLD), _texts), st.booleans())
-def test_a_lease_is_lines_that_may_run_or_a_problem(said: Mapping[str, str], is_usual: bool) -> None:
+def test_a_lease_is_lines_that_may_run_or_a_problem(
+    said: Mapping[str, str], is_usual: bool
+) -> None:
     usual = {"interface": "eth1", "reason": "BOUND", "new_ip_address": "10.1.2.2"}
     environment = {**usual, **said} if is_usual else said
     if not is_news(environment):
