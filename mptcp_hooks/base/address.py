@@ -61,6 +61,11 @@ def contains(subnet: str, address: str) -> bool:
     return family_of(base) == family_of(address) and network(address, int(length)) == subnet
 
 
+def is_near(subnet: str, gateway: str) -> bool:
+    """Whether the kernel finds the gateway on the link: fe80::/10 always is, 169.254/16 not."""
+    return contains(subnet, gateway) or contains("fe80::/10", gateway)
+
+
 def broadcast(subnet: str) -> str:
     """The address of all hosts of a subnet, '' where it has none: IPv6, and links between two."""
     base, _, length = subnet.partition("/")

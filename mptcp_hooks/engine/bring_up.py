@@ -141,11 +141,24 @@ class WorkBuilder:
         """Whether the interface is to have paths: its options and the configuration say it."""
         return read_settings(event, self._configuration).wanted
 
+    def say_exclusion(self, event: Event) -> None:
+        """Have a person who names an interface hear why it is left alone, if it is."""
+        settings = read_settings(event, self._configuration)
+        if not settings.wanted:
+            self._warnings.append(_tell_exclusion(event, settings))
+
     def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas of an interface, as they will be on record."""
         if iface not in self._records:
             self._on_file[iface] = self._records[iface] = self._store.load(iface)
         return self._records[iface]
+
+    def list_of_device(self, device: str) -> tuple[Stanza, ...]:
+        """The stanzas of a device, by whichever of its names, without those of its aliases."""
+        names = self._machine.list_of_device(
+            device, sorted(iface for iface in {
+                device, *self._store.list_interfaces(), *self._records} if ":" not in iface))
+        return tuple(stanza for name in names for stanza in self.list_stanzas(name))
 
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
@@ -168,7 +181,8 @@ class WorkBuilder:
             problems=(*self.problems, *obstacles),
             # What could not be read of the record is made anew.
             warnings=(*self._store.take_complaints(), *self._warnings),
-            remarks=(*self._remarks, *judge_wanted(self._configuration.limits, self._manager)),
+            remarks=(*(text for text in self._remarks if text not in self._warnings),
+                     *judge_wanted(self._configuration.limits, self._manager)),
             leases=tuple(self._leases.items()),
         )
 
@@ -295,7 +309,7 @@ class WorkBuilder:
         silent: tuple[str, ...], held: Mapping[str, str] | None = None,
     ) -> Plan:
         if not settings.wanted:
-            return Plan((), (), (f"{event.iface}: left alone",))
+            return Plan((), (), (_tell_exclusion(event, settings),))
         known = len(event.families) == 1 and (settings.gateways or (
             event.addresses and all(one.gateway for one in event.addresses)))
         view = self._machine.view_device(
@@ -346,13 +360,17 @@ class WorkBuilder:
         return judge_found(view, len(event.addresses), others, lease, previous)
 
     def _find_lease(self, device: str) -> Lease | None:
-        """The lease that is noted of a device, or about to be."""
-        return self._leases[device] if device in self._leases else self._store.load_lease(device)
+        """The lease that is noted of a device, or about to be, by whichever of its names."""
+        for name in self._machine.list_of_device(device, self._leases):
+            return self._leases[name]
+        found = map(self._store.load_lease,
+                    self._machine.list_of_device(device, self._store.list_leased()))
+        return next(found, None)
 
     def _list_others(self, device: str, replaced: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
         """The device's other stanzas and those of its aliases."""
-        labels = {*self._store.list_labels(device),
-                  *(iface for iface in self._records if iface.partition(":")[0] == device)}
+        labels = self._machine.list_of_device(
+            device, sorted({*self._store.list_interfaces(), *self._records}))
         return tuple(stanza for label in sorted(labels) for stanza in self.list_stanzas(label)
                      if stanza not in replaced)
 
@@ -466,3 +484,7 @@ class WorkBuilder:
         there = {endpoint.address for endpoint in endpoints}
         made = tuple(one for path in paths for one in path.endpoints if one.address not in there)
         self._manager = self._manager._replace(endpoints=(*endpoints, *made))
+
+
+def _tell_exclusion(event: Event, settings: Settings) -> str:
+    return f"{event.iface}: left alone: {settings.reason}"

@@ -1,7 +1,7 @@
 """Which paths an interface should have, and what the kernel must hold for them. Pure.
 
 A path is one source address with its gateway: a table, the rules that lead to
-it and, for most, an endpoint of the MPTCP path manager. docs/architecture.md
+it and, for most, an endpoint of the MPTCP path manager. docs/internals/architecture.md
 says why each choice is as it is.
 """
 
@@ -162,7 +162,7 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     alone = own.peer or own.length == address.BITS[own.family]
     # In main another address may be the one that the gateway is for.
     fit_for_main = [gateway for gateway in view.default_gateways
-                    if alone or _is_near(subnet, gateway)]
+                    if alone or address.is_near(subnet, gateway)]
     for candidates in (settings.gateways, (own.gateway,), fit_for_main):
         fitting = [gateway for gateway in candidates
                    if gateway and address.family_of(gateway) == own.family
@@ -334,11 +334,6 @@ def _leaves_link(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     return bool(find_gateway(own, settings, view) or alone or own.family in view.direct)
 
 
-def _is_near(subnet: str, gateway: str) -> bool:
-    """Whether the kernel finds the gateway on the link: fe80::/10 always is, 169.254/16 not."""
-    return address.contains(subnet, gateway) or address.contains("fe80::/10", gateway)
-
-
 def _subnet(own: InterfaceAddress) -> str:
     if own.peer:
         return f"{own.peer}/{address.BITS[own.family]}"
@@ -352,7 +347,7 @@ def _lay_path(
     subnet = _subnet(own)
     gateway = find_gateway(own, settings, view)
     alone = not own.peer and own.length == address.BITS[own.family]
-    near = not gateway or _is_near(subnet, gateway)
+    near = not gateway or address.is_near(subnet, gateway)
     default = _leaves_link(own, settings, view)
     return Path(
         iface=iface,

@@ -125,10 +125,10 @@ class Store:
         return sorted(name.removesuffix(PATHS_SUFFIX) for name in self.folder.list_names()
                       if name.endswith(PATHS_SUFFIX))
 
-    def list_labels(self, device: str) -> list[str]:
-        """The interfaces on record that are `device` or an alias of it."""
-        return [iface for iface in self.list_interfaces()
-                if iface.partition(":")[0] == device]
+    def list_leased(self) -> list[str]:
+        """The interfaces of which a lease was noted."""
+        return sorted(name.removesuffix(_LEASE_SUFFIX) for name in self.folder.list_names()
+                      if name.endswith(_LEASE_SUFFIX))
 
     def load_lease(self, iface: str) -> Lease | None:
         """The IPv4 lease that was noted of an interface."""

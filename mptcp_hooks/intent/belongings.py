@@ -10,6 +10,7 @@ from mptcp_hooks.base.errors import Problem, wrong_value
 from mptcp_hooks.base.mark import ALL_BITS, format_mark, parse_mark
 from mptcp_hooks.base.numbering import SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.event import split_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ def tell_own(iface: str, announced: str) -> Problem:
 def _read_words(
     where: str, option: str, text: str, at_most: int, read: Callable[[str, str, str], str]
 ) -> tuple[str, ...]:
-    words = text.split()
+    words = split_list(text)
     if words == [OFF]:
         return ()
     found = tuple(dict.fromkeys(read(where, option, word) for word in words))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import posix
 
-from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
 from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_link, is_regular, refuse_foreign
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, PREFERENCE_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.intent.event import read_gateway
+from mptcp_hooks.intent.event import split_list
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
 from mptcp_hooks.intent.pattern import is_pattern
 from mptcp_hooks.intent.settings import (
@@ -20,6 +19,7 @@ from mptcp_hooks.intent.settings import (
     Configuration,
     Wishes,
     read_flags,
+    read_gateways,
     read_table,
     read_truth,
 )
@@ -55,7 +55,17 @@ def read_configuration() -> tuple[Configuration, list[Problem]]:
         return _read_nothing(Problem(str(problem), USAGE))
     reader = _Reader()
     reader.read(text)
-    return reader.make_configuration(), reader.list_problems()
+    configuration = reader.make_configuration()
+    return configuration._replace(altnames=_list_altnames(configuration)), reader.list_problems()
+
+
+def _list_altnames(configuration: Configuration) -> tuple[tuple[str, ...], ...]:
+    """The names of devices that have several, where it matters which pattern fits a name."""
+    if all(wishes.pattern == _EVERY for wishes in configuration.wishes):
+        return ()
+    from mptcp_hooks.machine.altnames import list_altnames
+
+    return list_altnames()
 
 
 def _read_nothing(problem: Problem) -> tuple[Configuration, list[Problem]]:
@@ -110,12 +120,10 @@ class _Reader:
         for section in sections:
             if section.name == DEFAULT:
                 self._read_default(section)
-            elif is_pattern(section.name) and section.name.lower() != DEFAULT:
+            elif is_pattern(section.name) and not _is_like_default(section.name):
                 self._read_section(section)
             else:
-                self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: "
-                                             "ignored (there are [default], and patterns of "
-                                             "interface names such as [eth0] or [wwan*])")
+                self._refuse_section(section)
 
     def make_configuration(self) -> Configuration:
         """What was valid."""
@@ -163,7 +171,7 @@ class _Reader:
         return {field: self._try(read, entry)}
 
     def _list_patterns(self, entry: Entry) -> list[str]:
-        patterns = entry.value.split()
+        patterns = split_list(entry.value)
         wrong = [one for one in patterns if not is_pattern(one)]
         for one in wrong:
             self._complain(entry.line, f"{entry.key}: {quote(one)} is no pattern of interface "
@@ -178,12 +186,30 @@ class _Reader:
             self._problems.append((entry.line, problem))
             return None
 
+    def _refuse_section(self, section: Section) -> None:
+        meant = "did you mean [default]?" if _is_like_default(section.name) else (
+            "there are [default], and patterns of interface names such as [eth0] or [wwan*]")
+        self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: ignored "
+                                     f"({meant})")
+
     def _refuse_key(self, entry: Entry, known: tuple[str, ...]) -> None:
-        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored (there are "
-                                   f"{', '.join(known)})")
+        # Loaded where something is wrong alone.
+        from mptcp_hooks.base.text import suggest
+
+        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored"
+                                   f"{suggest(entry.key, known)}")
 
     def _complain(self, line: int, text: str) -> None:
         self._problems.append((line, Problem(f"{PATH}:{line}: {text}", USAGE)))
+
+
+def _is_like_default(name: str) -> bool:
+    """Whether a section's name is [default], mistyped: [defaults] can be no interface's."""
+    if not name.isalpha() or not name.lower().startswith("d"):
+        return False
+    from mptcp_hooks.base.text import find_like
+
+    return bool(find_like(name.lower(), (DEFAULT,)))
 
 
 def _read_truth(where: str, key: str, text: str) -> bool:
@@ -222,10 +248,7 @@ def _read_limits(where: str, key: str, text: str) -> int:
 def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
     if "%" in text:
         raise wrong_value(where, key, text, "without %: the section says of which interface")
-    gateways = tuple(read_gateway(where, key, word) for word in text.split())
-    if not gateways or len(set(map(address.family_of, gateways))) < len(gateways):
-        raise wrong_value(where, key, text, "a router's address, one of each family at the most")
-    return gateways
+    return read_gateways(where, key, text)
 
 
 def _read_targets(where: str, key: str, text: str) -> tuple[Target, ...]:

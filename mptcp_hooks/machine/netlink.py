@@ -333,14 +333,17 @@ def make_attribute(kind: int, value: bytes) -> bytes:
 
 def read_attributes(message: bytes, offset: int) -> dict[int, bytes]:
     """The attributes of a message by their kinds, from `offset` on."""
-    found = {}
+    return dict(list_attributes(message, offset))
+
+
+def list_attributes(message: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    """The attributes of a message in their order, from `offset` on; a kind may come again."""
     while offset + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
         if not _ATTRIBUTE.size <= length <= len(message) - offset:
-            break
-        found[kind & _NLA_TYPE_MASK] = message[offset + 4:offset + length]
+            return
+        yield kind & _NLA_TYPE_MASK, message[offset + 4:offset + length]
         offset += (length + 3) & ~3
-    return found
 
 
 def _number(value: bytes | None, default: int = 0) -> int:

@@ -49,8 +49,10 @@ class Machine(Kernel):
 
         `gateway` is whether its default routes are asked for.
         """
-        device = iface.partition(":")[0]
-        ifindex = self.find_ifindex(device)
+        named = iface.partition(":")[0]
+        ifindex = self.find_ifindex(named)
+        # A rule about a device has its own name, whichever of its names the interface goes by.
+        device = find_device(ifindex) or named
         unstated = tuple(family for family in families
                          if family not in {one.family for one in stated})
         return DeviceView(
@@ -67,8 +69,15 @@ class Machine(Kernel):
         )
 
     def find_ifindex(self, device: str) -> int:
-        """The device's number, 0 where there is no such device."""
+        """The number of the device that has this name, 0 where there is none."""
         return find_ifindex(device)
+
+    def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
+        """Those of `ifaces` that are this device, by any of its names, or an alias of it."""
+        ifindex = self.find_ifindex(device)
+        bases = {iface: iface.partition(":")[0] for iface in ifaces}
+        return [iface for iface, base in bases.items()
+                if base == device or ifindex and self.find_ifindex(base) == ifindex]
 
     def read_link(self, device: str) -> Link | None:
         """The state of a device, None where there is no such device."""
@@ -91,17 +100,19 @@ class Machine(Kernel):
     def list_addresses(
         self, label: str, families: tuple[int, ...]
     ) -> tuple[InterfaceAddress, ...]:
-        """The addresses of an interface or alias."""
+        """The addresses of an interface or alias; a device has them under each of its names."""
         # A stanza that states its addresses needs neither netifaces nor what asks it.
         from mptcp_hooks.machine.addresses import ask_addresses
 
-        return tuple(ask_addresses(label, families))
+        names = [label] if ":" in label else [
+            label, *(one for one in self.list_labels(label) if ":" not in one and one != label)]
+        return tuple(dict.fromkeys(one for name in names for one in ask_addresses(name, families)))
 
     def list_labels(self, device: str) -> list[str]:
         """The names that the device's addresses go by: its own, and those of aliases."""
         from mptcp_hooks.machine.addresses import ask_labels
 
-        return [name for name in ask_labels() if name.partition(":")[0] == device]
+        return self.list_of_device(device, ask_labels())
 
     def find_present(
         self, iface: str, addresses: tuple[InterfaceAddress, ...]
@@ -170,6 +181,11 @@ def find_device(ifindex: int) -> str:
         return ""
 
 
+def name_device(name: str) -> str:
+    """The device's own name, for any of those it has; the same where there is no such device."""
+    return find_device(find_ifindex(name)) or name
+
+
 def wait_for_duplicate_check(
     device: str, addresses: tuple[InterfaceAddress, ...]
 ) -> set[str]:
@@ -191,7 +207,7 @@ def wait_for_duplicate_check(
 
 
 def find_ifindex(device: str) -> int:
-    """The device's number, 0 where there is no such device."""
+    """The number of the device that has this name, also an altname; 0 where there is none."""
     try:
         return if_nametoindex(device)
     except OSError:

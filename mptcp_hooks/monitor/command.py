@@ -19,6 +19,7 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine.claim import claim
 from mptcp_hooks.machine.mailbox import Mailbox
 from mptcp_hooks.machine.service import Status, catch_signals
 from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
@@ -26,6 +27,7 @@ from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
 from mptcp_hooks.monitor.fights import OVERTAKEN, Fights
 from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.history import History
 from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.round import Round, RoundResult
 from mptcp_hooks.monitor.schedule import Schedule
@@ -60,6 +62,8 @@ def run_mptcp_monitor() -> int:
         from mptcp_hooks.monitor.farewell import leave_to_hooks
 
         return leave_to_hooks(show, _tell)
+    # Two of them would undo each other's work. It is held until this process ends.
+    claim()
     Monitor(show).run()
     return 0
 
@@ -75,6 +79,7 @@ class Monitor:
         self._races = Fights(OVERTAKEN)
         self._health = Health(_tell, self._warn, monotonic())
         self._heard = Heard()
+        self._history = History(self._warn, monotonic())
         self._status = Status(PROGRAM)
         self._round: Round | None = None
         # Whether what is under way is a look at connections alone.
@@ -94,6 +99,7 @@ class Monitor:
         while not stopping:
             if self._health.attend(monotonic()):
                 self._schedule.hurry(monotonic())
+            self._history.attend(monotonic())
             if self._heard.end(monotonic()):
                 self._schedule.note(_CHANGE, monotonic())
             if self._round is None:
@@ -126,7 +132,7 @@ class Monitor:
         if self._round:
             return _to_milliseconds(self._round.find_time_left())
         return _to_milliseconds(min(self._schedule.wait(now), self._health.wait(now),
-                                    self._heard.wait(now)))
+                                    self._heard.wait(now), self._history.wait(now)))
 
     def _begin_what_is_due(self) -> None:
         """Begin a round of upkeep, or a look at connections, where one is due."""

@@ -10,14 +10,15 @@ from mptcp_hooks.base.folder import CONFIGURATION_FILE
 from mptcp_hooks.base.model import BACKUP, LEAVING, SIGNAL
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
-from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.behind import judge_behind
-from mptcp_hooks.status.counters import judge_counters
+from mptcp_hooks.status.counters import judge_counters, subtract
+from mptcp_hooks.status.finding import BROKEN, NOTE, Finding
 from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
 from mptcp_hooks.status.health import describe_fault, say_since
 from mptcp_hooks.status.seen_routing import (
@@ -26,6 +27,12 @@ from mptcp_hooks.status.seen_routing import (
     is_inside,
     recall_routing,
     without_device_rules,
+)
+from mptcp_hooks.status.stanza_findings import (
+    judge_edits,
+    judge_exclusions,
+    judge_failures,
+    judge_gateways,
 )
 from mptcp_hooks.status.survey import (
     DETOURS,
@@ -36,6 +43,7 @@ from mptcp_hooks.status.survey import (
     NETWORK_MANAGER,
     NO_CARRIER,
     UP,
+    count_uplinks,
 )
 from mptcp_hooks.status.way_out import find_way
 
@@ -46,24 +54,6 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.lifelines import Use
     from mptcp_hooks.status.seen_routing import Difference, SeenRule
     from mptcp_hooks.status.survey import PathStatus, Survey
-
-BROKEN, NOTE = "broken", "note"
-
-
-class Finding(NamedTuple):
-    """One thing that is wrong.
-
-    `severity` is BROKEN where it takes a path away, else NOTE. `kind` names the
-    thing for programs. `interface` is '' where it is the whole machine's.
-    `difference` are lines that begin with `-` (missing) or `+` (not ours).
-    """
-
-    severity: str
-    kind: str
-    interface: str
-    text: str
-    remedy: str
-    difference: tuple[str, ...] = ()
 
 
 def judge(survey: Survey) -> tuple[Finding, ...]:
@@ -342,9 +332,7 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.link != UP or path.length is None or path.works:
             continue
-        way = f"leaves by {path.exit.device}" if path.exit.device else (
-            f"does not leave ({path.exit.refusal})")
-        text = f"traffic from {path.address} {way}"
+        text = f"traffic from {path.address} {_say_exit(path)}"
         rules = _list_shadows(survey, path)
         found = _compare(survey, installed)
         if rules:
@@ -357,6 +345,11 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
                           tuple(f"+ {line}" for line in rules))
         elif found and not found.missing:
             yield _describe_straying(survey, path, text)
+
+
+def _say_exit(path: PathStatus) -> str:
+    return f"leaves by {path.exit.device}" if path.exit.device else (
+        f"does not leave ({path.exit.refusal})")
 
 
 def _judge_partial(survey: Survey) -> Iterator[Finding]:
@@ -583,13 +576,11 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         if path.installed:
             yield Finding(NOTE, "taken-down", path.interface, "its paths are being taken away",
                           f"{_bring_back(path)}, if that came to no end")
-        elif path.interface in survey.excluded:
-            yield Finding(NOTE, "excluded", path.interface, f"{CONFIGURATION_FILE} leaves it "
-                          "alone", "nothing, if that is meant")
-        elif path.interface in leaving:
+        elif path.interface in leaving and path.interface not in survey.excluded:
             yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
                           f"mptcp_up {path.interface}")
-        elif path.link == UP and path.address and _is_led(survey, path):
+        elif path.interface in survey.excluded or (
+                path.link == UP and path.address and _is_led(survey, path)):
             continue
         elif path.link == UP and path.address:
             yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
@@ -610,7 +601,13 @@ def _is_led(survey: Survey, path: PathStatus) -> bool:
 def _judge_untold(survey: Survey) -> Iterator[Finding]:
     for path in _first_of_each([path for path in survey.paths
                                 if path.table == MAIN_TABLE and not path.installed]):
-        if path.link == UP and path.gateway:
+        if path.endpoint:
+            if path.link == UP and not path.works:
+                yield Finding(NOTE, "foreign-endpoint", path.interface, f"{path.address} has an "
+                              "endpoint of somebody else's, and no rules of ours: what is sent "
+                              f"from there {_say_exit(path)}", "nothing, if whoever made it has "
+                              f"rules for it; else {_say_how_to_tell(path.device)}")
+        elif path.link == UP and path.gateway:
             yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
                           "that nobody told mptcp-hooks of", _say_how_to_tell(path.device))
 
@@ -638,15 +635,41 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
         yield Finding(BROKEN, "no-path", "", "no interface has a path",
                       "ifup one that has a gateway, or name it in 'manage' of "
                       f"{CONFIGURATION_FILE}")
-    elif len({path.device for path in paths}) == 1:
+    elif count_uplinks(paths) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", "bring another one up; 'mptcp_up --all -v' says why "
-                      "one has no path")
+                      "path", _find_second(paths) or "bring another one up" + (
+                          "; 'mptcp_up --all -v' says why one has no path"
+                          if _have_reasons(survey) else ""))
+
+
+def _have_reasons(survey: Survey) -> bool:
+    """Whether there are interfaces of which something was told, or that ifupdown has up."""
+    return bool(survey.untold) or any(
+        stanza.told and not stanza.paths for _, stanza in survey.stanzas)
+
+
+def _find_second(paths: list[PathStatus]) -> str:
+    """What makes a second path of an address that has a gateway of its own, and no endpoint."""
+    used = {path.gateway for path in paths if path.installed and path.installed.path.primary}
+    return next((f"'mptcp-flags subflow' in the stanza of {path.interface}, which has another "
+                 "gateway, makes it one" for path in paths if path.installed
+                 and not path.installed.path.primary and path.gateway not in {*used, ""}), "")
+
+
+def _judge_monitor(survey: Survey) -> Iterator[Finding]:
+    if not survey.monitored and any(_list_installed(survey)):
+        yield Finding(NOTE, "no-monitor", "", "mptcp_monitor does not run: nobody follows cables, "
+                      "leases and router advertisements", "'systemctl enable --now mptcp-hooks', "
+                      "or 'mptcp_monitor &' without systemd")
 
 
 def _judge_traffic(survey: Survey) -> Iterator[Finding]:
-    for evidence in judge_counters(read_counters(survey.counters)):
-        yield Finding(NOTE, "middlebox", "", evidence.text, evidence.remedy)
+    counted, since = read_counters(survey.counters), "since the machine started"
+    if survey.earlier:
+        counted = subtract(counted, survey.earlier.counters)
+        since = f"in the last {describe_span(survey.now - survey.earlier.at)}"
+    for evidence in judge_counters(counted):
+        yield Finding(NOTE, "middlebox", "", f"{evidence.text}, {since}", evidence.remedy)
 
 
 def _list_installed(survey: Survey) -> Iterator[tuple[PathStatus, Installed]]:
@@ -688,6 +711,7 @@ JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
     _judge_use, _judge_tunnels, _judge_exits, _judge_partial, _judge_shared, _judge_further,
     _judge_reverse_path, _judge_behind, _judge_limits, _judge_slots, _judge_subnets,
-    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, _judge_pathless,
-    _judge_untold, _judge_traffic,
+    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, judge_failures,
+    judge_edits, judge_gateways, judge_exclusions, _judge_pathless, _judge_untold, _judge_monitor,
+    _judge_traffic,
 )

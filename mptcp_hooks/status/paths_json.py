@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.base.model import Endpoint, Limits
-    from mptcp_hooks.status.findings import Finding
+    from mptcp_hooks.status.finding import Finding
     from mptcp_hooks.status.survey import PathStatus, Survey
 
 

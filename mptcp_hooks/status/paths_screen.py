@@ -11,16 +11,16 @@ from mptcp_hooks.base.numbering import (
 )
 from mptcp_hooks.base.text import align, count
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.status.findings import BROKEN
+from mptcp_hooks.status.finding import BROKEN
 from mptcp_hooks.status.health import is_out, say_since
 from mptcp_hooks.status.seen_routing import name_table
-from mptcp_hooks.status.survey import UP
+from mptcp_hooks.status.survey import UP, count_uplinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mptcp_hooks.base.model import Endpoint
-    from mptcp_hooks.status.findings import Finding
+    from mptcp_hooks.status.finding import Finding
     from mptcp_hooks.status.paint import Paint
     from mptcp_hooks.status.survey import PathStatus, Survey
 
@@ -89,7 +89,7 @@ def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint
     notes = list(findings)
     broken = sum(finding.severity == BROKEN for finding in notes)
     ours = [path for path in paths if path.installed]
-    uplinks = len({path.device for path in ours})
+    uplinks = count_uplinks(ours)
     counts = f"{count(uplinks, 'uplink')}, {count(len(ours), 'path')}"
     if broken:
         return paint.bad(f"{count(broken, 'thing')} to repair")

@@ -18,11 +18,20 @@ from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.checks import load_checks
 from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
+from mptcp_hooks.engine.counted import load_counted
 from mptcp_hooks.engine.faults import CHECK_FAILED, Fault, load_faults
 from mptcp_hooks.engine.names import can_name
 from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
-from mptcp_hooks.intent.ifupdown import ask_events
+from mptcp_hooks.intent.ifupdown import (
+    ask_events,
+    ask_ifquery,
+    is_missing,
+    list_complaints,
+    list_up,
+)
+from mptcp_hooks.intent.stanza_lines import list_stanza_lines
+from mptcp_hooks.machine.claim import is_claimed
 from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
@@ -35,13 +44,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.base.model import Limits
+    from mptcp_hooks.engine.counted import Counted
     from mptcp_hooks.engine.off import Off
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.stanza_lines import StanzaLine
     from mptcp_hooks.machine.subflows import Subflow
 
 # Of a machine with many routes or connections, in seconds.
 _ANSWER_AT_MOST = 60.0
+# Where systemd runs, sd_booted(3).
+_SYSTEMD = "/run/systemd/system"
 _FAMILIES = {4: "ipv4", 6: "ipv6"}
 _KERNELS_WORDS = "RTNETLINK answers: "
 
@@ -151,10 +164,12 @@ class AskedMachine:
         sleep(seconds)
 
     def list_running(self, names: Iterable[str]) -> list[str]:
-        """Which of these programs run; the kernel knows 15 characters of a name."""
+        """Which of these programs run in this network; the kernel knows 15 characters of a name."""
         numbers = [name for name in os.listdir("/proc") if name.isdigit()]
-        running = {self.read_file(f"/proc/{number}/comm").strip() for number in numbers}
-        return [name for name in names if name in running]
+        found = {(self.read_file(f"/proc/{number}/comm").strip(), number) for number in numbers}
+        asked = tuple(names)
+        running = {name for name, number in found if name in asked and _is_near(number)}
+        return [name for name in asked if name in running]
 
     def read_configuration(self) -> tuple[Configuration, list[Problem]]:
         """What mptcp-hooks.conf says, and what is wrong with it."""
@@ -163,6 +178,41 @@ class AskedMachine:
     def ask_stanzas(self, iface: str) -> list[Event]:
         """What ifupdown's file says of an interface: at least that there is one."""
         return ask_events(iface)
+
+    def ask_environments(self, iface: str) -> list[dict[str, str]]:
+        """What ifupdown's file says of an interface, as its hooks would have it; else nothing."""
+        return ask_ifquery(iface)
+
+    def list_stanza_lines(self) -> list[StanzaLine]:
+        """The lines of all stanzas."""
+        return list_stanza_lines()
+
+    def list_up(self) -> list[str]:
+        """The interfaces that ifupdown has up."""
+        return list_up()
+
+    def list_complaints(self) -> list[str]:
+        """What is wrong with ifupdown's files, if they are there."""
+        return [line for line in list_complaints() if not is_missing(line)]
+
+    def ask_what_ifup_said(self, iface: str) -> str:
+        """The line before that by which ifup gave up on an interface, where a journal has it."""
+        if not os.path.isdir(_SYSTEMD):
+            return ""
+        outcome = self.run("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat",
+                           "--identifier=ifup", "--lines=1000")
+        lines = outcome.output.splitlines()
+        ends = [number for number, line in enumerate(lines)
+                if line == f"ifup: failed to bring up {iface}"]
+        return shorten(lines[ends[-1] - 1]) if ends and ends[-1] else ""
+
+    def is_monitored(self) -> bool:
+        """Whether mptcp_monitor runs."""
+        return is_claimed()
+
+    def load_earlier(self) -> Counted | None:
+        """What the kernel had counted some time ago; None where nobody noted it."""
+        return load_counted()
 
 
 def _parse_rows(output: str) -> tuple[dict[str, Any], ...] | None:
@@ -178,3 +228,11 @@ def _parse_rows(output: str) -> tuple[dict[str, Any], ...] | None:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
     return tuple(row for row in rows if row)
+
+
+def _is_near(pid: str) -> bool:
+    """Whether a process is in this network namespace; one that may not be asked counts as such."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat("/proc/self/ns/net"))
+    except OSError:
+        return True

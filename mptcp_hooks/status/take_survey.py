@@ -12,7 +12,7 @@ from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
-from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
+from mptcp_hooks.intent.event import MANAGED, MANUAL, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
@@ -108,7 +108,7 @@ def _read_survey(
                      for route in read_routes(family, row, ifindexes)),
         programs=frozenset(machine.list_running((MPTCPD, NETWORK_MANAGER))),
         counters=counters,
-        excluded=frozenset(_list_excluded(stanzas, configuration)),
+        excluded=dict(_list_excluded(stanzas, configuration)),
         wanted_limits=configuration.limits,
         uses=uses,
         lifelines=_list_lifelines(machine, uses),
@@ -120,8 +120,13 @@ def _read_survey(
             sorted({installed.path.family for _, stanza in stanzas for installed in stanza.paths}),
             {ifindexes.get(iface.partition(":")[0], 0) for iface, _ in stanzas}),
         private=configuration.private,
+        monitored=machine.is_monitored(),
+        earlier=machine.load_earlier(),
+        now=machine.read_clock(),
     )
-    survey = survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
+    survey = survey._replace(excluded={
+        **survey.excluded, **dict(_list_left_alone(machine, survey, configuration))})
+    survey = survey._replace(paths=tuple(_list_paths(machine, survey)))
     survey = survey._replace(further=tuple(_list_further(machine, survey)))
     return _add_forwarding(machine, survey)
 
@@ -208,6 +213,8 @@ def _read_devices(machine: AskedMachine) -> Iterator[Device]:
             arp_ignore=_read_setting(machine, name, "arp_ignore"),
             arp_announce=_read_setting(machine, name, "arp_announce"),
             network_manager=_is_network_managers(machine, row["ifindex"]),
+            altnames=tuple(row.get("altnames", ())),
+            master=row.get("master", ""),
         )
 
 
@@ -280,31 +287,42 @@ def _read_record(
 
 def _list_excluded(
     stanzas: Iterable[tuple[str, Stanza]], configuration: Configuration
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """The interfaces on record that are to be left alone by now, and why."""
     for iface, stanza in stanzas:
-        if stanza.told and _is_unwanted(recall_event(stanza.told), configuration):
-            yield iface
+        reason = _find_reason(recall_event(stanza.told), configuration) if stanza.told else ""
+        if reason:
+            yield iface, reason
 
 
-def _is_left_alone(machine: AskedMachine, iface: str, configuration: Configuration) -> bool:
-    """Whether a stanza of ifupdown's file does not mean the interface; a wrong one does."""
+def _list_left_alone(
+    machine: AskedMachine, survey: Survey, configuration: Configuration
+) -> Iterator[tuple[str, str]]:
+    """The devices with a gateway in main that nobody tells of, since they are left alone."""
+    for device in survey.devices:
+        if not any(_find_main_gateways(survey, device).values()):
+            continue
+        try:
+            events = machine.ask_stanzas(device.name)
+        except Problem:
+            # A wrong one does not say so.
+            continue
+        reasons = [_find_reason(event, configuration) for event in events]
+        if any(reasons) and not any(
+                _is_told(survey, device, own) for own in device.addresses):
+            yield device.name, next(filter(None, reasons))
+
+
+def _find_reason(event: Event, configuration: Configuration) -> str:
+    """Why an interface is to be left alone, '' where it is not; a wrong option does not say so."""
     try:
-        events = machine.ask_stanzas(iface)
+        return read_settings(event, configuration).reason
     except Problem:
-        return False
-    return any(_is_unwanted(event, configuration) for event in events)
-
-
-def _is_unwanted(event: Event, configuration: Configuration) -> bool:
-    """Whether somebody wants the interface left alone; a wrong option does not say so."""
-    try:
-        return not read_settings(event, configuration).wanted
-    except Problem:
-        return False
+        return ""
 
 
 def _list_paths(
-    machine: AskedMachine, survey: Survey, configuration: Configuration
+    machine: AskedMachine, survey: Survey
 ) -> Iterator[PathStatus]:
     """Each stanza on record with its paths, and then what others made."""
     drawn = set()
@@ -316,18 +334,26 @@ def _list_paths(
             yield seen._replace(outage=find_outage(
                 seen.link, stanza, installed, faults.get(seen.address), machine.read_clock()))
         if stanza.told and not stanza.paths:
-            found = list(_list_pathless(survey, iface, recall_event(stanza.told)))
+            event = recall_event(stanza.told)
+            found = list(_list_pathless(survey, iface, event))
+            if not found or not found[0].address and _needs_none(survey, event):
+                continue
             # Who named a device in the configuration did not say that it has both families.
             if method_of(stanza.told) != MANAGED or found[0].address or not _has_paths(
                     survey, iface):
                 yield from found
     for device in survey.devices:
-        gateways = _find_main_gateways(survey, device)
-        if gateways and _is_left_alone(machine, device.name, configuration):
-            gateways = {}
+        gateways = {} if device.name in survey.excluded else _find_main_gateways(survey, device)
         for own in device.addresses:
             if own.address not in drawn:
                 yield from _look_at_foreign(machine, survey, device, own, gateways)
+
+
+def _needs_none(survey: Survey, event: Event) -> bool:
+    """Whether an interface without an address is as it should be: a port, or left to others."""
+    device = survey.find_device(event.device)
+    port = device is not None and device.master != ""
+    return port or method_of(event.told) == MANUAL and not event.options
 
 
 def _has_paths(survey: Survey, iface: str) -> bool:
@@ -364,7 +390,7 @@ def _look_at_foreign(
         yield PathStatus(
             interface=device.name, device=device.name, link=device.link, family=own.family,
             address=own.address, length=own.length,
-            gateway=gateways.get(own.family, ""), table=MAIN_TABLE,
+            gateway=gateways.get(own.family, "") * uplink, table=MAIN_TABLE,
             endpoint=endpoint, installed=None,
             exit=_ask_exit(machine, own.family, own.address,
                            _choose_elsewhere(survey, own.family)))
@@ -459,5 +485,5 @@ def _find_main_gateways(survey: Survey, device: Device) -> dict[int, str]:
 def _is_told(survey: Survey, device: Device, own: DeviceAddress) -> bool:
     """Whether a stanza on record is about addresses of that family on the device."""
     events = (recall_event(stanza.told) for _, stanza in survey.stanzas if stanza.told)
-    return any(event.device == device.name and own.family in event.families
+    return any(event.device in device.names and own.family in event.families
                for event in events)

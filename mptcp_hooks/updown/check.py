@@ -11,7 +11,7 @@ from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
 from mptcp_hooks.engine.plan import choose_belongings
-from mptcp_hooks.intent import configuration, ifupdown
+from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
@@ -21,14 +21,14 @@ from mptcp_hooks.intent.settings import (
     note_mark,
     read_settings,
 )
-from mptcp_hooks.updown import stanza_lines
-from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mptcp_hooks.intent.event import Event
-    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.settings import Configuration, Settings
 
 # Addresses that are nobody's: RFC 5737, RFC 3849.
 _PLAIN = Path(
@@ -68,12 +68,15 @@ def check_all(ifaces: list[str]) -> CheckResult:
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
     notes: list[str] = []
     if ifupdown.has_ifupdown():
-        problems += [*_ask_ifquery(), *_list_unknown(ifaces, lines)]
-        stanzas = {name: ifupdown.read_stanzas(name, name) for name in names}
-        problems += [problem for name in names
+        complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints()]
+        problems += [*complaints, *_list_unknown(ifaces, lines)]
+        # What cannot be read was said: ifquery would say it of each interface.
+        stanzas = {} if complaints else {
+            name: ifupdown.read_stanzas(name, name) for name in names}
+        problems += [problem for name in stanzas
                      for problem in _check_stanzas(name, stanzas[name], known, lines)]
-        events = [event for name in names for event in _read_events(name, stanzas[name])]
-        problems += _check_clashes(events, known, lines)
+        events = [event for name in stanzas for event in _read_events(name, stanzas[name])]
+        problems += [*_check_clashes(events, known, lines), *judge_lines(lines, names)]
         notes += _list_notes(events, known, lines)
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
@@ -88,14 +91,6 @@ def _list_unknown(ifaces: list[str], lines: list[StanzaLine]) -> Iterator[Proble
     for name in ifaces:
         if name not in known:
             yield Problem(f"{name}: there is no stanza of it in {stanza_lines.PATH}", USAGE)
-
-
-def _ask_ifquery() -> list[Problem]:
-    """What ifquery itself has to say of its files, with their lines."""
-    said = ifupdown.read_complaints().splitlines()
-    # That a file could not be read is the echo of what is wrong in it.
-    lines = [line for line in said if "couldn't read" not in line] or said
-    return [Problem(line, USAGE) for line in lines]
 
 
 def _check_stanzas(
@@ -125,9 +120,12 @@ def _judge_stanza(
         except Problem as problem:
             texts = [str(problem)]
         yield from ((option, text) for text in texts)
-    if _is_meant(event, known):
+    settings = _settle(event, known)
+    if settings is None or settings.wanted:
         for mistake in read_resolvers(event).mistakes:
             yield (mistake.option, mistake.line), str(mistake.problem)
+    if settings and settings.wanted:
+        yield from judge_outside(event, settings.gateways, environment)
 
 
 def _list_notes(
@@ -186,12 +184,12 @@ def _list_samples(event: Event, known: Configuration, earlier: list[Path]) -> li
     return samples
 
 
-def _is_meant(event: Event, known: Configuration) -> bool:
-    """Whether the interface is not left alone; what is wrong with its options is said of these."""
+def _settle(event: Event, known: Configuration) -> Settings | None:
+    """The settings of a stanza; None where an option is wrong, which is said of that."""
     try:
-        return read_settings(event, known).wanted
+        return read_settings(event, known)
     except Problem:
-        return True
+        return None
 
 
 def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:

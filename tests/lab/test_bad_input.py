@@ -33,11 +33,11 @@ from tests.lab.support.waiting import wait_for
     ("IF_MPTCP", "yes\nno", "mptcp", "yes or off"),
     ("IF_MPTCP_GATEWAY", "fd00::1", "mptcp-gateway", "an IPv4 address"),
     ("IF_MPTCP_GATEWAY", "10.1.2.2", "mptcp-gateway", "not the interface's own"),
-    ("IF_MPTCP_GATEWAY", "10.1.2.1\n10.1.2.3", "mptcp-gateway", "an IPv4 or IPv6 address"),
-    ("IF_MPTCP_TABLE", "0", "mptcp-table", "a number from 1 to 4294967295"),
-    ("IF_MPTCP_TABLE", "4294967296", "mptcp-table", "a number from 1 to 4294967295"),
-    ("IF_MPTCP_TABLE", "main", "mptcp-table", "a number from 1 to 4294967295"),
-    ("IF_MPTCP_TABLE", "101\n102", "mptcp-table", "a number from 1 to 4294967295"),
+    ("IF_MPTCP_GATEWAY", "10.1.2.1\n10.1.2.3", "mptcp-gateway", "one of each family"),
+    ("IF_MPTCP_TABLE", "0", "mptcp-table", "a number from 1 to 4294967295, or a name"),
+    ("IF_MPTCP_TABLE", "4294967296", "mptcp-table", "a number from 1 to 4294967295, or a name"),
+    ("IF_MPTCP_TABLE", "main", "mptcp-table", "a table of its own (254 is the kernel's main)"),
+    ("IF_MPTCP_TABLE", "101\n102", "mptcp-table", "a number from 1 to 4294967295, or a name"),
     ("IF_MPTCP_TABLE", "253", "mptcp-table", "the kernel's default"),
     ("IF_MPTCP_TABLE", "254", "mptcp-table", "the kernel's main"),
     ("IF_MPTCP_TABLE", "255", "mptcp-table", "the kernel's local"),
@@ -139,9 +139,8 @@ def test_a_check_that_cannot_be_is_named(link: Lab, option: str, said: str) -> N
 
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
-        "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check, mptcp-mark, "
-        "mptcp-sources, mptcp-announce)\n")
+        "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (did you mean "
+        "mptcp-gateway?)\n")
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 

@@ -169,6 +169,7 @@ def test_readme_shows_what_mptcp_status_draws(lab: Lab) -> None:
     (stanzas,) = read_examples()[README]
     lab.set_interfaces(stanzas)
     lab.ifup("-a")
+    Monitor(lab).rest()
     drawn = lab.client.run("env", "LC_ALL=C.UTF-8", "mptcp_status")
     for device, table in (("eth0", "20002"), ("eth1", "20003")):
         drawn = drawn.replace(str(20000 + lab.ifindex(device)), table)

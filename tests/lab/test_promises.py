@@ -1,4 +1,4 @@
-"""The seven promises of docs/architecture.md, each against the real kernel."""
+"""The seven promises of docs/internals/architecture.md, each against the real kernel."""
 
 from __future__ import annotations
 

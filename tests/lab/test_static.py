@@ -203,14 +203,14 @@ def test_a_lan_with_flags_is_meant(lab: Lab) -> None:
     ]
 
 
-def test_a_container_bridge_is_left_alone_unless_meant(lab: Lab) -> None:
+def test_a_bridge_of_containers_is_left_alone_unless_its_stanza_has_a_gateway(lab: Lab) -> None:
     lab.client.ip("link add docker0 type bridge")
-    stanza = "iface docker0 inet static\n address 172.17.0.1/16\n gateway 172.17.0.9\n"
-    lab.set_interfaces(stanza)
+    stanza = "iface docker0 inet static\n address 172.17.0.1/16\n"
+    lab.set_interfaces(stanza + " up ip route add default via 172.17.0.9\n")
     lab.ifup("docker0")
     assert lab.rules() == []
     lab.ifdown("docker0")
-    lab.set_interfaces(stanza + " mptcp yes\n")
+    lab.set_interfaces(stanza + " gateway 172.17.0.9\n")
     lab.ifup("docker0")
     assert lab.endpoints() == ["172.17.0.1 docker0 subflow"]
 

@@ -1,4 +1,4 @@
-"""What one path becomes in the kernel: docs/architecture.md, "What one uplink becomes"."""
+"""What one path becomes in the kernel, as docs/internals/architecture.md has it."""
 
 from __future__ import annotations
 

@@ -24,11 +24,13 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Limits, Tunnel
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.engine import record
+from mptcp_hooks.engine.counted import Counted
 from mptcp_hooks.engine.faults import Fault
 from mptcp_hooks.engine.off import Off
 from mptcp_hooks.intent.event import Event
 from mptcp_hooks.intent.ifupdown import read_events
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.intent.stanza_lines import StanzaLine
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.status import command, looks
@@ -107,6 +109,24 @@ class CannedMachine(AskedMachine):
 
     def ask_stanzas(self, iface: str) -> list[Event]:
         return read_events([{"IFACE": iface}])
+
+    def ask_environments(self, iface: str) -> list[dict[str, str]]:
+        return []
+
+    def list_stanza_lines(self) -> list[StanzaLine]:
+        return []
+
+    def list_up(self) -> list[str]:
+        return []
+
+    def list_complaints(self) -> list[str]:
+        return []
+
+    def is_monitored(self) -> bool:
+        return True
+
+    def load_earlier(self) -> Counted | None:
+        return None
 
 
 class RecordingMachine(AskedMachine):

@@ -6,7 +6,7 @@ route and an endpoint, which of them are refused, and with which words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -152,6 +152,9 @@ class MemoryMachine(Machine):
 
     def list_labels(self, device: str) -> list[str]:
         return [name for name in self.devices if name.partition(":")[0] == device]
+
+    def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
+        return [iface for iface in ifaces if iface.partition(":")[0] == device]
 
     def list_devices(self) -> list[str]:
         return sorted(self.devices)

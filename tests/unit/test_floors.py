@@ -1,4 +1,4 @@
-"""The house: four floors, and nothing imports upward; docs/architecture.md draws it."""
+"""The house: four floors, and nothing imports upward; docs/internals/architecture.md draws it."""
 
 from __future__ import annotations
 

@@ -41,8 +41,6 @@ def test_what_is_saved_is_loaded(store: Store, tmp_path: Path) -> None:
     store.save("eth0:1", STANZAS)
     assert store.load("eth0:1") == STANZAS
     assert store.list_interfaces() == ["eth0:1"]
-    assert store.list_labels("eth0") == ["eth0:1"]
-    assert store.list_labels("eth") == []
     store.save("eth0:1", ())
     assert os.listdir(tmp_path) == [".lock"]
     assert store.load("eth0:1") == ()
