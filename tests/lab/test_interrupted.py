@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.lab.support.faults import hang_after, mend_ip
 from tests.lab.support.interrupted import Call, Program, kill_at, list_calls, refuse
 from tests.lab.support.lab import Lab
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
@@ -99,6 +100,31 @@ def test_whatever_fails_or_is_the_last_the_next_run_makes_it_right(link: Lab, na
                 wrong.append((killed, call, said))
     print(f"{name}: {len(calls)} calls, {2 * len(calls)} runs")
     assert not wrong, "\n".join(map(str, wrong))
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_an_ip_that_hangs_at_any_line_is_ended_and_the_rest_done_later(
+    link: Lab, way: str
+) -> None:
+    before = link.snapshot()
+    up(link)
+    good, lines = link.snapshot(), len(link.snapshot().splitlines())
+    down(link)
+    for count in range(lines):
+        if way == "down":
+            up(link)
+        hang_after(link, count)
+        said = up(link) if way == "up" else down(link)
+        assert "was killed: left to the next hook" in said
+        mend_ip(link)
+        # For a minute from then on hooks would wait for half a second only.
+        link.client.run("rm", "-f", "/run/mptcp-hooks/.waited")
+        if count % 2:
+            up(link)
+            assert link.snapshot() == good
+        down(link)
+        assert link.snapshot() == before
+        assert link.client.run("ls", "/run/mptcp-hooks") == ""
 
 
 def _interrupt(lab: Lab, work: Work, call: Call, killed: bool, after: str) -> str:

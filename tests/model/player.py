@@ -16,7 +16,7 @@ from tests.model.world import read_stanza
 
 # Of what the world does, what the kernel announces; for the rest the monitor is told to look.
 _HEARD = ("link", "carrier", "gateway", "tunnel", "device", "address", "default", "damage")
-# A monitor whose round failed begins the next in a second or two; on a busy machine that takes long.
+# A monitor whose round failed begins the next in a second or two; busy machines take long for it.
 _PATIENCE = 30.0
 
 
