@@ -41,7 +41,8 @@ COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 # where they cannot be had.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
 	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
-	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist util-linux
+	python3-jinja2 python3-netifaces python3-prometheus-client python3-pytest \
+	python3-pytest-xdist util-linux
 COVERAGE_PACKAGES = python3-coverage
 PICTURE_PACKAGES = python3-matplotlib
 VM_PACKAGES = kmod qemu-system-x86

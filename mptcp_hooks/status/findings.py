@@ -20,7 +20,7 @@ from mptcp_hooks.status.behind import judge_behind
 from mptcp_hooks.status.counters import judge_counters, subtract
 from mptcp_hooks.status.finding import BROKEN, NOTE, Finding
 from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
-from mptcp_hooks.status.health import describe_fault, say_since
+from mptcp_hooks.status.health import describe_fault, is_alive, say_since
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
     format_route,
@@ -48,7 +48,7 @@ from mptcp_hooks.status.survey import (
 from mptcp_hooks.status.way_out import find_way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mptcp_hooks.base.model import Endpoint, Installed, Path
     from mptcp_hooks.engine.lifelines import Use
@@ -60,6 +60,20 @@ def judge(survey: Survey) -> tuple[Finding, ...]:
     """All findings, those that break a path first, each kind in the order of its harm."""
     found = [finding for judge_one in JUDGES for finding in judge_one(survey)]
     return tuple(sorted(found, key=lambda finding: finding.severity != BROKEN))
+
+
+def judge_expected(paths: Iterable[PathStatus], expected: int) -> tuple[Finding, ...]:
+    """That fewer of these paths are alive than somebody expects; nobody does where that is 0."""
+    shown = list(paths)
+    alive = [path for path in shown if is_alive(path)]
+    if len(alive) >= expected:
+        return ()
+    dead = dict.fromkeys(path.interface for path in shown if path not in alive)
+    names = f"{', '.join(dead)} {'is' if len(dead) == 1 else 'are'} not" if dead else (
+        "there are no more")
+    return (Finding(BROKEN, "too-few-paths", "", f"{count(len(alive), 'path')} of {expected} "
+                    f"expected {'is' if len(alive) == 1 else 'are'} alive: {names}",
+                    "see what else is found, or expect fewer"),)
 
 
 def _judge_kernel(survey: Survey) -> Iterator[Finding]:

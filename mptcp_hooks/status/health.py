@@ -47,6 +47,11 @@ def is_out(path: PathStatus) -> bool:
     return path.link != UP or (path.outage is not None and path.outage.why != SUSPECTED)
 
 
+def is_alive(path: PathStatus) -> bool:
+    """Whether a path of ours carries what it should, as far as it is known."""
+    return path.installed is not None and path.works and not is_out(path)
+
+
 def describe_fault(path: PathStatus) -> str:
     """Why nothing gets through, the path's interface being the subject; '' where something may."""
     if path.link == UP and path.outage is None:

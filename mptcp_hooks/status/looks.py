@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
+from mptcp_hooks import __version__
 from mptcp_hooks.base.errors import FAILED
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.record import open_store
@@ -18,7 +19,7 @@ from mptcp_hooks.status.candidates_view import describe_candidates, draw_candida
 from mptcp_hooks.status.connections import Connection, read_connections, sum_interfaces
 from mptcp_hooks.status.connections_view import Owners, describe_connections, draw_connections
 from mptcp_hooks.status.finding import BROKEN, Finding
-from mptcp_hooks.status.findings import judge
+from mptcp_hooks.status.findings import judge, judge_expected
 from mptcp_hooks.status.paths_json import describe_survey
 from mptcp_hooks.status.paths_screen import (
     Rate,
@@ -31,7 +32,7 @@ from mptcp_hooks.status.paths_screen import (
 )
 from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.stanzas import look_at_stanzas
-from mptcp_hooks.status.survey import PathStatus, Survey
+from mptcp_hooks.status.survey import Device, PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 
 if TYPE_CHECKING:
@@ -43,13 +44,14 @@ if TYPE_CHECKING:
 class PathsLook(NamedTuple):
     """The paths of `interfaces`, or of all where it is empty, and what is wrong.
 
-    `moment` is in seconds of a clock that never goes back.
+    `moment` is in seconds of a clock that never goes back, `time` of the epoch.
     """
 
     moment: float
     interfaces: frozenset[str]
     survey: Survey
     findings: tuple[Finding, ...]
+    time: float
 
     @property
     def status(self) -> int:
@@ -58,11 +60,12 @@ class PathsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        return describe_survey(self.survey, self._list_paths(), self.findings)
+        return {"ok": not self.status, **describe_moment(self.time),
+                **describe_survey(self.survey, self.paths, self.findings)}
 
     def draw(self, rates: Rates, paint: Paint) -> list[str]:
         """The lines of the screen; the summary is of all interfaces, or is not."""
-        paths = self._list_paths()
+        paths = self.paths
         summary = [] if self.interfaces else [draw_summary(paths, self.findings, paint)]
         return [
             *draw_paths(paths, rates, paint),
@@ -73,7 +76,15 @@ class PathsLook(NamedTuple):
             describe_numbers(self.survey),
         ]
 
-    def _list_paths(self) -> list[PathStatus]:
+    @property
+    def devices(self) -> list[Device]:
+        """Those of the paths, each once."""
+        names = {path.device for path in self.paths}
+        return [device for device in self.survey.devices if device.name in names]
+
+    @property
+    def paths(self) -> list[PathStatus]:
+        """Those asked for."""
         return [path for path in self.survey.paths
                 if not self.interfaces or path.interface in self.interfaces]
 
@@ -89,6 +100,7 @@ class ConnectionsLook(NamedTuple):
     survey: Survey
     connections: tuple[Connection, ...]
     owners: Owners
+    time: float
     candidates: tuple[Candidate, ...] | None = None
     unseen: str = ""
 
@@ -99,8 +111,8 @@ class ConnectionsLook(NamedTuple):
 
     def describe(self) -> dict[str, object]:
         """The answer for programs."""
-        answer = describe_connections(self.connections, sum_interfaces(self.connections),
-                                      self.owners)
+        answer = {**describe_moment(self.time), **describe_connections(
+            self.connections, sum_interfaces(self.connections), self.owners)}
         if self.candidates is not None:
             answer["candidates"] = describe_candidates(self.candidates)
         return answer
@@ -114,14 +126,18 @@ class ConnectionsLook(NamedTuple):
                 *[f"not seen: {self.unseen}"] * bool(self.unseen)]
 
 
-def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
-    """Look at the paths; findings of the whole machine are everybody's."""
+def look_at_paths(interfaces: frozenset[str], expected: int = 0) -> PathsLook:
+    """Look at the paths, of which so many should be alive.
+
+    Findings of the whole machine are everybody's.
+    """
     machine = AskedMachine()
     survey = look_at_stanzas(machine, _take_survey(machine))
     meant = _list_names(survey, interfaces)
     findings = tuple(one for one in judge(survey)
                      if not meant or one.interface in {*meant, ""})
-    return PathsLook(monotonic(), meant, survey, findings)
+    look = PathsLook(monotonic(), meant, survey, findings, machine.read_clock())
+    return look._replace(findings=(*judge_expected(look.paths, expected), *findings))
 
 
 def _list_names(survey: Survey, interfaces: frozenset[str]) -> frozenset[str]:
@@ -139,7 +155,7 @@ def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:
     found = read_connections(machine.ask_ss(), devices)
     return ConnectionsLook(monotonic(), survey, tuple(
         one for one in found if not interfaces or interfaces & {
-            subflow.interface for subflow in one.subflows}), find_owners())
+            subflow.interface for subflow in one.subflows}), find_owners(), machine.read_clock())
 
 
 def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
@@ -152,6 +168,11 @@ def look_at_candidates(interfaces: frozenset[str]) -> ConnectionsLook:
         find_suspects(read_sockets(), look.owners, uplinks), read_origin,
         lambda pid: choose(AUTO, inspect_file(f"/proc/{pid}/exe"), means)),
         unseen="" if os.geteuid() == 0 else "the programs of others, which root sees")
+
+
+def describe_moment(time: float) -> dict[str, object]:
+    """What each answer for programs has: when it is of, and of which version."""
+    return {"time": round(time, 3), "version": __version__}
 
 
 def measure_rates(before: PathsLook | ConnectionsLook, after: PathsLook | ConnectionsLook) -> Rates:

@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
          *sorted((ROOT / "man").glob("*.[1-9]"))]
 # What other tests run; docs/internals is for those who build.
-ELSEWHERE = {"by-hand.md": "test_by_hand.py", "relay.md": "test_relay.py"}
+ELSEWHERE = {"by-hand.md": "test_by_hand.py", "monitoring.md": "test_monitoring.py",
+             "relay.md": "test_relay.py"}
 # What a block of commands begins with, the environment before it aside.
 _COMMAND = re.compile(r"(?:[A-Z_0-9]+=\S* )*(?:sudo |hooks/)?"
                       r"(?:mptcp_\w+|systemctl|journalctl|ip|apt|make|curl|ifup|ifdown)[ ;\n]")

@@ -89,8 +89,6 @@ def test_one_interface_alone(uplinks: Lab) -> None:
 
 @pytest.mark.parametrize("arguments, said", [
     (["eth9"], "mptcp_status: eth9: no such interface, and none on record\n"),
-    (["--json", "--watch"], "mptcp_status: error: --watch draws for a person: give it without "
-                            "--json\n"),
 ])
 def test_wrong_usage(lab: Lab, arguments: list[str], said: str) -> None:
     done = lab.client.try_run("mptcp_status", *arguments)

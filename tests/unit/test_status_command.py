@@ -72,12 +72,6 @@ def test_an_interface_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFix
         "mptcp_status: ppp0: no such interface, and none on record\n")
 
 
-def test_json_is_not_drawn_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_status(CASE, "--json", "--watch") == (USAGE, "")
-    assert capsys.readouterr().err.endswith(
-        "mptcp_status: error: --watch draws for a person: give it without --json\n")
-
-
 def test_watch_draws_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first screen knows no rates; its status is that of the last look."""
     slept: list[float] = []
@@ -161,14 +155,14 @@ def test_candidates_over_other_interfaces() -> None:
 
 
 def look(moment: float, *devices: Device) -> ConnectionsLook:
-    return ConnectionsLook(moment, SURVEY._replace(devices=devices), (), {})
+    return ConnectionsLook(moment, SURVEY._replace(devices=devices), (), {}, 1000.0)
 
 
 def test_rates_are_what_passed_between_two_looks() -> None:
     """In bits a second; what a device lost of its count, as a new one of that name, is none."""
     eth1 = DEVICE._replace(name="eth1")
     before = PathsLook(10.0, frozenset(), SURVEY._replace(
-        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), ())
+        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), (), 1000.0)
     after = look(12.0, DEVICE._replace(sent=3000, received=4999),
                  eth1._replace(sent=0, received=5500), DEVICE._replace(name="new"))
     assert measure_rates(before, after) == {"eth0": Rate(8000.0, 0.0), "eth1": Rate(0.0, 2000.0)}
