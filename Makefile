@@ -52,8 +52,8 @@ ROOT_PACKAGES = mmdebstrap
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage pictures lint deb build-on objects install clean \
-	packages
+.PHONY: help demo test outages model faults fuzz test-bpf test-kernels test-boot bench unequal compare unit \
+	coverage pictures lint deb build-on objects install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
@@ -61,7 +61,11 @@ help:
 	@echo '              make test TESTS="tests/lab/test_static.py ..."  these alone'
 	@echo 'make outages  cables and providers that are out for up to a minute (root)'
 	@echo 'make model    STEPS=1000 SEED=1  what many steps leave, against a model (root)'
+	@echo 'make faults   each file, question and program of ours fails, hangs, or is the last (root)'
+	@echo 'make fuzz     noise instead of what managers, people and the kernel say: an hour'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
+	@echo 'make test-kernels  SUITES="bookworm trixie"  the lab on their kernels, under qemu (root)'
+	@echo 'make test-boot  a machine with two cards from boot to shutdown, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios, and unequal uplinks: hours (root)'
 	@echo 'make unequal  the last of that alone: the weak uplink beside the better one (root)'
 	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
@@ -81,7 +85,7 @@ demo: $(DEB)
 # measure time. pytest ends with 5 where it is left with no test, as one of the two may be with some
 # files of TESTS.
 test: $(DEB)
-	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long'; many=$$?; \
+	@$(PYTEST) -n 3 --dist loadfile -m 'not alone and not bpf and not long and not fault and not boot'; many=$$?; \
 	[ $$many = 0 ] || [ $$many = 5 ] || exit $$many; \
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
@@ -99,12 +103,51 @@ FAR_MIXES = lossy-1 lossy-5 delayed
 model: $(DEB)
 	$(PYTHON) -m tests.model $(DEB) --steps $(STEPS) $(if $(SEED),--seed $(SEED))
 
+# Each call to the system in turn, as strace counts them.
+FAULT_PACKAGES = strace
+
+faults: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(FAULT_PACKAGES)'
+	$(PYTHON) -m pytest tests/lab/test_interrupted.py -m fault --deb $(DEB) -n 2
+
+# The unit tests whose input is made by hypothesis, twenty times as long.
+fuzz: packages
+	$(PYTHON) -m pytest tests/unit -m hypothesis --hypothesis-profile=fuzz -n 2
+
 # On Debian 13's kernel, whatever this machine's is: an emulated one, so what takes a
 # second here takes fifteen there. What no VM can be had for is said, and is no failure.
 test-bpf: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
 	$(PYTHON) -m tests.lab.support.peers.build
 	$(PYTHON) -m tests.virtual $(PYTHON) -m pytest tests/lab --deb $(DEB) -m bpf || [ $$? = 77 ]
+
+# Routing, promises, limits, transfers and failover on the kernels of these releases: hours, for the
+# processor is emulated.
+SUITES = bookworm trixie testing
+KERNEL_TESTS = $(addprefix tests/lab/test_,static.py promises.py limits.py transfers.py outages.py \
+	way_out.py status.py)
+
+test-kernels: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
+	@for suite in $(SUITES); do echo "the kernel of $$suite"; \
+		$(PYTHON) -m tests.virtual --suite $$suite --minutes 120 $(PYTHON) -m pytest \
+			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long and not fault and not boot' \
+			|| [ $$? = 77 ] || exit 1; done
+
+# Debian 13 with systemd, udev and ifupdown, on a disk of its own.
+BOOT_ROOT = build/roots/boot
+BOOT_PACKAGES = systemd-sysv,udev,kmod,dbus,ifupdown,iproute2,iputils-ping,python3,python3-jinja2,\
+	python3-netifaces
+
+test-boot: $(DEB) $(BOOT_ROOT)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES) e2fsprogs'
+	$(PYTHON) -m pytest tests/lab/test_boot.py --deb $(DEB)
+
+$(BOOT_ROOT):
+	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
+	@rm -rf $@.new && mkdir -p $(@D) && apt-config dump Acquire >$@.conf
+	mmdebstrap --variant=apt --aptopt=$@.conf --include=$(subst $() ,,$(BOOT_PACKAGES)) trixie $@.new
+	@mv $@.new $@
 
 bench: $(DEB)
 	@$(PYTHON) -m tests.bench.bench $(DEB)

@@ -76,7 +76,7 @@ def _say_farewell(program: str, environment: Environment) -> None:
 def _bring_down(program: str, environment: Environment) -> None:
     """The stanza may have been edited since the way up: the interface's name is all we take."""
     iface = environment.get("IFACE", "")
-    if _may_be_on_record(iface):
+    if _may_be_on_record(iface) or _are_limits_left():
         # Few interfaces have nothing of IPv4; for those it ends with nothing done.
         _start_ahead("-4", force=True)
         from mptcp_hooks.engine.take_down import prepare_down
@@ -164,6 +164,13 @@ def _may_be_on_record(iface: str) -> bool:
     return _is_on_record(iface) or any(
         name.endswith(f"-{iface}{folder.DEFERRED_SUFFIX}")
         for name in folder.list_names(folder.RECORD))
+
+
+def _are_limits_left() -> bool:
+    """Whether the last endpoint went when nobody could read what the limits were before it."""
+    names = folder.list_names(folder.RECORD)
+    return folder.LIMITS in names and not any(
+        name.endswith(folder.PATHS_SUFFIX) for name in names)
 
 
 def _is_verbose(environment: Environment) -> bool:

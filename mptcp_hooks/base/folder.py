@@ -22,6 +22,7 @@ CONFIGURATION_FILE = f"{OWN}/{CONFIGURATION}"
 # The folder of its further files has its name with this behind.
 FOLDER_SUFFIX = ".d"
 PATHS_SUFFIX = ".paths"
+LIMITS = "limits"
 # What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
 DEFERRED_SUFFIX = ".deferred"
 # Resolvers that are asked over one uplink.
@@ -81,7 +82,10 @@ class Folder:
 
     def list_names(self) -> list[str]:
         """The names of all that is in the folder."""
-        return [] if self._directory is None else posix.listdir(self._directory)
+        try:
+            return [] if self._directory is None else posix.listdir(self._directory)
+        except OSError as error:
+            raise Problem(f"cannot read {self.path}: {error.strerror}") from None
 
     def read_lines(self, name: str) -> tuple[list[str], str]:
         """The lines of a file (none where there is no such file), and what is wrong with it.

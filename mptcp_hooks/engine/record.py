@@ -18,6 +18,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import (
     DAMAGED,
     DEFERRED_SUFFIX,
+    LIMITS,
     NAMES,
     PATHS_SUFFIX,
     RECORD,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LEASE_SUFFIX = ".lease"
-_LIMITS = "limits"
 _DETOURS, _ROLES, _TUNNELS, _FRONT = "detours", "roles", "tunnels", "front"
 _NUMBERS = ("ifindex", "family", "table", "shift")
 _TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide", "shared")
@@ -156,7 +156,7 @@ class Store:
 
     def load_limits(self) -> LimitsRecord | None:
         """The limits on record; None where none of the endpoints is ours."""
-        lines, fault = self.folder.read_lines(_LIMITS)
+        lines, fault = self.folder.read_lines(LIMITS)
         try:
             if not fault:
                 return _decode_limits_record(lines) if lines else None
@@ -165,7 +165,7 @@ class Store:
         from mptcp_hooks.engine.salvage import salvage_limits
 
         limits = salvage_limits(lines, _decode_limits)
-        self._faults[_LIMITS] = fault, (
+        self._faults[LIMITS] = fault, (
             "limits of the path manager that it does not tell stay as they are")
         if self.folder.writable:
             self.save_limits(limits)
@@ -179,7 +179,7 @@ class Store:
             *(f"owner {owner}" for owner in limits.owners),
             *(f"down {line}" for line in limits.restore),
         ]
-        self.folder.write_lines(_LIMITS, lines)
+        self.folder.write_lines(LIMITS, lines)
 
     def load_detours(self) -> tuple[Detour, ...]:
         """Where new connections are led; what cannot be read of it counts for nothing."""

@@ -79,5 +79,4 @@ def find_batch() -> Batch:
 
 
 def _describe_holder(folder: Folder) -> str:
-    lock = f"{folder.path}/.lock"
-    return f"{describe_holders(lock)} keeps the lock {lock}"
+    return describe_holders(f"{folder.path}/.lock")

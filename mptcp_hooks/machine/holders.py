@@ -19,10 +19,11 @@ _ANYONE = "another process (see lslocks)"
 
 
 def describe_holders(path: str) -> str:
-    """The processes that hold the lock of a file; root sees all of them, if it has all rights."""
+    """Which processes keep the lock of a file; root sees all of them, if it has all rights."""
     named = [f"{make_printable(read_text(f'/proc/{pid}/comm').strip())} (process {pid})"
              for pid in _list_holders(path)]
-    return " and ".join(named) or _ANYONE
+    keep = "keep" if len(named) > 1 else "keeps"
+    return f"{' and '.join(named) or _ANYONE} {keep} the lock {path}"
 
 
 def _list_holders(path: str) -> Iterator[int]:

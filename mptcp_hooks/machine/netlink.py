@@ -225,6 +225,10 @@ class Refused(Exception):
         return Problem(f"the kernel does not show {what}: {self}")
 
 
+def _describe(error: OSError) -> Problem:
+    return Problem(f"cannot ask the kernel over netlink: {error.strerror}")
+
+
 class Conversation:
     """One netlink socket; a question at a time."""
 
@@ -233,7 +237,7 @@ class Conversation:
             self._socket = socket(AF_NETLINK, SOCK_RAW, protocol)
             self._socket.bind((0, 0))
         except OSError as error:
-            raise Problem(f"cannot ask the kernel over netlink: {error.strerror}") from None
+            raise _describe(error) from None
 
     def __enter__(self) -> Conversation:
         return self
@@ -280,13 +284,26 @@ class Conversation:
             if not interrupted:
                 return answer
 
+    def _send(self, message: bytes) -> None:
+        try:
+            self._socket.send(message)
+        except OSError as error:
+            raise _describe(error) from None
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(MESSAGES_AT_MOST)
+        except OSError as error:
+            # The kernel has no memory for it, netlink(7).
+            raise _describe(error) from None
+
     def _ask_once(self, kind: int, request: bytes, flags: int) -> tuple[list[bytes], bool]:
         length = _HEADER.size + len(request)
-        self._socket.send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
+        self._send(_HEADER.pack(length, kind, _NLM_F_REQUEST | flags, 1, 0) + request)
         answer: list[bytes] = []
         interrupted = False
         while True:
-            for kind, marks, payload in split_messages(self._socket.recv(MESSAGES_AT_MOST)):
+            for kind, marks, payload in split_messages(self._receive()):
                 interrupted = interrupted or bool(marks & _NLM_F_DUMP_INTR)
                 if kind in (_NLMSG_ERROR, _NLMSG_DONE):
                     if payload[:4] != b"\0\0\0\0":

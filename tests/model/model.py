@@ -14,8 +14,15 @@ from tests.model.kernel import Endpoint, Limits, Snapshot
 from tests.model.steps import Step
 from tests.model.things import Wish, find_foreign
 from tests.model.told import Told, is_wanted, list_held, list_wishes
-from tests.model.way_out import Way, judge, list_candidates
-from tests.model.world import FAMILIES, Configuration, Stanza, read_configuration, read_stanza
+from tests.model.way_out import Way, find_best, judge, list_candidates
+from tests.model.world import (
+    FAMILIES,
+    TUNNEL,
+    Configuration,
+    Stanza,
+    read_configuration,
+    read_stanza,
+)
 
 
 @dataclass
@@ -23,7 +30,8 @@ class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
     `deaf` are the devices whose gateways do not answer. `health` is what a monitor may know of
-    paths, and `ways` where it has what is bound to nothing leave, by family.
+    paths, and `ways` where it has what is bound to nothing leave, by family. `beside` are the
+    families of whose new connections it has seen that they leave by a tunnel.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, and `now` is when the kernel was looked at, in seconds.
@@ -36,6 +44,7 @@ class Model:
     deaf: set[str] = field(default_factory=set)
     health: Health = field(default_factory=Health)
     ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
+    beside: set[int] = field(default_factory=set)
     base: Limits | None = None
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
@@ -82,12 +91,17 @@ class Model:
         self.told = [told for told in self.told
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
         self._take_in(before)
+        self._keep_to_tunnels(before)
         refused = self._make_true(self.told, before, self.deaf)
         # What was in the way of one may be gone by the next round.
         while len(again := self._make_true(refused, before, self.deaf)) < len(refused):
             refused = again
-        # What has just come on a link without a carrier is silenced by the next round.
+        # What has just come is silenced by the next round: on a link without a carrier, and
+        # beside a tunnel, where peers would be told of it.
         self._fall_silent(before)
+        self._keep_to_tunnels(before)
+        for told in self.told if self.beside else ():
+            told.drop_endpoints("signal")
 
     def set_monitor(self, word: str) -> None:
         """A monitor that begins knows nothing of what was."""
@@ -114,8 +128,27 @@ class Model:
         wishes = list_wishes(told, self.told, self.configuration, self.foreign, before, present)
         waiting = {wish.address for wish in wishes if wish.gateway and (
             told.silent or wish.address in told.mute)} if told.stanza.device in deaf else set()
-        return [wish._replace(endpoint=wish.endpoint and wish.address not in waiting)
-                for wish in wishes]
+        return self._keep_quiet(told, [
+            wish._replace(endpoint=wish.endpoint and wish.address not in waiting)
+            for wish in wishes])
+
+    def _keep_quiet(self, told: Told, wishes: list[Wish]) -> list[Wish]:
+        """Beside a tunnel no endpoint comes of which peers would be told."""
+        return [wish._replace(endpoint=wish.endpoint and not (
+            self.beside and "signal" in wish.flags and not told.owns_endpoint(wish.address)))
+            for wish in wishes]
+
+    def _keep_to_tunnels(self, before: Snapshot) -> None:
+        """Note the families whose new connections leave by a tunnel; of no way nothing is known."""
+        families = {one.family for told in self.told
+                    for one in (*(path.wish for path in told.paths.values()),
+                                *(told.wishes or ()))}
+        self.beside &= families
+        for family in families:
+            best = find_best(before, family)
+            if best or (list_candidates(self, family) and not self.ways[family].barred):
+                is_tunnel = best is not None and best.device == TUNNEL
+                (self.beside.add if is_tunnel else self.beside.discard)(family)
 
     def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
         if way == "del":
@@ -147,7 +180,8 @@ class Model:
         self.settling = True
         standing = [(one, dict(one.paths)) for one in found]
         _take_over(told, found)
-        wishes = list_wishes(told, others, self.configuration, self.foreign, before, False)
+        wishes = self._keep_quiet(told, list_wishes(
+            told, others, self.configuration, self.foreign, before, False))
         wishes = _share(wishes, others)
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)

@@ -13,6 +13,7 @@ from tests.model.things import Wish, Written, list_wide, write_wish
 from tests.model.told import Told
 
 ENDPOINTS_AT_MOST = 8
+_NONE = Limits(0, 0)
 _TABLE_BASE, _TABLE_STEP = 20000, 10000000
 
 
@@ -57,6 +58,9 @@ def resolve(
     detours = find_detours(model, before, after)
     must |= detours
     may |= detours
+    if not any(told.paths for told in model.told):
+        # With the last path goes what a monitor noted.
+        model.beside.clear()
     lowest, highest = _find_limits(model, before, after)
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
 
@@ -176,6 +180,10 @@ def _find_limits(model: Model, before: Snapshot, after: Snapshot) -> tuple[Limit
     if model.settling:
         lowest = _raise(base)
     highest = _raise(model.limits)
+    if model.settling and model.beside and any(
+            one.flags != ("signal",) for one in after.endpoints):
+        # Beside a tunnel new connections open no subflow.
+        lowest = highest = _NONE
     if model.base is None or after.limits != model.limits:
         model.base, model.raised = base, after.limits
     return lowest, highest

@@ -154,6 +154,11 @@ class _View:
             # The kernel asks again with an address of its choice as the source, and that may be
             # a path's (net/ipv6/ip6_output.c, ip6_dst_lookup_tail).
             arrivals |= self._reach_any(self._paths)
+            # So may any address in the subnet of a path, whose rules lead it.
+            arrivals |= {arrival._replace(source=own)
+                         for path in self._paths for arrival in self._reach_any([path])
+                         for own in list_held(self._seen, path.wish.device)
+                         if arrival != NOWHERE and _contains(path.wish.subnet, own)}
         return arrivals
 
     def _reach_any(self, paths: Iterable[Written]) -> set[Arrival]:

@@ -45,11 +45,21 @@ class Told:
         """Leave it alone after all."""
         self.wishes, self.loose = None, False
 
-    def drop_endpoints(self) -> None:
-        """Leave routing alone of what it has, and of what it is about to have."""
-        self.paths = {address: path.without_endpoint() for address, path in self.paths.items()}
+    def drop_endpoints(self, flag: str = "") -> None:
+        """Leave routing alone of what it has, and of what it is about to have.
+
+        With a flag, of those alone whose endpoints have it.
+        """
+        self.paths = {
+            address: path.without_endpoint() if _has(path.wish, flag) else path
+            for address, path in self.paths.items()}
         if self.wishes is not None:
-            self.wishes = [wish._replace(endpoint=False) for wish in self.wishes]
+            self.wishes = [wish._replace(endpoint=wish.endpoint and not _has(wish, flag))
+                           for wish in self.wishes]
+
+    def owns_endpoint(self, address: str) -> bool:
+        """Whether it has a path with an endpoint of this address."""
+        return address in self.paths and self.paths[address].endpoint
 
     @property
     def has_endpoint(self) -> bool:
@@ -64,6 +74,10 @@ class Told:
         """The addresses that are its own: stated, with a path, or about to have one."""
         return {*self.paths, *(own.address for own in self.stanza.list_own()),
                 *(wish.address for wish in self.wishes or ())}
+
+
+def _has(wish: Wish, flag: str) -> bool:
+    return not flag or flag in wish.flags
 
 
 def list_held(seen: Snapshot, device: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Runs a command in a VM: Debian 13's kernel, and this machine's files, which stay as they are.
+"""Runs a command in a VM: Debian's kernel, and this machine's files, which stay as they are.
 
 The command starts in the directory that this is called from, as root; its exit status is ours.
 Others are: 77 no VM can be had here, and stdout says why; 124 it took too long; 125 the VM broke.
@@ -23,7 +23,7 @@ def main() -> int:
     options = _parse_arguments()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _run([options.command, *options.arguments], options.minutes)
+        return _run([options.command, *options.arguments], options.minutes, options.suite)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -37,17 +37,19 @@ def _parse_arguments() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=40, metavar="N",
                         help="end the VM after this time (default: %(default)s)")
+    parser.add_argument("--suite", default="trixie",
+                        help="the release of Debian that the kernel is of (default: %(default)s)")
     parser.add_argument("command", metavar="COMMAND")
     parser.add_argument("arguments", metavar="ARG", nargs=argparse.REMAINDER)
     return parser.parse_args()
 
 
-def _run(command: list[str], minutes: float) -> int:
+def _run(command: list[str], minutes: float, suite: str) -> int:
     """Run the command, and say in a line why it was not, or not to its end."""
     if obstacle := find_obstacles():
         return _skip(obstacle)
     try:
-        return run(command, minutes * 60)
+        return run(command, minutes * 60, suite)
     except Unavailable as error:
         return _skip(str(error))
     except Late:

@@ -43,13 +43,18 @@ def find_dependency(suite: str, package: str, pattern: str) -> str:
 
     Debian's linux-image-amd64 is such a package: what it depends on has the kernel.
     """
+    for name in list_dependencies(suite, package, pattern):
+        return name
+    raise Unavailable(f"{package} of {suite} depends on nothing like {pattern}")
+
+
+def list_dependencies(suite: str, package: str, pattern: str) -> list[str]:
+    """The packages whose names match that a package of a release depends on."""
     with _hold(suite):
         shown = _ask(suite, _ARCHIVE / suite, "apt-cache", "show", "--no-all-versions", package)
-    for names in re.findall(r"^Depends: (.*)$", shown, re.MULTILINE):
-        for name in re.findall(r"[a-z0-9][a-z0-9.+-]+(?=[ ,:]|$)", names):
-            if re.fullmatch(pattern, name):
-                return str(name)
-    raise Unavailable(f"{package} of {suite} depends on nothing like {pattern}")
+    return [name for names in re.findall(r"^Depends: (.*)$", shown, re.MULTILINE)
+            for name in re.findall(r"[a-z0-9][a-z0-9.+-]+(?=[ ,:]|$)", names)
+            if re.fullmatch(pattern, name)]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Debian's kernel, with what its first file systems need, from a release that this is not."""
+"""Debian's kernel, with what its first file systems need, from a release that this may not be."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.virtual.archive import Unavailable, fetch, find_dependency
-
-SUITE = "trixie"
-
-# For the machine's root directory, and for what lies over it to take what is written.
-_FIRST = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
+from tests.virtual.archive import Unavailable, fetch, find_dependency, list_dependencies
 
 
 class Kernel(NamedTuple):
@@ -24,13 +19,20 @@ class Kernel(NamedTuple):
     first: tuple[Path, ...]
 
 
-def fetch_kernel() -> Kernel:
-    """Debian's current kernel of the release; Unavailable says why there is none."""
-    package = find_dependency(SUITE, "linux-image-amd64", r"linux-image-\d.*")
-    folder = fetch(SUITE, package)
+def fetch_kernel(suite: str, needed: tuple[str, ...]) -> Kernel:
+    """Debian's current kernel of a release; Unavailable says why there is none.
+
+    `needed` are the modules without which its root is not mounted.
+    From Linux 7 on its image and its modules are packages of their own.
+    """
+    package = find_dependency(suite, "linux-image-amd64", r"linux-image-\d.*")
+    parts = list_dependencies(suite, package, r"linux-(binary|modules)-\d.*")
+    folder = fetch(suite, package, *parts)
     version = package.removeprefix("linux-image-")
     modules = _index_modules(folder, version)
-    return Kernel(folder / "boot" / f"vmlinuz-{version}", modules, _find_first(folder, version))
+    older = folder / "boot" / f"vmlinuz-{version}"
+    return Kernel(older if older.exists() else modules / "vmlinuz", modules,
+                  _find_first(folder, version, modules, needed))
 
 
 def read_module(path: Path) -> bytes:
@@ -55,9 +57,15 @@ def _index_modules(folder: Path, version: str) -> Path:
     return modules
 
 
-def _find_first(folder: Path, version: str) -> tuple[Path, ...]:
-    """The files of the first modules, each after those that it needs."""
-    shown = _run_kmod("modprobe", "-d", str(folder), "-S", version, "--show-depends", "-a", *_FIRST)
+def _find_first(
+    folder: Path, version: str, modules: Path, needed: tuple[str, ...]
+) -> tuple[Path, ...]:
+    """The files of the first modules, each after those that it needs.
+
+    One that has no file is in the image: newer kernels have virtio there.
+    """
+    apart = [name for name in needed if any(modules.rglob(f"{name}.ko*"))]
+    shown = _run_kmod("modprobe", "-d", str(folder), "-S", version, "--show-depends", "-a", *apart)
     paths = re.findall(r"^insmod (.*?) *$", shown, re.MULTILINE)
     return tuple(Path(path) for path in dict.fromkeys(paths))
 

@@ -22,13 +22,15 @@ import time
 from pathlib import Path
 from typing import IO
 
-from tests.virtual.archive import fetch
+from tests.virtual.archive import Unavailable, fetch
 from tests.virtual.initrd import pack
-from tests.virtual.kernel import SUITE, Kernel, fetch_kernel, read_module
+from tests.virtual.kernel import Kernel, fetch_kernel, read_module
 
 _HERE = Path(__file__).parent
 _SCRATCH = Path(__file__).parents[2] / "build" / "virtual"
 _QEMU = "qemu-system-x86_64"
+# For the machine's root directory, and for what lies over it to take what is written.
+_FIRST = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 # A kernel that panics restarts at once, which qemu takes for its end.
 _KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 mitigations=off hostname=virtual"
 
@@ -52,20 +54,30 @@ def find_obstacles() -> str:
     return ""
 
 
-def run(command: list[str], limit: float) -> int:
+def run(command: list[str], limit: float, suite: str) -> int:
     """Run a command in a VM that lasts `limit` seconds at most; the command's exit status.
+
+    `suite` is the release of Debian that the kernel is of.
 
     What it prints goes to stdout. Unavailable says why there is no kernel to boot; Broken and
     Late that it did not come to the command's end.
     """
-    kernel = fetch_kernel()
-    busybox = fetch(SUITE, "busybox-static") / "usr" / "bin" / "busybox"
+    kernel = fetch_kernel(suite, _FIRST)
+    busybox = find_busybox(fetch(suite, "busybox-static"))
     _SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_SCRATCH) as name:
         scratch = Path(name)
         (scratch / "initrd").write_bytes(_make_initrd(kernel, busybox, command))
         _boot(kernel, scratch, limit)
         return _read_status(scratch)
+
+
+def find_busybox(folder: Path) -> Path:
+    """Where a release's package has it: Debian 12's does not know of /usr yet."""
+    for name in ("usr/bin/busybox", "bin/busybox"):
+        if (folder / name).exists():
+            return folder / name
+    raise Unavailable("busybox-static has no busybox")
 
 
 def _make_initrd(kernel: Kernel, busybox: Path, command: list[str]) -> bytes:

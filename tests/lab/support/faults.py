@@ -46,6 +46,13 @@ def hang_ip(lab: Lab, seconds: int) -> None:
     _replace_ip(lab, _HANGING.format(seconds=seconds))
 
 
+def hang_after(lab: Lab, count: int) -> None:
+    """Make `ip` run so many lines of a batch, and hang."""
+    _replace_ip(lab, '#!/bin/sh\ncase "$*" in\n'
+                f'    *-batch*) head -n {count} | /run/ip.real "$@"; sleep 3600 ;;\nesac\n'
+                'exec /run/ip.real "$@"\n')
+
+
 def mend_ip(lab: Lab) -> None:
     lab.client.run("umount", "--lazy", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
 

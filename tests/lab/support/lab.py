@@ -52,6 +52,8 @@ iface eth1 inet6 static
 NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 LAID_OVER = ("etc", "usr", "var")
 _OPAQUE = "trusted.overlay.opaque"
+# What takes so many seconds hangs: an emulated machine that is busy installs a package in minutes.
+_ENDLESS = 300
 
 # Started as `python3 TRANSFER MODE ...`, see there.
 TRANSFER = str(Path(__file__).with_name("transfer.py"))
@@ -108,7 +110,7 @@ class Host:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end, whatever that is."""
         return subprocess.run(self._enter(arguments), input=text, capture_output=True, text=True,
-                              timeout=60, env=env)
+                              timeout=_ENDLESS, env=env)
 
     def run(self, *arguments: str, text: str = "", env: dict[str, str] | None = None) -> str:
         """Run a program that must succeed; what it printed."""
