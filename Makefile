@@ -3,10 +3,11 @@
 PYTHON = /usr/bin/python3
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
-PACKED = Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
+PACKED = COPYING HACKING.md Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
 	templates tests
 # Copies the sources to a folder, as they are before a build.
-pack = rm -rf $(1) && mkdir -p $(1) && cp -r $(PACKED) $(1) && rm -f $(addprefix $(1)/,$(OBJECTS))
+pack = rm -rf $(1) && mkdir -p $(1) && cp -r $(PACKED) $(1) && \
+	$(MAKE) --no-print-directory -C $(1) clean
 BUILD = dpkg-buildpackage --no-sign --build=binary
 # Another release of Debian, and where a root of it is kept.
 RELEASE = trixie
@@ -20,7 +21,10 @@ RUNNING = Makefile bpf completions debian examples hooks mptcp_hooks templates
 BUILT_FROM = $(RUNNING)
 # What DHCP clients source, in their own shell; the other hooks are programs.
 SOURCED = hooks/dhcp
-COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_check mptcp_status mptcp_run
+# Commands that need no root stand in bin, where hands and scripts look for the others too.
+EVERYBODYS = mptcp_run mptcp_status
+ROOTS = mptcp_up mptcp_down mptcp_monitor mptcp_check
+COMMANDS = $(EVERYBODYS) $(ROOTS)
 PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
 # Where managers look for hooks, and which of ours is there.
 LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \
@@ -30,8 +34,12 @@ LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=even
 	etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks=dhcp \
 	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp \
 	usr/libexec/dhcpcd-hooks/90-mptcp-hooks=dhcp
-# BPF programs that the kernel is given, compiled for no machine in particular.
-OBJECTS = bpf/force.bpf.o
+# The BPF program that the kernel is given: for all machines of one order of bytes, one each.
+OBJECTS = bpf/force.little.bpf.o bpf/force.big.bpf.o
+# Before GCC 12, as on Ubuntu 22.04, the compiler writes no BTF, and libbpf loads nothing without.
+OLD_COMPILER = $(shell command -v bpf-gcc >/dev/null && \
+	! bpf-gcc -gbtf -E -x c /dev/null >/dev/null 2>&1 && echo yes)
+MADE = $(if $(OLD_COMPILER),,$(OBJECTS))
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 # bash-completion looks here for a file of the name of the command that is typed.
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
@@ -69,7 +77,7 @@ help:
 	@echo 'make deb      $(DEB), checked by lintian'
 	@echo 'make build-on RELEASE=trixie  the .deb as that release of Debian builds it (root)'
 	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
-	@echo 'make clean    remove build/ and dist/'
+	@echo 'make clean    remove build/, dist/ and caches'
 
 demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
@@ -161,15 +169,18 @@ $(ROOT):
 		apt-get build-dep -y --no-install-recommends /build' $(RELEASE) $@.new
 	@mv $@.new $@
 
-objects: $(OBJECTS)
+objects: $(MADE)
+	@[ -n '$(MADE)' ] || echo 'bpf-gcc is older than 12 and writes no BTF: the package has no' \
+		'BPF program, and mptcp_run forces nothing by bpf'
 
-# -mcpu=v2: a kernel's verifier may know no newer instructions.
-%.bpf.o: %.bpf.c
-	bpf-gcc -O2 -gbtf -mcpu=v2 -Wall -Wextra -Werror -c $< -o $@
+# -mcpu=v2: a kernel's verifier may know no newer instructions. PWD: what is written is the same
+# wherever the sources lie.
+bpf/force.%.bpf.o: bpf/force.bpf.c
+	PWD=/proc/self/cwd bpf-gcc -m$*-endian -O2 -gbtf -mcpu=v2 -Wall -Wextra -Werror -c $< -o $@
 
 install: objects
 	install -d $(LIBRARY)/hooks $(LIBRARY)/templates $(LIBRARY)/bpf
-	install -m 644 $(OBJECTS) $(LIBRARY)/bpf
+	$(if $(MADE),install -m 644 $(MADE) $(LIBRARY)/bpf)
 	for folder in mptcp_hooks $(wildcard mptcp_hooks/*/); do \
 		[ $$folder = mptcp_hooks/__pycache__/ ] && continue; \
 		install -d $(LIBRARY)/$$folder; \
@@ -177,9 +188,12 @@ install: objects
 	install -m 755 $(PROGRAMS) $(LIBRARY)/hooks
 	install -m 644 $(SOURCED) $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates
-	install -d $(DESTDIR)/usr/sbin
-	for name in $(COMMANDS); do \
+	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/sbin
+	for name in $(ROOTS); do \
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
+	for name in $(EVERYBODYS); do \
+		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/bin/$$name; \
+		ln -sf ../bin/$$name $(DESTDIR)/usr/sbin/$$name; done
 	install -d $(COMPLETIONS)
 	install -m 644 completions/mptcp-hooks $(COMPLETIONS)/mptcp_up
 	for name in $(filter-out mptcp_up,$(COMMANDS)); do \
@@ -193,8 +207,10 @@ install: objects
 	install -d $(DESTDIR)/usr/lib/sysctl.d
 	install -m 644 debian/sysctl.conf $(DESTDIR)/usr/lib/sysctl.d/50-mptcp-hooks.conf
 
+# What builds and tests leave; the source package is made of what stays.
 clean:
-	rm -rf build dist $(OBJECTS)
+	rm -rf build dist $(OBJECTS) .coverage .hypothesis .mypy_cache .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # As root the missing packages are installed, from Debian; otherwise they are named.
 packages:

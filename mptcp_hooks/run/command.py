@@ -1,4 +1,4 @@
-"""mptcp_run(8): starts a program so that its TCP is Multipath TCP."""
+"""mptcp_run(1): starts a program so that its TCP is Multipath TCP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALUED = ("--method", "--enable", "--disable")
 
 
 def run_mptcp_run() -> int:
-    """Exit status of mptcp_run(8) where no command takes its place."""
+    """Exit status of mptcp_run(1) where no command takes its place."""
     own, command = split_arguments(sys.argv[1:])
     options = _read_arguments(own, command)
     if not command:

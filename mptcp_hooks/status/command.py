@@ -1,4 +1,4 @@
-"""mptcp_status(8): whether multipath works here, and if not, what to do."""
+"""mptcp_status(1): whether multipath works here, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CLEAR = "\x1b[H\x1b[J"
 
 
 def run_mptcp_status() -> int:
-    """Exit status of mptcp_status(8): 0 all good, 1 a path is broken, 2 wrong usage."""
+    """Exit status of mptcp_status(1): 0 all good, 1 a path is broken, 2 wrong usage."""
     options = _read_arguments()
     look_at: Callable[[frozenset[str]], Look] = look_at_paths
     if options.candidates:

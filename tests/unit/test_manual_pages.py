@@ -14,11 +14,13 @@ from mptcp_hooks.status.survey import DOWN, GONE, NO_CARRIER
 from tests.unit.help import ROOT, answer, find_options, read_real_options
 
 PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
-COMMANDS = sorted(page for page in PAGES if page.suffix == ".8")
+COMMANDS = sorted(page for page in PAGES if page.suffix != ".5")
+_OF_COMMANDS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
+                "SEE ALSO")
 SECTIONS = {
+    ".1": _OF_COMMANDS,
     ".5": ("NAME", "DESCRIPTION", "FILES", "EXAMPLES", "SEE ALSO"),
-    ".8": ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
-           "SEE ALSO"),
+    ".8": _OF_COMMANDS,
 }
 _REFERENCE = re.compile(r"\b(mptcp[-_][\w.-]+)\((\d)\)")
 
@@ -77,7 +79,7 @@ def list_keys(value: Any) -> set[str]:
 
 
 def test_status_page_has_all_keys_of_its_answers() -> None:
-    text = " ".join(render(ROOT / "man/mptcp_status.8")["JSON"])
+    text = " ".join(render(ROOT / "man/mptcp_status.1")["JSON"])
     cases = ROOT / "tests/cases"
     answers = [*cases.glob("status/*/status.json"), *cases.glob("connections/*/connections.json")]
     keys = {key for answer in answers for key in list_keys(json.loads(answer.read_text()))}
@@ -86,7 +88,7 @@ def test_status_page_has_all_keys_of_its_answers() -> None:
 
 
 def test_status_page_has_all_kinds_of_findings() -> None:
-    told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.8")["FINDINGS"]))
+    told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.1")["FINDINGS"]))
     pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
     kinds = set(re.findall(pattern, (ROOT / "mptcp_hooks/status/findings.py").read_text()))
     kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
