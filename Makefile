@@ -19,18 +19,19 @@ find_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '
 RUNNING = Makefile bpf completions debian examples hooks mptcp_hooks templates
 # What makes the .deb stale. No test needs a build for a page, but `make deb` ships them all.
 BUILT_FROM = $(RUNNING)
-# What DHCP clients source, in their own shell; the other hooks are programs.
+# What DHCP clients source, in their own shell; the other hooks are programs, most of them Python.
 SOURCED = hooks/dhcp
+SHELL_PROGRAMS = hooks/start_event
 # Commands that need no root stand in bin, where hands and scripts look for the others too.
 EVERYBODYS = mptcp_run mptcp_status
 ROOTS = mptcp_up mptcp_down mptcp_monitor mptcp_check
 COMMANDS = $(EVERYBODYS) $(ROOTS)
 PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
 # Where managers look for hooks, and which of ours is there.
-LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \
-	etc/network/if-post-down.d/mptcp_down=event \
-	etc/ppp/ip-up.d/mptcp_up=event etc/ppp/ip-down.d/mptcp_down=event \
-	etc/ppp/ipv6-up.d/mptcp_up=event etc/ppp/ipv6-down.d/mptcp_down=event \
+LINKS = etc/network/if-up.d/mptcp_up=start_event etc/network/if-down.d/mptcp_down=start_event \
+	etc/network/if-post-down.d/mptcp_down=start_event \
+	etc/ppp/ip-up.d/mptcp_up=start_event etc/ppp/ip-down.d/mptcp_down=start_event \
+	etc/ppp/ipv6-up.d/mptcp_up=start_event etc/ppp/ipv6-down.d/mptcp_down=start_event \
 	etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks=dhcp \
 	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp \
 	usr/libexec/dhcpcd-hooks/90-mptcp-hooks=dhcp
@@ -137,8 +138,8 @@ coverage: packages
 	@$(PYTHON) -m coverage report
 
 lint: packages
-	flake8 mptcp_hooks tests $(PROGRAMS)
-	dash -n $(SOURCED) tests/virtual/init tests/virtual/run-command
+	flake8 mptcp_hooks tests $(filter-out $(SHELL_PROGRAMS),$(PROGRAMS))
+	dash -n $(SOURCED) $(SHELL_PROGRAMS) tests/virtual/init tests/virtual/run-command
 	bash -n completions/mptcp-hooks
 	mypy
 

@@ -20,7 +20,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.mailbox import Mailbox
-from mptcp_hooks.machine.service import Status, catch_signals
+from mptcp_hooks.machine.service import Status, add_log_option, catch_signals, heed_log_option
 from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
 from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
@@ -52,7 +52,9 @@ def run_mptcp_monitor() -> int:
                         help="show each command on stderr before it runs")
     parser.add_argument("--stopped", action="store_true",
                         help="take back what only a running one keeps true, and end")
+    add_log_option(parser)
     options = parser.parse_args()
+    heed_log_option(PROGRAM, options)
     if os.geteuid() != 0:
         raise Problem("must be root")
     show = show_command if options.verbose else None

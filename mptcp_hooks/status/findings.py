@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.status.survey import PathStatus, Survey
 
 BROKEN, NOTE = "broken", "note"
+# service(8) starts and reloads it by systemd where that runs the machine, and elsewhere as well.
+_SERVICE = "service mptcp-hooks"
 
 
 class Finding(NamedTuple):
@@ -120,7 +122,7 @@ def _judge_use(survey: Survey) -> Iterator[Finding]:
 
 def _have_join(use: Use, is_lifeline: bool) -> str:
     """What has connections join again, without harm to one that has no other path."""
-    watched = "'systemctl start mptcp-hooks' has mptcp_monitor do it"
+    watched = f"'{_SERVICE} start' has mptcp_monitor do it"
     if is_lifeline:
         return f"{watched}, once no connection has {use.address} for its only path"
     return (f"'mptcp_down {use.iface}; mptcp_up {use.iface}' has them try again, and takes it from "
@@ -174,8 +176,8 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
                           "time after it is back")
         elif way.left:
             yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: main "
-                          f"leads them to {way.leading.interface}, and {cause}", "'systemctl start "
-                          f"mptcp-hooks' has mptcp_monitor lead them by {way.left[0]}")
+                          f"leads them to {way.leading.interface}, and {cause}", f"'{_SERVICE} "
+                          f"start' has mptcp_monitor lead them by {way.left[0]}")
         else:
             yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: "
                           f"{cause}, and no other uplink is a way out", "bring one up, or take its "
@@ -577,8 +579,8 @@ def _bring_back(path: PathStatus) -> str:
 
 
 def _say_how_to_tell(device: str) -> str:
-    return (f"a stanza for ifup, or 'manage = {device}' in {CONFIGURATION_FILE} and 'systemctl "
-            "reload mptcp-hooks'")
+    return (f"a stanza for ifup, or 'manage = {device}' in {CONFIGURATION_FILE} and '{_SERVICE} "
+            "reload'")
 
 
 def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.unit.help import ROOT
 
 # What a clone has, less what hides itself.
@@ -40,6 +42,7 @@ def leave_what_work_leaves(sources: Path) -> None:
     (sources / "bpf/force.little.bpf.o").write_text("stale")
 
 
+@pytest.mark.long
 def test_two_builds_in_a_row_and_elsewhere_are_the_same(tmp_path: Path) -> None:
     here = copy_sources(tmp_path / "here/mptcp-hooks")
     first = build(here)

@@ -23,6 +23,8 @@ KNOWN = BYSTANDER | GOING - {"engine.take_down"} | {
 CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
 
 
+# What the hook in each folder starts, with that hook's path.
+EVENT = "/usr/share/mptcp-hooks/hooks/event"
 # Runs the program that its argument names, and prints what modules there are at its end.
 SHOW = """\
 import posix, sys
@@ -43,7 +45,7 @@ def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]
     loaded, always = (
         set(lab.client.try_run("/usr/bin/python3", "-IS", "-c", *script, env=environment)
             .stdout.splitlines())
-        for script in ((SHOW, f"/etc/network/{folder}/{name}"), (SHOW, "/dev/null")))
+        for script in ((SHOW, EVENT, f"/etc/network/{folder}/{name}"), (SHOW, "/dev/null")))
     assert "mptcp_hooks.hook" in loaded
     return {module.removeprefix("mptcp_hooks.") for module in loaded - always} - BUILT_IN - {
         "mptcp_hooks", "__future__"}

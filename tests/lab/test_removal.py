@@ -97,6 +97,37 @@ def test_what_is_up_goes_with_the_package(lab: Lab) -> None:
     assert not is_there(lab.client, "/run/mptcp-hooks")
 
 
+def find_ours(lab: Lab) -> list[str]:
+    """All that has our name, or is in a folder that has it, and is no package manager's."""
+    found = lab.client.run("find", "/etc", "/usr", "/var", "/run", "/sys/fs", "-path", "*mptcp[-_]*",
+                           "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "*/mptcp-hooks-lab*")
+    return sorted(found.splitlines())
+
+
+def test_purge_leaves_nothing_that_the_package_or_its_commands_made(
+    make_lab: MakeLab, deb: str
+) -> None:
+    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=False)
+    before = find_ours(lab)
+    lab.client.run("dpkg", "--install", deb)
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.write(f"{UNITS}/go.service", f"[Service]\nExecStart={build_go(GO)}\n")
+    lab.client.run("systemctl", "daemon-reload")
+    lab.client.run("mptcp_run", "--enable", "go")
+    lab.client.run("mptcp_run", "true")
+    # Each start of a program of ours may compile what it loads.
+    lab.client.run("sh", "-ec", "mptcp_up --check; mptcp_status; mptcp_status --connections")
+    lab.client.run("systemctl", "restart", SERVICE)
+    wait_for(lambda: lab.endpoints() == BOTH)
+    lab.client.run("dpkg", "--remove", "mptcp-hooks")
+    assert [path for path in find_ours(lab) if not path.startswith(("/var/lib", "/etc"))] == [
+        *filter(lambda path: not path.startswith(("/var/lib", "/etc")), before)]
+    lab.client.run("dpkg", "--purge", "mptcp-hooks")
+    assert find_ours(lab) == before
+    assert lab.snapshot().splitlines()[:-1] == []
+
+
 def test_an_administrators_drop_in_survives_and_that_of_mptcp_run_does_not(lab: Lab) -> None:
     theirs = write_drop_in(lab, "theirs", THEIRS)
     ours, edited = write_drop_in(lab, "ours", OURS), write_drop_in(lab, "edited", OURS + "Nice=5\n")
