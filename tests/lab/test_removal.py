@@ -10,6 +10,7 @@ from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH
+from tests.lab.support.waiting import wait_for
 
 SERVICE = "mptcp-hooks.service"
 UNITS = "/etc/systemd/system"
@@ -112,20 +113,38 @@ def test_purge_leaves_nothing_that_the_package_or_its_commands_made(
     lab.client.run("dpkg", "--install", deb)
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
-    lab.write(f"{UNITS}/go.service", f"[Service]\nExecStart={build_go(GO)}\n")
-    lab.client.run("systemctl", "daemon-reload")
-    lab.client.run("mptcp_run", "--enable", "go")
-    lab.client.run("mptcp_run", "true")
+    write_drop_in(lab, "web", OURS)
     # Each start of a program of ours may compile what it loads.
-    lab.client.run("sh", "-ec", "mptcp_up --check; mptcp_status; mptcp_status --connections")
-    lab.client.run("systemctl", "restart", SERVICE)
+    for command in ("mptcp_up --check", "mptcp_status", "mptcp_status --connections",
+                    "mptcp_run true", f"systemctl restart {SERVICE}"):
+        lab.client.run(*command.split())
     wait_for(lambda: lab.endpoints() == BOTH)
     lab.client.run("dpkg", "--remove", "mptcp-hooks")
-    assert [path for path in find_ours(lab) if not path.startswith(("/var/lib", "/etc"))] == [
-        *filter(lambda path: not path.startswith(("/var/lib", "/etc")), before)]
     lab.client.run("dpkg", "--purge", "mptcp-hooks")
     assert find_ours(lab) == before
-    assert lab.snapshot().splitlines()[:-1] == []
+    assert "proto mptcp" not in lab.snapshot() and lab.endpoints() == []
+
+
+BROKEN_PYTHON = "ln -sf /bin/false /usr/bin/python3"
+
+
+def test_a_python3_that_cannot_start_keeps_dpkg_from_nothing(lab: Lab, deb: str) -> None:
+    """Half an upgrade of Python: the package is upgraded, removed and purged, and says what stays."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    full = lab.snapshot()
+    lab.client.run("sh", "-ec", BROKEN_PYTHON)
+    done = lab.client.try_run("dpkg", "--install", deb)
+    assert done.returncode == 0, done.stderr
+    assert ("mptcp-hooks: its modules are not compiled, and hooks take longer "
+            "(dpkg-reconfigure mptcp-hooks)") in done.stderr.splitlines()
+    assert remove(lab) == [
+        "mptcp-hooks: mptcp_down failed, so /run/mptcp-hooks stays: what it tells of goes with "
+        "'mptcp_down --all' once the package is installed again"]
+    assert lab.snapshot() == full and is_there(lab.client, "/run/mptcp-hooks")
+    lab.client.run("dpkg", "--purge", "mptcp-hooks")
+    assert not is_there(lab.client, "/run/mptcp-hooks")
+    assert not is_there(lab.client, "/usr/share/mptcp-hooks")
 
 
 def test_an_administrators_drop_in_survives_and_that_of_mptcp_run_does_not(lab: Lab) -> None:
