@@ -7,7 +7,7 @@ PACKED = COPYING HACKING.md Makefile setup.cfg README.md bpf completions debian 
 	templates tests
 # Copies the sources to a folder, as they are before a build.
 pack = rm -rf $(1) && mkdir -p $(1) && cp -r $(PACKED) $(1) && \
-	$(MAKE) --no-print-directory -C $(1) clean
+	$(MAKE) -s --no-print-directory -C $(1) clean
 BUILD = dpkg-buildpackage --no-sign --build=binary
 # Another release of Debian, and where a root of it is kept.
 RELEASE = trixie
@@ -54,12 +54,17 @@ PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf 
 COVERAGE_PACKAGES = python3-coverage
 VM_PACKAGES = kmod qemu-system-x86
 ROOT_PACKAGES = mmdebstrap
+PIUPARTS_PACKAGES = mmdebstrap piuparts
+# What debian/tests needs, and the program that runs them.
+TESTED = $(ROOT)-tested
+TEST_PACKAGES = autopkgtest dpkg-dev ifupdown iproute2 libcap2-bin man-db mount procps python3-hypothesis \
+	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist
 
 # The files or folders of `make test`.
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage lint deb build-on objects install clean \
+.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage lint deb build-on autopkgtest piuparts objects install clean \
 	packages
 
 help:
@@ -77,6 +82,8 @@ help:
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
 	@echo 'make build-on RELEASE=trixie  the .deb as that release of Debian builds it (root)'
+	@echo 'make autopkgtest RELEASE=trixie  debian/tests on the installed package there (root)'
+	@echo 'make piuparts RELEASE=trixie  what it leaves there when it is purged (root)'
 	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
 	@echo 'make clean    remove build/, dist/ and caches'
 
@@ -139,7 +146,9 @@ coverage: packages
 
 lint: packages
 	flake8 mptcp_hooks tests $(filter-out $(SHELL_PROGRAMS),$(PROGRAMS))
-	dash -n $(SOURCED) $(SHELL_PROGRAMS) tests/virtual/init tests/virtual/run-command
+	dash -n $(SOURCED) $(SHELL_PROGRAMS) tests/in-root tests/virtual/init tests/virtual/run-command
+	for script in debian/shared.sh debian/mptcp-hooks.p* debian/mptcp-hooks.init debian/tests/*; do \
+		case $$script in */control) ;; *) dash -n $$script || exit;; esac; done
 	bash -n completions/mptcp-hooks
 	mypy
 
@@ -160,6 +169,32 @@ build-on: | $(ROOT)
 	unshare --fork --kill-child --pid --net --mount --root=$(ROOT) --wd=/build/mptcp-hooks \
 		--mount-proc $(BUILD)
 	@mkdir -p dist/$(RELEASE) && mv $(ROOT)/build/*.deb dist/$(RELEASE)/
+
+# debian/tests on the installed package, in a root of a release, without a network. Tests that are
+# skipped end it with 2.
+autopkgtest: $(DEB) | $(TESTED)
+	@rm -rf $(TESTED).run && cp -a $(TESTED) $(TESTED).run && cp $(DEB) $(TESTED).run/build/
+	@$(call pack,$(TESTED).run/build/mptcp-hooks)
+	unshare --fork --kill-child --pid --net --mount tests/in-root $(TESTED).run autopkgtest \
+		--user=tester --ignore-restrictions=isolation-machine --no-built-binaries \
+		/build/$(notdir $(DEB)) /build/mptcp-hooks/ -- null || [ $$? = 2 ]
+	@rm -rf $(TESTED).run
+
+# Installed, upgraded, removed and purged in a root of a release, and what is left of it.
+piuparts: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(PIUPARTS_PACKAGES)'
+	@[ -f $(ROOT).tar ] || { mkdir -p $(dir $(ROOT)) && apt-config dump Acquire >$(ROOT).conf && \
+		mmdebstrap --variant=apt --aptopt=$(ROOT).conf $(RELEASE) $(ROOT).tar; }
+	piuparts --basetgz=$(ROOT).tar --distribution=$(RELEASE) --keep-sources-list \
+		--warn-on-leftovers-after-purge --no-eatmydata $(DEB)
+
+$(TESTED):
+	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
+	@rm -rf $@.new && mkdir -p $(@D) && apt-config dump Acquire >$@.conf
+	mmdebstrap --variant=apt --aptopt=$@.conf --include='$(TEST_PACKAGES)' \
+		--customize-hook='mkdir "$$1/build"' --customize-hook='chroot "$$1" useradd -m tester' \
+		$(RELEASE) $@.new
+	@mv $@.new $@
 
 # apt asks there as it does here.
 $(ROOT):

@@ -213,6 +213,19 @@ class Installation:
         remove_scratch(self.scratch)
 
 
+class OnMachine:
+    """The package as it is installed on the machine: a layer that adds nothing."""
+
+    def __init__(self) -> None:
+        self.scratch = make_scratch()
+        self.layer = self.scratch / "upper"
+        for name in LAID_OVER:
+            (self.layer / name).mkdir(parents=True)
+
+    def close(self) -> None:
+        remove_scratch(self.scratch)
+
+
 def spare_manual_index(host: Host) -> None:
     """Have dpkg not index all manual pages there are, which takes longer than all else it does."""
     host.run("rm", "-f", "/var/lib/man-db/auto-update")

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.lab.support.booted import CannotBoot
-from tests.lab.support.lab import Host, Installation, Lab, LoneHost
+from tests.lab.support.lab import Host, Installation, Lab, LoneHost, OnMachine
 
 
 class Maker:
     """What it makes lies over the machine in layers: ours, and those of `programs`."""
 
-    def __init__(self, installation: Installation, programs: Callable[..., Path]) -> None:
+    def __init__(
+        self, installation: Installation | OnMachine, programs: Callable[..., Path]
+    ) -> None:
         self._installation = installation
         self._programs = programs
         self._made: list[Lab | LoneHost] = []
@@ -51,6 +53,8 @@ class MakeLab(Maker):
         is where it is not `installed`. `routers` are the packages of each router; `server` those
         of the server, which has ours then too. A client that cannot boot skips the test.
         """
+        if not installed and isinstance(self._installation, OnMachine):
+            pytest.skip("the test needs a client without the package, which the machine has")
         try:
             lab = Lab(
                 self._find_layers(packages, without, installed), client=client,
