@@ -61,6 +61,11 @@ def contains(subnet: str, address: str) -> bool:
     return family_of(base) == family_of(address) and network(address, int(length)) == subnet
 
 
+def is_near(subnet: str, gateway: str) -> bool:
+    """Whether the kernel finds the gateway on the link: fe80::/10 always is, 169.254/16 not."""
+    return contains(subnet, gateway) or contains("fe80::/10", gateway)
+
+
 def broadcast(subnet: str) -> str:
     """The address of all hosts of a subnet, '' where it has none: IPv6, and links between two."""
     base, _, length = subnet.partition("/")
@@ -108,6 +113,11 @@ def is_loopback(address: str) -> bool:
 def is_link_local(address: str) -> bool:
     """169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291)."""
     return contains("169.254.0.0/16", address) or contains("fe80::/10", address)
+
+
+def is_unique_local(address: str) -> bool:
+    """fc00::/7 (RFC 4193): nothing beyond the own site can answer it."""
+    return contains("fc00::/7", address)
 
 
 def is_remote(address: str) -> bool:

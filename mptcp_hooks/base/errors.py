@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FAILED = 1
 USAGE = 2
+# What is said of an interface that is neither there, nor on record, nor in a stanza.
+UNKNOWN = "no such interface, and none on record"
 # What was waited for in vain.
 LOCK, PROGRAM = "lock", "program"
 

@@ -102,16 +102,16 @@ def is_mptcp(line: str) -> bool:
     return line.startswith("ip mptcp ")
 
 
-def is_endpoint_add(line: str, path: Path) -> bool:
-    """Whether a line makes the path's endpoint."""
-    return is_mptcp(line) and {"endpoint", "add", path.address} <= set(line.split(" "))
+def is_endpoint_add(line: str, address: str) -> bool:
+    """Whether a line makes an endpoint of the address."""
+    return is_mptcp(line) and {"endpoint", "add", address} <= set(line.split(" "))
 
 
 def is_shown(line: str, path: Path, use: TableUse) -> bool:
     """Whether the kernel shows what a line of the path's set makes.
 
-    `use` has what names the path's address, device or table: a line that names none
-    of them is taken for shown.
+    `use` has what names the path's address, device, table, mark, or one of the subnets that
+    leave by it: a line that names none of them is taken for shown.
     """
     words = line.split(" ")
     if words[1] in FAMILY_OPTIONS:
@@ -126,14 +126,26 @@ def is_shown(line: str, path: Path, use: TableUse) -> bool:
 
 def _is_rule_shown(said: dict[str, str], path: Path, use: TableUse) -> bool:
     source, table, device = said.get("from", ""), said.get("lookup", ""), said.get("oif", "")
-    if path.address != source and str(path.table) != table and path.device != device:
+    mark = _read_mark(said)
+    if _with_length(source) not in path.list_sources() and str(path.table) != table \
+            and path.device != device and not (mark and mark == path.mark):
         return True
     return any(
-        (rule.source, rule.destination, rule.device) == (
-            _with_length(source), _with_length(said.get("to", "")), device)
+        (rule.source, rule.destination, rule.device, rule.incoming, rule.mark) == (
+            _with_length(source), _with_length(said.get("to", "")), device, said.get("iif", ""),
+            mark)
         and _is_number(said, "pref", rule.preference) and _is_number(said, "lookup", rule.table)
         and _is_number(said, "suppress_prefixlength", rule.suppress)
         for rule in use.rules)
+
+
+def _read_mark(said: dict[str, str]) -> str:
+    """The mark that a line says, as the kernel's answers are read."""
+    if "fwmark" not in said:
+        return ""
+    from mptcp_hooks.base.mark import normalise_mark
+
+    return normalise_mark(said["fwmark"])
 
 
 def _is_number(said: dict[str, str], word: str, number: int | None) -> bool:

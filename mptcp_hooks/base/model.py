@@ -7,6 +7,7 @@ record (Installed, Stanza, Lease, LimitsRecord).
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import BITS
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,14 +15,22 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.base.address import InterfaceAddress
 
+# Where packets of the machine's own come in, ip-rule(8).
+OF_OUR_OWN = "lo"
 # The states of a stanza on record, see Stanza.
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
 BACKUP = "backup"
+# The flag of one that peers are told of.
+SIGNAL = "signal"
 
 
 class Rule(NamedTuple):
-    """One policy routing rule; an empty text or None where it does not say."""
+    """One policy routing rule; an empty text or None where it does not say.
+
+    `device` is where a packet leaves by, `incoming` where it came in: `lo` for the machine's own.
+    `mark` is as mark.format_mark has it.
+    """
 
     preference: int
     source: str
@@ -30,6 +39,8 @@ class Rule(NamedTuple):
     table: int
     suppress: int | None
     protocol: int
+    incoming: str = ""
+    mark: str = ""
 
 
 class Route(NamedTuple):
@@ -93,6 +104,13 @@ class Role(NamedTuple):
     why: str
 
 
+class Tunnel(NamedTuple):
+    """A tunnel by which what is bound to nothing leaves, by its family."""
+
+    family: int
+    device: str
+
+
 class Limits(NamedTuple):
     """The path manager's limits, in subflows and addresses a connection."""
 
@@ -139,9 +157,12 @@ class DeviceView(NamedTuple):
 
     `ifindex` is 0 where there is no such device, and `link` None. `adjectives`
     says of an IPv6 address why no endpoint may have it ("temporary").
-    `main_gateways` are the gateways of the device's default routes in main, the
-    preferred first; `mptcp_enabled` is net.mptcp.enabled. `silent` are the addresses
-    whose endpoints went with the carrier, and have no way to their gateway yet.
+    `default_gateways` are the gateways of the device's default routes, the preferred first, and
+    `direct` the families of which it has one without a gateway; `mptcp_enabled` is
+    net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
+    no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
+    lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel`
+    is the one beside which no peer is to be told of an address, '' for none.
     """
 
     device: str
@@ -149,9 +170,13 @@ class DeviceView(NamedTuple):
     link: Link | None
     addresses: tuple[InterfaceAddress, ...]
     adjectives: tuple[tuple[str, str], ...]
-    main_gateways: tuple[str, ...]
+    default_gateways: tuple[str, ...]
     mptcp_enabled: bool
     silent: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, int], ...] = ()
+    direct: tuple[int, ...] = ()
+    held: tuple[tuple[str, str], ...] = ()
+    tunnel: str = ""
 
 
 class Path(NamedTuple):
@@ -163,7 +188,13 @@ class Path(NamedTuple):
     the first path of its family on the device: sockets bound to the device use
     it. `endpoint` is whether an endpoint of ours belongs to it. `routes` are the
     lease's: destination, and gateway or ''. `way_out` is whether new connections that are
-    bound to nothing may leave by it.
+    bound to nothing may leave by it. `wide` is whether what comes from any address of the
+    subnet leaves by it, as long as that address has no path of its own. `shared` is whether a
+    path of another device has the address as well: only sockets bound to the device use it then.
+    `shift` is how far its rules stand from where they usually do.
+    What the firewall gives the `mark`, and what comes from the subnets `sources`, leaves by it
+    too. `announced` are addresses that somebody on the way maps to this one: peers hear of them
+    instead of it.
     """
 
     iface: str
@@ -181,11 +212,65 @@ class Path(NamedTuple):
     flags: tuple[str, ...]
     routes: tuple[tuple[str, str], ...] = ()
     way_out: bool = False
+    wide: bool = False
+    shared: bool = False
+    shift: int = 0
+    mark: str = ""
+    sources: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints that are made for it, without the ids that the kernel gives them.
+
+        An announced one has no device and no port: with either the kernel would bind to it.
+        Where the own one would be signalled alone, the announced ones take its place.
+        """
+        if not self.endpoint:
+            return ()
+        announced = tuple(Endpoint(0, one, 0, (SIGNAL, *(flag for flag in self.flags
+                                                         if flag == BACKUP)))
+                          for one in self.announced)
+        flags = tuple(flag for flag in self.flags if not (announced and flag == SIGNAL))
+        own = Endpoint(0, self.address, self.ifindex, flags)
+        alone = announced and SIGNAL in self.flags and set(flags) <= {BACKUP}
+        return announced if alone else (own, *announced)
+
+    @property
+    def tells(self) -> bool:
+        """Whether peers are told of an address by its endpoints, where it has any."""
+        return SIGNAL in self.flags or bool(self.announced)
+
+    def list_sources(self) -> tuple[str, ...]:
+        """What comes from where leaves by it, as subnets: from its address first of all."""
+        own = f"{self.address}/{BITS[self.family]}"
+        return (*(own,) * (not self.shared), *(self.subnet,) * self.wide, *self.sources)
+
+    def concerns(self, rule: Rule) -> bool:
+        """Whether a rule of the kernel's is about the path: its table, its device, or its own.
+
+        Its own are its address, unless another device has it too, its subnet where it is wide, its
+        mark and its further sources.
+        """
+        return (rule.table == self.table or rule.device == self.device
+                or (rule.source == f"{self.address}/{BITS[self.family]}" and not self.shared)
+                or (self.wide and (rule.source, rule.incoming) == (self.subnet, OF_OUR_OWN))
+                or rule.source in self.sources or bool(self.mark and rule.mark == self.mark))
 
     def owns(self, endpoint: Endpoint) -> bool:
-        """Whether the kernel's endpoint is the one that was made for this path."""
-        return (self.endpoint and endpoint.device == self.ifindex
-                and endpoint.stands_for(self.address))
+        """Whether the kernel's endpoint is one of those that were made for this path."""
+        return any(endpoint.device == one.device and endpoint.stands_for(one.address)
+                   for one in self.endpoints)
+
+    def list_owned(self) -> tuple[str, ...]:
+        """The addresses that endpoints of ours have for its sake, its own among them."""
+        return (self.address, *self.announced) if self.endpoint else ()
+
+    def list_standing(self, endpoints: Iterable[Endpoint]) -> set[str]:
+        """The addresses of its endpoints that the kernel has with the flags they are to have."""
+        flags = {(one.address, one.device): set(one.flags) for one in endpoints if not one.port}
+        return {one.address for one in self.endpoints
+                if flags.get((one.address, one.device)) == set(one.flags)}
 
 
 class Installed(NamedTuple):

@@ -1,7 +1,9 @@
 """Every number that mptcp-hooks puts into the kernel, in one position.
 
-    rule preferences   20000 to 20004, one a kind of rule, the same for all uplinks;
-                       19998 and 19999 as well where a lease has routes;
+    rule preferences   20000 to 20008, one a kind of rule, the same for all uplinks;
+                       19998 and 19999 as well where a lease has routes; 19996 and
+                       19997 where another device has the address too; 19994 and
+                       19995 for what the firewall marks;
                        32768 and 32769 behind main (32766) and default (32767), for
                        what is bound to nothing and finds no way there;
                        32765 before main and 32767 behind it, the monitor's: while main
@@ -16,14 +18,30 @@
 from __future__ import annotations
 
 PREFERENCES = {
+    "mark_specific": 19994,
+    "mark_default": 19995,
+    "shared_specific": 19996,
+    "shared_default": 19997,
     "lease_subnet": 19998,
     "lease_specific": 19999,
     "own_subnet": 20000,
     "source_specific": 20001,
     "source_default": 20002,
-    "device_specific": 20003,
-    "device_default": 20004,
+    "subnet_specific": 20003,
+    "subnet_default": 20004,
+    "device_specific": 20005,
+    "device_default": 20006,
+    "further_specific": 20007,
+    "further_default": 20008,
 }
+# They move together: `preference` in mptcp-hooks.conf names the first. All of them stand before
+# the detours', with room for what others have there.
+FIRST_PREFERENCE = min(PREFERENCES.values())
+PREFERENCE_AT_MOST = 32700
+# Of the kernel's own rule that leads to main.
+MAIN_PREFERENCE = 32766
+# Where the rules of a device were while there were none of subnets.
+FORMER_PREFERENCES = {"device_specific": 20003, "device_default": 20004}
 # The way out of what is bound to nothing: of uplinks, and of those that are a backup.
 WAY_OUT = {"way_out": 32768, "way_out_backup": 32769}
 # Directly before main: rules of VPNs, which take what main would, come before. And behind it,
@@ -47,6 +65,11 @@ TABLES_OF_THE_KERNEL = {253: "default", MAIN_TABLE: "main", LOCAL_TABLE: "local"
 
 # MPTCP_PM_ADDR_MAX in the kernel's net/mptcp/pm_kernel.c; limits share it.
 ENDPOINTS_AT_MOST = 8
+
+
+def number_rules(shift: int) -> dict[str, int]:
+    """The preferences of an uplink's rules that stand so far from where they usually do."""
+    return {kind: preference + shift for kind, preference in PREFERENCES.items()}
 
 
 def table_number(ifindex: int, position: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mptcp_hooks.base.errors import shorten
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,12 +11,29 @@ if TYPE_CHECKING:
 
 # Of 64 bits, as the kernel counts.
 _DIGITS_AT_MOST = 20
+# How like two words must be: `exlude` is 0.92 like `exclude`, `mptcp` 0.56 like `mptcp-gateway`.
+_LIKE = 0.8
 
 
 def read_number(text: str) -> int | None:
     """A number as the kernel prints it; None for anything else, thousands of digits among it."""
     digits = text.isascii() and text.isdecimal() and len(text) <= _DIGITS_AT_MOST
     return int(text) if digits else None
+
+
+def find_like(word: str, known: Iterable[str]) -> str:
+    """The word that was meant by one that is nearly the same, '' where none is."""
+    # It loads `re`: nobody needs it but for what is wrong.
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), 1, _LIKE)), "")
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean X?)`, or ` (there are X, Y)` where the word is like none of them."""
+    names = list(known)
+    like = find_like(shorten(word), names)
+    return f" (did you mean {like}?)" if like else f" (there are {', '.join(names)})"
 
 
 def count(number: int, noun: str) -> str:

@@ -78,7 +78,8 @@ def _list_of_stanza(stanza: Stanza, configuration: Configuration) -> Iterator[Du
         # Who set it up said it.
         return
     if check is not None:
-        duties = [make_duty(installed.path, check) for installed in stanza.paths]
+        duties = [make_duty(installed.path, check) for installed in stanza.paths
+                  if not installed.path.shared]
         yield from (duty for duty in duties if duty is not None)
 
 

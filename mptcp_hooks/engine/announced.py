@@ -40,7 +40,8 @@ def prepare_lease(
         resolvers = tuple((iface, *said) for said in event.resolvers)
     except Problem as problem:
         problems = (problem,)
-    work = prepare_again(store, machine, store.list_labels(iface), configuration, leases)
+    work = prepare_again(store, machine, machine.list_of_device(iface, store.list_interfaces()),
+                         configuration, leases)
     return work._replace(problems=(*problems, *work.problems), resolvers=resolvers)
 
 

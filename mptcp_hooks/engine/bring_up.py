@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import LEAVING, SILENT, Endpoint, Installed, Stanza
+from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.compare import (
@@ -17,6 +17,7 @@ from mptcp_hooks.engine.compare import (
     keep_standing,
     list_current,
     list_families,
+    list_foreign,
     list_given_up,
     list_leftovers,
     list_own,
@@ -25,15 +26,20 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, plan_paths
+from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes, yields
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
-from mptcp_hooks.intent.settings import judge_options, read_settings
+from mptcp_hooks.intent.settings import (
+    has_belongings,
+    judge_options,
+    note_mark,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import DeviceView, Lease, Path
+    from mptcp_hooks.base.model import DeviceView, Lease, Path, TableUse
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
@@ -63,10 +69,14 @@ class WorkBuilder:
         self.problems: list[Problem] = []
         self._store = store
         self._machine = machine
-        self._configuration = configuration
+        front = store.load_front() if configuration.answer else 0
+        self._configuration = configuration._replace(
+            preference=front) if front else configuration
         self._leases = leases or {}
         self._manager = machine.read_path_manager().without_roles(store.load_roles())
+        self._tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
+        self._uses: dict[Path, TableUse] = {}
         self._on_file: Records = {}
         self._records: Records = {}
         self._undo: list[Undo] = []
@@ -131,11 +141,24 @@ class WorkBuilder:
         """Whether the interface is to have paths: its options and the configuration say it."""
         return read_settings(event, self._configuration).wanted
 
+    def say_exclusion(self, event: Event) -> None:
+        """Have a person who names an interface hear why it is left alone, if it is."""
+        settings = read_settings(event, self._configuration)
+        if not settings.wanted:
+            self._warnings.append(_tell_exclusion(event, settings))
+
     def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas of an interface, as they will be on record."""
         if iface not in self._records:
             self._on_file[iface] = self._records[iface] = self._store.load(iface)
         return self._records[iface]
+
+    def list_of_device(self, device: str) -> tuple[Stanza, ...]:
+        """The stanzas of a device, by whichever of its names, without those of its aliases."""
+        names = self._machine.list_of_device(
+            device, sorted(iface for iface in {
+                device, *self._store.list_interfaces(), *self._records} if ":" not in iface))
+        return tuple(stanza for name in names for stanza in self.list_stanzas(name))
 
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
@@ -158,7 +181,8 @@ class WorkBuilder:
             problems=(*self.problems, *obstacles),
             # What could not be read of the record is made anew.
             warnings=(*self._store.take_complaints(), *self._warnings),
-            remarks=(*self._remarks, *judge_wanted(self._configuration.limits, self._manager)),
+            remarks=(*(text for text in self._remarks if text not in self._warnings),
+                     *judge_wanted(self._configuration.limits, self._manager)),
             leases=tuple(self._leases.items()),
         )
 
@@ -171,10 +195,11 @@ class WorkBuilder:
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
-        if settings.table or settings.usual_table:
+        if settings.table or settings.usual_table or has_belongings(settings):
             self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         silent = False
+        waiting: tuple[str, ...] = ()
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
             carried = self._has_carrier(event.device)
             # What stands though it is out is all that a connection has.
@@ -184,9 +209,15 @@ class WorkBuilder:
                             and not (carried and self._machine.answers(path)))
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
+        if planned.crowded:
+            self._look_at_all()
+        held = self._find_holders(planned.paths, old)
+        if held or (planned.unserved and self._make_room(planned.unserved)):
+            planned = self._plan(event, settings, old, left, waiting, held)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
-        self._warnings += [*judge_options(event, settings), *planned.warnings]
+        self._warnings += [*judge_options(event, settings), *note_mark(event, settings),
+                           *planned.warnings]
         self._remarks += planned.remarks
         for installed in old:
             self._undo_outdated(installed, changes)
@@ -197,6 +228,74 @@ class WorkBuilder:
         stays = settings.wanted or not forgetting
         self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
         self._note_given_up(others, left)
+        if planned.crowded or left:
+            self._change_others(planned)
+
+    def _change_others(self, planned: Plan) -> None:
+        """Change the paths of other stanzas as those of the plan have it.
+
+        None leads more of a subnet than its own address where another device has a part in
+        that, and none of fc00::/7 is a device's first where there is a global one.
+        """
+        for iface, stanzas in tuple(self._records.items()):
+            self._records[iface] = tuple(stanza._replace(paths=tuple(
+                self._change_other(one, self._judge_other(stanza, one.path, planned))
+                if one.up else one for one in stanza.paths)) for stanza in stanzas)
+
+    def _judge_other(self, stanza: Stanza, path: Path, planned: Plan) -> Path:
+        """The path of another stanza as it is to be beside those of the plan."""
+        if any(takes(path, one) for one in planned.crowded):
+            path = path._replace(wide=False)
+        if path.primary and stanza.told and any(
+                one.primary and (one.device, one.family) == (path.device, path.family)
+                and yields(path, one.address) for one in planned.paths):
+            chosen = read_settings(recall_event(stanza.told), self._configuration).chosen_flags
+            path = path._replace(
+                primary=False, way_out=False, endpoint=path.endpoint and bool(chosen))
+        return path
+
+    def _change_other(self, installed: Installed, path: Path) -> Installed:
+        """What comes of a path on record that is to be another one."""
+        if path == installed.path:
+            return installed
+        # This work may be about to make it.
+        pending = [change for change in self._changes if change.after == installed]
+        before = [one.before for one in pending if one.before] if pending else [installed]
+        try:
+            change = self._prepare_change(path, before, pending)
+        except Problem as problem:
+            self.problems.append(problem)
+            return installed
+        if pending:
+            self._changes.remove(pending[0])
+            self._manager = self._manager.without([installed.path])
+        for one in before:
+            self._undo_outdated(one, [change])
+        self._changes.append(change)
+        return change.after
+
+    def _make_room(self, unserved: Iterable[Path]) -> bool:
+        """Have an uplink that has two endpoints give one to one that has none, if there is any."""
+        endpoints = self._manager.endpoints or ()
+        if all(path.ifindex in {one.device for one in endpoints} for path in unserved):
+            return False
+        from mptcp_hooks.engine.lifelines import group
+        from mptcp_hooks.engine.spares import find_spare
+
+        self._look_at_all()
+        try:
+            connections = group(self._machine.read_subflows())
+        except Problem:
+            # Some connection may have the last of its subflows there.
+            return False
+        spare = find_spare([one.path for one in self._list_planned()], endpoints, connections)
+        if spare is None:
+            return False
+        self._records = {iface: tuple(stanza._replace(paths=tuple(
+            self._change_other(one, one.path._replace(endpoint=False))
+            if one.up and one.path == spare else one for one in stanza.paths))
+            for stanza in stanzas) for iface, stanzas in self._records.items()}
+        return True
 
     def _note_given_up(self, others: tuple[Stanza, ...], left: tuple[Stanza, ...]) -> None:
         """Note what is left of other stanzas that gave up paths."""
@@ -207,10 +306,10 @@ class WorkBuilder:
 
     def _plan(
         self, event: Event, settings: Settings, old: list[Installed], others: tuple[Stanza, ...],
-        silent: tuple[str, ...],
+        silent: tuple[str, ...], held: Mapping[str, str] | None = None,
     ) -> Plan:
         if not settings.wanted:
-            return Plan((), (), (f"{event.iface}: left alone",))
+            return Plan((), (), (_tell_exclusion(event, settings),))
         known = len(event.families) == 1 and (settings.gateways or (
             event.addresses and all(one.gateway for one in event.addresses)))
         view = self._machine.view_device(
@@ -218,8 +317,11 @@ class WorkBuilder:
         if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
+        self._judge_announced(event.iface, settings, old)
         previous = tuple(installed.path for installed in old)
-        view = self._judge_found(event, view._replace(silent=silent), others, previous)
+        view = self._judge_found(event, view._replace(
+            silent=silent, tunnel=self._tunnel, held=tuple((held or {}).items())),
+            others, previous)
         staying = {one.address for one in view.addresses}
         manager = self._manager.without(path for path in previous if path.address not in staying)
         beside = tuple(one.path for stanza in others for one in stanza.paths)
@@ -232,6 +334,22 @@ class WorkBuilder:
         return planned.add(warning=f"{event.iface}: no such interface here: its table number "
                                    "will be 20000 + its ifindex")
 
+    def _judge_announced(
+        self, iface: str, settings: Settings, old: list[Installed]
+    ) -> None:
+        """Raise Problem where an address cannot be announced for the interface."""
+        announced = (*settings.own.announced, *settings.usual.announced)
+        if announced:
+            # Few machines have any: those that have none do not load it.
+            from mptcp_hooks.engine.clashes import find_announced
+
+            own = {one.address for device in self._machine.list_devices()
+                   for label in {device, *self._machine.list_labels(device)}
+                   for one in self._machine.list_addresses(label, (4, 6))}
+            for _, problem in find_announced(
+                    iface, announced, own, self._list_others_planned(old)):
+                raise problem
+
     def _judge_found(
         self, event: Event, view: DeviceView, others: tuple[Stanza, ...], previous: tuple[Path, ...]
     ) -> DeviceView:
@@ -242,24 +360,62 @@ class WorkBuilder:
         return judge_found(view, len(event.addresses), others, lease, previous)
 
     def _find_lease(self, device: str) -> Lease | None:
-        """The lease that is noted of a device, or about to be."""
-        return self._leases[device] if device in self._leases else self._store.load_lease(device)
+        """The lease that is noted of a device, or about to be, by whichever of its names."""
+        for name in self._machine.list_of_device(device, self._leases):
+            return self._leases[name]
+        found = map(self._store.load_lease,
+                    self._machine.list_of_device(device, self._store.list_leased()))
+        return next(found, None)
 
     def _list_others(self, device: str, replaced: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
         """The device's other stanzas and those of its aliases."""
-        labels = {*self._store.list_labels(device),
-                  *(iface for iface in self._records if iface.partition(":")[0] == device)}
+        labels = self._machine.list_of_device(
+            device, sorted({*self._store.list_interfaces(), *self._records}))
         return tuple(stanza for label in sorted(labels) for stanza in self.list_stanzas(label)
                      if stanza not in replaced)
 
-    def _prepare_change(self, path: Path, old: list[Installed]) -> Change:
-        use = self._tables.read_use(path.family, path.address, path.device, path.table)
+    def _find_holders(self, paths: Iterable[Path], old: list[Installed]) -> dict[str, str]:
+        """By their addresses, which other devices' interfaces have those of paths as well."""
+        holders = {}
+        for path in paths:
+            use = list_foreign(path, self._read_use(path), self._list_leaving(old))
+            if find_holder(path, use, self._list_others_planned(old)):
+                # The kernel tells of a table alone.
+                self._look_at_all()
+                holders[path.address] = find_holder(path, use, self._list_others_planned(old))
+        return holders
+
+    def _read_use(self, path: Path) -> TableUse:
+        """What the kernel holds of a path; asked once in a work, which changes nothing of it."""
+        if path not in self._uses:
+            self._uses[path] = self._tables.read_use(path)
+        return self._uses[path]
+
+    def _list_leaving(self, old: list[Installed]) -> list[Installed]:
+        """The paths on record that are renewed or about to go."""
         going = [undo.installed for undo in self._undo]
         going += [change.before for change in self._changes if change.before and change.late]
-        planned = [one.path for one in self._list_planned() if one not in old]
-        obstacle = find_obstacle(path, use, [*old, *going], planned)
+        return [*old, *going]
+
+    def _list_others_planned(self, old: list[Installed]) -> list[Path]:
+        """What interfaces will have besides what is renewed."""
+        return [one.path for one in self._list_planned() if one not in old]
+
+    def _prepare_change(
+        self, path: Path, old: list[Installed], pending: Iterable[Change] = ()
+    ) -> Change:
+        """What makes the path of what is on record of it, in the place of what is pending."""
+        use = self._read_use(path)
+        obstacle = find_obstacle(
+            path, use, self._list_leaving(old),
+            self._list_others_planned([*old, *(change.after for change in pending)]))
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")
+        if path.mark or path.sources:
+            from mptcp_hooks.engine.clashes import find_clashes
+
+            for _, problem in find_clashes(path, self._list_others_planned(old)):
+                raise problem
         after = Installed(path=path, up=commands.build_up(path), down=commands.build_down(path),
                           kernel=use.describe())
         change = compare_path(after, old, self._manager.endpoints or ())
@@ -326,6 +482,9 @@ class WorkBuilder:
     def _expect_endpoints(self, paths: Iterable[Path]) -> None:
         endpoints = self._manager.endpoints or ()
         there = {endpoint.address for endpoint in endpoints}
-        made = tuple(Endpoint(0, path.address, path.ifindex, path.flags)
-                     for path in paths if path.endpoint and path.address not in there)
+        made = tuple(one for path in paths for one in path.endpoints if one.address not in there)
         self._manager = self._manager._replace(endpoints=(*endpoints, *made))
+
+
+def _tell_exclusion(event: Event, settings: Settings) -> str:
+    return f"{event.iface}: left alone: {settings.reason}"

@@ -85,7 +85,7 @@ def _note_resolvers(store: Store, work: Work) -> None:
 
 
 def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
-    """With the last path, take away what only a monitor made: what leads, and roles."""
+    """With the last path, take away what only a monitor made: what leads, roles and tunnels."""
     if not store.has_monitors() or any(
             stanza.paths for iface in store.list_interfaces() for stanza in store.load(iface)):
         return []
@@ -93,6 +93,8 @@ def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
 
     # The endpoints have gone, and the roles with them.
     store.save_roles(())
+    store.save_tunnels(())
+    store.save_front(0)
     return end_leading(store, kernel)
 
 

@@ -10,13 +10,15 @@ from mptcp_hooks.base.folder import OWN, is_folder, is_link, is_regular, refuse_
 from mptcp_hooks.base.line import read_value
 from mptcp_hooks.base.numbering import (
     DETOUR,
+    FORMER_PREFERENCES,
     NAMES_TABLE,
     PREFERENCES,
     PROTOCOL,
     SUPPRESSED_LENGTHS,
     WAY_OUT,
+    number_rules,
 )
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.command_cache import note_commands, recall_commands
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ _LIMITS_LABEL, _DETOURS_LABEL, _NAMES_LABEL = ".limits", ".detours", ".names"
 # What the stand-in of an endpoint's id begins with; its address follows.
 STAND_IN = "@"
 _SUPPRESS = "suppress_prefixlength"
-_PREFERENCES = {**PREFERENCES, **WAY_OUT, **DETOUR}
 _identities: list[tuple[str, int, int, int, int]] = []
 
 
@@ -91,46 +92,77 @@ def bind_ids(
     The kernel gives the id when the endpoint is made, long after the line that
     deletes it was rendered.
     """
-    # Behind the word `id` alone: a device may be called like a stand-in.
-    stand_in = f" id {_stand_in(path)} "
-    ids = [f" id {endpoint.identity} " for endpoint in endpoints if path.owns(endpoint)]
+    ids = {one.address: one.identity for one in endpoints if path.owns(one)}
     bound = []
     for line in lines:
-        if stand_in not in f"{line} ":
+        meant = [one for one in (path.address, *path.announced) if is_about_id(line, one)]
+        if not meant:
             bound.append(line)
-        elif ids:
-            bound.append(f"{line} ".replace(stand_in, ids[0]).removesuffix(" "))
+        elif meant[0] in ids:
+            bound.append(f"{line} ".replace(
+                _name_id(meant[0]), f" id {ids[meant[0]]} ").removesuffix(" "))
     return tuple(bound)
 
 
 def names_own_endpoint(lines: Iterable[str], path: Path) -> bool:
-    """Whether each stand-in of an endpoint's id is that of the path: no other is ever bound."""
-    own = f" id {_stand_in(path)} "
-    return all(own in f"{line} " for line in lines if f" id {STAND_IN}" in line)
+    """Whether each stand-in of an endpoint's id is one of the path's: no other is ever bound."""
+    return all(any(is_about_id(line, one) for one in (path.address, *path.announced))
+               for line in lines if f" id {STAND_IN}" in line)
 
 
-def list_first_released(lines: Iterable[str]) -> tuple[str, ...]:
-    """The lines about rules of main as version 0.1.0 had them: they suppressed the default alone.
+def is_about_id(line: str, address: str) -> bool:
+    """Whether a line has the stand-in of the id that the endpoint of an address gets."""
+    return _name_id(address) in f"{line} "
 
-    Such rules may stand where the record that told of them is lost or damaged.
+
+def list_former(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines about rules as earlier versions had them: at another preference, or of main.
+
+    Those of main suppressed the default alone. Such rules may stand where the record that told
+    of them is lost or damaged.
     """
-    lengths = [(line, read_value(line, _SUPPRESS)) for line in lines]
-    return tuple(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
-                 for line, length in lengths if length not in ("", "0"))
+    moved = [line.replace(f" pref {PREFERENCES[name]} ", f" pref {former} ")
+             for line in lines if read_value(line, "oif")
+             for name, former in FORMER_PREFERENCES.items()
+             if read_value(line, "pref") == str(PREFERENCES[name])]
+    at_former = [line for line in lines if not read_value(line, "oif")] + moved
+    lengths = [(line, read_value(line, _SUPPRESS)) for line in at_former]
+    return (*moved, *(line.replace(f" {_SUPPRESS} {length} ", f" {_SUPPRESS} 0 ")
+                      for line, length in lengths if length not in ("", "0")))
+
+
+class _ShownEndpoint(NamedTuple):
+    """An endpoint of a path as a template sees it; `device` is '' for an announced address."""
+
+    address: str
+    device: str
+    flags: tuple[str, ...]
+    id: str
 
 
 class _Shown:
-    """A path as a template sees it: its fields, and the stand-in of its endpoint's id."""
+    """A path as a template sees it: its fields, and its endpoints with stand-ins of their ids."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __getattr__(self, name: str) -> Any:
-        return _stand_in(self._path) if name == "endpoint_id" else getattr(self._path, name)
+        if name == "endpoint_id":
+            return _stand_in(self._path.address)
+        if name == "endpoints":
+            return tuple(_ShownEndpoint(one.address, self._path.device if one.device else "",
+                                        one.flags, _stand_in(one.address))
+                         for one in self._path.endpoints)
+        return getattr(self._path, name)
 
 
-def _stand_in(path: Path) -> str:
-    return f"{STAND_IN}{path.address}"
+def _stand_in(address: str) -> str:
+    return f"{STAND_IN}{address}"
+
+
+def _name_id(address: str) -> str:
+    """How a line says it. Behind the word `id` alone: a device may be called like a stand-in."""
+    return f" id {_stand_in(address)} "
 
 
 def _build(
@@ -139,7 +171,7 @@ def _build(
 ) -> tuple[str, ...]:
     """The set as it was kept, or rendered: equal keys mean equal sets."""
     key = repr((__version__, template, _read_identities(), path and tuple(path),
-                limits and tuple(limits), name and tuple(name), detour, _PREFERENCES, PROTOCOL,
+                limits and tuple(limits), name and tuple(name), detour, _number(path), PROTOCOL,
                 SUPPRESSED_LENGTHS, NAMES_TABLE))
     kept = recall_commands(label, key)
     if kept is not None:
@@ -166,10 +198,15 @@ def _render(
         "detour": detour,
         "name": name,
         "names": NAMES_TABLE,
-        "pref": _PREFERENCES,
+        "pref": _number(path),
         "protocol": PROTOCOL,
         "suppress": SUPPRESSED_LENGTHS,
     })
+
+
+def _number(path: Path | None) -> dict[str, int]:
+    """The preferences of all kinds of rules, as a template sees them."""
+    return {**number_rules(path.shift if path else 0), **WAY_OUT, **DETOUR}
 
 
 def _read_identities() -> list[tuple[str, int, int, int, int]]:

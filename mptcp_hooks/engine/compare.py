@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown, read_value
 from mptcp_hooks.base.model import Installed, Stanza, TableUse
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.commands import bind_ids, list_first_released
+from mptcp_hooks.engine.commands import bind_ids, is_about_id, list_former
 from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
 from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
@@ -35,10 +35,9 @@ def compare_path(
     before = same[-1] if same else None
     routed = len(same) == 1 and _list_routing(same[0]) == _list_routing(after)
     # A hook that was killed may have left an endpoint with flags that the record knows nothing of.
-    stays = any(path.owns(endpoint) and set(endpoint.flags) == set(path.flags)
-                for endpoint in endpoints)
+    standing = path.list_standing(endpoints)
     lines = tuple(line for line in after.up
-                  if not (stays and is_endpoint_add(line, path))
+                  if not any(is_endpoint_add(line, address) for address in standing)
                   and not (routed and not is_mptcp(line)))
     return Change(before, after._replace(kernel="") if lines else after, lines,
                   _list_late(before, after))
@@ -49,7 +48,7 @@ def list_leftovers(after: Installed, use: TableUse) -> tuple[str, ...]:
 
     `use` is what the kernel holds of the path.
     """
-    return tuple(line for line in list_first_released(after.down) if line not in after.down
+    return tuple(line for line in list_former(after.down) if line not in after.down
                  and is_shown(line.replace(" rule del ", " rule add ", 1), after.path, use))
 
 
@@ -59,11 +58,11 @@ def find_outdated(
     """What of a path on record no change makes again; None where that is nothing."""
     same = [one for one in changes if one.after.path.address == installed.path.address]
     again = {line for change in same for line in change.after.down}
-    remade = any(is_endpoint_add(line, change.after.path)
-                 for change in same for line in change.lines)
+    remade = {one.address for change in same for one in change.after.path.endpoints
+              if any(is_endpoint_add(line, one.address) for line in change.lines)}
     late = {line for change in same for line in change.late}
     outdated = tuple(line for line in installed.down if line not in late and (
-                     line not in again or (is_mptcp(line) and remade)))
+                     line not in again or any(is_about_id(line, one) for one in remade)))
     bound = bind_ids(outdated, installed.path, endpoints)
     return Undo(installed._replace(down=outdated), bound) if bound else None
 
@@ -76,11 +75,15 @@ def find_obstacle(
     `use` is what the kernel holds there. `ours` are the paths on record that are renewed
     or about to go, `planned` those that our interfaces will have.
     """
+    return find_sharer(path, planned) or find_intruder(path, list_foreign(path, use, ours))
+
+
+def list_foreign(path: Path, use: TableUse, ours: Iterable[Installed]) -> TableUse:
+    """What of `use` is not of `ours`: the paths on record that are renewed or about to go."""
     # Each family has tables of its own.
     tables = {one.path.table for one in ours if one.path.family == path.family}
-    others = TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
-                      () if path.table in tables else use.routes)
-    return find_sharer(path, planned) or find_intruder(path, others)
+    return TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
+                    () if path.table in tables else use.routes)
 
 
 def renews(event: Event, stanza: Stanza) -> bool | None:
@@ -217,24 +220,43 @@ def _list_routing(installed: Installed) -> list[str]:
 
 
 def _list_late(before: Installed | None, after: Installed) -> tuple[str, ...]:
-    """The lines that take away what a path has in a table that it leaves, and replaced rules.
+    """The lines that take away what a path has where it leaves, and replaced rules.
+
+    That is another table, or other preferences.
 
     All else may stand in the way of what comes, or be what it makes again in other words.
     """
     if before is None:
         return ()
     outdated = [line for line in before.down if not is_mptcp(line) and line not in after.down]
-    if before.path.table != after.path.table:
+    if (before.path.table, before.path.shift) != (after.path.table, after.path.shift):
         return tuple(outdated)
     return tuple(line for line in outdated if _is_replaced(line, after.up))
 
 
 def _is_replaced(line: str, lines: Iterable[str]) -> bool:
-    """Whether `lines` make rules at the preference of this one that suppress another length.
+    """Whether `lines` make the rule of this one at another preference, or take its place there.
 
     The kernel has all of them side by side, and deletes the one that is meant
     (net/core/fib_rules.c, rule_exists and rule_find).
     """
+    return _is_moved(line, lines) or _is_suppressing_otherwise(line, lines)
+
+
+def _is_moved(line: str, lines: Iterable[str]) -> bool:
+    """Whether `lines` make the rule that this one takes away at another preference."""
+    moved = _without_preference(line.replace(" rule del ", " rule add ", 1))
+    return bool(moved) and moved in map(_without_preference, lines)
+
+
+def _without_preference(line: str) -> str:
+    """A rule's line without its preference; '' where it has none."""
+    preference = read_value(line, "pref")
+    return line.replace(f" pref {preference} ", " ", 1) if preference else ""
+
+
+def _is_suppressing_otherwise(line: str, lines: Iterable[str]) -> bool:
+    """Whether `lines` make rules at the preference of this one that suppress another length."""
     own, *others = ((read_value(rule, "pref"), read_value(rule, "suppress_prefixlength"))
                     for rule in (line, *lines))
     lengths = {length for preference, length in others if preference == own[0]}

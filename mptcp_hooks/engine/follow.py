@@ -55,16 +55,22 @@ def prepare_wake(store: Store, machine: Machine, configuration: Configuration) -
 
 
 def prepare_all(
-    store: Store, machine: Machine, events: Iterable[Event], configuration: Configuration
+    store: Store, machine: Machine, events: Iterable[Event], configuration: Configuration,
+    edited: Iterable[Event] = (),
 ) -> Work:
     """The work of `mptcp_up --all`: what is on record is made true again, as the machine is now.
 
     What mptcp_down took away comes back. Nothing is brought up anew: of `events`, those of
-    interfaces that are up and not on record, only what is there is taken in.
+    interfaces that are up and not on record, only what is there is taken in. `edited` are those
+    of interfaces on record whose stanzas have changed since: as if a person named them.
     """
     builder = WorkBuilder(store, machine, configuration)
     told = list_told(store)
-    _follow(builder, machine, store.list_interfaces(), (_let_go, _call_back))
+    renewed = list(edited)
+    changed = {event.iface for event in renewed}
+    _follow(builder, machine, [iface for iface in store.list_interfaces() if iface not in changed],
+            (_let_go, _call_back))
+    builder.add_each(renewed, lambda event: _name(builder, machine, event))
     _take_in(builder, machine, events, told)
     return builder.finish()
 
@@ -84,6 +90,7 @@ def prepare_named(
 
 def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
     """Add what a person names; Problem where it is on record and cannot come yet."""
+    builder.say_exclusion(event)
     if not builder.list_stanzas(event.iface):
         builder.add(event)
         return
@@ -137,6 +144,11 @@ def prepare_adoption(
 def recall_events(store: Store, iface: str) -> list[Event]:
     """What was told of an interface on record."""
     return [recall_event(stanza.told) for stanza in store.load(iface) if stanza.told]
+
+
+def is_known(store: Store, machine: Machine, iface: str) -> bool:
+    """Whether there is such a device, or an interface of that name on record."""
+    return bool(machine.find_ifindex(iface.partition(":")[0])) or iface in store.list_interfaces()
 
 
 def list_told(store: Store) -> list[str]:
@@ -292,7 +304,7 @@ def _forget_old_gateway(
     machine: Machine, device: str, stated: InterfaceAddress
 ) -> InterfaceAddress:
     """The address without a gateway that main has given up for another: a lease was renewed."""
-    gateways = machine.read_main_gateways(machine.find_ifindex(device), (stated.family,))
+    gateways = machine.read_default_gateways(machine.find_ifindex(device), (stated.family,))
     outdated = gateways and stated.gateway not in gateways
     return stated._replace(gateway="") if outdated else stated
 

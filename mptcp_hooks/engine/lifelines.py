@@ -108,5 +108,5 @@ def _could_join(path: Path, subflows: list[Subflow]) -> bool:
     if not any(one.carries for one in subflows):
         return False
     if not any(one.asked for one in subflows):
-        return "signal" in path.flags
+        return path.tells
     return path.flags != ("signal",) and path.family in {family_of(one.remote) for one in subflows}

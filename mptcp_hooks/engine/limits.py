@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Limits, LimitsRecord
+from mptcp_hooks.base.model import SIGNAL, Limits, LimitsRecord
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import build_raise, build_restore
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Records
 
+# With these a connection that begins opens no subflow and takes none, whatever endpoints there
+# are; those that have some keep them (net/mptcp/pm.c).
+NO_SUBFLOWS = Limits(0, 0)
+
 
 def settle_limits(
     store: Store, manager: PathManager, records: Records, wanted: int | None = None
@@ -23,11 +27,15 @@ def settle_limits(
     """The limits that our endpoints need once `records` stand, and what keeps them from it.
 
     `wanted` is what both are to be, 0 where nobody says; None leaves a raise as it is. With
-    the last endpoint of ours, they are those before the first. Where the record of the limits
-    is damaged they stay as they are: paths come and go all the same.
+    the last endpoint of ours, they are those before the first. While a tunnel is on record they
+    are 0, as far as endpoints open subflows: running connections keep those that they have.
+    Where the record of the limits is damaged they stay as they are: paths come and go all the same.
     """
     try:
-        return _compare_limits(store.load_limits(), manager, records, wanted), []
+        recorded = store.load_limits()
+        private = bool(store.load_tunnels()) and any(
+            one.flags != (SIGNAL,) for one in manager.endpoints or ())
+        return _compare_limits(recorded, manager, records, wanted, private), []
     except Problem as problem:
         return UNCHANGED_LIMITS, [problem]
 
@@ -73,7 +81,8 @@ def list_restoring(recorded: LimitsRecord | None, current: Limits) -> tuple[str,
 
 
 def _compare_limits(
-    recorded: LimitsRecord | None, manager: PathManager, records: Records, wanted: int | None
+    recorded: LimitsRecord | None, manager: PathManager, records: Records, wanted: int | None,
+    private: bool,
 ) -> LimitsChange:
     owners = _list_owners(recorded, records)
     current = manager.limits
@@ -82,7 +91,7 @@ def _compare_limits(
     before = restore_limits(current, recorded.raised, recorded.before) if recorded else current
     if not owners:
         return LimitsChange(recorded, None, (), list_restoring(recorded, current))
-    needed = current if wanted is None else raise_limits(
+    needed = current if wanted is None else NO_SUBFLOWS if private else raise_limits(
         before, [one.flags for one in manager.endpoints or ()], wanted)
     if needed == current and recorded:
         return LimitsChange(recorded, recorded._replace(owners=owners), (), ())
@@ -95,6 +104,6 @@ def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, 
     """Whose endpoints are ours, as `IFACE ADDRESS`, once `records` stand."""
     others = [owner for owner in (recorded.owners if recorded else ())
               if owner.partition(" ")[0] not in records]
-    ours = [f"{iface} {one.path.address}" for iface, stanzas in records.items()
-            for stanza in stanzas for one in stanza.paths if one.path.endpoint]
+    ours = [f"{iface} {address}" for iface, stanzas in records.items() for stanza in stanzas
+            for one in stanza.paths for address in one.path.list_owned()]
     return tuple(sorted([*others, *ours]))

@@ -6,7 +6,7 @@ from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import bind_ids
 from mptcp_hooks.engine.limits import list_restoring
-from mptcp_hooks.engine.work import forget_endpoint, keep_remainder
+from mptcp_hooks.engine.work import forget_announced, forget_endpoint, keep_remainder
 from mptcp_hooks.machine.runner import tell_failure
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
             problems += [tell_failure(failure, path.iface) for failure in stuck]
         else:
             made.append(change)
-            outcomes[path] = (forget_endpoint(change.after) if mine else change.after,)
+            outcomes[path] = (_forget_failed(kernel, change.after, mine, manager),)
     problems += _undo_replaced(kernel, made, outcomes)
     _note_routing(kernel.read_tables(), made, outcomes)
     return outcomes, problems
@@ -53,8 +53,9 @@ def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
 
 def disown_lost(store: Store, kernel: Kernel, outcomes: Outcomes) -> list[Problem]:
     """Give up endpoints that were not made, and the raised limits with the last of ours."""
-    lost = [f"{path.iface} {path.address}" for path, standing in outcomes.items()
-            if path.endpoint and not any(one.path.endpoint for one in standing)]
+    lost = [f"{path.iface} {address}" for path, standing in outcomes.items()
+            for address in path.list_owned()
+            if not any(address in one.path.list_owned() for one in standing)]
     recorded = store.load_limits() if lost else None
     if recorded is None:
         return []
@@ -67,6 +68,27 @@ def disown_lost(store: Store, kernel: Kernel, outcomes: Outcomes) -> list[Proble
     failures = kernel.runner.apply_sets([list_restoring(recorded, current)])
     store.save_limits(left if failures else None)
     return [tell_failure(failure) for failure in failures]
+
+
+def _forget_failed(
+    kernel: Kernel, made: Installed, failures: list[Failure], manager: PathManager
+) -> Installed:
+    """A path whose routing stands, without the endpoints that were not made.
+
+    An announced one is a loss by itself. Without its own, a path has none.
+    """
+    path = made.path
+    failed = {one.address for one in path.endpoints
+              if any(is_endpoint_add(failure.line, one.address) for failure in failures)}
+    if not failures:
+        return made
+    if failed and failed < {one.address for one in path.endpoints} \
+            and path.address not in failed:
+        return forget_announced(made, failed)
+    if path.announced:
+        lines = tuple(filter(is_mptcp, made.down))
+        kernel.runner.undo_sets([bind_ids(lines, path, manager.endpoints or ())])
+    return forget_endpoint(made)
 
 
 def _undo_replaced(kernel: Kernel, made: list[Change], outcomes: Outcomes) -> list[Problem]:
@@ -97,7 +119,7 @@ def _describe_routing(made: Installed, tables: TableReader) -> Installed:
     that is not what is to stay, and the next work makes it again.
     """
     path = made.path
-    use = tables.read_use(path.family, path.address, path.device, path.table)
+    use = tables.read_use(path)
     whole = all(is_shown(line, path, use) for line in made.up)
     return made._replace(kernel=use.describe() if whole else "")
 
@@ -124,12 +146,12 @@ def _is_endpoint_there(line: str, path: Path, manager: PathManager) -> bool:
     the same words for one that it has already as for a ninth (net/mptcp/pm_kernel.c,
     mptcp_pm_nl_append_new_local_addr).
     """
-    return is_endpoint_add(line, path) and any(
-        path.owns(one) and set(one.flags) == set(path.flags) for one in manager.endpoints or ())
+    return any(is_endpoint_add(line, address)
+               for address in path.list_standing(manager.endpoints or ()))
 
 
 def _list_missing(installed: Installed, manager: PathManager) -> tuple[str, ...]:
     """The lines that a path needs again: all but those of an endpoint that is there."""
-    present = any(installed.path.owns(endpoint) for endpoint in manager.endpoints or ())
+    present = [one.address for one in manager.endpoints or () if installed.path.owns(one)]
     return tuple(line for line in installed.up
-                 if not (present and is_endpoint_add(line, installed.path)))
+                 if not any(is_endpoint_add(line, address) for address in present))

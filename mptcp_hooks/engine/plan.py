@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Path
+from mptcp_hooks.base.model import SIGNAL, Path
 from mptcp_hooks.base.numbering import (
     ENDPOINTS_AT_MOST,
+    FIRST_PREFERENCE,
     MAIN_TABLE,
     PROTOCOL,
     TABLE_STEP,
     table_number,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+from mptcp_hooks.intent.settings import Belongings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,23 +31,31 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """Paths, what a person must hear (warnings), and what -v adds (remarks)."""
+    """Paths, what a person must hear (warnings), and what -v adds (remarks).
+
+    `crowded` are those whose address another device's subnet has as well, `unserved` those that
+    would have an endpoint, were not all taken.
+    """
 
     paths: tuple[Path, ...]
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
+    crowded: tuple[Path, ...] = ()
+    unserved: tuple[Path, ...] = ()
 
     def add(self, path: Path | None = None, warning: str = "", remark: str = "") -> Plan:
         """The plan with one thing more of each kind that is given."""
-        return Plan(self.paths if path is None else (*self.paths, path),
-                    (*self.warnings, warning) if warning else self.warnings,
-                    (*self.remarks, remark) if remark else self.remarks)
+        return self._replace(
+            paths=self.paths if path is None else (*self.paths, path),
+            warnings=(*self.warnings, warning) if warning else self.warnings,
+            remarks=(*self.remarks, remark) if remark else self.remarks)
 
 
 class _Verdict(NamedTuple):
     endpoint: bool
     warning: str
     remark: str
+    full: bool = False
 
 
 def plan_paths(
@@ -61,13 +72,16 @@ def plan_paths(
     device's other stanzas and aliases. Problem where two paths would share a table.
     """
     plan = Plan((), (), ())
-    for own in view.addresses:
+    # With one of fc00::/7 nothing beyond the site is reached: whichever comes first of the
+    # others is the first address of its family.
+    for own in sorted(view.addresses, key=lambda own: address.is_unique_local(own.address)):
         before = [path for path in previous if path.address == own.address]
         plan = _plan_address(plan, own, iface, settings, view, before, others, manager)
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
         plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it "
                                 "is 1")
-    return plan
+    return plan._replace(crowded=tuple(path for path in plan.paths if any(
+        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
 
 
 def _plan_address(
@@ -81,23 +95,46 @@ def _plan_address(
     manager: PathManager,
 ) -> Plan:
     """The plan with one address more."""
-    reason = _reason_to_skip(own, settings, view)
+    beside = [path for path in (*others, *plan.paths) if path.family == own.family]
+    adjective = dict(view.adjectives).get(own.address, "")
+    reason = _reason_to_skip(own, settings, view, beside)
+    if not reason and adjective and not before and _is_led(own.address, beside):
+        # They come and go every day, and need no table of their own.
+        reason = f"a {adjective} address: leaves by the rules of its subnet"
     if reason:
         return plan.add(remark=f"{iface}: {own.address}: {reason}")
     if own.address in settings.gateways:
         plan = plan.add(warning=f"{iface}: {own.address} is the interface's own address, not its "
                                 "gateway: ignored as such")
-    beside = [path for path in (*others, *plan.paths) if path.family == own.family]
-    adjective = dict(view.adjectives).get(own.address, "")
-    primary = not adjective and not any(path.primary for path in beside)
-    verdict = _judge_endpoint(own, settings, primary, before, manager, view)
+    primary = not adjective and not any(
+        path.primary and not yields(path, own.address) for path in beside)
+    first = not any(path.family == own.family for path in plan.paths)
+    belongings = choose_belongings(own.family, settings, first, primary)
+    holder = dict(view.held).get(own.address, "")
+    if holder:
+        said = f"{own.address} is the address of {holder} as well"
+        if not primary:
+            # Nothing would lead to its table.
+            return plan.add(warning=f"{iface}: {said}: left alone")
+        verdict = _Verdict(False, f"{said}: only what is bound to {view.device} leaves by it, "
+                           "until one of them changes", "")
+    else:
+        wants = primary or bool(settings.chosen_flags or belongings.announced)
+        tells = SIGNAL in settings.flags or bool(belongings.announced)
+        verdict = _judge_endpoint(own, wants, tells, before, manager, view)
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
-    first = not any(path.family == own.family for path in plan.paths)
+    path = _add_belongings(path, settings, belongings)
+    path = share(path) if holder else path._replace(
+        wide=_may_be_wide(path, own, view, beside))
+    plan, path = _judge_announced(plan, path, before, manager)
     wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
+    path = path._replace(table=_choose_table(path, wanted, before, beside))
+    if verdict.full:
+        plan = plan._replace(unserved=(*plan.unserved, path))
     return plan.add(
-        path=path._replace(table=_choose_table(path, wanted, before, beside)),
+        path=path,
         warning=f"{iface}: {verdict.warning}" if verdict.warning else "",
         remark=f"{iface}: {own.address}: {verdict.remark}" if verdict.remark else "")
 
@@ -114,13 +151,18 @@ def settle_order(view: DeviceView, previous: tuple[Path, ...]) -> DeviceView:
         one.address, 3 if one.address in adjectives else 2))))
 
 
+def yields(path: Path, own: str) -> bool:
+    """Whether a path of the same device and family gives its place as the first to an address."""
+    return address.is_unique_local(path.address) and not address.is_unique_local(own)
+
+
 def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
     """The gateway of the settings, of the stanza, or of the device's default route in main."""
     subnet = _subnet(own)
     alone = own.peer or own.length == address.BITS[own.family]
     # In main another address may be the one that the gateway is for.
-    fit_for_main = [gateway for gateway in view.main_gateways
-                    if alone or _is_near(subnet, gateway)]
+    fit_for_main = [gateway for gateway in view.default_gateways
+                    if alone or address.is_near(subnet, gateway)]
     for candidates in (settings.gateways, (own.gateway,), fit_for_main):
         fitting = [gateway for gateway in candidates
                    if gateway and address.family_of(gateway) == own.family
@@ -131,8 +173,66 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
     return ""
 
 
+def _add_belongings(path: Path, settings: Settings, belongings: Belongings) -> Path:
+    """The path with what belongs to it besides its address."""
+    mark, sources, announced = belongings
+    # Who says what a further address is announced as, and gives no flags, wants nothing else.
+    alone = announced and not (path.primary or settings.chosen_flags)
+    return path._replace(mark=mark, sources=sources, announced=announced,
+                         flags=(SIGNAL,) if alone else path.flags)
+
+
+def choose_belongings(
+    family: int, settings: Settings, first: bool, primary: bool
+) -> Belongings:
+    """What belongs to a path: the first one of its stanza, of its device (`primary`), or neither.
+
+    Each is of one family.
+    """
+    own = settings.own if first else Belongings()
+    usual = settings.usual if primary else Belongings()
+    return Belongings(
+        own.mark or usual.mark,
+        _of_family(family, own.sources or usual.sources),
+        _of_family(family, own.announced or usual.announced))
+
+
+def _of_family(family: int, words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(one for one in words if address.family_of(one) == family)
+
+
+def _judge_announced(
+    plan: Plan, path: Path, before: list[Path], manager: PathManager
+) -> tuple[Plan, Path]:
+    """The path with those announced addresses alone that can have an endpoint."""
+    if not path.announced:
+        return plan, path
+    if not path.endpoint:
+        text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
+        held = any(one.stands_for(path.address) for one in manager.endpoints or ())
+        return plan.add(warning=text) if held else plan.add(remark=text), path
+    endpoints = manager.endpoints or ()
+    mine = [one for one in endpoints if any(old.owns(one) for old in before)]
+    others = [one.address for one in endpoints if one not in mine and not one.port]
+    free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
+    # What has a place keeps it: the own endpoint, and then as many as there is room for.
+    alone = path._replace(announced=())
+    kept: tuple[str, ...] = ()
+    for one in path.announced:
+        wanted = path._replace(announced=(*kept, one))
+        if one in others:
+            plan = plan.add(warning=f"{path.iface}: {one} is not announced: there is an endpoint "
+                                    "of it already, left to its maker")
+        elif len(wanted.endpoints) > free:
+            plan = plan.add(warning=f"{path.iface}: {one} is not announced: the kernel's "
+                                    f"{ENDPOINTS_AT_MOST} endpoints are taken")
+        else:
+            kept = wanted.announced
+    return plan, alone._replace(announced=kept)
+
+
 def find_intruder(path: Path, use: TableUse) -> str:
-    """Who else uses the path's table or its address, in words; '' where nobody does."""
+    """Who else uses the path's table, in words; '' where nobody does."""
     host = f"{path.address}/{address.BITS[path.family]}"
     for route in use.routes:
         ours = route.protocol == PROTOCOL and (
@@ -143,9 +243,10 @@ def find_intruder(path: Path, use: TableUse) -> str:
             return _tell_use(path.table, f"somebody else (route {route.destination}{via}{source})")
     for rule in use.rules:
         marked = rule.protocol == PROTOCOL
-        if marked and rule.source == host and rule.table not in (path.table, MAIN_TABLE):
-            return _tell_twice(path, rule.table)
-        ours = marked and rule.source in ("", host) and rule.device in ("", path.device)
+        # Another host's is another path's; a subnet's may be of what belonged to this one.
+        known = rule.source in ("", host, *path.sources) or not rule.source.endswith(
+            f"/{address.BITS[path.family]}")
+        ours = marked and known and rule.device in ("", path.device)
         if rule.table == path.table and not ours:
             source = rule.source or "all"
             return _tell_use(path.table, f"somebody else (rule {rule.preference}: from {source} "
@@ -153,10 +254,31 @@ def find_intruder(path: Path, use: TableUse) -> str:
     return ""
 
 
-def find_sharer(path: Path, others: Iterable[Path]) -> str:
-    """Which other path of ours has the path's address or table, in words; '' where none has."""
+def find_holder(path: Path, use: TableUse, others: Iterable[Path]) -> str:
+    """Which path of another device has the path's address, in words; '' where none has.
+
+    `use` is what the kernel holds of others there. One of the same device is find_sharer's.
+    """
+    host = f"{path.address}/{address.BITS[path.family]}"
     for other in others:
-        if other.address == path.address:
+        if other.address == path.address and not other.shared:
+            return other.iface if other.device != path.device else ""
+    for rule in use.rules:
+        if rule.protocol == PROTOCOL and rule.source == host and rule.table not in (
+                path.table, MAIN_TABLE):
+            return f"the interface with table {rule.table}"
+    return ""
+
+
+def share(path: Path) -> Path:
+    """The path where another device has its address: for sockets bound to its own alone."""
+    return path._replace(endpoint=False, way_out=False, wide=False, shared=True)
+
+
+def find_sharer(path: Path, others: Iterable[Path]) -> str:
+    """Which other path has the path's table, or its address on its device; '' where none has."""
+    for other in others:
+        if other.address == path.address and other.device == path.device:
             return _tell_twice(path, other.table)
         if other.device != path.device and (
                 other.family, other.table) == (path.family, path.table):
@@ -164,8 +286,14 @@ def find_sharer(path: Path, others: Iterable[Path]) -> str:
     return ""
 
 
+def takes(other: Path, path: Path) -> bool:
+    """Whether `other` leads what comes from the path's subnet away by another device."""
+    return (other.wide and other.device != path.device
+            and address.contains(other.subnet, path.address))
+
+
 def _tell_twice(path: Path, table: int) -> str:
-    return (f"{path.address} is the address of another interface already, with table {table}: "
+    return (f"{path.address} is the address of another stanza already, with table {table}: "
             "one of them must change")
 
 
@@ -174,7 +302,14 @@ def _tell_use(table: int, user: str) -> str:
             "mptcp-hooks.conf")
 
 
-def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
+def _is_led(own: str, beside: Iterable[Path]) -> bool:
+    """Whether the rules of a subnet lead what comes from an address."""
+    return any(path.wide and address.contains(path.subnet, own) for path in beside)
+
+
+def _reason_to_skip(
+    own: InterfaceAddress, settings: Settings, view: DeviceView, beside: Iterable[Path]
+) -> str:
     adjective = dict(view.adjectives).get(own.address, "")
     if address.is_loopback(own.address) or address.is_link_local(own.address):
         return "a loopback or link-local address, left alone"
@@ -183,19 +318,20 @@ def _reason_to_skip(own: InterfaceAddress, settings: Settings, view: DeviceView)
     if adjective == address.TENTATIVE:
         return "still checked for a duplicate, left alone until then"
     if not (_leaves_link(own, settings, view) or settings.chosen_flags):
-        return "neither gateway nor peer, a LAN, left alone"
+        return ("no gateway of its own: leaves by the rules of its subnet"
+                if _is_led(own.address, beside)
+                else "no gateway, a LAN, left alone")
     return ""
 
 
 def _leaves_link(own: InterfaceAddress, settings: Settings, view: DeviceView) -> bool:
-    """Whether there is a way from the link to elsewhere: a gateway, or the one peer there is."""
-    alone = view.link is not None and view.link.point_to_point
-    return bool(find_gateway(own, settings, view) or own.peer or alone)
+    """Whether there is a way from the link to elsewhere: a gateway, or the one peer there is.
 
-
-def _is_near(subnet: str, gateway: str) -> bool:
-    """Whether the kernel finds the gateway on the link: fe80::/10 always is, 169.254/16 not."""
-    return address.contains(subnet, gateway) or address.contains("fe80::/10", gateway)
+    What main has a default route by without a gateway is one as well, as many modems are. Of a
+    device that is not there yet a peer tells; on Ethernet that is what a cable leads to.
+    """
+    alone = view.link.point_to_point if view.link else bool(own.peer)
+    return bool(find_gateway(own, settings, view) or alone or own.family in view.direct)
 
 
 def _subnet(own: InterfaceAddress) -> str:
@@ -211,7 +347,7 @@ def _lay_path(
     subnet = _subnet(own)
     gateway = find_gateway(own, settings, view)
     alone = not own.peer and own.length == address.BITS[own.family]
-    near = not gateway or _is_near(subnet, gateway)
+    near = not gateway or address.is_near(subnet, gateway)
     default = _leaves_link(own, settings, view)
     return Path(
         iface=iface,
@@ -229,7 +365,21 @@ def _lay_path(
         flags=settings.flags,
         routes=tuple(route for route in own.routes if route[0] != subnet),
         way_out=settings.way_out and default and primary,
+        shift=settings.preference - FIRST_PREFERENCE,
     )
+
+
+def _may_be_wide(
+    path: Path, own: InterfaceAddress, view: DeviceView, beside: list[Path]
+) -> bool:
+    """Whether all of a subnet that is the path's can leave by it: nobody else has a part in it.
+
+    What another device has in it may be another uplink's, or a tunnel's, and is not for us.
+    """
+    return bool(
+        path.default and path.subnet and not own.peer
+        and not any(other.wide and other.subnet == path.subnet for other in beside)
+        and not any(address.contains(path.subnet, other) for other, _ in view.elsewhere))
 
 
 def _choose_table(
@@ -254,20 +404,29 @@ def _choose_table(
 
 def _judge_endpoint(
     own: InterfaceAddress,
-    settings: Settings,
-    primary: bool,
+    wants: bool,
+    tells: bool,
     before: list[Path],
     manager: PathManager,
     view: DeviceView,
 ) -> _Verdict:
-    if not primary and not settings.chosen_flags:
+    """Whether an address that `wants` an endpoint of ours gets one, and if not, why.
+
+    `tells` is whether peers would be told of the address, or of what is announced for it.
+    """
+    if not wants:
         return _Verdict(False, "", "a further address of the device, no endpoint without "
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
     if own.address in view.silent:
         return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
-    present = [one for one in manager.endpoints or () if one.stands_for(own.address)]
+    # Where others are announced, the own one may have none.
+    present = [one for one in manager.endpoints or () if one.stands_for(own.address)
+               or any(path.owns(one) for path in before)]
+    if not present and view.tunnel and tells:
+        return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
+                                   f"{view.tunnel}: its peers would be told of the address")
     if not present:
         return _judge_slots(own, manager.endpoints or ())
     endpoint = present[0]
@@ -285,4 +444,4 @@ def _judge_slots(own: InterfaceAddress, endpoints: tuple[Endpoint, ...]) -> _Ver
         return _Verdict(True, "", "")
     listed = ", ".join(endpoint.address for endpoint in endpoints)
     return _Verdict(False, f"no endpoint for {own.address}, routing only: "
-                           f"the kernel's {ENDPOINTS_AT_MOST} are taken by {listed}", "")
+                           f"the kernel's {ENDPOINTS_AT_MOST} are taken by {listed}", "", True)

@@ -1,7 +1,8 @@
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
 `IFACE.paths` and `IFACE.lease` for each interface, `limits` for the path manager's,
-`detours` for where new connections go, and `roles` for which paths are backups; lines of
+`detours` for where new connections go, `roles` for which paths are backups, `tunnels` for
+what new connections keep to, and `front` for where our rules begin in front of others'; lines of
 text, each a key and a value. No other module writes there, but for what is written without
 the lock (deferred.py), and what most hooks need not load (name_record.py).
 
@@ -36,7 +37,9 @@ from mptcp_hooks.base.model import (
     Path,
     Role,
     Stanza,
+    Tunnel,
 )
+from mptcp_hooks.base.numbering import PREFERENCE_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import names_own_endpoint
 
@@ -46,11 +49,14 @@ if TYPE_CHECKING:
 
 _LEASE_SUFFIX = ".lease"
 _LIMITS = "limits"
-_DETOURS, _ROLES = "detours", "roles"
-_NUMBERS = ("ifindex", "family", "table")
-_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out")
+_DETOURS, _ROLES, _TUNNELS, _FRONT = "detours", "roles", "tunnels", "front"
+_NUMBERS = ("ifindex", "family", "table", "shift")
+_TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide", "shared")
 # What a key meant while there was none: a record without routes is of a path without.
-_BEFORE_THERE_WERE = {"routes": "", "way_out": "False"}
+_BEFORE_THERE_WERE = {"routes": "", "way_out": "False", "wide": "False", "shared": "False",
+                      "shift": "0", "mark": "", "sources": "", "announced": ""}
+# What is kept as words.
+_LISTS = ("flags", "sources", "announced")
 # What a decoder raises over lines that make no sense.
 _NONSENSE = (ValueError, KeyError, IndexError, TypeError)
 
@@ -119,10 +125,10 @@ class Store:
         return sorted(name.removesuffix(PATHS_SUFFIX) for name in self.folder.list_names()
                       if name.endswith(PATHS_SUFFIX))
 
-    def list_labels(self, device: str) -> list[str]:
-        """The interfaces on record that are `device` or an alias of it."""
-        return [iface for iface in self.list_interfaces()
-                if iface.partition(":")[0] == device]
+    def list_leased(self) -> list[str]:
+        """The interfaces of which a lease was noted."""
+        return sorted(name.removesuffix(_LEASE_SUFFIX) for name in self.folder.list_names()
+                      if name.endswith(_LEASE_SUFFIX))
 
     def load_lease(self, iface: str) -> Lease | None:
         """The IPv4 lease that was noted of an interface."""
@@ -192,7 +198,7 @@ class Store:
 
     def has_monitors(self) -> bool:
         """Whether there is anything that only a monitor makes."""
-        return not {_DETOURS, NAMES, _ROLES}.isdisjoint(self.folder.list_names())
+        return not {_DETOURS, NAMES, _ROLES, _TUNNELS, _FRONT}.isdisjoint(self.folder.list_names())
 
     def save_detours(self, detours: tuple[Detour, ...]) -> None:
         """Replace the detours on record; none leaves no file."""
@@ -210,6 +216,28 @@ class Store:
     def save_roles(self, roles: tuple[Role, ...]) -> None:
         """Replace the roles on record; none leaves no file."""
         self.folder.write_lines(_ROLES, [f"{role.address} {role.why}" for role in roles])
+
+    def load_tunnels(self) -> tuple[Tunnel, ...]:
+        """The tunnels beside which new connections get no subflow; what makes no sense is none."""
+        lines, fault = self.folder.read_lines(_TUNNELS)
+        pairs = [line.partition(" ") for line in lines]
+        return () if fault else tuple(Tunnel(int(family), device) for family, _, device in pairs
+                                      if family in ("4", "6"))
+
+    def save_tunnels(self, tunnels: tuple[Tunnel, ...]) -> None:
+        """Replace the tunnels on record; none leaves no file."""
+        self.folder.write_lines(_TUNNELS, [f"{one.family} {one.device}" for one in tunnels])
+
+    def load_front(self) -> int:
+        """The first preference of our rules in front of others'; 0 where they are where usual."""
+        lines, fault = self.folder.read_lines(_FRONT)
+        text = "".join(lines)
+        number = int(text) if not fault and text.isascii() and text.isdigit() else 0
+        return number if number <= PREFERENCE_AT_MOST else 0
+
+    def save_front(self, preference: int) -> None:
+        """Replace it; 0 leaves no file."""
+        self.folder.write_lines(_FRONT, [str(preference)] * bool(preference))
 
     def _list_owned(self, iface: str) -> tuple[str, ...]:
         """The addresses whose endpoints are the interface's, as the limits are on record."""
@@ -318,7 +346,7 @@ def _decode_path(lines: list[str]) -> Installed:
 def _encode_field(field: str, value: Any) -> str:
     if field == "routes":
         return " ".join(map(_encode_route, value))
-    return " ".join(value) if field == "flags" else str(value)
+    return " ".join(value) if field in _LISTS else str(value)
 
 
 def _decode_field(field: str, text: str) -> Any:
@@ -328,7 +356,7 @@ def _decode_field(field: str, text: str) -> Any:
         return {"True": True, "False": False}[text]
     if field == "routes":
         return tuple(map(_decode_route, text.split()))
-    return tuple(text.split()) if field == "flags" else text
+    return tuple(text.split()) if field in _LISTS else text
 
 
 def _encode_route(route: tuple[str, str]) -> str:

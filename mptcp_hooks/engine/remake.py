@@ -135,9 +135,9 @@ def _is_told_by_us(path: Path, manager: PathManager) -> bool:
 
 
 def _is_anothers(path: Path, manager: PathManager) -> bool:
-    """Whether somebody else has an endpoint of the path's address."""
-    return any(one.stands_for(path.address) and one.device != path.ifindex
-               for one in manager.endpoints or ())
+    """Whether somebody else has an endpoint of one of the path's addresses."""
+    return any(one.stands_for(address) and not path.owns(one)
+               for one in manager.endpoints or () for address in path.list_owned())
 
 
 def _with_endpoint(installed: Installed) -> Installed:

@@ -4,6 +4,11 @@ The role is the flag `backup` of the path's endpoint, put on and off as it stand
 the kernel tells peers of running connections by MP_PRIO (RFC 8684, 3.3.8), and no subflow goes.
 What is on record of the path does not change: its flags are the administrator's, and where
 they are compared with the kernel's, PathManager.without_roles has taken the role out.
+
+Where main leads new connections to such a path, each of them begins there, and the peer sends all
+that the first window lets it before the other path has joined. A window of one packet, in the
+default of the path's own table, keeps that short (docs/performance.md has what it does). Nobody
+compares that attribute, and whoever makes the route anew takes it away.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mptcp_hooks.base.errors import Problem
-    from mptcp_hooks.base.model import Endpoint, Path, Role
+    from mptcp_hooks.base.model import Endpoint, Installed, Path, Role
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.machine.runner import Kernel
 
@@ -25,8 +30,17 @@ if TYPE_CHECKING:
 _CHANGED = ("fullmesh",)
 
 
-def settle_roles(store: Store, kernel: Kernel, wanted: Iterable[Role]) -> list[Problem]:
+# What it is that a peer may send first, and how the default of a table of ours begins.
+_ONE_PACKET = " initrwnd 1"
+_DEFAULT = "route replace default "
+
+
+def settle_roles(
+    store: Store, kernel: Kernel, wanted: Iterable[Role], leading: Iterable[str] = ()
+) -> list[Problem]:
     """Make true which endpoints of ours are backups; what failed.
+
+    `leading` are the addresses of paths that main leads new connections to.
 
     All that may have the role are on record before the kernel is told: whoever is killed
     between leaves what the next one takes back.
@@ -35,10 +49,11 @@ def settle_roles(store: Store, kernel: Kernel, wanted: Iterable[Role]) -> list[P
     recorded = store.load_roles()
     backups = {role.address for role in new}
     known = backups | {role.address for role in recorded}
-    paths = {installed.path.address: installed.path for installed in list_endpoints(store)
-             if installed.path.address in known}
+    installed = [one for one in list_endpoints(store) if one.path.address in known]
+    paths = {one.path.address: one.path for one in installed}
     endpoints = kernel.read_path_manager().endpoints or () if paths else ()
-    lines = tuple(_list_changes(paths, endpoints, backups))
+    lines = (*_list_changes(paths, endpoints, backups),
+             *_list_windows(installed, kernel, backups & set(leading)))
     if not lines and new == recorded:
         return []
     late = tuple(role for role in recorded if role.address not in backups)
@@ -49,6 +64,21 @@ def settle_roles(store: Store, kernel: Kernel, wanted: Iterable[Role]) -> list[P
     # What failed is tried again.
     store.save_roles((*new, *late) if failures else new)
     return [tell_failure(failure) for failure in failures]
+
+
+def _list_windows(
+    installed: Iterable[Installed], kernel: Kernel, meant: set[str]
+) -> Iterator[str]:
+    """The lines that make the first window of defaults small, and what it was."""
+    for one in installed:
+        path = one.path
+        made = [line for line in one.up if line.startswith(f"ip -{path.family} {_DEFAULT}")]
+        # A template may have its own.
+        if not (path.primary and path.default and made) or "initrwnd" in made[0]:
+            continue
+        wanted = path.address in meant
+        if wanted != (kernel.read_first_window(path.family, path.table) == 1):
+            yield made[0] + _ONE_PACKET * wanted
 
 
 def _list_changes(

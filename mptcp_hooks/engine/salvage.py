@@ -15,7 +15,7 @@ from mptcp_hooks.base.folder import END
 from mptcp_hooks.base.line import find_fault
 from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Limits, LimitsRecord, Path, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.commands import STAND_IN, build_down, list_first_released
+from mptcp_hooks.engine.commands import STAND_IN, build_down, list_former
 from mptcp_hooks.intent.event import recall_event
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def salvage_stanzas(
             stanzas.append(_salvage_stanza(iface, block, decoders))
         paths = tuple(_salvage_paths(iface, block.lines, decoders))
         stanzas[-1] = stanzas[-1]._replace(paths=(*stanzas[-1].paths, *paths))
-    known = {one.path.address for stanza in stanzas for one in stanza.paths if one.path.endpoint}
+    known = {address for stanza in stanzas for one in stanza.paths
+             for address in one.path.list_owned()}
     lost = tuple(_recall_line(iface, f"ip mptcp endpoint delete id {STAND_IN}{address}", [])
                  for address in owned if address not in known)
     return tuple(stanza for stanza in (*stanzas, Stanza((), lost)) if stanza.told or stanza.paths)
@@ -116,7 +117,7 @@ def _render_down(path: Path) -> tuple[str, ...]:
     """The lines that undo a path by the templates as they are now, and as they once were."""
     try:
         lines = build_down(path)
-        return (*lines, *list_first_released(lines))
+        return (*lines, *list_former(lines))
     except Problem:
         # A value makes no sense, or the template does not, which is said when it is needed.
         return ()
@@ -144,6 +145,8 @@ def _recall_line(iface: str, line: str, block: list[str]) -> Installed:
         primary=False,
         endpoint=endpoint,
         flags=(),
+        # Nobody knows whether it was the path's own, or announced.
+        announced=(address,) * endpoint,
     ), (), (line,), "")
 
 

@@ -13,7 +13,7 @@ from mptcp_hooks.engine.work import Undo, Work, forget_endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
-    from mptcp_hooks.base.model import Path, PathManager, Stanza
+    from mptcp_hooks.base.model import Installed, Path, PathManager, Stanza
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Records
     from mptcp_hooks.machine.runner import Kernel
@@ -53,18 +53,38 @@ def prepare_silence(store: Store, kernel: Kernel, paths: Iterable[Path]) -> Work
         lambda stanzas: tuple(_silence(stanza, addresses) for stanza in stanzas))
 
 
+def prepare_withdrawal(
+    store: Store, kernel: Kernel, paths: Iterable[Path], wanted: int
+) -> Work:
+    """The work of beginning to keep new connections to the tunnels that are on record.
+
+    The endpoints of `paths` go, of which peers would be told; `wanted` is as for settle_limits.
+    """
+    meant = list(paths)
+    addresses = {path.address for path in meant}
+    return prepare_removal(
+        store, kernel, sorted({path.iface for path in meant}),
+        lambda path, line: is_mptcp(line) and path.address in addresses,
+        lambda stanzas: tuple(stanza._replace(paths=_without_endpoints(stanza, addresses))
+                              for stanza in stanzas), wanted)
+
+
 def prepare_removal(
     store: Store,
     kernel: Kernel,
     ifaces: Iterable[str],
     is_meant: Callable[[Path, str], bool],
     remains: Callable[[tuple[Stanza, ...]], tuple[Stanza, ...]],
+    wanted: int | None = None,
 ) -> Work:
-    """The work of undoing the lines that are meant; what `remains` of each record."""
+    """The work of undoing the lines that are meant; what `remains` of each record.
+
+    `wanted` is as for settle_limits.
+    """
     manager = kernel.read_path_manager()
     recorded, problems = _load_each(store, ifaces)
     records = {iface: remains(stanzas) for iface, stanzas in recorded.items()}
-    limits, obstacles = settle_limits(store, manager, records)
+    limits, obstacles = settle_limits(store, manager, records, wanted)
     return Work(
         pending=(),
         records=tuple(records.items()),
@@ -105,10 +125,14 @@ def _load_each(store: Store, ifaces: Iterable[str]) -> tuple[Records, list[Probl
 
 def _silence(stanza: Stanza, addresses: Container[str]) -> Stanza:
     """The stanza without the endpoints of these addresses, if it has any of them."""
-    paths = tuple(forget_endpoint(one) if one.path.address in addresses else one
-                  for one in stanza.paths)
+    paths = _without_endpoints(stanza, addresses)
     return stanza if paths == stanza.paths else stanza._replace(
         paths=paths, state=stanza.state or SILENT)
+
+
+def _without_endpoints(stanza: Stanza, addresses: Container[str]) -> tuple[Installed, ...]:
+    return tuple(forget_endpoint(one) if one.path.address in addresses else one
+                 for one in stanza.paths)
 
 
 def _is_endpoints(path: Path, line: str) -> bool:

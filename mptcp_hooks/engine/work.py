@@ -6,11 +6,14 @@ work of going down is prepared in `take_down`, that of coming up in `bring_up`.
 
 from __future__ import annotations
 
-from mptcp_hooks.base.line import is_mptcp
+from mptcp_hooks.base.line import is_endpoint_add, is_mptcp
 from mptcp_hooks.base.model import Installed
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.commands import is_about_id
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Lease, LimitsRecord, Stanza
 
@@ -85,6 +88,19 @@ class Work(NamedTuple):
 def keep_remainder(installed: Installed) -> Installed:
     """What stays on record of a path that could not be undone: how to undo it."""
     return installed._replace(up=(), kernel="")
+
+
+def forget_announced(installed: Installed, lost: Container[str]) -> Installed:
+    """The same path without some of the addresses that are announced for it."""
+    path = installed.path
+    left = tuple(one for one in path.announced if one not in lost)
+    gone = [one for one in path.announced if one not in left]
+    return installed._replace(
+        path=path._replace(announced=left),
+        up=tuple(line for line in installed.up
+                 if not any(is_endpoint_add(line, one) for one in gone)),
+        down=tuple(line for line in installed.down
+                   if not any(is_about_id(line, one) for one in gone)))
 
 
 def forget_endpoint(installed: Installed) -> Installed:

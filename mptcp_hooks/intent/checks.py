@@ -8,6 +8,7 @@ from __future__ import annotations
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import wrong_value
 from mptcp_hooks.base.value import NamedTuple
+from mptcp_hooks.intent.event import split_list
 
 GATEWAY, ECHO, TCP = "gateway", "echo", "tcp"
 OFF = "off"
@@ -60,7 +61,7 @@ def make_check(
 
 def read_targets(where: str, option: str, text: str) -> tuple[Target, ...]:
     """Whom to ask, nobody where it is `off`; Problem (USAGE) names the option otherwise."""
-    words = text.split()
+    words = split_list(text)
     if words == [OFF]:
         return ()
     if not words:

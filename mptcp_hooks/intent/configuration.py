@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import posix
 
-from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem, quote, wrong_value
 from mptcp_hooks.base.folder import CONFIGURATION_FILE, is_link, is_regular, refuse_foreign
-from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
+from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, PREFERENCE_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.intent.event import read_gateway
+from mptcp_hooks.intent.event import split_list
 from mptcp_hooks.intent.inifile import Entry, Section, read_sections
 from mptcp_hooks.intent.pattern import is_pattern
 from mptcp_hooks.intent.settings import (
@@ -20,6 +19,7 @@ from mptcp_hooks.intent.settings import (
     Configuration,
     Wishes,
     read_flags,
+    read_gateways,
     read_table,
     read_truth,
 )
@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 PATH = CONFIGURATION_FILE
 DEFAULT = "default"
 CHECK_KEYS = ("check", "check-interval", "check-failures")
-DEFAULT_KEYS = (
-    "flags", "manage", "exclude", "limits", "way-out", "notice", "roles", *CHECK_KEYS)
-# What `roles` may say: whether they are judged.
+# What `roles` may say: whether they are judged; and `vpn`: whether new connections keep to one.
 _ROLES = {"judged": True, "fixed": False}
+_VPN = {"alone": True, "beside": False}
 # What fits every interface.
 _EVERY = "*"
 # A section for each of hundreds of interfaces takes a tenth of it.
@@ -56,7 +55,17 @@ def read_configuration() -> tuple[Configuration, list[Problem]]:
         return _read_nothing(Problem(str(problem), USAGE))
     reader = _Reader()
     reader.read(text)
-    return reader.make_configuration(), reader.list_problems()
+    configuration = reader.make_configuration()
+    return configuration._replace(altnames=_list_altnames(configuration)), reader.list_problems()
+
+
+def _list_altnames(configuration: Configuration) -> tuple[tuple[str, ...], ...]:
+    """The names of devices that have several, where it matters which pattern fits a name."""
+    if all(wishes.pattern == _EVERY for wishes in configuration.wishes):
+        return ()
+    from mptcp_hooks.machine.altnames import list_altnames
+
+    return list_altnames()
 
 
 def _read_nothing(problem: Problem) -> tuple[Configuration, list[Problem]]:
@@ -98,9 +107,7 @@ class _Reader:
     """Makes wishes of sections: those of [default] first, whatever their order in the file."""
 
     def __init__(self) -> None:
-        self._flags: tuple[str, ...] = ()
-        self._limits = 0
-        self._way_out = self._notice = self._roles = True
+        self._said: dict[str, Any] = {}
         self._defaults: list[Wishes] = []
         self._wishes: list[Wishes] = []
         self._problems: list[tuple[int, Problem]] = []
@@ -113,17 +120,15 @@ class _Reader:
         for section in sections:
             if section.name == DEFAULT:
                 self._read_default(section)
-            elif is_pattern(section.name) and section.name.lower() != DEFAULT:
+            elif is_pattern(section.name) and not _is_like_default(section.name):
                 self._read_section(section)
             else:
-                self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: "
-                                             "ignored (there are [default], and patterns of "
-                                             "interface names such as [eth0] or [wwan*])")
+                self._refuse_section(section)
 
     def make_configuration(self) -> Configuration:
         """What was valid."""
-        return Configuration(self._flags, (*self._defaults, *self._wishes), not self._problems,
-                             self._limits, self._way_out, self._notice, self._roles)
+        return NO_CONFIGURATION._replace(
+            wishes=(*self._defaults, *self._wishes), whole=not self._problems, **self._said)
 
     def list_problems(self) -> list[Problem]:
         """What is wrong, in the order of lines, as much of it as anybody reads."""
@@ -134,16 +139,11 @@ class _Reader:
 
     def _read_default(self, section: Section) -> None:
         for entry in section.entries:
-            if entry.key == "flags":
-                self._flags = self._try(read_flags, entry) or ()
-            elif entry.key == "limits":
-                self._limits = self._try(_read_limits, entry) or 0
-            elif entry.key == "way-out":
-                self._way_out = self._try(_read_truth, entry) is not False
-            elif entry.key == "notice":
-                self._notice = self._try(_read_truth, entry) is not False
-            elif entry.key == "roles":
-                self._roles = self._try(_read_roles, entry) is not False
+            if entry.key in _DEFAULTS:
+                field, read = _DEFAULTS[entry.key]
+                value = self._try(read, entry)
+                if value is not None:
+                    self._said[field] = value
             elif entry.key == "manage":
                 self._defaults += [Wishes(one, managed=True) for one in self._list_patterns(entry)]
             elif entry.key == "exclude":
@@ -171,7 +171,7 @@ class _Reader:
         return {field: self._try(read, entry)}
 
     def _list_patterns(self, entry: Entry) -> list[str]:
-        patterns = entry.value.split()
+        patterns = split_list(entry.value)
         wrong = [one for one in patterns if not is_pattern(one)]
         for one in wrong:
             self._complain(entry.line, f"{entry.key}: {quote(one)} is no pattern of interface "
@@ -186,12 +186,30 @@ class _Reader:
             self._problems.append((entry.line, problem))
             return None
 
+    def _refuse_section(self, section: Section) -> None:
+        meant = "did you mean [default]?" if _is_like_default(section.name) else (
+            "there are [default], and patterns of interface names such as [eth0] or [wwan*]")
+        self._complain(section.line, f"there is no section {quote(f'[{section.name}]')}: ignored "
+                                     f"({meant})")
+
     def _refuse_key(self, entry: Entry, known: tuple[str, ...]) -> None:
-        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored (there are "
-                                   f"{', '.join(known)})")
+        # Loaded where something is wrong alone.
+        from mptcp_hooks.base.text import suggest
+
+        self._complain(entry.line, f"there is no key {quote(entry.key)} here: ignored"
+                                   f"{suggest(entry.key, known)}")
 
     def _complain(self, line: int, text: str) -> None:
         self._problems.append((line, Problem(f"{PATH}:{line}: {text}", USAGE)))
+
+
+def _is_like_default(name: str) -> bool:
+    """Whether a section's name is [default], mistyped: [defaults] can be no interface's."""
+    if not name.isalpha() or not name.lower().startswith("d"):
+        return False
+    from mptcp_hooks.base.text import find_like
+
+    return bool(find_like(name.lower(), (DEFAULT,)))
 
 
 def _read_truth(where: str, key: str, text: str) -> bool:
@@ -199,9 +217,26 @@ def _read_truth(where: str, key: str, text: str) -> bool:
 
 
 def _read_roles(where: str, key: str, text: str) -> bool:
-    if text not in _ROLES:
-        raise wrong_value(where, key, text, " or ".join(_ROLES))
-    return _ROLES[text]
+    return _read_word(where, key, text, _ROLES)
+
+
+def _read_vpn(where: str, key: str, text: str) -> bool:
+    return _read_word(where, key, text, _VPN)
+
+
+def _read_word(where: str, key: str, text: str, words: dict[str, bool]) -> bool:
+    if text not in words:
+        raise wrong_value(where, key, text, " or ".join(words))
+    return words[text]
+
+
+def _read_preference(where: str, key: str, text: str) -> int:
+    # A longer number than the largest has is refused unread.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+    if not 1 <= number <= PREFERENCE_AT_MOST:
+        raise wrong_value(where, key, text, f"a number from 1 to {PREFERENCE_AT_MOST}, behind the "
+                          "kernel's first rule, and with room before main's")
+    return number
 
 
 def _read_limits(where: str, key: str, text: str) -> int:
@@ -213,14 +248,11 @@ def _read_limits(where: str, key: str, text: str) -> int:
 def _read_gateways(where: str, key: str, text: str) -> tuple[str, ...]:
     if "%" in text:
         raise wrong_value(where, key, text, "without %: the section says of which interface")
-    gateways = tuple(read_gateway(where, key, word) for word in text.split())
-    if not gateways or len(set(map(address.family_of, gateways))) < len(gateways):
-        raise wrong_value(where, key, text, "a router's address, one of each family at the most")
-    return gateways
+    return read_gateways(where, key, text)
 
 
 def _read_targets(where: str, key: str, text: str) -> tuple[Target, ...]:
-    # A file without a check does not load it, and so for the two that follow.
+    # A file without a check does not load it, and so for those that follow.
     from mptcp_hooks.intent.checks import read_targets
 
     return read_targets(where, key, text)
@@ -238,6 +270,36 @@ def _read_failures(where: str, key: str, text: str) -> int:
     return read_failures(where, key, text)
 
 
+def _read_mark(where: str, key: str, text: str) -> str:
+    from mptcp_hooks.intent.belongings import read_mark
+
+    return read_mark(where, key, text)
+
+
+def _read_sources(where: str, key: str, text: str) -> tuple[str, ...]:
+    from mptcp_hooks.intent.belongings import read_sources
+
+    return read_sources(where, key, text)
+
+
+def _read_announced(where: str, key: str, text: str) -> tuple[str, ...]:
+    from mptcp_hooks.intent.belongings import read_announced
+
+    return read_announced(where, key, text)
+
+
+# Keys of [default] alone: the field of Configuration, and what reads it.
+_DEFAULTS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
+    "flags": ("flags", read_flags),
+    "limits": ("limits", _read_limits),
+    "preference": ("preference", _read_preference),
+    "vpn": ("private", _read_vpn),
+    "answer": ("answer", _read_truth),
+    "way-out": ("way_out", _read_truth),
+    "notice": ("notice", _read_truth),
+    "roles": ("roles", _read_roles),
+}
+DEFAULT_KEYS = (*_DEFAULTS, "manage", "exclude", *CHECK_KEYS)
 # The keys of a pattern's section: the field of Wishes, and what reads it.
 _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "flags": ("flags", read_flags),
@@ -249,5 +311,8 @@ _READERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
     "check": ("targets", _read_targets),
     "check-interval": ("interval", _read_interval),
     "check-failures": ("failures", _read_failures),
+    "mark": ("mark", _read_mark),
+    "sources": ("sources", _read_sources),
+    "announce": ("announced", _read_announced),
 }
 SECTION_KEYS = tuple(_READERS)

@@ -21,9 +21,11 @@ NAME_CHARACTERS = frozenset(
 )
 # The METHOD of what we tell ourselves of an interface that pppd or the configuration names.
 PPPD, MANAGED = "pppd", "manage"
+# That of a stanza which configures nothing by itself.
+MANUAL = "manual"
 # Its addresses are stated, and change without another word.
 NETWORKMANAGER = "NetworkManager"
-_OPTIONS = "IF_MPTCP_"
+_OPTIONS = "IF_MPTCP"
 _ADDRFAMS = {"inet": 4, "inet6": 6}
 _TOLD = ("IFACE", "ADDRFAM", "METHOD", "IF_ADDRESS", "IF_ADDRESSES", "IF_NETMASK",
          "IF_GATEWAY", "IF_GATEWAYS", "IF_POINTOPOINT", "IF_DNS_NAMESERVERS",
@@ -82,6 +84,16 @@ def recall_event(told: tuple[str, ...]) -> Event:
 def method_of(told: tuple[str, ...]) -> str:
     """The METHOD of what was told, '' where it had none."""
     return next((line[7:] for line in told if line.startswith("METHOD=")), "")
+
+
+def split_list(text: str) -> list[str]:
+    """The words of a value that is a list: blanks, lines or commas separate them."""
+    return text.replace(",", " ").split()
+
+
+def is_of_stanza(told: tuple[str, ...]) -> bool:
+    """Whether it was told of a stanza, and not by NetworkManager, pppd or the configuration."""
+    return method_of(told) not in (NETWORKMANAGER, PPPD, MANAGED)
 
 
 def check_name(iface: str) -> None:
@@ -212,7 +224,7 @@ def _read_options(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _is_option(name: str) -> bool:
-    return name.startswith(_OPTIONS) or name == "IF_MPTCP"
+    return name.startswith(_OPTIONS)
 
 
 def _is_worth_keeping(name: str) -> bool:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import posix
 
 from mptcp_hooks.base import address
+from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.intent.event import Event, read_event, recall_event
+from mptcp_hooks.intent.settings import read_settings
+from mptcp_hooks.intent.stanza_lines import group_stanzas, list_stanza_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.stanza_lines import StanzaLine
 
 # What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
+# Options that ifupdown takes for another one.
+_SAME = {"post-up": "up", "pre-down": "down"}
+_NO_FILE = "No such file or directory"
 _ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
 _ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATTEMPTS",
           "IF_PREFERRED_LIFETIME"}
@@ -34,6 +43,21 @@ def ask_ifquery(iface: str) -> list[dict[str, str]]:
     return read_stanzas(iface) if has_ifupdown() else []
 
 
+def find_edits(
+    told: Iterable[tuple[str, ...]], environments: Iterable[dict[str, str]],
+    configuration: Configuration,
+) -> set[str]:
+    """The variables that stanzas have another value of than what was `told` of their interface.
+
+    What is left alone does not count, before as after. Problem where a stanza is wrong.
+    """
+    events = [event for event in map(read_event, environments) if event is not None]
+    before, after = ({line for event in stanzas if read_settings(event, configuration).wanted
+                      for line in event.told if line.startswith("IF_")}
+                     for stanzas in (map(recall_event, told), events))
+    return {line.partition("=")[0] for line in before ^ after}
+
+
 def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
     """The events of environments; a stanza without addresses gets what the others do not state."""
     events = [event for event in map(read_event, environments) if event is not None]
@@ -43,41 +67,107 @@ def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
 def read_stanzas(iface: str, logical: str = "") -> list[dict[str, str]]:
     """What ifquery says of an interface, as the environments its hooks would have.
 
-    ifquery prints the stanzas one after another without a line between them.
+    ifquery prints the stanzas one after another without a line between them: what stands in
+    the file tells them apart.
     `logical` is whose they are, if not those that the interface is up with. Empty
     where ifupdown does not know the interface, or where ifquery is that of ifupdown2 or
-    ifupdown-ng, which print the file's own lines.
+    ifupdown-ng, which print the file's own lines. Problem (USAGE) where the file cannot be read.
     """
-    outcome = run_program("ifquery", (logical or _find_logical(iface),))
+    name = logical or _find_logical(iface)
+    outcome = run_program("ifquery", (name,))
     lines = outcome.output.splitlines()
+    if outcome.status != 0:
+        _refuse_unreadable(outcome.errors)
     if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
         return []
-    return [{"IFACE": iface, **_family_of_stanza(stanza), **stanza}
-            for stanza in split_stanzas(lines)]
+    written = [stanza for stanza in group_stanzas(list_stanza_lines())
+               if stanza[0].iface == name]
+    found = split_stanzas(lines, [_list_variables(stanza) for stanza in written])
+    begins = [stanza[0].value for stanza in written] or [""] * len(found)
+    return [{"IFACE": iface, **_tell_kind(stanza, begin), **stanza}
+            for stanza, begin in zip(found, begins)]
 
 
-def split_stanzas(lines: list[str]) -> list[dict[str, str]]:
+def _list_variables(stanza: Iterable[StanzaLine]) -> frozenset[str]:
+    return frozenset(_name_variable(_SAME.get(line.option, line.option))
+                     for line in stanza if line.option)
+
+
+def _refuse_unreadable(errors: str) -> None:
+    """Raise Problem for what keeps ifupdown's ifquery from reading its files, if anything does."""
+    found = [line for line in find_complaints(errors) if not is_missing(line)]
+    if found:
+        raise Problem(f"{found[0]}: no stanza can be read until that is mended", USAGE)
+
+
+def find_complaints(errors: str) -> list[str]:
+    """What ifquery says of its files, less what it says of interfaces."""
+    said = [line for line in errors.splitlines() if line.startswith("ifquery: ")
+            and ": unknown interface " not in line]
+    # That a file could not be read is the echo of what is wrong in it.
+    return [line for line in said if "couldn't read" not in line] or said
+
+
+def is_missing(complaint: str) -> bool:
+    """Whether it is that the file is not there, as on a machine that has no use for it."""
+    return complaint.endswith(_NO_FILE)
+
+
+def split_stanzas(
+    lines: Iterable[str], expected: Sequence[frozenset[str]] = ()
+) -> list[dict[str, str]]:
     """ifquery's lines as the IF_* of each stanza; what comes first may be no stanza at all.
+
+    `expected` are the options that stand in each stanza, in the order of the file: one that
+    stands in the next stanza, and not in this one, begins that, and what stands in neither is
+    what ifupdown adds. Where nothing is known of the file, _guess_stanzas tells them apart.
+    """
+    pairs = _read_pairs(lines)
+    if not expected:
+        return _guess_stanzas(pairs)
+    stanzas: list[dict[str, str]] = [{} for _ in expected]
+    left = [set(options) for options in expected]
+    now = 0
+    for name, value in pairs:
+        while name not in left[now] and now + 1 < len(left) and any(
+                name in options for options in left[now + 1:]):
+            now += 1
+        left[now].discard(name)
+        stanzas[now][name] = value
+    return stanzas
+
+
+def _read_pairs(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The variables of ifquery's lines; a repeated option continues on a line of its own."""
+    pairs: list[tuple[str, str]] = []
+    for line in lines:
+        option, colon, value = line.partition(":")
+        if colon:
+            pairs.append((_name_variable(option), value.strip()))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\n{line}")
+    return pairs
+
+
+def _name_variable(option: str) -> str:
+    return "IF_" + option.upper().replace("-", "_")
+
+
+def _guess_stanzas(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """The stanzas of which the file's lines are not known.
 
     What comes after the options that ifupdown itself adds at the end of a static
     stanza begins the next one, and so does an option that the stanza has
     already. If it had it before its address, that address began a stanza.
     """
     stanzas: list[dict[str, str]] = [{}]
-    name = ""
-    for line in lines:
-        option, colon, value = line.partition(":")
-        if not colon:
-            # A repeated option continues on a line of its own.
-            stanzas[-1][name] = f"{stanzas[-1].get(name, '')}\n{line}"
-            continue
-        name = "IF_" + option.upper().replace("-", "_")
+    for name, value in pairs:
         current = stanzas[-1]
         if _ADDED_LAST & current.keys() and name not in _ADDED:
             stanzas.append({})
         elif name in current:
             stanzas.append(_cut_at_address(current) if name in _before_address(current) else {})
-        stanzas[-1][name] = value.strip()
+        stanzas[-1][name] = value
     return stanzas
 
 
@@ -91,9 +181,9 @@ def _cut_at_address(stanza: dict[str, str]) -> dict[str, str]:
     return {name: stanza.pop(name) for name in list(stanza) if name not in first}
 
 
-def read_complaints() -> str:
-    """What is wrong with ifupdown's files, in ifquery's words; '' where they can be read."""
-    return run_program("ifquery", ("--list",)).errors
+def list_complaints() -> list[str]:
+    """What is wrong with ifupdown's files, in ifquery's words; nothing where they can be read."""
+    return find_complaints(run_program("ifquery", ("--list",)).errors) if has_ifupdown() else []
 
 
 def list_up_interfaces() -> list[str]:
@@ -114,8 +204,10 @@ def _find_logical(iface: str) -> str:
     return outcome.output.strip().partition("=")[2] or iface
 
 
-def _family_of_stanza(stanza: dict[str, str]) -> dict[str, str]:
+def _tell_kind(stanza: dict[str, str], begin: str) -> dict[str, str]:
+    """What ifquery does not print, the family and the method, by the stanza's first line."""
+    family, _, method = begin.partition(" ")
+    if family in ("inet", "inet6"):
+        return {"ADDRFAM": family, "METHOD": method}
     text = stanza.get("IF_ADDRESS", "")
-    if not text:
-        return {}
-    return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"}
+    return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"} if text else {}

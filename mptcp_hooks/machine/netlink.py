@@ -29,15 +29,22 @@ SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
 NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP = 1, 2
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_RTM_GETROUTE, _RTM_GETRULE = 26, 34
+_RTM_GETADDR, _RTM_GETROUTE, _RTM_GETRULE = 22, 26, 34
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
 _CTRL_ATTR_MCAST_GROUPS, _CTRL_ATTR_MCAST_GRP_NAME, _CTRL_ATTR_MCAST_GRP_ID = 7, 1, 2
 GENL_HEADER_SIZE = 4
 
 # include/uapi/linux/fib_rules.h
-_FRA_DST, _FRA_SRC, _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 6, 14
+_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 3, 6, 14
+_FRA_FWMARK, _FRA_FWMASK = 10, 16
 _FRA_TABLE, _FRA_OIFNAME, FRA_PROTOCOL = 15, 17, 21
 _NO_SUPPRESS = b"\xff\xff\xff\xff"
+
+# include/uapi/linux/if_addr.h: struct ifaddrmsg, and the own address where it has a peer.
+_IFADDR = Struct("=BBBBI")
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+# include/net/net_namespace.h
+_LOOPBACK_IFINDEX = 1
 
 # include/uapi/linux/rtnetlink.h
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
@@ -98,13 +105,36 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
     """
     found = {number for wanted in about for number, message in enumerate(messages)
              if wanted in message}
-    return [_parse_rule(messages[number]) for number in sorted(found)
+    return [parse_rule(messages[number]) for number in sorted(found)
             if len(messages[number]) >= RULE.size]
 
 
+def read_addresses_elsewhere(family: int, ifindex: int) -> list[tuple[str, int]]:
+    """The addresses that devices but this one and the loopback have, with their lengths."""
+    with Conversation(NETLINK_ROUTE) as kernel:
+        request = _IFADDR.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0)
+        try:
+            messages = kernel.ask(_RTM_GETADDR, request, NLM_F_DUMP)
+        except Refused as refused:
+            if refused.number != _EAFNOSUPPORT:
+                raise refused.problem("the addresses of devices") from None
+            return []
+    return [found for message in messages
+            for found in _parse_address(message, family, (ifindex, _LOOPBACK_IFINDEX))]
+
+
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
-    """The routes of one table, of one device where `device` (an ifindex) is given."""
-    request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0) + table_attribute(table)
+    """The routes of one table, or of all (0), of one device where `device` (an ifindex) is given.
+    """
+    return [route for message in dump_routes(family, table, device)
+            for route in _parse_routes(message) if device in (0, route.device)]
+
+
+def dump_routes(family: int, table: int, device: int = 0) -> list[bytes]:
+    """What the kernel tells of each route, struct rtmsg and its attributes."""
+    request = ROUTE.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    if table:
+        request += table_attribute(table)
     if device:
         request += make_attribute(_RTA_OIF, _U32.pack(device))
     with Conversation(NETLINK_ROUTE) as kernel:
@@ -118,8 +148,8 @@ def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
                 raise refused.problem("the routing tables") from None
             return []
     # A kernel that has no IPv6 is asked for it, and tells of what it has.
-    return [route for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
-            for route in _parse_routes(message) if device in (0, route.device)]
+    return [message for message in messages if message[:1] == bytes((_ADDRESS_FAMILY[family],))
+            and len(message) >= ROUTE.size]
 
 
 def find_exit(family: int, destination: str) -> int:
@@ -173,6 +203,11 @@ def table_attribute(table: int) -> bytes:
 def source_attribute(packed: bytes) -> bytes:
     """How a rule's message says its source address (FRA_SRC)."""
     return make_attribute(_FRA_SRC, packed)
+
+
+def mark_attribute(mark: int) -> bytes:
+    """How a rule's message says the mark that it asks for (FRA_FWMARK)."""
+    return make_attribute(_FRA_FWMARK, _U32.pack(mark))
 
 
 def device_attribute(device: str) -> bytes:
@@ -281,14 +316,17 @@ def make_attribute(kind: int, value: bytes) -> bytes:
 
 def read_attributes(message: bytes, offset: int) -> dict[int, bytes]:
     """The attributes of a message by their kinds, from `offset` on."""
-    found = {}
+    return dict(list_attributes(message, offset))
+
+
+def list_attributes(message: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    """The attributes of a message in their order, from `offset` on; a kind may come again."""
     while offset + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
         if not _ATTRIBUTE.size <= length <= len(message) - offset:
-            break
-        found[kind & _NLA_TYPE_MASK] = message[offset + 4:offset + length]
+            return
+        yield kind & _NLA_TYPE_MASK, message[offset + 4:offset + length]
         offset += (length + 3) & ~3
-    return found
 
 
 def _number(value: bytes | None, default: int = 0) -> int:
@@ -299,12 +337,29 @@ def _address(value: bytes | None) -> str:
     return unpack(value) if value and len(value) in _ADDRESS_SIZES else ""
 
 
+def _name(value: bytes | None) -> str:
+    return (value or b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
+
+
 def _prefix(value: bytes | None, length: int) -> str:
     text = _address(value)
     return f"{text}/{length}" if text else ""
 
 
-def _parse_rule(message: bytes) -> Rule:
+def _parse_address(
+    message: bytes, family: int, without: tuple[int, ...]
+) -> Iterator[tuple[str, int]]:
+    if len(message) < _IFADDR.size:
+        return
+    told, length, _, _, ifindex = _IFADDR.unpack_from(message)
+    said = read_attributes(message, _IFADDR.size)
+    own = _address(said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS))
+    if told == _ADDRESS_FAMILY[family] and ifindex not in without and own:
+        yield own, length
+
+
+def parse_rule(message: bytes) -> Rule:
+    """The rule of a message that is as long as a rule's at least."""
     _, to_length, from_length, _, table, _, _, _, _ = RULE.unpack_from(message)
     said = read_attributes(message, RULE.size)
     suppress = said.get(_FRA_SUPPRESS_PREFIXLEN)
@@ -312,18 +367,25 @@ def _parse_rule(message: bytes) -> Rule:
         preference=_number(said.get(_FRA_PRIORITY)),
         source=_prefix(said.get(_FRA_SRC), from_length),
         destination=_prefix(said.get(_FRA_DST), to_length),
-        device=said.get(_FRA_OIFNAME, b"").rstrip(b"\0").decode(
-            "utf-8", "surrogateescape"),
+        device=_name(said.get(_FRA_OIFNAME)),
         table=_number(said.get(_FRA_TABLE), table),
         suppress=None if suppress in (None, _NO_SUPPRESS) else _number(suppress),
         protocol=_number(said.get(FRA_PROTOCOL)),
+        incoming=_name(said.get(_FRA_IIFNAME)),
+        mark=_read_mark(said),
     )
+
+
+def _read_mark(said: dict[int, bytes]) -> str:
+    if _FRA_FWMARK not in said and _FRA_FWMASK not in said:
+        return ""
+    from mptcp_hooks.base.mark import ALL_BITS, format_mark
+
+    return format_mark(_number(said.get(_FRA_FWMARK)), _number(said.get(_FRA_FWMASK), ALL_BITS))
 
 
 def _parse_routes(message: bytes) -> Iterator[Route]:
     """The route of a message, or one for each next hop of a multipath route."""
-    if len(message) < ROUTE.size:
-        return
     _, length, _, _, _, protocol, _, kind, _ = ROUTE.unpack_from(message)
     said = read_attributes(message, ROUTE.size)
     for device, hop in _list_hops(said):

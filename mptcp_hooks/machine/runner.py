@@ -29,6 +29,7 @@ from mptcp_hooks.machine.netlink import (
     OUR_RULE,
     dump_rules,
     find_rules,
+    mark_attribute,
     read_path_manager,
     read_routes,
     source_attribute,
@@ -137,14 +138,19 @@ class TableReader:
     def __init__(self) -> None:
         self._rules: dict[int, list[bytes]] = {}
 
-    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
-        """The routes of a table, and the rules that name it, the address or the device."""
-        packed = inet_pton(AF_INET if family == 4 else AF_INET6, own)
-        about = (table_attribute(table), source_attribute(packed),
-                 device_attribute(device))
+    def read_use(self, path: Path) -> TableUse:
+        """The routes of a path's table, and the rules that name that, or what is the path's.
+
+        That is its device, its mark, and the subnets whose addresses leave by it.
+        """
+        family = AF_INET if path.family == 4 else AF_INET6
+        sources = [subnet.partition("/")[0] for subnet in path.list_sources()]
+        about = (table_attribute(path.table), device_attribute(path.device), *_list_marks(path),
+                 *(source_attribute(inet_pton(family, source)) for source in sources))
         # Detours are no path's: they lead to its table, and go again.
-        rules = (rule for rule in find_rules(self._dump(family), about) if not is_detour(rule))
-        return TableUse(tuple(rules), tuple(read_routes(family, table)))
+        rules = (rule for rule in find_rules(self._dump(path.family), about)
+                 if path.concerns(rule) and not is_detour(rule))
+        return TableUse(tuple(rules), tuple(read_routes(path.family, path.table)))
 
     def read_detours(self, family: int) -> list[Rule]:
         """The rules of ours that lead new connections away from where main would."""
@@ -181,6 +187,12 @@ class Kernel:
         """The endpoints and limits of the kernel's MPTCP path manager."""
         return read_path_manager()
 
+    def read_first_window(self, family: int, table: int) -> int:
+        """How much a peer may send first by a table's default, in packets; 0 if it is not said."""
+        from mptcp_hooks.machine.first_window import read_first_window
+
+        return read_first_window(family, table)
+
     def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
         """What the kernel has of a gateway on a device."""
         from mptcp_hooks.machine.neighbours import read_entry
@@ -210,6 +222,14 @@ def is_detour(rule: Rule) -> bool:
     """Whether a rule is one of the monitor's about new connections, and not that of names."""
     return (rule.protocol == PROTOCOL and rule.preference in DETOUR.values()
             and rule.table != NAMES_TABLE)
+
+
+def _list_marks(path: Path) -> Iterator[bytes]:
+    """What rules that ask for a path's mark have in common."""
+    if path.mark:
+        from mptcp_hooks.base.mark import parse_mark
+
+        yield mark_attribute(parse_mark(path.mark)[0])
 
 
 def tell_failure(failure: Failure, iface: str = "") -> Problem:

@@ -15,15 +15,16 @@ from time import monotonic, sleep
 from mptcp_hooks.base import address
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.model import DeviceView, Link
-from mptcp_hooks.base.numbering import MAIN_TABLE
+from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import netlink
 from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mptcp_hooks.base.model import Path, Route
+    from mptcp_hooks.machine.subflows import Subflow
 
 # ioctl and struct ifreq of netdevice(7), IFF_* of include/uapi/linux/if.h.
 _SIOCGIFFLAGS, _IFREQ_SIZE, _IFNAMSIZ = 0x8913, 40, 16
@@ -46,10 +47,12 @@ class Machine(Kernel):
     ) -> DeviceView:
         """The device of `iface` with the addresses stated, and of families without those it has.
 
-        `gateway` is whether main's default routes are asked for.
+        `gateway` is whether its default routes are asked for.
         """
-        device = iface.partition(":")[0]
-        ifindex = self.find_ifindex(device)
+        named = iface.partition(":")[0]
+        ifindex = self.find_ifindex(named)
+        # A rule about a device has its own name, whichever of its names the interface goes by.
+        device = find_device(ifindex) or named
         unstated = tuple(family for family in families
                          if family not in {one.family for one in stated})
         return DeviceView(
@@ -58,13 +61,23 @@ class Machine(Kernel):
             link=self.read_link(device),
             addresses=(*stated, *(self.list_addresses(iface, unstated) if unstated else ())),
             adjectives=_read_adjectives(ifindex) if 6 in families else (),
-            main_gateways=self.read_main_gateways(ifindex, families) if gateway else (),
+            default_gateways=self.read_default_gateways(ifindex, families) if gateway else (),
+            direct=self.read_direct(ifindex, families) if gateway else (),
             mptcp_enabled=_is_mptcp_enabled(),
+            elsewhere=tuple(found for family in families
+                            for found in netlink.read_addresses_elsewhere(family, ifindex)),
         )
 
     def find_ifindex(self, device: str) -> int:
-        """The device's number, 0 where there is no such device."""
+        """The number of the device that has this name, 0 where there is none."""
         return find_ifindex(device)
+
+    def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
+        """Those of `ifaces` that are this device, by any of its names, or an alias of it."""
+        ifindex = self.find_ifindex(device)
+        bases = {iface: iface.partition(":")[0] for iface in ifaces}
+        return [iface for iface, base in bases.items()
+                if base == device or ifindex and self.find_ifindex(base) == ifindex]
 
     def read_link(self, device: str) -> Link | None:
         """The state of a device, None where there is no such device."""
@@ -87,17 +100,19 @@ class Machine(Kernel):
     def list_addresses(
         self, label: str, families: tuple[int, ...]
     ) -> tuple[InterfaceAddress, ...]:
-        """The addresses of an interface or alias."""
+        """The addresses of an interface or alias; a device has them under each of its names."""
         # A stanza that states its addresses needs neither netifaces nor what asks it.
         from mptcp_hooks.machine.addresses import ask_addresses
 
-        return tuple(ask_addresses(label, families))
+        names = [label] if ":" in label else [
+            label, *(one for one in self.list_labels(label) if ":" not in one and one != label)]
+        return tuple(dict.fromkeys(one for name in names for one in ask_addresses(name, families)))
 
     def list_labels(self, device: str) -> list[str]:
         """The names that the device's addresses go by: its own, and those of aliases."""
         from mptcp_hooks.machine.addresses import ask_labels
 
-        return [name for name in ask_labels() if name.partition(":")[0] == device]
+        return self.list_of_device(device, ask_labels())
 
     def find_present(
         self, iface: str, addresses: tuple[InterfaceAddress, ...]
@@ -121,10 +136,16 @@ class Machine(Kernel):
         """The names of all devices but the loopback."""
         return sorted(name for _, name in if_nameindex() if name != "lo")
 
-    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
-        """The gateways of a device's default routes in main, each family's preferred first."""
-        return tuple(gateway for family in families
-                     for gateway in _list_main_gateways(ifindex, family))
+    def read_default_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+        """The gateways of a device's default routes, each family's preferred first."""
+        return tuple(route.gateway for family in families
+                     for route in _list_defaults(ifindex, family)
+                     if route.gateway and address.family_of(route.gateway) == family)
+
+    def read_direct(self, ifindex: int, families: tuple[int, ...]) -> tuple[int, ...]:
+        """The families of which the device has a default route without a gateway."""
+        return tuple(family for family in families
+                     if not all(route.gateway for route in _list_defaults(ifindex, family)))
 
     def read_table(self, family: int, table: int) -> list[Route]:
         """All routes of a table, one for each of their next hops."""
@@ -134,6 +155,13 @@ class Machine(Kernel):
         """Main's default routes of a family, one for each of their next hops."""
         return [route for route in self.read_table(family, MAIN_TABLE)
                 if route.destination == "default" and route.device]
+
+    def read_subflows(self) -> list[Subflow]:
+        """All subflows of connections."""
+        # Few works ask for them.
+        from mptcp_hooks.machine.subflows import read_subflows
+
+        return read_subflows()
 
     def find_exit(self, family: int, destination: str) -> int:
         """The ifindex that what is bound to nothing leaves by for an address, 0 for none."""
@@ -151,6 +179,11 @@ def find_device(ifindex: int) -> str:
         return if_indextoname(ifindex)
     except OSError:
         return ""
+
+
+def name_device(name: str) -> str:
+    """The device's own name, for any of those it has; the same where there is no such device."""
+    return find_device(find_ifindex(name)) or name
 
 
 def wait_for_duplicate_check(
@@ -174,7 +207,7 @@ def wait_for_duplicate_check(
 
 
 def find_ifindex(device: str) -> int:
-    """The device's number, 0 where there is no such device."""
+    """The number of the device that has this name, also an altname; 0 where there is none."""
     try:
         return if_nametoindex(device)
     except OSError:
@@ -208,9 +241,15 @@ def _is_mptcp_enabled() -> bool:
         posix.close(file)
 
 
-def _list_main_gateways(ifindex: int, family: int) -> Iterator[str]:
-    routes = netlink.read_routes(family, MAIN_TABLE, ifindex)
-    defaults = [route for route in routes if route.destination == "default" and route.gateway]
-    for route in sorted(defaults, key=lambda route: route.metric):
-        if address.family_of(route.gateway) == family:
-            yield route.gateway
+def _list_defaults(ifindex: int, family: int) -> list[Route]:
+    """A device's default routes in main, or if it has none there in tables of other programs.
+
+    networkd (RouteTable=), NetworkManager (route-table) and images of clouds put them there.
+    """
+    for table in (MAIN_TABLE, 0):
+        found = [route for route in netlink.read_routes(family, table, ifindex)
+                 if route.destination == "default" and route.kind == "unicast"
+                 and route.protocol != PROTOCOL]
+        if found:
+            return sorted(found, key=lambda route: route.metric)
+    return []

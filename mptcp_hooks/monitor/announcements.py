@@ -16,8 +16,9 @@ from sys import byteorder
 
 from mptcp_hooks.base.address import BITS, family_of
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL, SUPPRESSED_LENGTHS
+from mptcp_hooks.base.numbering import LOCAL_TABLE, MAIN_TABLE, PROTOCOL, SUPPRESSED_LENGTHS
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.machine.foreign import read_foreign
 from mptcp_hooks.machine.neighbours import RTM_NEWNEIGH, has_answered, read_message
 from mptcp_hooks.machine.netlink import (
     AF_NETLINK,
@@ -27,6 +28,7 @@ from mptcp_hooks.machine.netlink import (
     NETLINK_ROUTE,
     OUR_RULE,
     ROUTE,
+    RULE,
     SOL_NETLINK,
     read_attributes,
     split_messages,
@@ -56,7 +58,7 @@ _ADDRESS = Struct("=BBBBI")
 # What a message has at least that is looked into: one that is shorter says nothing.
 _SIZES = {RTM_NEWLINK: _LINK.size, RTM_DELLINK: _LINK.size, RTM_NEWADDR: _ADDRESS.size,
           RTM_DELADDR: _ADDRESS.size, RTM_NEWROUTE: ROUTE.size, RTM_DELROUTE: ROUTE.size,
-          RTM_NEWNDUSEROPT: OPTIONS.size}
+          RTM_NEWRULE: RULE.size, RTM_DELRULE: RULE.size, RTM_NEWNDUSEROPT: OPTIONS.size}
 _FAMILIES = {4: AF_INET, 6: AF_INET6}
 # So that a flood does not keep signals and rounds waiting.
 _READ_AT_ONCE = 16
@@ -175,23 +177,26 @@ class Listener:
             said = read_option(message)
             return _NOTHING._replace(advertised=(said,)) if said else _NOTHING
         is_rule = kind in (RTM_NEWRULE, RTM_DELRULE)
-        return _NOTHING._replace(
-            matters=is_rule and (OUR_RULE in message or bool(self._watched)))
+        # One that takes all may be a tunnel's.
+        return _NOTHING._replace(matters=is_rule and (
+            OUR_RULE in message or bool(self._watched) or read_foreign(message).covers("")))
 
     def _sift_route(self, message: bytes) -> News:
-        """A route of ours; a default in main, from which gateways are known; and what may lead a
-        resolver elsewhere: at once, where that may be a tunnel's.
+        """A route of ours; a default, from which gateways are known, or a piece of one, which is a
+        tunnel's: at once; and what may lead a resolver elsewhere.
         """
         family, length, _, _, table, protocol, _, _, _ = ROUTE.unpack_from(message)
         known = {AF_INET: 4, AF_INET6: 6}.get(family, 0)
+        if known and protocol != PROTOCOL and table != LOCAL_TABLE \
+                and length <= SUPPRESSED_LENGTHS[known]:
+            watched = table == MAIN_TABLE and known in self._watched
+            return _NOTHING._replace(matters=True, urgent=bool(length) or watched)
         if table != MAIN_TABLE or known not in self._watched:
-            return _NOTHING._replace(matters=protocol == PROTOCOL or (
-                table == MAIN_TABLE and length == 0))
-        urgent = length <= SUPPRESSED_LENGTHS[known]
+            return _NOTHING._replace(matters=protocol == PROTOCOL)
         destination = read_attributes(message, ROUTE.size).get(RTA_DST, b"")
         beyond = max(0, BITS[known] - length)
         first = int.from_bytes(destination, "big") >> beyond
-        return _NOTHING._replace(urgent=urgent, matters=urgent or protocol == PROTOCOL or any(
+        return _NOTHING._replace(matters=protocol == PROTOCOL or any(
             number >> beyond == first for number in self._watched[known]))
 
     def _sift_link(self, kind: int, message: bytes) -> News:

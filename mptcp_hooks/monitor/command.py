@@ -19,13 +19,15 @@ from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.machine.claim import claim
 from mptcp_hooks.machine.mailbox import Mailbox
 from mptcp_hooks.machine.service import Status, add_log_option, catch_signals, heed_log_option
 from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
 from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
-from mptcp_hooks.monitor.fights import Fights
+from mptcp_hooks.monitor.fights import OVERTAKEN, Fights
 from mptcp_hooks.monitor.health import Health
+from mptcp_hooks.monitor.history import History
 from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.round import Round, RoundResult
 from mptcp_hooks.monitor.schedule import Schedule
@@ -62,6 +64,8 @@ def run_mptcp_monitor() -> int:
         from mptcp_hooks.monitor.farewell import leave_to_hooks
 
         return leave_to_hooks(show, _tell)
+    # Two of them would undo each other's work. It is held until this process ends.
+    claim()
     Monitor(show).run()
     return 0
 
@@ -74,8 +78,10 @@ class Monitor:
         self._listener = Listener()
         self._schedule = Schedule()
         self._fights = Fights()
+        self._races = Fights(OVERTAKEN)
         self._health = Health(_tell, self._warn, monotonic())
         self._heard = Heard()
+        self._history = History(self._warn, monotonic())
         self._status = Status(PROGRAM)
         self._round: Round | None = None
         # Whether what is under way is a look at connections alone.
@@ -95,6 +101,7 @@ class Monitor:
         while not stopping:
             if self._health.attend(monotonic()):
                 self._schedule.hurry(monotonic())
+            self._history.attend(monotonic())
             if self._heard.end(monotonic()):
                 self._schedule.note(_CHANGE, monotonic())
             if self._round is None:
@@ -127,7 +134,7 @@ class Monitor:
         if self._round:
             return _to_milliseconds(self._round.find_time_left())
         return _to_milliseconds(min(self._schedule.wait(now), self._health.wait(now),
-                                    self._heard.wait(now)))
+                                    self._heard.wait(now), self._history.wait(now)))
 
     def _begin_what_is_due(self) -> None:
         """Begin a round of upkeep, or a look at connections, where one is due."""
@@ -146,7 +153,8 @@ class Monitor:
     def _begin_round(self) -> None:
         adopting, resting = self._adopting, self._fights.resting
         self._adopting, self._adopted = False, adopting
-        known = self._health.recall(monotonic())._replace(heard=self._heard.named)
+        known = self._health.recall(monotonic())._replace(
+            heard=self._heard.named, raced=self._races.resting)
         self._begin(lambda: keep_up(adopting, resting, known, self._show), looking=False)
 
     def _begin(self, work: Callable[[], RoundResult], looking: bool) -> None:
@@ -159,7 +167,8 @@ class Monitor:
     def _end_round(self, report: RoundResult) -> None:
         now = monotonic()
         self._round = None
-        for text in (*report.said, *self._fights.note(report.repaired, now)):
+        for text in (*report.said, *self._fights.note(report.repaired, now),
+                     *self._races.note(report.overtaken, now)):
             self._say(text, now)
         if self._looking:
             self._schedule.return_within(self._health.note_look(report, report.cost, now), now)
@@ -168,6 +177,8 @@ class Monitor:
         self._status.tell(self._health.describe())
 
     def _end_upkeep(self, report: RoundResult, now: float) -> None:
+        for table in report.overtaken:
+            _tell(f"uplinks' addresses answer: our rules stand before that of {table} now")
         self._schedule.end(report.failed, now)
         self._schedule.return_within(self._health.note_round(report, now), now)
         self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
@@ -193,6 +204,7 @@ class Monitor:
         if signal.SIGHUP in caught:
             self._said.clear()
             self._fights.forgive_all()
+            self._races.forgive_all()
             self._adopting = True
             self._schedule.hurry(monotonic())
             self._health.joins.expect(monotonic())

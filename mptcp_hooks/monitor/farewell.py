@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def leave_to_hooks(show: Callable[[str], None] | None, say: Callable[[str], None]) -> int:
-    """Take detours and names away, and bring endpoints that are away back.
+    """Take detours and names away, bring endpoints that are away back, and let subflows be opened.
 
     Nobody would later, and a path without an endpoint is worse than one that is out for a
     while. `show` hears each command before it runs, `say` what fails; 1 where anything does.
@@ -30,6 +30,8 @@ def leave_to_hooks(show: Callable[[str], None] | None, say: Callable[[str], None
     # Nobody knows any more which paths are out.
     save_faults(())
     with lock_store() as store:
+        # The work that follows opens the way for subflows again.
+        store.save_tunnels(())
         problems = [*end_leading(store, machine), *settle_roles(store, machine, ())]
     for problem in problems:
         say(str(problem))

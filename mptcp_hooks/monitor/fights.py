@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 _REPAIRS_AT_MOST, _REPAIRS_WITHIN = 5, 60.0
 
 
-class Fights:
-    """Counts repairs, and names the interfaces on which another program undoes them all."""
+UNDONE = ("another program takes away its rules or routes again and again: left as they are until "
+          "its link or an address of it changes")
+OVERTAKEN = ("another program puts its rule in front of ours again and again: left there until a "
+             "reload")
 
-    def __init__(self) -> None:
+
+class Fights:
+    """Counts repairs, and names the interfaces on which another program undoes them all.
+
+    So for what else is made again and again; `word` is what is said of one that is left alone.
+    """
+
+    def __init__(self, word: str = UNDONE) -> None:
+        self._word = word
         self._repairs: dict[str, list[float]] = {}
         self.resting: frozenset[str] = frozenset()
 
@@ -29,8 +39,7 @@ class Fights:
             self._repairs[iface] = [*times, now]
             if len(times) + 1 >= _REPAIRS_AT_MOST:
                 self.resting |= {iface}
-                said.append(f"{iface}: another program takes away its rules or routes again and "
-                            "again: left as they are until its link or an address of it changes")
+                said.append(f"{iface}: {self._word}")
         return said
 
     def forgive(self, devices: frozenset[str]) -> None:

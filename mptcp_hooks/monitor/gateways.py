@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, NO_CARRIER, UNSTEADY
+from mptcp_hooks.machine.foreign import list_foreign
 from mptcp_hooks.machine.neighbours import (
     build_oblivion,
     build_probe,
@@ -22,12 +23,14 @@ from mptcp_hooks.machine.neighbours import (
 )
 from mptcp_hooks.machine.runner import tell_failure
 from mptcp_hooks.machine.system import Machine
+from mptcp_hooks.machine.tunnels import find_tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Path
+    from mptcp_hooks.machine.foreign import ForeignRule
     from mptcp_hooks.machine.neighbours import Entry
 
 # A gateway on a wire answers in a millisecond, one behind a radio in some tens. For one that
@@ -58,6 +61,14 @@ class WatchfulMachine(Machine):
         self.asked: frozenset[str] = frozenset()
         self.failing: frozenset[str] = frozenset()
         self.unsteady: frozenset[str] = frozenset()
+
+    def find_tunnel(self, family: int, uplinks: Container[int]) -> str | None:
+        """As machine/tunnels.py has it."""
+        return find_tunnel(family, uplinks)
+
+    def list_foreign(self, family: int) -> list[ForeignRule]:
+        """As machine/foreign.py has it."""
+        return list_foreign(family)
 
     def answers(self, path: Path) -> bool:
         """Whether the path's gateway has answered since the path was out, or there is none.

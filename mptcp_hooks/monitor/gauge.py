@@ -12,6 +12,7 @@ from time import process_time
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine.counters import read_mptcp_counters
+from mptcp_hooks.machine.system import name_device
 from mptcp_hooks.machine.traffic import read_flows, read_traffic
 from mptcp_hooks.monitor.judge import Judge, Uplink
 from mptcp_hooks.monitor.meter import Meter
@@ -63,7 +64,7 @@ class Gauge:
         self._judge.note_uplinks(uplinks)
         self._ifaces = dict(ifaces)
         # Aliases are of one device.
-        self._devices = {iface: iface.partition(":")[0] for iface in ifaces.values()}
+        self._devices = {iface: name_device(iface.partition(":")[0]) for iface in ifaces.values()}
 
     def recall(self, verdicts: Mapping[str, Verdict]) -> None:
         """Take what was found before, by uplinks, for what they are now."""

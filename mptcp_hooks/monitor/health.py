@@ -85,6 +85,7 @@ class Health:
         # What is on record, None where that is another one's word.
         self._faults: tuple[Fault, ...] | None = None
         self._paths: tuple[str, ...] = ()
+        self._tunnels: tuple[str, ...] = ()
         self._users: tuple[tuple[str, int], ...] = ()
         self._count_at = self._hear_at = now
         self._opened = self._stale = 0
@@ -158,6 +159,7 @@ class Health:
                                          mute, date),
                      *self._ways.note(report.ways, self._word_faults(report), date)):
             self._tell(text)
+        self._note_tunnels(report.tunnels, now)
         self._note_faults(report)
         self._note_uplinks(report)
         self._doubted = frozenset(address for _, address, _, fault in report.faults
@@ -261,6 +263,18 @@ class Health:
         for iface in sorted({ifaces[address] for address in self._flaps.note(ifaces, now)}):
             self._tell(f"{iface}: comes and goes: what uses it waits until it has been there for "
                        "a while")
+
+    def _note_tunnels(self, tunnels: tuple[str, ...], now: float) -> None:
+        """Tell which tunnels new connections keep to; those that did may miss paths afterwards."""
+        if tunnels == self._tunnels:
+            return
+        self._tunnels = tunnels
+        if tunnels:
+            self._tell(f"new connections leave by {' and '.join(tunnels)}, and get no subflow "
+                       "beside that")
+        else:
+            self._tell("new connections leave by no tunnel any more, and use all paths again")
+            self.joins.expect(now)
 
     def _note_faults(self, report: RoundResult) -> None:
         """Put on record which paths are out, or may be, and since when."""

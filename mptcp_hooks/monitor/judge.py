@@ -32,9 +32,9 @@ _STEADY, _BUSY = 0.7, 0.9
 # It is used in a tenth of a second in which it carries so much of its best, and fewer than so many
 # tell nothing.
 _USED, _TENTHS = 0.1, 3
-# An upload over one that carries up to so much of the better one may be slower with it: what is
-# acknowledged does not tell what the better one could carry. So that is tried: for a few seconds,
-# of which the first is for what is on its way, and after so many that said that it may be so.
+# Beside one that carries up to so much of it, the better one may be blocked so that nobody sees
+# what it could carry. So that is tried: for a few seconds, of which the first is for what is on
+# its way, and after so many that said that it may be so.
 _DOUBTFUL, _REST, _UNTOLD, _DOUBTS = 0.45, 5.0, 1, 4
 # What is less than that is no rate at its best, in bit/s.
 _RATE_AT_LEAST = 3e5
@@ -74,12 +74,14 @@ class Verdict(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """An uplink that is no backup rests for a moment, to see whether uploads are faster so.
+    """An uplink that is no backup rests for a moment, to see whether all is faster so.
 
-    What they carried before, by all uplinks together, in bit/s, what by this one, and in words.
+    In which direction, what uploads carried before, by all uplinks together, in bit/s, what this
+    one did, and in words.
     """
 
     ends: float
+    way: _Way
     before: float
     best: Best
     why: str
@@ -97,7 +99,7 @@ class _Record:
         self.trial_ends = _NEVER
         self.tried_at = -_NEVER
         self.failures = 0
-        # The seconds that said that uploads may be slower with it.
+        # The seconds that said that all may be slower with it.
         self.doubts: deque[bool] = deque(maxlen=_SECONDS)
         self.rest: _Rest | None = None
         self.rested_at, self.rests = -_NEVER, 0
@@ -129,6 +131,7 @@ class _Way(NamedTuple):
     """A direction, and what there is to be read of it."""
 
     read_best: Callable[[Second], float]
+    read_rate: Callable[[Best], float]
     read_shared: Callable[[Second], float]
     is_full: Callable[[Second, float], bool]
 
@@ -143,9 +146,10 @@ def _is_full_down(second: Second, best: float) -> bool:
     return best > 0 and used >= _TENTHS and full >= _STEADY * used
 
 
-_DOWN = _Way(lambda one: max(one.moments, default=0.0), lambda one: one.shared_down,
-             _is_full_down)
-_UP = _Way(lambda one: one.up, lambda one: one.shared_up, lambda one, best: one.busy >= _BUSY)
+_DOWN = _Way(lambda one: max(one.moments, default=0.0), lambda best: best.down,
+             lambda one: one.shared_down, _is_full_down)
+_UP = _Way(lambda one: one.up, lambda best: best.up, lambda one: one.shared_up,
+           lambda one, best: one.busy >= _BUSY)
 
 
 def _is_lasting(second: Second, best: float) -> bool:
@@ -273,41 +277,54 @@ class Judge:
         self._say(f"{iface}: backup: {why}")
 
     def _consider_rest(self, iface: str, record: _Record, now: float) -> None:
-        """Have one rest for a moment by which uploads may be slower."""
-        record.doubts.append(not record.why and self._is_doubtful(iface, record))
+        """Have one rest for a moment by which all may be slower, though that does not show."""
+        doubtful = [way for way in (_UP, _DOWN) if not record.why
+                    and self._is_doubtful(iface, record, way)]
+        record.doubts.append(bool(doubtful))
         pause = min(_AGAIN_AFTER * 2.0 ** record.rests, _AGAIN_AT_MOST)
-        if sum(record.doubts) < _DOUBTS or now - record.rested_at < pause:
+        if not doubtful or sum(record.doubts) < _DOUBTS or now - record.rested_at < pause:
             return
         lately = list(self._ups)[-int(_REST):]
-        better = self._find_better(iface, _UP)
-        most = better.measure(_UP) if better else 0.0
-        record.rest = _Rest(now + _REST, sum(lately) / len(lately), record.measure_all(),
-                            describe_rates(record.measure(_UP), most, 0.0))
+        record.rest = _Rest(now + _REST, doubtful[0], sum(lately) / len(lately),
+                            record.measure_all(), self._compare(iface, record, doubtful[0]))
         record.rested_at = now
         record.doubts.clear()
 
-    def _is_doubtful(self, iface: str, record: _Record) -> bool:
-        """Whether uploads that use others as well keep one full that carries less than half."""
-        better = self._find_better(iface, _UP)
-        if better is None or not (record.is_full(_UP) and self._is_main_way(_UP)):
+    def _is_doubtful(self, iface: str, record: _Record, way: _Way) -> bool:
+        """Whether one is full that carries less than half of what a better one shows."""
+        better = self._find_better(iface, way)
+        if better is None or not (record.is_full(way) and self._is_main_way(way)):
             return False
-        shared = sum(map(_UP.read_shared, record.seconds))
-        return shared > 0 and _RATE_AT_LEAST <= record.measure(
-            _UP) <= _DOUBTFUL * better.measure(_UP)
+        # Of what comes in, one that is full itself shows all that it can.
+        blocked = way is _UP or not better.is_full(way)
+        return blocked and self._is_shared(record, better, way) and _RATE_AT_LEAST <= (
+            record.measure(way)) <= _DOUBTFUL * better.measure(way)
 
     def _end_rest(self, iface: str, record: _Record, rest: _Rest, now: float) -> None:
-        """Make a backup of one without which uploads are faster."""
+        """Make a backup of one without which all is faster."""
         if now < rest.ends:
             return
         record.rest = None
-        known = list(self._ups)[_UNTOLD - int(_REST):]
-        if self._is_main_way(_UP) and sum(known) / len(known) >= _GAINS * rest.before:
-            better = self._find_better(iface, _UP)
-            why = describe_rates(rest.best.up, better.measure(_UP), 0.0) if better else rest.why
-            self._make_backup(iface, record, rest.best, why)
+        better = self._find_better(iface, rest.way)
+        if better and self._is_main_way(rest.way) and self._was_harmed(better, rest):
+            own, most = rest.way.read_rate(rest.best), better.measure(rest.way)
+            self._make_backup(iface, record, rest.best, describe_rates(own, most, 0.0))
             record.tried_at, record.rests = now, 0
             return
         record.rests += 1
+
+    def _was_harmed(self, better: _Record, rest: _Rest) -> bool:
+        """Whether without the other one uploads are faster, or a better one shows its rate."""
+        if rest.way is _UP:
+            known = list(self._ups)[_UNTOLD - int(_REST):]
+            return sum(known) / len(known) >= _GAINS * rest.before
+        return rest.best.down <= _HARMS * better.measure(_DOWN)
+
+    def _compare(self, iface: str, record: _Record, way: _Way) -> str:
+        """What one carries beside the better one, in words."""
+        better = self._find_better(iface, way)
+        return describe_rates(record.measure(way), better.measure(way) if better else 0.0,
+                              max(one.rtt for one in record.seconds))
 
     def _find_harm(self, iface: str, record: _Record, way: _Way) -> str:
         """How an uplink harms connections in a direction that use others as well; '' if not."""
@@ -316,12 +333,14 @@ class Judge:
         if better is None or own < _RATE_AT_LEAST or not (
                 record.is_full(way) and self._is_main_way(way)):
             return ""
-        here, there = (sum(map(way.read_shared, one.seconds)) for one in (record, better))
-        most = better.measure(way)
-        together = 0 < here <= there or (way is _DOWN and any(self._joined))
-        if not together or not self._is_too_weak(record, better, way):
+        if not self._is_shared(record, better, way) or not self._is_too_weak(record, better, way):
             return ""
-        return describe_rates(own, most, max(one.rtt for one in record.seconds))
+        return self._compare(iface, record, way)
+
+    def _is_shared(self, record: _Record, better: _Record, way: _Way) -> bool:
+        """Whether connections use both; of most that are short nobody sees more than joins."""
+        here, there = (sum(map(way.read_shared, one.seconds)) for one in (record, better))
+        return 0 < here <= there or (way is _DOWN and any(self._joined))
 
     def _is_main_way(self, way: _Way) -> bool:
         """Whether more goes in this direction than in the other, whose answers are small."""

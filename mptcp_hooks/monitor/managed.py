@@ -47,8 +47,9 @@ def _take_in(
     builder: WorkBuilder, machine: Machine, configuration: Configuration, device: str
 ) -> None:
     """Add what a device has; one whose link is down takes no routes, and waits on record."""
+    known = builder.list_of_device(device)
     news = [event for event in (announce(device, family, MANAGED) for family in (4, 6))
-            if not is_covered(event, builder.list_stanzas(device))]
+            if not is_covered(event, known)]
     if news and not _is_refused(configuration, device):
         for event in news:
             (builder.add if is_up(machine, device) else builder.expect)(event)

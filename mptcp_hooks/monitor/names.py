@@ -20,6 +20,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.name_record import Name, load_resolvers
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.resolvers import read_resolvers
+from mptcp_hooks.machine.system import name_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -120,7 +121,7 @@ def _read_stanza(stanza: Stanza) -> tuple[str, tuple[str, ...], tuple[str, ...]]
     except Problem:
         return "", (), ()
     resolvers = read_resolvers(event)
-    return event.device, resolvers.named, tuple(
+    return name_device(event.device), resolvers.named, tuple(
         str(mistake.problem) for mistake in resolvers.mistakes)
 
 

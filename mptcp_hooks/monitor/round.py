@@ -42,7 +42,8 @@ class RoundResult(NamedTuple):
     gateway, and why; `ways` are by family the interface that main leads new connections to, and
     the one that they leave by instead, '' where they do so no more. `resolvers` are those that
     one interface alone names, wherever they are asked. `free` are the interfaces whose role is
-    nobody's word.
+    nobody's word. `tunnels` are those that new connections keep to, and `overtaken`
+    the tables before whose rules ours were put.
     """
 
     said: tuple[str, ...] = ()
@@ -64,6 +65,8 @@ class RoundResult(NamedTuple):
     ways: tuple[tuple[int, str, str], ...] = ()
     resolvers: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    tunnels: tuple[str, ...] = ()
+    overtaken: tuple[str, ...] = ()
 
 
 class Round:

@@ -9,8 +9,14 @@ from __future__ import annotations
 from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import SILENT, Role
-from mptcp_hooks.base.numbering import LOCAL_TABLE, MAIN_TABLE, NAMES_TABLE, PROTOCOL
+from mptcp_hooks.base.model import SILENT, Role, Tunnel
+from mptcp_hooks.base.numbering import (
+    LOCAL_TABLE,
+    MAIN_TABLE,
+    NAMES_TABLE,
+    PROTOCOL,
+    SUPPRESSED_LENGTHS,
+)
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
 from mptcp_hooks.engine.checks import load_checks
@@ -22,23 +28,25 @@ from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.name_record import has_names
 from mptcp_hooks.engine.names import are_settled, can_name, settle_names
 from mptcp_hooks.engine.record import lock_store, open_store
-from mptcp_hooks.engine.remake import list_endpoints, list_identities
+from mptcp_hooks.engine.remake import list_endpoints, list_identities, list_paths
 from mptcp_hooks.engine.roles import settle_roles
-from mptcp_hooks.engine.take_down import prepare_silence
+from mptcp_hooks.engine.take_down import prepare_silence, prepare_withdrawal
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.ifupdown import ask_events, list_up
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
+from mptcp_hooks.monitor.front import Front, choose_front
 from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.managed import prepare_managed
 from mptcp_hooks.monitor.names import Routes, choose_elsewhere, choose_names, read_named
 from mptcp_hooks.monitor.round import RoundResult
-from mptcp_hooks.monitor.way_out import Uplinks, choose_table, list_leading
+from mptcp_hooks.monitor.way_out import (
+    Uplinks, choose_table, find_leading_devices, list_leading)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mptcp_hooks.base.model import Lease, Path
     from mptcp_hooks.engine.name_record import Name
@@ -46,6 +54,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.machine.foreign import ForeignRule
+    from mptcp_hooks.machine.subflows import Subflow
     from mptcp_hooks.machine.system import Machine
     from mptcp_hooks.monitor.names import Named
 
@@ -60,7 +70,8 @@ class Known(NamedTuple):
     those whose gateway was to prove that it is there, and has if it will, `unsteady` those that
     were there for moments only, again and again. `heard` are the resolvers that routers
     advertise, each with the ifindex of the device. `roles` are the interfaces that are to be
-    backups, and why.
+    backups, and why, `raced` the tables whose rules another program puts in front of ours again
+    and again.
     """
 
     fresh: frozenset[str] = frozenset()
@@ -70,6 +81,7 @@ class Known(NamedTuple):
     unsteady: frozenset[str] = frozenset()
     heard: frozenset[tuple[int, str]] = frozenset()
     roles: tuple[tuple[str, str], ...] = ()
+    raced: frozenset[str] = frozenset()
 
 
 class Judged(NamedTuple):
@@ -99,8 +111,10 @@ def keep_up(
     upkeep.heed_checks()
     # First, and before other programs are asked: a transfer may be waiting.
     upkeep.silence()
+    upkeep.keep_to_tunnels(configuration)
     upkeep.lead(known)
     upkeep.name(known)
+    upkeep.put_in_front(configuration, known.raced)
     if adopting:
         try:
             _adopt(upkeep, configuration)
@@ -111,6 +125,7 @@ def keep_up(
     upkeep.follow(configuration, resting)
     if upkeep.have_gateways_answer():
         upkeep.follow(configuration, resting)
+    upkeep.keep_to_tunnels(configuration)
     upkeep.lead(known)
     upkeep.name(known)
     upkeep.set_roles(dict(known.roles), configuration)
@@ -127,6 +142,8 @@ class _Upkeep:
         self._repaired: list[str] = []
         self._kept: frozenset[str] = frozenset()
         self._judged: list[Judged] = []
+        # Devices of paths whose address is another one's as well.
+        self._sharing: frozenset[int] = frozenset()
         # Those that were out when the round began; some go off the record in it.
         self._out: list[Judged] = []
         # By family, the interface that main leads new connections to, and that they leave by.
@@ -135,6 +152,8 @@ class _Upkeep:
         # The families of which new connections are held back, since a tunnel died.
         self._held: set[int] = set()
         self._resolvers: tuple[str, ...] = ()
+        self._tunnels: tuple[str, ...] = ()
+        self._overtaken: list[str] = []
         self._made = self._failed = False
 
     def do(self, prepare: Prepare) -> None:
@@ -158,17 +177,108 @@ class _Upkeep:
         mute = [judged.path for judged in out if judged.path.endpoint]
         if not mute:
             return
-        try:
-            connections = group(read_subflows())
-        except Problem as problem:
-            # Most connections gain by it.
-            self.fail(problem)
-            connections = {}
-        lifelines = find_lifelines(connections, frozenset(path.address for path in mute))
-        self._kept = frozenset(path.iface for path in mute if path.address in lifelines)
-        leaving = [path for path in mute if path.address not in lifelines]
+        leaving = self._list_spare(mute)
+        self._kept = frozenset(path.iface for path in mute if path not in leaving)
         if leaving:
             self.do(lambda store, machine: prepare_silence(store, machine, leaving))
+
+    def keep_to_tunnels(self, configuration: Configuration) -> None:
+        """Have new connections open no subflow beside a tunnel that they leave by.
+
+        Where they leave by none any more, what follows all that is on record opens the way again.
+        """
+        with open_store() as store:
+            recorded = store.load_tunnels()
+            paths = list(list_paths(store))
+            devices = {iface.partition(":")[0] for iface in store.list_interfaces()}
+        families = sorted({path.family for path in paths}) if configuration.private else []
+        wanted = tuple(self._find_tunnels(families, devices, recorded))
+        self._tunnels = tuple(dict.fromkeys(one.device for one in wanted))
+        if wanted != recorded:
+            with lock_store() as store:
+                store.save_tunnels(wanted)
+        if not wanted:
+            return
+        telling = [path for path in paths if path.endpoint and path.tells]
+        if wanted != recorded or telling:
+            leaving = self._list_spare(telling)
+            self.do(lambda store, machine: prepare_withdrawal(
+                store, machine, leaving, configuration.limits))
+
+    def _find_tunnels(
+        self, families: Iterable[int], devices: Iterable[str], recorded: tuple[Tunnel, ...]
+    ) -> Iterator[Tunnel]:
+        """By which tunnel new connections of each family leave, which is none of our `devices`.
+
+        Where they have no way at all, nothing is known of what they would leave by, and all
+        stays as it is.
+        """
+        uplinks = set(map(self.machine.find_ifindex, devices))
+        before = {one.family: one.device for one in recorded}
+        for family in families:
+            device = self.machine.find_tunnel(family, uplinks)
+            if device is None:
+                device = before.get(family, "")
+            if device:
+                yield Tunnel(family, device)
+
+    def put_in_front(self, configuration: Configuration, raced: frozenset[str]) -> None:
+        """Have our rules stand before others' that take everything, where uplinks are to answer.
+
+        It is on record, and what follows all that is moves them. Those that are `raced` for are
+        left where they are.
+        """
+        with open_store() as store:
+            recorded = store.load_front()
+            paths = list(list_paths(store))
+        front = Front(configuration.preference, None)
+        if configuration.answer:
+            front = self._choose_front(paths, configuration.preference)
+        wanted = front.preference if front.foremost else 0
+        if front.foremost and not front.preference:
+            self.said.append(f"rule {front.foremost.rule.preference} takes what comes from "
+                             "uplinks' addresses, and before it is no room for ours")
+            return
+        table = f"table {front.foremost.rule.table}" if front.foremost else ""
+        if wanted == recorded or table in raced:
+            return
+        with lock_store() as store:
+            store.save_front(wanted)
+        self._overtaken += [table] * bool(table)
+
+    def _choose_front(self, paths: list[Path], usual: int) -> Front:
+        taking: list[ForeignRule] = []
+        others: list[ForeignRule] = []
+        for family in sorted({path.family for path in paths}):
+            rules = self.machine.list_foreign(family)
+            addresses = [path.address for path in paths if path.family == family]
+            taking += [one for one in rules if any(map(one.covers, addresses))
+                       and self._takes_all(family, one)]
+            others += rules
+        return choose_front(usual, taking, others)
+
+    def _takes_all(self, family: int, foreign: ForeignRule) -> bool:
+        """Whether a rule that covers an address leaves nothing of it to rules behind it."""
+        return foreign.refuses or (foreign.rule.suppress is None and any(
+            route.destination == "default"
+            or int(route.destination.partition("/")[2]) <= SUPPRESSED_LENGTHS[family]
+            for route in self.machine.read_table(family, foreign.rule.table)))
+
+    def _list_spare(self, paths: list[Path]) -> list[Path]:
+        """Those of the paths that no connection has as its last one."""
+        if not paths:
+            return []
+        lifelines = find_lifelines(self._read_connections(),
+                                   frozenset(path.address for path in paths))
+        return [path for path in paths if path.address not in lifelines]
+
+    def _read_connections(self) -> dict[int, list[Subflow]]:
+        try:
+            return group(read_subflows())
+        except Problem as problem:
+            # Most connections gain by what is done.
+            self.fail(problem)
+            return {}
 
     def _list_out(self) -> list[Judged]:
         """The paths that are out; of an old failure of a gateway's it is asked once more first."""
@@ -229,7 +339,8 @@ class _Upkeep:
         if not paths and recorded != 0:
             return None
         defaults = self.machine.read_defaults(family)
-        foreign = {route.device for route in defaults} - {path.ifindex for path in paths}
+        ours = {path.ifindex for path in paths} | self._sharing
+        foreign = {route.device for route in defaults} - ours
         alive = frozenset(one.path.address for one in self._judged if not one.fault)
         uplinks = Uplinks(paths, alive - known.suspected, known.fresh,
                           frozenset(filter(self.machine.leads_to_peer, foreign)))
@@ -253,8 +364,15 @@ class _Upkeep:
             wanted = [Role(one.path.address, roles[one.path.iface])
                       for one in list_endpoints(store)
                       if one.path.iface in meant and one.path.primary]
-            for problem in settle_roles(store, self.machine, wanted):
+            for problem in settle_roles(store, self.machine, wanted, self._find_leading()):
                 self.fail(problem)
+
+    def _find_leading(self) -> set[str]:
+        """The addresses of paths that main's default leads new connections to."""
+        devices = {family: find_leading_devices(self.machine.read_defaults(family))
+                   for family in {one.path.family for one in self._judged}}
+        return {one.path.address for one in self._judged
+                if one.path.ifindex in devices[one.path.family]}
 
     def name(self, known: Known) -> None:
         """Have a resolver that one uplink alone names asked over that one, while it is alive."""
@@ -304,7 +422,7 @@ class _Upkeep:
                 and not one.fault and one.path.address not in known.suspected]
         if not ways or family in self._held:
             return ()
-        uplinks = frozenset(one.path.ifindex for one in self._judged)
+        uplinks = frozenset(one.path.ifindex for one in self._judged) | self._sharing
         routes = Routes(*(tuple(self.machine.read_table(family, table))
                           for table in (MAIN_TABLE, LOCAL_TABLE)))
         names = choose_names(named, ways, uplinks, routes)
@@ -314,10 +432,15 @@ class _Upkeep:
         return ()
 
     def _judge(self) -> list[Judged]:
-        """The paths on record, and why they are out."""
+        """The paths on record, and why they are out.
+
+        All that is known of an address is one device's: a path that shares it is not judged.
+        """
         with open_store() as store:
-            return [Judged(path, self.machine.find_fault(path, waiting), waiting)
-                    for path, waiting in _list_paths(store)]
+            recorded = list(_list_recorded(store))
+        self._sharing = frozenset(path.ifindex for path, _ in recorded if path.shared)
+        return [Judged(path, self.machine.find_fault(path, waiting), waiting)
+                for path, waiting in recorded if not path.shared]
 
     def follow(self, configuration: Configuration, resting: frozenset[str]) -> None:
         """Make true again what is on record, as the machine is now."""
@@ -356,6 +479,8 @@ class _Upkeep:
                          for one in self._list_faulty()),
             ways=tuple(sorted((family, *ends) for family, ends in self._ways.items())),
             resolvers=self._resolvers,
+            tunnels=self._tunnels,
+            overtaken=tuple(self._overtaken),
             free=tuple(sorted(self._free)))
 
     def _list_faulty(self) -> Iterator[Judged]:
@@ -386,7 +511,7 @@ def _adopt(upkeep: _Upkeep, configuration: Configuration) -> None:
             store, machine, news, configuration, leases))
 
 
-def _list_paths(store: Store) -> Iterator[tuple[Path, bool]]:
+def _list_recorded(store: Store) -> Iterator[tuple[Path, bool]]:
     """The paths on record, each with whether it is out and its gateway is to answer anew."""
     for iface in store.list_interfaces():
         try:

@@ -41,7 +41,7 @@ def choose_table(
     other way out then, until main has a default again; nor for an uplink that comes meanwhile.
     """
     known = list(defaults)
-    best = _list_best(known)
+    best = find_leading_devices(known)
     ways = _list_ways(uplinks, known)
     if best & uplinks.tunnels or (not best and recorded == 0):
         guarded = recorded == 0 and not uplinks.paths
@@ -57,13 +57,13 @@ def choose_table(
 
 def list_leading(uplinks: Uplinks, defaults: Iterable[Route]) -> list[Path]:
     """The paths that new connections leave by without us, those that are out first."""
-    best = _list_best(defaults)
+    best = find_leading_devices(defaults)
     leading = [path for path in uplinks.paths if path.ifindex in best] or [
         path for path in uplinks.paths if path.way_out and not best]
     return sorted(leading, key=lambda path: path.address in uplinks.alive - uplinks.fresh)
 
 
-def _list_best(defaults: Iterable[Route]) -> set[int]:
+def find_leading_devices(defaults: Iterable[Route]) -> set[int]:
     """The devices that main's default with the least metric leads to."""
     known = list(defaults)
     least = min((route.metric for route in known), default=0)

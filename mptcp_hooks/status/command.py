@@ -8,8 +8,9 @@ from functools import partial
 from time import monotonic, sleep
 
 from mptcp_hooks.base.entry import make_parser
-from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.errors import UNKNOWN, USAGE, Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.intent.stanza_lines import has_stanza
 from mptcp_hooks.status.looks import (
     look_at_candidates,
     look_at_connections,
@@ -73,10 +74,11 @@ def _read_arguments() -> Namespace:
 
 
 def _refuse_unknown(survey: Survey, wanted: Iterable[str]) -> None:
-    known = {*(device.name for device in survey.devices), *(path.interface
-                                                            for path in survey.paths)}
+    known = {*(name for device in survey.devices for name in device.names),
+             *(path.interface for path in survey.paths)}
     for name in sorted({*wanted} - known):
-        raise Problem(f"{name}: no such interface, and none on record", USAGE)
+        if not has_stanza(name):
+            raise Problem(f"{name}: {UNKNOWN}", USAGE)
 
 
 def _watch(take_look: Callable[[], Look], look: Look) -> int:

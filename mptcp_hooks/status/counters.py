@@ -23,6 +23,12 @@ _Counters = Mapping[str, int]
 _FEW = 3
 
 
+def subtract(counters: _Counters, earlier: _Counters) -> dict[str, int]:
+    """What was counted since `earlier`; all of it where that is another machine's or boot's."""
+    since = {name: number - earlier.get(name, 0) for name, number in counters.items()}
+    return dict(counters) if any(number < 0 for number in since.values()) else since
+
+
 class Evidence(NamedTuple):
     """One sentence with the figures, and what a person can do."""
 

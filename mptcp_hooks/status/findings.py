@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import BITS, contains
 from mptcp_hooks.base.folder import CONFIGURATION_FILE
-from mptcp_hooks.base.model import BACKUP, LEAVING
+from mptcp_hooks.base.model import BACKUP, LEAVING, SIGNAL
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, MAIN_TABLE, PREFERENCES, PROTOCOL
 from mptcp_hooks.base.text import count, describe_span
-from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
-from mptcp_hooks.engine.limits import raise_limits
+from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
 from mptcp_hooks.machine.counters import read_counters
-from mptcp_hooks.status.counters import judge_counters
+from mptcp_hooks.status.behind import judge_behind
+from mptcp_hooks.status.counters import judge_counters, subtract
+from mptcp_hooks.status.finding import BROKEN, NOTE, Finding
+from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
 from mptcp_hooks.status.health import describe_fault, say_since
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
@@ -24,6 +27,12 @@ from mptcp_hooks.status.seen_routing import (
     is_inside,
     recall_routing,
     without_device_rules,
+)
+from mptcp_hooks.status.stanza_findings import (
+    judge_edits,
+    judge_exclusions,
+    judge_failures,
+    judge_gateways,
 )
 from mptcp_hooks.status.survey import (
     DETOURS,
@@ -34,6 +43,7 @@ from mptcp_hooks.status.survey import (
     NETWORK_MANAGER,
     NO_CARRIER,
     UP,
+    count_uplinks,
 )
 from mptcp_hooks.status.way_out import find_way
 
@@ -45,25 +55,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.status.seen_routing import Difference, SeenRule
     from mptcp_hooks.status.survey import PathStatus, Survey
 
-BROKEN, NOTE = "broken", "note"
 # service(8) starts and reloads it by systemd where that runs the machine, and elsewhere as well.
 _SERVICE = "service mptcp-hooks"
-
-
-class Finding(NamedTuple):
-    """One thing that is wrong.
-
-    `severity` is BROKEN where it takes a path away, else NOTE. `kind` names the
-    thing for programs. `interface` is '' where it is the whole machine's.
-    `difference` are lines that begin with `-` (missing) or `+` (not ours).
-    """
-
-    severity: str
-    kind: str
-    interface: str
-    text: str
-    remedy: str
-    difference: tuple[str, ...] = ()
 
 
 def judge(survey: Survey) -> tuple[Finding, ...]:
@@ -107,7 +100,8 @@ def _judge_off(survey: Survey) -> Iterator[Finding]:
 
 def _judge_use(survey: Survey) -> Iterator[Finding]:
     """An endpoint is not a subflow: which running connections lack a path that has one."""
-    for use in survey.uses:
+    # What keeps to a tunnel has no further path.
+    for use in () if survey.kept_to else survey.uses:
         missing = len(use.lost) + len(use.lacking)
         if not missing:
             continue
@@ -184,6 +178,29 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
                           "'mptcp-way-out off' away")
 
 
+def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
+    """What leaves beside a tunnel leaves in clear, and tells the peer of other addresses."""
+    meant = (f"'vpn = beside' in [default] of {CONFIGURATION_FILE}, if part of them may leave "
+             "beside it, in clear")
+    if survey.kept_to:
+        names = " and ".join(dict.fromkeys(one.device for one in survey.kept_to))
+        yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have no further "
+                      "path", meant)
+        for path, installed in _list_installed(survey):
+            if installed.path.endpoint and installed.path.tells:
+                yield Finding(NOTE, "tunnel", path.interface, f"peers are told of {path.address} "
+                              f"beside {names}, as a running connection has no other path",
+                              "end that connection")
+        return
+    families = {installed.path.family for _, installed in _list_installed(survey)
+                if installed.path.endpoint}
+    beside = [one.device for one in survey.tunnels if one.family in families]
+    if beside and survey.private:
+        yield Finding(NOTE, "tunnel", "", f"new connections leave by {beside[0]}, and a part of "
+                      "each leaves beside it, in clear", "'systemctl start mptcp-hooks' has "
+                      f"mptcp_monitor keep them to it; or {meant}")
+
+
 def _judge_weak_default(survey: Survey) -> Iterator[Finding]:
     """New connections begin by main's default, whatever that uplink carries beside others."""
     for path, installed in _list_installed(survey):
@@ -242,28 +259,31 @@ def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
         return
     for path, installed in _list_installed(survey):
         if path.length is not None and installed.path.endpoint:
-            yield from _compare_endpoint(survey, path, installed.path)
+            yield from _compare_endpoints(survey, path, installed.path)
         elif path.length is not None and not path.outage \
                 and _lacks_endpoint(survey, path, installed.path):
             yield Finding(BROKEN, "endpoint-changed", path.interface,
                           f"{path.address} has no endpoint", _bring_back(path))
 
 
-def _compare_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
-    """What became of a path's endpoint of ours."""
-    present = path.endpoint
-    ours = present is not None and wanted.owns(present)
-    role = {BACKUP} if path.role else set()
-    if present and ours and set(present.flags) == {*wanted.flags, *role}:
-        return
-    lines = [f"- {_format_endpoint(wanted.address, wanted.device, wanted.flags)}"]
-    if present:
-        name = survey.name_of(present.device) if present.device else ""
-        lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
-    # mptcp_up leaves one that is there as it is.
-    remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
-    yield Finding(BROKEN, "endpoint-changed", path.interface, f"{path.address}: its endpoint "
-                  + ("is another one" if present else "is gone"), remedy, tuple(lines))
+def _compare_endpoints(survey: Survey, path: PathStatus, wanted: Path) -> Iterator[Finding]:
+    """What became of a path's endpoints of ours."""
+    for meant in wanted.endpoints:
+        own = meant.address == wanted.address
+        present = path.endpoint if own else survey.find_endpoint(meant.address)
+        ours = present is not None and wanted.owns(present)
+        role = {BACKUP} if own and path.role else set()
+        if present and ours and set(present.flags) == {*meant.flags, *role}:
+            continue
+        device = wanted.device if meant.device else ""
+        lines = [f"- {_format_endpoint(meant.address, device, meant.flags)}"]
+        if present:
+            name = survey.name_of(present.device) if present.device else ""
+            lines += [f"+ {_format_endpoint(present.address, name, present.flags)}"]
+        # mptcp_up leaves one that is there as it is.
+        remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
+        yield Finding(BROKEN, "endpoint-changed", path.interface, f"{meant.address}: its endpoint "
+                      + ("is another one" if present else "is gone"), remedy, tuple(lines))
 
 
 def _judge_outages(survey: Survey) -> Iterator[Finding]:
@@ -300,10 +320,14 @@ def _say_outage(path: PathStatus, installed: Installed, why: str) -> str:
 
 
 def _lacks_endpoint(survey: Survey, path: PathStatus, wanted: Path) -> bool:
-    """Whether a path that had to do without may have one now: a carrier, a free slot."""
+    """Whether a path that had to do without may have one now: a carrier, a free slot.
+
+    Where new connections keep to a tunnel, peers are not told of one.
+    """
     free = len(survey.endpoints or ()) < ENDPOINTS_AT_MOST
+    told = bool(survey.kept_to) and wanted.tells
     return (wanted.primary and path.endpoint is None and path.link == UP and free
-            and survey.kernel.present)
+            and survey.kernel.present and not told)
 
 
 def _judge_exits(survey: Survey) -> Iterator[Finding]:
@@ -311,19 +335,41 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
     for path, installed in _list_installed(survey):
         if path.link != UP or path.length is None or path.works:
             continue
-        way = f"leaves by {path.exit.device}" if path.exit.device else (
-            f"does not leave ({path.exit.refusal})")
-        text = f"traffic from {path.address} {way}"
+        text = f"traffic from {path.address} {_say_exit(path)}"
         rules = _list_shadows(survey, path)
         found = _compare(survey, installed)
         if rules:
             number = rules[0].partition(":")[0]
+            last = max(PREFERENCES.values()) + installed.path.shift
             yield Finding(BROKEN, "shadowed", path.interface, f"{text}: a rule stands before ours",
-                          f"give it a preference above {max(PREFERENCES.values())}, or 'ip "
-                          f"-{path.family} rule del pref {number}'",
+                          f"give it a preference above {last}, or 'ip -{path.family} rule del pref "
+                          f"{number}'; 'answer = yes' in [default] of {CONFIGURATION_FILE} has "
+                          "mptcp_monitor put ours before it",
                           tuple(f"+ {line}" for line in rules))
         elif found and not found.missing:
             yield _describe_straying(survey, path, text)
+
+
+def _say_exit(path: PathStatus) -> str:
+    return f"leaves by {path.exit.device}" if path.exit.device else (
+        f"does not leave ({path.exit.refusal})")
+
+
+def _judge_partial(survey: Survey) -> Iterator[Finding]:
+    """Rules of others for some packets alone, which are at odds with ours; see foreign_rules.py."""
+    paths = [installed.path for path, installed in _list_installed(survey)
+             if path.link == UP and path.length is not None and not installed.path.shared]
+    for conflict in list_conflicts(survey.rules, survey.routes, paths):
+        names = " and ".join(survey.name_of(one) if one else "no device"
+                             for one in sorted(conflict.exits))
+        addresses = " and ".join(path.address for path in conflict.paths)
+        text = (f"a rule before ours sends a part of what comes from {addresses} by {names}"
+                if conflict.before else
+                f"a rule behind ours does not get what comes from {addresses}, to lead it by "
+                f"{names}")
+        yield Finding(NOTE, "partly-shadowed", conflict.paths[0].iface, text,
+                      f"where it is made, give it another preference: '{describe_move(conflict)}'",
+                      (f"+ {conflict.seen.text}",))
 
 
 def _describe_straying(survey: Survey, path: PathStatus, text: str) -> Finding:
@@ -353,9 +399,10 @@ def _find_suppressed_length(survey: Survey, path: PathStatus) -> int:
 
 def _list_shadows(survey: Survey, path: PathStatus) -> list[str]:
     """The rules of others that the kernel comes to before the path's own, and that lead away."""
+    shift = path.installed.path.shift if path.installed else 0
     return [seen.text for seen in survey.rules
             if seen.family == path.family and seen.rule.protocol != PROTOCOL
-            and 0 < seen.rule.preference < PREFERENCES["source_default"]
+            and 0 < seen.rule.preference < PREFERENCES["source_default"] + shift
             and seen.rule.suppress is None and seen.covers(path.address)
             and _decides(survey, seen, path.exit.destination)]
 
@@ -366,6 +413,31 @@ def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
         route.route.destination == "default" or contains(route.route.destination, destination)
         for route in survey.routes
         if (route.family, route.table) == (seen.family, seen.rule.table))
+
+
+def _judge_shared(survey: Survey) -> Iterator[Finding]:
+    for path, installed in _list_installed(survey):
+        if installed.path.shared:
+            others = [other.interface for other, one in _list_installed(survey)
+                      if other.address == path.address and not one.path.shared]
+            yield Finding(BROKEN, "shared-address", path.interface,
+                          f"{path.address} is the address of {' and '.join(others) or 'another'} "
+                          f"as well: only what is bound to {path.device} leaves by it",
+                          "give one of the two networks another subnet, where it has its router "
+                          "or modem")
+
+
+def _judge_further(survey: Survey) -> Iterator[Finding]:
+    """Addresses that came beside those of paths, and that no rule of a subnet leads."""
+    for one in survey.further:
+        way = (f"leaves by {one.exit.device}" if one.exit.device
+               else f"has no way ({one.exit.refusal})")
+        where = "another device has an address in its subnet" if one.inside else (
+            "it is in no subnet of an uplink")
+        yield Finding(BROKEN if one.inside else NOTE, "further-address", one.interface,
+                      f"what comes from {one.address} of {one.device} {way}: {where}",
+                      f"if it is the uplink's, a stanza of its own ('iface {one.device}:1 ...') "
+                      f"with 'mptcp-gateway {one.gateway or 'ADDRESS'}'")
 
 
 def _judge_reverse_path(survey: Survey) -> Iterator[Finding]:
@@ -387,10 +459,15 @@ def _has_rule(survey: Survey, path: PathStatus) -> bool:
                and seen.rule.table != MAIN_TABLE for seen in survey.rules)
 
 
+def _judge_behind(survey: Survey) -> Iterator[Finding]:
+    for remark in judge_behind(survey, list(_list_installed(survey))):
+        yield Finding(NOTE, *remark)
+
+
 def _judge_limits(survey: Survey) -> Iterator[Finding]:
     # An implicit endpoint is what the kernel noted of a subflow that it has opened already.
     flags = [one.flags for one in survey.endpoints or () if "implicit" not in one.flags]
-    if survey.limits is None or not flags:
+    if survey.limits is None or not flags or (survey.kept_to and survey.limits == NO_SUBFLOWS):
         return
     needed = raise_limits(survey.limits, flags, survey.wanted_limits)
     # The first subflow of a connection does not count.
@@ -418,10 +495,12 @@ def _judge_slots(survey: Survey) -> Iterator[Finding]:
     remedy = f"free one, 'ip mptcp endpoint delete id {free[0]}', then " if free else (
         "take a path of another interface down, then ")
     for path, installed in _list_installed(survey):
-        if installed.path.primary and not path.endpoint and path.link == UP:
-            yield Finding(BROKEN, "slots-full", path.interface, f"{path.address} has no endpoint: "
-                          f"the kernel's {ENDPOINTS_AT_MOST} are taken",
-                          f"{remedy}'mptcp_up {path.interface}'")
+        if installed.path.primary and not (path.endpoint or path.announced) \
+                and path.link == UP and not installed.path.shared:
+            alone = all(one.device != installed.path.ifindex for one in endpoints)
+            yield Finding(BROKEN if alone else NOTE, "slots-full", path.interface,
+                          f"{path.address} has no endpoint: the kernel's {ENDPOINTS_AT_MOST} are "
+                          "taken", f"{remedy}'mptcp_up {path.interface}'")
 
 
 def _is_ours(survey: Survey, endpoint: Endpoint) -> bool:
@@ -462,11 +541,15 @@ def _judge_addresses(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_vanished(survey: Survey) -> Iterator[Finding]:
-    """Endpoints of addresses that nobody has; those of our paths are told of with the path."""
+    """Endpoints of addresses that nobody has; those of our paths are told of with the path.
+
+    One that is signalled, and has no device, is of an address that somebody maps to ours.
+    """
     present = {one.address for device in survey.devices for one in device.addresses}
     for endpoint in survey.endpoints or ():
+        announced = endpoint.device == 0 and SIGNAL in endpoint.flags
         if endpoint.address not in present and "implicit" not in endpoint.flags \
-                and not any(path.endpoint == endpoint for path in survey.paths):
+                and not announced and not any(path.endpoint == endpoint for path in survey.paths):
             yield Finding(NOTE, "endpoint-vanished", "",
                           f"endpoint {endpoint.identity} is of {endpoint.address}, which no "
                           "interface has", f"ip mptcp endpoint delete id {endpoint.identity}")
@@ -496,12 +579,12 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         if path.installed:
             yield Finding(NOTE, "taken-down", path.interface, "its paths are being taken away",
                           f"{_bring_back(path)}, if that came to no end")
-        elif path.interface in survey.excluded:
-            yield Finding(NOTE, "excluded", path.interface, f"{CONFIGURATION_FILE} leaves it "
-                          "alone", "nothing, if that is meant")
-        elif path.interface in leaving:
+        elif path.interface in leaving and path.interface not in survey.excluded:
             yield Finding(NOTE, "taken-down", path.interface, "mptcp_down took its paths away",
                           f"mptcp_up {path.interface}")
+        elif path.interface in survey.excluded or (
+                path.link == UP and path.address and _is_led(survey, path)):
+            continue
         elif path.link == UP and path.address:
             yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
                           "is left alone as a LAN", "if it is an uplink, give its stanza "
@@ -511,10 +594,23 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
                           "yet", "see to its DHCP server or router")
 
 
+def _is_led(survey: Survey, path: PathStatus) -> bool:
+    """Whether the rules of a subnet lead an address that has no path of its own."""
+    return any(one.path.wide and one.path.device == path.device
+               and contains(one.path.subnet, path.address)
+               for _, one in _list_installed(survey))
+
+
 def _judge_untold(survey: Survey) -> Iterator[Finding]:
     for path in _first_of_each([path for path in survey.paths
                                 if path.table == MAIN_TABLE and not path.installed]):
-        if path.link == UP and path.gateway:
+        if path.endpoint:
+            if path.link == UP and not path.works:
+                yield Finding(NOTE, "foreign-endpoint", path.interface, f"{path.address} has an "
+                              "endpoint of somebody else's, and no rules of ours: what is sent "
+                              f"from there {_say_exit(path)}", "nothing, if whoever made it has "
+                              f"rules for it; else {_say_how_to_tell(path.device)}")
+        elif path.link == UP and path.gateway:
             yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
                           "that nobody told mptcp-hooks of", _say_how_to_tell(path.device))
 
@@ -542,15 +638,41 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
         yield Finding(BROKEN, "no-path", "", "no interface has a path",
                       "ifup one that has a gateway, or name it in 'manage' of "
                       f"{CONFIGURATION_FILE}")
-    elif len({path.device for path in paths}) == 1:
+    elif count_uplinks(paths) == 1:
         yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", "bring another one up; 'mptcp_up --all -v' says why "
-                      "one has no path")
+                      "path", _find_second(paths) or "bring another one up" + (
+                          "; 'mptcp_up --all -v' says why one has no path"
+                          if _have_reasons(survey) else ""))
+
+
+def _have_reasons(survey: Survey) -> bool:
+    """Whether there are interfaces of which something was told, or that ifupdown has up."""
+    return bool(survey.untold) or any(
+        stanza.told and not stanza.paths for _, stanza in survey.stanzas)
+
+
+def _find_second(paths: list[PathStatus]) -> str:
+    """What makes a second path of an address that has a gateway of its own, and no endpoint."""
+    used = {path.gateway for path in paths if path.installed and path.installed.path.primary}
+    return next((f"'mptcp-flags subflow' in the stanza of {path.interface}, which has another "
+                 "gateway, makes it one" for path in paths if path.installed
+                 and not path.installed.path.primary and path.gateway not in {*used, ""}), "")
+
+
+def _judge_monitor(survey: Survey) -> Iterator[Finding]:
+    if not survey.monitored and any(_list_installed(survey)):
+        yield Finding(NOTE, "no-monitor", "", "mptcp_monitor does not run: nobody follows cables, "
+                      "leases and router advertisements", "'systemctl enable --now mptcp-hooks', "
+                      "or 'mptcp_monitor &' without systemd")
 
 
 def _judge_traffic(survey: Survey) -> Iterator[Finding]:
-    for evidence in judge_counters(read_counters(survey.counters)):
-        yield Finding(NOTE, "middlebox", "", evidence.text, evidence.remedy)
+    counted, since = read_counters(survey.counters), "since the machine started"
+    if survey.earlier:
+        counted = subtract(counted, survey.earlier.counters)
+        since = f"in the last {describe_span(survey.now - survey.earlier.at)}"
+    for evidence in judge_counters(counted):
+        yield Finding(NOTE, "middlebox", "", f"{evidence.text}, {since}", evidence.remedy)
 
 
 def _list_installed(survey: Survey) -> Iterator[tuple[PathStatus, Installed]]:
@@ -590,7 +712,9 @@ def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:
 JUDGES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
     _judge_kernel, _judge_off, _judge_number, _judge_records, _judge_links, _judge_way_out,
     _judge_weak_default, _judge_addresses, _judge_routing, _judge_endpoints, _judge_outages,
-    _judge_use, _judge_exits, _judge_reverse_path, _judge_limits, _judge_slots, _judge_subnets,
-    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, _judge_pathless,
-    _judge_untold, _judge_traffic,
+    _judge_use, _judge_tunnels, _judge_exits, _judge_partial, _judge_shared, _judge_further,
+    _judge_reverse_path, _judge_behind, _judge_limits, _judge_slots, _judge_subnets,
+    _judge_vanished, _judge_managers, _judge_configuration, _judge_templates, judge_failures,
+    judge_edits, judge_gateways, judge_exclusions, _judge_pathless, _judge_untold, _judge_monitor,
+    _judge_traffic,
 )

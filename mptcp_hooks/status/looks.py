@@ -17,7 +17,8 @@ from mptcp_hooks.status.candidates import Candidate, find_suspects, make_candida
 from mptcp_hooks.status.candidates_view import describe_candidates, draw_candidates
 from mptcp_hooks.status.connections import Connection, read_connections, sum_interfaces
 from mptcp_hooks.status.connections_view import Owners, describe_connections, draw_connections
-from mptcp_hooks.status.findings import BROKEN, Finding, judge
+from mptcp_hooks.status.finding import BROKEN, Finding
+from mptcp_hooks.status.findings import judge
 from mptcp_hooks.status.paths_json import describe_survey
 from mptcp_hooks.status.paths_screen import (
     Rate,
@@ -29,6 +30,7 @@ from mptcp_hooks.status.paths_screen import (
     draw_summary,
 )
 from mptcp_hooks.status.questions import AskedMachine
+from mptcp_hooks.status.stanzas import look_at_stanzas
 from mptcp_hooks.status.survey import PathStatus, Survey
 from mptcp_hooks.status.take_survey import take_survey
 
@@ -68,7 +70,7 @@ class PathsLook(NamedTuple):
             *draw_findings(self.findings, paint),
             *(f"not seen: {text}" for text in self.survey.unseen),
             *summary,
-            describe_numbers(),
+            describe_numbers(self.survey),
         ]
 
     def _list_paths(self) -> list[PathStatus]:
@@ -114,10 +116,18 @@ class ConnectionsLook(NamedTuple):
 
 def look_at_paths(interfaces: frozenset[str]) -> PathsLook:
     """Look at the paths; findings of the whole machine are everybody's."""
-    survey = _take_survey(AskedMachine())
+    machine = AskedMachine()
+    survey = look_at_stanzas(machine, _take_survey(machine))
+    meant = _list_names(survey, interfaces)
     findings = tuple(one for one in judge(survey)
-                     if not interfaces or one.interface in {*interfaces, ""})
-    return PathsLook(monotonic(), interfaces, survey, findings)
+                     if not meant or one.interface in {*meant, ""})
+    return PathsLook(monotonic(), meant, survey, findings)
+
+
+def _list_names(survey: Survey, interfaces: frozenset[str]) -> frozenset[str]:
+    """The interfaces, each with all names of its device."""
+    return interfaces.union(*(device.names for device in survey.devices
+                              if interfaces.intersection(device.names)))
 
 
 def look_at_connections(interfaces: frozenset[str]) -> ConnectionsLook:

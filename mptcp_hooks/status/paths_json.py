@@ -8,7 +8,6 @@ from __future__ import annotations
 from mptcp_hooks.base.numbering import (
     DETOUR,
     NAMES_TABLE,
-    PREFERENCES,
     PROTOCOL,
     TABLE_BASE,
     WAY_OUT,
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mptcp_hooks.base.model import Endpoint, Limits
-    from mptcp_hooks.status.findings import Finding
+    from mptcp_hooks.status.finding import Finding
     from mptcp_hooks.status.survey import PathStatus, Survey
 
 
@@ -36,8 +35,8 @@ def describe_survey(
             "limits": _describe_limits(survey.limits),
         },
         "numbers": {
-            "rule_first": min(PREFERENCES.values()),
-            "rule_last": max(PREFERENCES.values()),
+            "rule_first": survey.preferences[0],
+            "rule_last": survey.preferences[1],
             "rules_of_new_connections": sorted({*DETOUR.values(), *WAY_OUT.values()}),
             "table_base": TABLE_BASE,
             "table_of_names": NAMES_TABLE,
@@ -67,6 +66,9 @@ def _describe_path(survey: Survey, path: PathStatus) -> dict[str, Any]:
         "table": path.table or None,
         "endpoint": _describe_endpoint(path.endpoint),
         "wants_endpoint": path.installed is not None and path.installed.path.endpoint,
+        "announced": [{"address": one.address, **_show_endpoint(one)} for one in path.announced],
+        "mark": (path.installed.path.mark if path.installed else "") or None,
+        "sources": list(path.installed.path.sources) if path.installed else [],
         "on_record": path.installed is not None,
         "leaves_by": path.exit.device or None,
         "refusal": path.exit.refusal or None,
@@ -79,8 +81,11 @@ def _describe_path(survey: Survey, path: PathStatus) -> dict[str, Any]:
 
 
 def _describe_endpoint(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    return None if endpoint is None else {
-        "id": endpoint.identity, "flags": list(endpoint.flags)}
+    return None if endpoint is None else _show_endpoint(endpoint)
+
+
+def _show_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {"id": endpoint.identity, "flags": list(endpoint.flags)}
 
 
 def _describe_finding(finding: Finding) -> dict[str, Any]:

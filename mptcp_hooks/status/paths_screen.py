@@ -5,24 +5,24 @@ from __future__ import annotations
 from mptcp_hooks.base.numbering import (
     DETOUR,
     NAMES_TABLE,
-    PREFERENCES,
     PROTOCOL,
     TABLE_BASE,
     WAY_OUT,
 )
 from mptcp_hooks.base.text import align, count
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.status.findings import BROKEN
+from mptcp_hooks.status.finding import BROKEN
 from mptcp_hooks.status.health import is_out, say_since
 from mptcp_hooks.status.seen_routing import name_table
-from mptcp_hooks.status.survey import UP
+from mptcp_hooks.status.survey import UP, count_uplinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from mptcp_hooks.status.findings import Finding
+    from mptcp_hooks.base.model import Endpoint
+    from mptcp_hooks.status.finding import Finding
     from mptcp_hooks.status.paint import Paint
-    from mptcp_hooks.status.survey import PathStatus
+    from mptcp_hooks.status.survey import PathStatus, Survey
 
 _HEADINGS = ("INTERFACE", "LINK", "ADDRESS", "GATEWAY", "TABLE", "ENDPOINT", "LEAVES BY IT")
 _RATES = ("SENDS", "RECEIVES")
@@ -89,7 +89,7 @@ def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint
     notes = list(findings)
     broken = sum(finding.severity == BROKEN for finding in notes)
     ours = [path for path in paths if path.installed]
-    uplinks = len({path.device for path in ours})
+    uplinks = count_uplinks(ours)
     counts = f"{count(uplinks, 'uplink')}, {count(len(ours), 'path')}"
     if broken:
         return paint.bad(f"{count(broken, 'thing')} to repair")
@@ -107,11 +107,12 @@ def draw_rates(rates: Mapping[str, Rate], interfaces: Iterable[str]) -> list[str
     return [*heading, *("  " + " ".join(cells) for cells in align(rows, _RATE_NUMBERS))]
 
 
-def describe_numbers() -> str:
+def describe_numbers(survey: Survey) -> str:
     """Which numbers in the kernel are ours."""
-    return (f"ours: rules {min(PREFERENCES.values())} to {max(PREFERENCES.values())} and "
-            f"{min(DETOUR.values())} to {max(WAY_OUT.values())}, tables {NAMES_TABLE} and "
-            f"{TABLE_BASE} + the interface's index, protocol {PROTOCOL} (mptcp)")
+    first, last = survey.preferences
+    return (f"ours: rules {first} to {last} and {min(DETOUR.values())} to "
+            f"{max(WAY_OUT.values())}, tables {NAMES_TABLE} and {TABLE_BASE} + the interface's "
+            f"index, protocol {PROTOCOL} (mptcp)")
 
 
 def format_rate(rate: float) -> str:
@@ -153,10 +154,16 @@ def _describe_fault(path: PathStatus) -> str:
 
 def _dress_endpoint(path: PathStatus, paint: Paint) -> _Cell:
     wanted = path.installed is not None and path.installed.path.endpoint
-    if path.endpoint is None:
+    shown = [path.endpoint] if path.endpoint else []
+    if not (shown or path.announced):
         return _Cell(_NOTHING, paint.bad if wanted else _leave)
-    text = " ".join([str(path.endpoint.identity), *path.endpoint.flags])
+    text = ", ".join([*map(_name_endpoint, shown), *(
+        f"{_name_endpoint(one)} {one.address}" for one in path.announced)])
     return _Cell(text, paint.good) if wanted else _Cell(f"{text} (not ours)", paint.doubtful)
+
+
+def _name_endpoint(endpoint: Endpoint) -> str:
+    return " ".join([str(endpoint.identity), *endpoint.flags])
 
 
 def _dress_exit(path: PathStatus, paint: Paint) -> _Cell:

@@ -12,34 +12,50 @@ from time import sleep, time
 
 from mptcp_hooks.base.errors import Problem, shorten
 from mptcp_hooks.base.folder import exists
+from mptcp_hooks.base.model import Tunnel
 from mptcp_hooks.base.spawn import Outcome, run_program
 from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.checks import load_checks
 from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
+from mptcp_hooks.engine.counted import load_counted
 from mptcp_hooks.engine.faults import CHECK_FAILED, Fault, load_faults
 from mptcp_hooks.engine.names import can_name
 from mptcp_hooks.engine.off import load_off
 from mptcp_hooks.intent.configuration import read_configuration
-from mptcp_hooks.intent.ifupdown import ask_events
+from mptcp_hooks.intent.ifupdown import (
+    ask_events,
+    ask_ifquery,
+    is_missing,
+    list_complaints,
+    list_up,
+)
+from mptcp_hooks.intent.stanza_lines import list_stanza_lines
+from mptcp_hooks.machine.claim import is_claimed
 from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
+from mptcp_hooks.machine.tunnels import find_tunnel
 from mptcp_hooks.status.connections import SS_ARGUMENTS
 from mptcp_hooks.status.survey import DETOURS, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from typing import Any
 
     from mptcp_hooks.base.model import Limits
+    from mptcp_hooks.engine.counted import Counted
     from mptcp_hooks.engine.off import Off
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.stanza_lines import StanzaLine
     from mptcp_hooks.machine.subflows import Subflow
 
 # Of a machine with many routes or connections, in seconds.
 _ANSWER_AT_MOST = 60.0
+# Where systemd runs, sd_booted(3).
+_SYSTEMD = "/run/systemd/system"
+_FAMILIES = {4: "ipv4", 6: "ipv6"}
 _KERNELS_WORDS = "RTNETLINK answers: "
 
 
@@ -109,6 +125,32 @@ class AskedMachine:
             # 'mptcp_up --check' says it.
             return ()
 
+    def list_forwarded(self) -> tuple[int, ...]:
+        """The families of which this machine forwards packets."""
+        return tuple(family for family, word in _FAMILIES.items() if self.read_file(
+            f"/proc/sys/net/{word}/conf/all/forwarding").strip() not in ("", "0"))
+
+    def ask_ruleset(self) -> tuple[dict[str, Any], ...]:
+        """The objects of the firewall's ruleset, none where nft is not there or shows nothing."""
+        try:
+            outcome = self.run("nft", "-j", "list", "ruleset")
+        except Problem:
+            return ()
+        rows = _parse_rows(f"[{outcome.output or '{}'}]") if outcome.status == 0 else None
+        return tuple(rows[0].get("nftables", ())) if rows else ()
+
+    def counts_marks(self, device: str) -> bool:
+        """Whether rp_filter looks at marks on a device, which it does not unless it is told to."""
+        return any(self.read_file(f"/proc/sys/net/ipv4/conf/{scope}/src_valid_mark").strip() == "1"
+                   for scope in ("all", device))
+
+    def find_tunnels(
+        self, families: Iterable[int], uplinks: Container[int]
+    ) -> tuple[Tunnel, ...]:
+        """By which tunnel new connections of each family leave; none of the uplinks is one."""
+        found = ((family, find_tunnel(family, uplinks)) for family in families)
+        return tuple(Tunnel(family, device) for family, device in found if device)
+
     def find_off(self) -> tuple[bool, Off | None]:
         """Whether the kernel makes new connections plain TCP, and since when, if it was noted."""
         return is_mptcp_off(), load_off()
@@ -134,6 +176,41 @@ class AskedMachine:
     def ask_stanzas(self, iface: str) -> list[Event]:
         """What ifupdown's file says of an interface: at least that there is one."""
         return ask_events(iface)
+
+    def ask_environments(self, iface: str) -> list[dict[str, str]]:
+        """What ifupdown's file says of an interface, as its hooks would have it; else nothing."""
+        return ask_ifquery(iface)
+
+    def list_stanza_lines(self) -> list[StanzaLine]:
+        """The lines of all stanzas."""
+        return list_stanza_lines()
+
+    def list_up(self) -> list[str]:
+        """The interfaces that ifupdown has up."""
+        return list_up()
+
+    def list_complaints(self) -> list[str]:
+        """What is wrong with ifupdown's files, if they are there."""
+        return [line for line in list_complaints() if not is_missing(line)]
+
+    def ask_what_ifup_said(self, iface: str) -> str:
+        """The line before that by which ifup gave up on an interface, where a journal has it."""
+        if not os.path.isdir(_SYSTEMD):
+            return ""
+        outcome = self.run("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat",
+                           "--identifier=ifup", "--lines=1000")
+        lines = outcome.output.splitlines()
+        ends = [number for number, line in enumerate(lines)
+                if line == f"ifup: failed to bring up {iface}"]
+        return shorten(lines[ends[-1] - 1]) if ends and ends[-1] else ""
+
+    def is_monitored(self) -> bool:
+        """Whether mptcp_monitor runs."""
+        return is_claimed()
+
+    def load_earlier(self) -> Counted | None:
+        """What the kernel had counted some time ago; None where nobody noted it."""
+        return load_counted()
 
 
 def _parse_rows(output: str) -> tuple[dict[str, Any], ...] | None:

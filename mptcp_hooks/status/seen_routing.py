@@ -15,32 +15,34 @@ if TYPE_CHECKING:
     from typing import Any
 
 # What a Rule has of a rule; the rest is told as text.
-_ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "oif", "table", "suppress_prefixlen",
-             "protocol", "not"}
+_ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "table",
+             "suppress_prefixlen", "protocol", "not", "fwmark", "fwmask"}
 # What a rule does instead of a lookup, or besides. All else asks still more of a packet (a
 # mark, a port, where it came in): print_rule() of iproute2's ip/iprule.c, ip-rule(8).
 _ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
+# What `ip` calls a range in JSON, and on its command line.
+_RANGES = {"uid": "uidrange"}
 # Where packets of this machine's own come in.
-_OF_OUR_OWN = ("iif", "lo")
+_OF_OUR_OWN = ("", "lo")
 
 
 class SeenRule(NamedTuple):
     """A rule of a family with all it says, as text.
 
-    `narrow` is whether it asks for more than addresses and a device, `negated`
-    whether it is for all packets but those.
+    `selectors` are what it asks for besides addresses and a device, `negated` is whether it is
+    for all packets but those.
     """
 
     family: int
     rule: Rule
     text: str
-    narrow: bool
+    selectors: frozenset[str]
     negated: bool
 
     def covers(self, address: str) -> bool:
         """Whether it is for a packet from the address with no mark, that goes anywhere."""
         rule = self.rule
-        if self.narrow or rule.destination or rule.device:
+        if self.selectors or rule.destination or rule.device:
             return self.negated
         return self.negated != (not rule.source or contains(rule.source, address))
 
@@ -70,11 +72,15 @@ def read_rule(family: int, row: Mapping[str, Any]) -> SeenRule:
         table=int(row.get("table", 0)),
         suppress=row.get("suppress_prefixlen"),
         protocol=int(row.get("protocol", 0)),
+        incoming=row.get("iif", ""),
+        mark="/".join(row[key] for key in ("fwmark", "fwmask") if key in row),
     )
     others = [(key, row[key]) for key in row if key not in _ORDINARY]
-    text = format_rule(rule, "not " * ("not" in row), " ".join(map(_format_other, others)))
-    narrow = any(key not in _ACTIONS and (key, value) != _OF_OUR_OWN for key, value in others)
-    return SeenRule(family, rule, text, narrow, "not" in row)
+    text = format_rule(rule, "not " * ("not" in row), " ".join(_format_others(dict(others))))
+    selectors = [key for key, _ in others if key not in _ACTIONS]
+    selectors += ["iif"] * (rule.incoming not in _OF_OUR_OWN)
+    selectors += ["fwmark"] * bool(rule.mark)
+    return SeenRule(family, rule, text, frozenset(selectors), "not" in row)
 
 
 def read_routes(
@@ -130,6 +136,8 @@ def format_rule(rule: Rule, negation: str = "", others: str = "") -> str:
     """A rule as `ip rule` prints it, the host's prefix length left out likewise."""
     words = [f"{rule.preference}: {negation}from {_shorten(rule.source) or 'all'}"]
     words += [f"to {_shorten(rule.destination)}"] * bool(rule.destination)
+    words += [f"fwmark {rule.mark}"] * bool(rule.mark)
+    words += [f"iif {rule.incoming}"] * bool(rule.incoming)
     words += [others] * bool(others)
     words += [f"oif {rule.device}"] * bool(rule.device)
     words += [f"lookup {name_table(rule.table)}"] * bool(rule.table)
@@ -165,11 +173,17 @@ def _tell(
               if route not in routes))
 
 
-def _format_other(other: tuple[str, Any]) -> str:
-    key, value = other
-    if key == "action":
-        return ROUTE_TYPES.get(int(value), str(value))
-    return key if value is None else f"{key} {value}"
+def _format_others(others: dict[str, Any]) -> Iterator[str]:
+    """What else a row of a rule says, as ip-rule(8) has it on a command line."""
+    for key, value in others.items():
+        word, _, end = key.rpartition("_")
+        if key == "action":
+            yield ROUTE_TYPES.get(int(value), str(value))
+        elif end == "start" and f"{word}_end" in others:
+            yield f"{_RANGES.get(word, word)} {value}-{others[f'{word}_end']}"
+        elif end != "end":
+            # Of a protocol's number it makes a name that it does not take (6.1).
+            yield key if value is None else f"{key} {str(value).removeprefix('ipproto-')}"
 
 
 def _read_prefix(row: Mapping[str, Any], key: str, length: str) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from ipaddress import ip_network
 from time import sleep
 
-from mptcp_hooks.base.address import ELSEWHERE, is_link_local, is_loopback
+from mptcp_hooks.base.address import BITS, ELSEWHERE, contains, is_link_local, is_loopback
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import BACKUP, Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
-from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
+from mptcp_hooks.intent.event import MANAGED, MANUAL, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
 from mptcp_hooks.status.health import find_outage
 from mptcp_hooks.status.seen_routing import is_inside, read_routes, read_rule
+from mptcp_hooks.status.translations import Arrival, translates
 from mptcp_hooks.status.survey import (
     DOWN,
     GONE,
@@ -28,6 +29,7 @@ from mptcp_hooks.status.survey import (
     Device,
     DeviceAddress,
     Exit,
+    Further,
     KernelState,
     OffState,
     PathStatus,
@@ -61,7 +63,7 @@ def take_survey(machine: AskedMachine, store: Store) -> Survey:
         if record == before and not _is_under_way(survey.stanzas):
             break
         sleep(_BETWEEN_LOOKS)
-    return _name_roles(survey, store)
+    return _name_roles(survey, store)._replace(kept_to=store.load_tunnels())
 
 
 def _name_roles(survey: Survey, store: Store) -> Survey:
@@ -106,7 +108,7 @@ def _read_survey(
                      for route in read_routes(family, row, ifindexes)),
         programs=frozenset(machine.list_running((MPTCPD, NETWORK_MANAGER))),
         counters=counters,
-        excluded=frozenset(_list_excluded(stanzas, configuration)),
+        excluded=dict(_list_excluded(stanzas, configuration)),
         wanted_limits=configuration.limits,
         uses=uses,
         lifelines=_list_lifelines(machine, uses),
@@ -114,8 +116,34 @@ def _read_survey(
         damaged=damaged,
         mistakes=tuple(map(str, mistakes)),
         lacks=machine.list_lacks(),
+        tunnels=machine.find_tunnels(
+            sorted({installed.path.family for _, stanza in stanzas for installed in stanza.paths}),
+            {ifindexes.get(iface.partition(":")[0], 0) for iface, _ in stanzas}),
+        private=configuration.private,
+        monitored=machine.is_monitored(),
+        earlier=machine.load_earlier(),
+        now=machine.read_clock(),
     )
-    return survey._replace(paths=tuple(_list_paths(machine, survey, configuration)))
+    survey = survey._replace(excluded={
+        **survey.excluded, **dict(_list_left_alone(machine, survey, configuration))})
+    survey = survey._replace(paths=tuple(_list_paths(machine, survey)))
+    survey = survey._replace(further=tuple(_list_further(machine, survey)))
+    return _add_forwarding(machine, survey)
+
+
+def _add_forwarding(machine: AskedMachine, survey: Survey) -> Survey:
+    """The survey with what is behind this machine; the firewall is asked where it matters."""
+    forwarded = frozenset(machine.list_forwarded())
+    paths = [path for path in survey.paths if path.installed and path.family in forwarded]
+    if len({path.device for path in paths}) < 2:
+        return survey._replace(forwarded=forwarded)
+    ruleset = machine.ask_ruleset()
+    return survey._replace(
+        forwarded=forwarded,
+        translated=frozenset(path.address for path in paths if translates(
+            ruleset, Arrival(path.family, path.device, path.address))),
+        markless=frozenset(device.name for device in survey.devices
+                           if device.strict and not machine.counts_marks(device.name)))
 
 
 def _measure_uses(
@@ -185,6 +213,8 @@ def _read_devices(machine: AskedMachine) -> Iterator[Device]:
             arp_ignore=_read_setting(machine, name, "arp_ignore"),
             arp_announce=_read_setting(machine, name, "arp_announce"),
             network_manager=_is_network_managers(machine, row["ifindex"]),
+            altnames=tuple(row.get("altnames", ())),
+            master=row.get("master", ""),
         )
 
 
@@ -257,31 +287,42 @@ def _read_record(
 
 def _list_excluded(
     stanzas: Iterable[tuple[str, Stanza]], configuration: Configuration
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """The interfaces on record that are to be left alone by now, and why."""
     for iface, stanza in stanzas:
-        if stanza.told and _is_unwanted(recall_event(stanza.told), configuration):
-            yield iface
+        reason = _find_reason(recall_event(stanza.told), configuration) if stanza.told else ""
+        if reason:
+            yield iface, reason
 
 
-def _is_left_alone(machine: AskedMachine, iface: str, configuration: Configuration) -> bool:
-    """Whether a stanza of ifupdown's file does not mean the interface; a wrong one does."""
+def _list_left_alone(
+    machine: AskedMachine, survey: Survey, configuration: Configuration
+) -> Iterator[tuple[str, str]]:
+    """The devices with a gateway in main that nobody tells of, since they are left alone."""
+    for device in survey.devices:
+        if not any(_find_main_gateways(survey, device).values()):
+            continue
+        try:
+            events = machine.ask_stanzas(device.name)
+        except Problem:
+            # A wrong one does not say so.
+            continue
+        reasons = [_find_reason(event, configuration) for event in events]
+        if any(reasons) and not any(
+                _is_told(survey, device, own) for own in device.addresses):
+            yield device.name, next(filter(None, reasons))
+
+
+def _find_reason(event: Event, configuration: Configuration) -> str:
+    """Why an interface is to be left alone, '' where it is not; a wrong option does not say so."""
     try:
-        events = machine.ask_stanzas(iface)
+        return read_settings(event, configuration).reason
     except Problem:
-        return False
-    return any(_is_unwanted(event, configuration) for event in events)
-
-
-def _is_unwanted(event: Event, configuration: Configuration) -> bool:
-    """Whether somebody wants the interface left alone; a wrong option does not say so."""
-    try:
-        return not read_settings(event, configuration).wanted
-    except Problem:
-        return False
+        return ""
 
 
 def _list_paths(
-    machine: AskedMachine, survey: Survey, configuration: Configuration
+    machine: AskedMachine, survey: Survey
 ) -> Iterator[PathStatus]:
     """Each stanza on record with its paths, and then what others made."""
     drawn = set()
@@ -293,18 +334,26 @@ def _list_paths(
             yield seen._replace(outage=find_outage(
                 seen.link, stanza, installed, faults.get(seen.address), machine.read_clock()))
         if stanza.told and not stanza.paths:
-            found = list(_list_pathless(survey, iface, recall_event(stanza.told)))
+            event = recall_event(stanza.told)
+            found = list(_list_pathless(survey, iface, event))
+            if not found or not found[0].address and _needs_none(survey, event):
+                continue
             # Who named a device in the configuration did not say that it has both families.
             if method_of(stanza.told) != MANAGED or found[0].address or not _has_paths(
                     survey, iface):
                 yield from found
     for device in survey.devices:
-        gateways = _find_main_gateways(survey, device)
-        if gateways and _is_left_alone(machine, device.name, configuration):
-            gateways = {}
+        gateways = {} if device.name in survey.excluded else _find_main_gateways(survey, device)
         for own in device.addresses:
             if own.address not in drawn:
                 yield from _look_at_foreign(machine, survey, device, own, gateways)
+
+
+def _needs_none(survey: Survey, event: Event) -> bool:
+    """Whether an interface without an address is as it should be: a port, or left to others."""
+    device = survey.find_device(event.device)
+    port = device is not None and device.master != ""
+    return port or method_of(event.told) == MANUAL and not event.options
 
 
 def _has_paths(survey: Survey, iface: str) -> bool:
@@ -341,7 +390,7 @@ def _look_at_foreign(
         yield PathStatus(
             interface=device.name, device=device.name, link=device.link, family=own.family,
             address=own.address, length=own.length,
-            gateway=gateways.get(own.family, ""), table=MAIN_TABLE,
+            gateway=gateways.get(own.family, "") * uplink, table=MAIN_TABLE,
             endpoint=endpoint, installed=None,
             exit=_ask_exit(machine, own.family, own.address,
                            _choose_elsewhere(survey, own.family)))
@@ -359,12 +408,40 @@ def _look_at_path(
         family=path.family, address=path.address, length=length,
         gateway=path.gateway, table=path.table,
         endpoint=_find_endpoint(survey, path), installed=installed,
-        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path)))
+        announced=tuple(one for one in survey.endpoints or () if path.owns(one)
+                        and one.address in path.announced),
+        exit=_ask_exit(machine, path.family, path.address, _choose_destination(survey, path),
+                       *["oif", path.device] * path.shared))
+
+
+def _list_further(machine: AskedMachine, survey: Survey) -> Iterator[Further]:
+    """What leaves elsewhere of uplinks whose own path does not, and is no LAN's."""
+    known = {path.address for path in survey.paths}
+    uplinks = {(path.device, path.family): path for path in reversed(survey.paths)
+               if path.works and path.installed and path.installed.path.default}
+    for device in survey.devices:
+        for own in device.addresses:
+            uplink = uplinks.get((device.name, own.family))
+            if uplink and own.address not in known and not is_link_local(own.address):
+                inside = _is_in_subnet(survey, device.name, own.address)
+                found = _ask_exit(machine, own.family, own.address, uplink.exit.destination)
+                if (inside or own.length == BITS[own.family]) and found.device != device.name:
+                    yield Further(uplink.interface, device.name, own.address, uplink.gateway,
+                                  inside, found)
+
+
+def _is_in_subnet(survey: Survey, device: str, own: str) -> bool:
+    """Whether an address is in the subnet of a path of its device."""
+    return any(contains(installed.path.subnet, own) for _, stanza in survey.stanzas
+               for installed in stanza.paths
+               if installed.path.subnet and installed.path.device == device)
 
 
 def _find_endpoint(survey: Survey, path: Path) -> Endpoint | None:
     """The endpoint of the path's address: ours, or else somebody's."""
-    there = [one for one in survey.endpoints or () if one.address == path.address]
+    # Where another address is announced, a peer's subflow has the kernel make an implicit one.
+    there = [one for one in survey.endpoints or () if one.address == path.address
+             and not (path.announced and "implicit" in one.flags)]
     ours = [one for one in there if path.owns(one)]
     return next(iter((*ours, *there)), None)
 
@@ -389,8 +466,10 @@ def _choose_elsewhere(survey: Survey, family: int) -> str:
                  if not any(is_inside(one, route) for route in special)), destinations[0])
 
 
-def _ask_exit(machine: AskedMachine, family: int, source: str, destination: str) -> Exit:
-    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source)
+def _ask_exit(
+    machine: AskedMachine, family: int, source: str, destination: str, *how: str
+) -> Exit:
+    answer = machine.ask_ip(f"-{family}", "route", "get", destination, "from", source, *how)
     if answer.refusal:
         return Exit(destination, "", answer.refusal)
     return Exit(destination, answer.rows[0].get("dev", ""), "")
@@ -406,5 +485,5 @@ def _find_main_gateways(survey: Survey, device: Device) -> dict[int, str]:
 def _is_told(survey: Survey, device: Device, own: DeviceAddress) -> bool:
     """Whether a stanza on record is about addresses of that family on the device."""
     events = (recall_event(stanza.told) for _, stanza in survey.stanzas if stanza.told)
-    return any(event.device == device.name and own.family in event.families
+    return any(event.device in device.names and own.family in event.families
                for event in events)

@@ -8,20 +8,27 @@ from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.model import Limits, Path
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
+from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
-from mptcp_hooks.intent import configuration, ifupdown
+from mptcp_hooks.engine.plan import choose_belongings
+from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.configuration import read_configuration
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
-from mptcp_hooks.intent.settings import judge_options, read_settings
-from mptcp_hooks.updown import stanza_lines
-from mptcp_hooks.updown.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.intent.settings import (
+    has_belongings,
+    judge_options,
+    note_mark,
+    read_settings,
+)
+from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mptcp_hooks.intent.event import Event
-    from mptcp_hooks.intent.settings import Configuration
+    from mptcp_hooks.intent.settings import Configuration, Settings
 
 # Addresses that are nobody's: RFC 5737, RFC 3849.
 _PLAIN = Path(
@@ -36,6 +43,7 @@ _SAMPLES = (
     _PLAIN._replace(subnet="", gateway=""),
     _PLAIN._replace(gateway="", default=False),
     _PLAIN._replace(primary=False, endpoint=False),
+    _PLAIN._replace(mark="0x1/0xff", sources=("203.0.113.0/24",), announced=("203.0.113.9",)),
     _PLAIN._replace(routes=(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/24", ""))),
 )
 _NAMES = (
@@ -46,9 +54,10 @@ _NAMES = (
 
 
 class CheckResult(NamedTuple):
-    """What is wrong, one line each, and what was looked at."""
+    """What is wrong, one line each, what may be meant, and what was looked at."""
 
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
     checked: tuple[str, ...]
 
 
@@ -57,12 +66,21 @@ def check_all(ifaces: list[str]) -> CheckResult:
     known, problems = read_configuration()
     lines = list_stanza_lines()
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
+    notes: list[str] = []
     if ifupdown.has_ifupdown():
-        problems += [*_ask_ifquery(), *_list_unknown(ifaces, lines)]
-        problems += [problem for name in names for problem in _check_stanzas(name, known, lines)]
+        complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints()]
+        problems += [*complaints, *_list_unknown(ifaces, lines)]
+        # What cannot be read was said: ifquery would say it of each interface.
+        stanzas = {} if complaints else {
+            name: ifupdown.read_stanzas(name, name) for name in names}
+        problems += [problem for name in stanzas
+                     for problem in _check_stanzas(name, stanzas[name], known, lines)]
+        events = [event for name in stanzas for event in _read_events(name, stanzas[name])]
+        problems += [*_check_clashes(events, known, lines), *judge_lines(lines, names)]
+        notes += _list_notes(events, known, lines)
     problems += _check_templates()
     told = {str(problem): problem for problem in problems}
-    return CheckResult(tuple(told.values()), (
+    return CheckResult(tuple(told.values()), tuple(notes), (
         f"checked {configuration.PATH}",
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {stanza_lines.PATH}",
         f"checked the templates in {' and '.join(commands.FOLDERS)}"))
@@ -75,18 +93,10 @@ def _list_unknown(ifaces: list[str], lines: list[StanzaLine]) -> Iterator[Proble
             yield Problem(f"{name}: there is no stanza of it in {stanza_lines.PATH}", USAGE)
 
 
-def _ask_ifquery() -> list[Problem]:
-    """What ifquery itself has to say of its files, with their lines."""
-    said = ifupdown.read_complaints().splitlines()
-    # That a file could not be read is the echo of what is wrong in it.
-    lines = [line for line in said if "couldn't read" not in line] or said
-    return [Problem(line, USAGE) for line in lines]
-
-
 def _check_stanzas(
-    name: str, known: Configuration, lines: list[StanzaLine]
+    name: str, stanzas: list[dict[str, str]], known: Configuration, lines: list[StanzaLine]
 ) -> Iterator[Problem]:
-    for environment in ifupdown.read_stanzas(name, name):
+    for environment in stanzas:
         for option, text in _judge_stanza(name, environment, known):
             yield Problem(f"{_locate(lines, name, *option)}{text}", USAGE)
 
@@ -110,17 +120,76 @@ def _judge_stanza(
         except Problem as problem:
             texts = [str(problem)]
         yield from ((option, text) for text in texts)
-    if _is_meant(event, known):
+    settings = _settle(event, known)
+    if settings is None or settings.wanted:
         for mistake in read_resolvers(event).mistakes:
             yield (mistake.option, mistake.line), str(mistake.problem)
+    if settings and settings.wanted:
+        yield from judge_outside(event, settings.gateways, environment)
 
 
-def _is_meant(event: Event, known: Configuration) -> bool:
-    """Whether the interface is not left alone; what is wrong with its options is said of these."""
+def _list_notes(
+    events: list[Event], known: Configuration, lines: list[StanzaLine]
+) -> Iterator[str]:
+    """What is right, and may not be meant all the same."""
+    for event in events:
+        try:
+            notes = note_mark(event, read_settings(event, known))
+        except Problem:
+            continue
+        yield from (f"{_locate(lines, event.iface, 'mptcp-mark', '')}{note}" for note in notes)
+
+
+def _check_clashes(
+    events: list[Event], known: Configuration, lines: list[StanzaLine]
+) -> Iterator[Problem]:
+    """What is to be of one uplink alone, and stands in a stanza before, too."""
+    own = {stated.address for event in events for stated in event.addresses}
+    earlier: list[Path] = []
+    for event in events:
+        paths = _list_samples(event, known, earlier)
+        for path in paths:
+            for option, problem in (*find_clashes(path, earlier), *find_announced(
+                    path.iface, path.announced, own, earlier)):
+                yield Problem(f"{_locate(lines, path.iface, option, '')}{problem}", USAGE)
+        earlier += paths
+
+
+def _read_events(name: str, stanzas: list[dict[str, str]]) -> Iterator[Event]:
+    """The events of stanzas that can be read; of the others it is said what is wrong."""
+    for environment in stanzas:
+        try:
+            event = read_event(environment | {"IFACE": name[:NAME_LONGEST]})
+        except Problem:
+            continue
+        if event is not None:
+            yield event
+
+
+def _list_samples(event: Event, known: Configuration, earlier: list[Path]) -> list[Path]:
+    """A path of each family of a stanza, with what belongs to it; none of one that is wrong."""
     try:
-        return read_settings(event, known).wanted
+        settings = read_settings(event, known)
     except Problem:
-        return True
+        return []
+    samples: list[Path] = []
+    for family in event.families if has_belongings(settings) else ():
+        first = not any((one.device, one.family) == (event.device, family) for one in earlier)
+        mark, sources, announced = choose_belongings(family, settings, True, first)
+        samples.append(_PLAIN._replace(
+            iface=event.iface, device=event.device, family=family,
+            # What tells it from the others.
+            address=f"{len(earlier) + len(samples)}",
+            mark=mark, sources=sources, announced=announced))
+    return samples
+
+
+def _settle(event: Event, known: Configuration) -> Settings | None:
+    """The settings of a stanza; None where an option is wrong, which is said of that."""
+    try:
+        return read_settings(event, known)
+    except Problem:
+        return None
 
 
 def _locate(lines: list[StanzaLine], name: str, option: str, value: str) -> str:

@@ -5,24 +5,38 @@ from __future__ import annotations
 import os
 
 from mptcp_hooks.base.entry import make_parser
-from mptcp_hooks.base.errors import USAGE, Problem
+from mptcp_hooks.base.errors import UNKNOWN, USAGE, Problem
 from mptcp_hooks.base.report import say, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.carry_out import do_work
-from mptcp_hooks.engine.follow import list_told, prepare_all, prepare_named, recall_events
+from mptcp_hooks.engine.follow import (
+    is_known,
+    list_told,
+    prepare_all,
+    prepare_named,
+    recall_events,
+)
 from mptcp_hooks.engine.record import Store, open_store
 from mptcp_hooks.engine.take_down import prepare_dismissal
 from mptcp_hooks.intent.configuration import read_configuration
-from mptcp_hooks.intent.event import Event, check_name
-from mptcp_hooks.intent.ifupdown import ask_events, ask_ifquery, list_up, read_events
+from mptcp_hooks.intent.event import Event, check_name, is_of_stanza
+from mptcp_hooks.intent.ifupdown import (
+    ask_events,
+    ask_ifquery,
+    find_edits,
+    list_up,
+    read_events,
+)
+from mptcp_hooks.intent.stanza_lines import has_stanza, list_names
 from mptcp_hooks.machine.system import Machine
 from mptcp_hooks.updown.check import check_all
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mptcp_hooks.engine.work import Work
+    from mptcp_hooks.intent.settings import Configuration
 
     Prepare = Callable[[Store, Machine], Work]
 
@@ -47,8 +61,8 @@ def run_mptcp_down() -> int:
                           "every interface on record")
     options = parser.parse_args()
     _settle_interfaces(parser, options)
-    return _run("mptcp_down", options, lambda store, machine: prepare_dismissal(
-        store, machine, store.list_interfaces() if options.all else options.interfaces))
+    return _run("mptcp_down", options, lambda store, machine: _prepare_down(
+        store, machine, options))
 
 
 def _make_parser(program: str, purpose: str, everything: str) -> ArgumentParser:
@@ -77,7 +91,8 @@ def _settle_interfaces(parser: ArgumentParser, options: Namespace) -> None:
 def _check(program: str, options: Namespace) -> int:
     """USAGE where anything is wrong, which is said; nothing is changed."""
     findings = check_all(options.interfaces)
-    for text in (*(findings.checked if options.verbose else ()), *findings.problems):
+    checked = findings.checked if options.verbose else ()
+    for text in (*checked, *findings.notes, *findings.problems):
         say(program, str(text))
     return USAGE if findings.problems else 0
 
@@ -113,27 +128,80 @@ def _do_work(program: str, prepare: Prepare, verbose: bool) -> list[Problem]:
 def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
     """The work for all interfaces meant; one whose stanza is wrong does not cost the others."""
     configuration, problems = read_configuration()
-    told = list_told(store) if options.all else []
-    meant = [iface for iface in list_up() if iface not in told] if options.all \
-        else list(dict.fromkeys(options.interfaces))
-    events: list[Event] = []
-    for iface in meant:
-        try:
-            events += _list_events(store, iface)
-        except Problem as problem:
-            problems.append(problem)
-    prepare = prepare_all if options.all else prepare_named
-    work = prepare(store, machine, events, configuration)
+    if options.all:
+        told = list_told(store)
+        events = _gather((iface for iface in list_up() if iface not in told),
+                         lambda iface: _ask_or_recall(store, iface), problems)
+        edited = _gather(told, lambda iface: _list_edited(store, iface, configuration), problems)
+        work = prepare_all(store, machine, events, configuration, edited)
+    else:
+        events = _gather(_list_meant(store, machine, options.interfaces),
+                         lambda iface: _list_events(store, machine, iface), problems)
+        work = prepare_named(store, machine, events, configuration)
     return work._replace(problems=(*problems, *work.problems))
 
 
-def _list_events(store: Store, iface: str) -> list[Event]:
+def _list_meant(store: Store, machine: Machine, ifaces: Iterable[str]) -> list[str]:
+    """The interfaces as their stanzas or the record call them: a device may have several names."""
+    known = dict.fromkeys((*store.list_interfaces(), *list_names()))
+    plain = [name for name in known if ":" not in name]
+    return list(dict.fromkeys(
+        iface if iface in known else next(iter(machine.list_of_device(iface, plain)), iface)
+        for iface in ifaces))
+
+
+def _gather(
+    ifaces: Iterable[str], list_events: Callable[[str], list[Event]], problems: list[Problem]
+) -> list[Event]:
+    """The events of interfaces; of one that has none for a reason that is noted."""
+    events: list[Event] = []
+    for iface in ifaces:
+        try:
+            events += list_events(iface)
+        except Problem as problem:
+            problems.append(problem)
+    return events
+
+
+def _list_edited(store: Store, iface: str, configuration: Configuration) -> list[Event]:
+    """The events of an interface whose stanzas say something else than its hooks were told."""
+    told = [event.told for event in recall_events(store, iface)]
+    if not all(map(is_of_stanza, told)):
+        return []
+    environments = ask_ifquery(iface)
+    edited = environments and find_edits(told, environments, configuration)
+    return read_events(environments) if edited else []
+
+
+def _list_events(store: Store, machine: Machine, iface: str) -> list[Event]:
     """The events of one interface: IF_* of the environment if they are its, else its stanzas'."""
     environment = dict(os.environ)
     given = any(name.startswith("IF_") for name in environment)
     if given and environment.get("IFACE", "") == iface:
         return read_events([environment])
+    _refuse_unknown(store, machine, iface)
     return _ask_or_recall(store, iface)
+
+
+def _refuse_unknown(store: Store, machine: Machine, iface: str) -> None:
+    """Raise Problem (USAGE) for a name that is no device, not on record, and in no stanza."""
+    if not is_known(store, machine, iface) and not has_stanza(iface):
+        raise Problem(f"{iface}: {UNKNOWN}", USAGE)
+
+
+def _prepare_down(store: Store, machine: Machine, options: Namespace) -> Work:
+    """The work for all interfaces meant; one that nobody knows does not cost the others."""
+    if options.all:
+        return prepare_dismissal(store, machine, store.list_interfaces())
+    problems: list[Problem] = []
+    meant = _list_meant(store, machine, options.interfaces)
+    for iface in meant:
+        try:
+            _refuse_unknown(store, machine, iface)
+        except Problem as problem:
+            problems.append(problem)
+    work = prepare_dismissal(store, machine, meant)
+    return work._replace(problems=(*problems, *work.problems))
 
 
 def _ask_or_recall(store: Store, iface: str) -> list[Event]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.lab.support.lab import Lab
 from tests.lab.support.paths import RULES
+from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -30,11 +33,11 @@ from tests.lab.support.waiting import wait_for
     ("IF_MPTCP", "yes\nno", "mptcp", "yes or off"),
     ("IF_MPTCP_GATEWAY", "fd00::1", "mptcp-gateway", "an IPv4 address"),
     ("IF_MPTCP_GATEWAY", "10.1.2.2", "mptcp-gateway", "not the interface's own"),
-    ("IF_MPTCP_GATEWAY", "10.1.2.1\n10.1.2.3", "mptcp-gateway", "an IPv4 or IPv6 address"),
-    ("IF_MPTCP_TABLE", "0", "mptcp-table", "a number from 1 to 4294967295"),
-    ("IF_MPTCP_TABLE", "4294967296", "mptcp-table", "a number from 1 to 4294967295"),
-    ("IF_MPTCP_TABLE", "main", "mptcp-table", "a number from 1 to 4294967295"),
-    ("IF_MPTCP_TABLE", "101\n102", "mptcp-table", "a number from 1 to 4294967295"),
+    ("IF_MPTCP_GATEWAY", "10.1.2.1\n10.1.2.3", "mptcp-gateway", "one of each family"),
+    ("IF_MPTCP_TABLE", "0", "mptcp-table", "a number from 1 to 4294967295, or a name"),
+    ("IF_MPTCP_TABLE", "4294967296", "mptcp-table", "a number from 1 to 4294967295, or a name"),
+    ("IF_MPTCP_TABLE", "main", "mptcp-table", "a table of its own (254 is the kernel's main)"),
+    ("IF_MPTCP_TABLE", "101\n102", "mptcp-table", "a number from 1 to 4294967295, or a name"),
     ("IF_MPTCP_TABLE", "253", "mptcp-table", "the kernel's default"),
     ("IF_MPTCP_TABLE", "254", "mptcp-table", "the kernel's main"),
     ("IF_MPTCP_TABLE", "255", "mptcp-table", "the kernel's local"),
@@ -136,8 +139,8 @@ def test_a_check_that_cannot_be_is_named(link: Lab, option: str, said: str) -> N
 
 def test_an_option_that_does_not_exist_is_named(link: Lab) -> None:
     assert up(link, IF_MPTCP_GATEWY="10.1.2.9") == (
-        "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (there are mptcp, "
-        "mptcp-gateway, mptcp-table, mptcp-flags, mptcp-way-out, mptcp-check)\n")
+        "mptcp_up: eth1: no option is called mptcp-gatewy: ignored (did you mean "
+        "mptcp-gateway?)\n")
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 
@@ -329,16 +332,36 @@ iface eth1 inet static
     assert lab.endpoints() == ["10.1.1.2 eth0 subflow"]
 
 
+# Whether somebody answers what is bound to a device: where nobody listens, with a RST.
+IS_REFUSED = """\
+import errno, socket, sys
+with socket.socket() as end:
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[1].encode())
+    end.settimeout(5)
+    sys.exit(end.connect_ex((sys.argv[2], 9)) != errno.ECONNREFUSED)
+"""
+
+
 def test_one_address_on_two_devices(lab: Lab) -> None:
+    """As two modems of one make have it; the subnet is nobody's then."""
+    for number, router in enumerate(lab.routers, start=1):
+        router.ip("addr add 10.1.9.1/24 dev lan", "rule add pref 9 iif lan from 10.1.9.0/24 "
+                  "lookup main")
+        lab.server.ip(f"route add 10.1.9.0/24 via 10.8.{number}.1 metric {number}")
     stanza = "iface {} inet static\n address 10.1.9.2/24\n mptcp-gateway 10.1.9.1\n"
     lab.set_interfaces(stanza.format("eth0") + stanza.format("eth1"))
     assert lab.ifup("eth0") == ""
-    before = lab.snapshot()
+    alone, endpoints = lab.snapshot(), lab.endpoints()
     said = lab.ifup("eth1")
-    assert said.count("\n") == 1
-    assert "eth1: 10.1.9.2 is the address of another interface already" in said
+    assert said == ("mptcp_up: eth1: 10.1.9.2 is the address of eth0 as well: only what is "
+                    "bound to eth1 leaves by it, until one of them changes\n")
+    assert lab.endpoints() == endpoints and find(lab)[0] == ("broken", "shared-address", "eth1")
+    # Each is heard by the router of the device that it is bound to.
+    for device, number in (("eth0", 1), ("eth1", 2)):
+        lab.client.run(sys.executable, "-c", IS_REFUSED, device, f"10.8.{number}.1")
+    assert lab.client.run("mptcp_up", "--all", "--dry-run") == ""
     lab.ifdown("eth1")
-    assert lab.snapshot() == before
+    assert lab.client.run("mptcp_up", "--all") == "" and lab.snapshot() == alone
 
 
 @pytest.mark.parametrize("missing", [

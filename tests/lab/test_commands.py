@@ -21,8 +21,11 @@ def test_a_dry_run_prints_the_exact_lines_without_root(lab: Lab) -> None:
         f"ip -4 rule add pref 20000 from 10.1.1.2 to 10.1.1.0/24 lookup {table} protocol 77",
         "ip -4 rule add pref 20001 from 10.1.1.2 lookup main suppress_prefixlength 1 protocol 77",
         f"ip -4 rule add pref 20002 from 10.1.1.2 lookup {table} protocol 77",
-        "ip -4 rule add pref 20003 oif eth0 lookup main suppress_prefixlength 1 protocol 77",
-        f"ip -4 rule add pref 20004 oif eth0 lookup {table} protocol 77",
+        "ip -4 rule add pref 20003 from 10.1.1.0/24 iif lo lookup main suppress_prefixlength 1 "
+        "protocol 77",
+        f"ip -4 rule add pref 20004 from 10.1.1.0/24 iif lo lookup {table} protocol 77",
+        "ip -4 rule add pref 20005 oif eth0 lookup main suppress_prefixlength 1 protocol 77",
+        f"ip -4 rule add pref 20006 oif eth0 lookup {table} protocol 77",
         f"ip -4 route replace 10.1.1.0/24 dev eth0 scope link src 10.1.1.2 table {table} "
         "protocol 77",
         f"ip -4 route replace default via 10.1.1.1 dev eth0 src 10.1.1.2 table {table} "
@@ -212,12 +215,13 @@ def test_without_root_it_says_so(lab: Lab) -> None:
 
 def test_an_interface_that_is_not_there(lab: Lab) -> None:
     done = lab.client.try_run("mptcp_up", "nosuch0")
-    assert (done.returncode, done.stderr) == (1, "mptcp_up: nosuch0: no such interface\n")
-    assert lab.client.try_run("mptcp_down", "nosuch0").returncode == 0
+    assert (done.returncode, done.stderr) == (
+        2, "mptcp_up: nosuch0: no such interface, and none on record\n")
+    assert lab.client.try_run("mptcp_down", "nosuch0").returncode == 2
     environment = EXAMPLE | {"IFACE": "nosuch0"}
     done = lab.client.try_run("/usr/sbin/mptcp_up", "-n", env=environment)
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 11
+    assert len(done.stdout.splitlines()) == 13
     assert done.stderr.startswith("mptcp_up: nosuch0: no such interface here")
 
 

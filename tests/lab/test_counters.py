@@ -6,12 +6,15 @@ import pytest
 
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.counters import judge_counters
-from tests.lab.support.boxes import play, read_netstat, remove_boxes
+from tests.lab.support.boxes import play, read_netstat, remove_boxes, transfer
 from tests.lab.support.lab import Host, Lab
 from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import check_both_paths
+from tests.lab.support.status import ask
 
 FELL_BACK = "began with MPTCP and fell back"
+NO_MONITOR = "mptcp_monitor does not run"
 UNANSWERED = "further subflows were not answered with MPTCP"
 
 
@@ -26,7 +29,7 @@ def find(host: Host) -> list[str]:
 
 
 def list_lines(host: Host) -> list[str]:
-    return [f"{evidence.text} => {evidence.remedy}"
+    return [f"{evidence.text}, since the machine started => {evidence.remedy}"
             for evidence in judge_counters(read_counters(read_netstat(host)))]
 
 
@@ -47,7 +50,31 @@ def test_what_is_found(lab: Lab, scene: str, client: str, server: str) -> None:
         found = find(host)
         assert len(found) == bool(text) and all(text in each for each in found), found
     said = lab.client.try_run("mptcp_status").stdout.splitlines()
-    assert [line[6:] for line in said if line.startswith("note: ")] == list_lines(lab.client)
+    notes = [line[6:] for line in said if line.startswith("note: ")]
+    assert [note for note in notes if NO_MONITOR not in note] == list_lines(lab.client)
+
+
+def test_trouble_that_is_over_is_not_told_of_for_ever(lab: Lab) -> None:
+    """What was counted before the monitor noted it is over; what comes after it is not."""
+    play(lab, "joins-dropped")
+    assert list_middleboxes(lab) == [f"{text}, since the machine started"
+                                     for text in find(lab.client)]
+    monitor = Monitor(lab)
+    monitor.rest()
+    assert find(lab.client) and list_middleboxes(lab) == []
+    before = lab.client.run("cat", "/run/mptcp-hooks/.counted")
+    monitor.stop()
+    # Another one goes on with what the first one noted.
+    monitor = Monitor(lab)
+    monitor.rest()
+    assert lab.client.run("cat", "/run/mptcp-hooks/.counted") == before
+    transfer(lab)
+    (text,) = list_middleboxes(lab)
+    assert UNANSWERED in text and ", in the last " in text
+
+
+def list_middleboxes(lab: Lab) -> list[str]:
+    return [one["text"] for one in ask(lab)["findings"] if one["kind"] == "middlebox"]
 
 
 def test_the_remedy_for_a_blackhole(lab: Lab) -> None:

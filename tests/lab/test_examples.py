@@ -37,12 +37,14 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class Uplink(NamedTuple):
-    """What an example makes of a device."""
+    """What an example makes of a device; what is `announced` has the endpoint in its place."""
 
     device: str
     gateway: str
     flags: str = "subflow"
     family: int = 4
+    announced: str = ""
+    sources: str = ""
 
 
 TWO_WIRED = (Uplink("eth0", "10.1.1.1"), Uplink("eth1", "10.1.2.1"))
@@ -54,6 +56,11 @@ BECOMES = {
                                  Uplink("wwan0", "10.1.2.1", "subflow backup")),
     "A server with two providers": (Uplink("eth0", "192.0.2.1", "signal"),
                                     Uplink("eth1", "198.51.100.1", "signal")),
+    "A server behind its provider's NAT": (
+        Uplink("eth0", "10.1.1.1", "signal", announced="192.0.2.10"),
+        Uplink("eth1", "10.1.2.1", "signal", announced="198.51.100.10")),
+    "A subnet for virtual machines": (
+        TWO_WIRED[0], TWO_WIRED[1]._replace(sources="203.0.113.64/29")),
     "DHCP on both uplinks": TWO_WIRED,
     "IPv6 only": (Uplink("eth0", ADVERTISED, family=6),
                   Uplink("eth1", "2001:db8:2::1", family=6)),
@@ -162,6 +169,7 @@ def test_readme_shows_what_mptcp_status_draws(lab: Lab) -> None:
     (stanzas,) = read_examples()[README]
     lab.set_interfaces(stanzas)
     lab.ifup("-a")
+    Monitor(lab).rest()
     drawn = lab.client.run("env", "LC_ALL=C.UTF-8", "mptcp_status")
     for device, table in (("eth0", "20002"), ("eth1", "20003")):
         drawn = drawn.replace(str(20000 + lab.ifindex(device)), table)
@@ -174,9 +182,14 @@ def check_paths(lab: Lab, uplinks: tuple[Uplink, ...]) -> None:
     endpoints, rules = [], []
     for number, uplink in enumerate(uplinks):
         own = find_address(lab.client, uplink.device, uplink.family, "global")
-        endpoints.append(f"{own.ip} {uplink.device} {uplink.flags}")
-        rules += rules_of(str(own.ip), str(own.network), uplink.device,
-                          20000 + lab.ifindex(uplink.device), "backup" in uplink.flags)
+        table = 20000 + lab.ifindex(uplink.device)
+        endpoints.append(f"{uplink.announced} - {uplink.flags}" if uplink.announced else
+                         f"{own.ip} {uplink.device} {uplink.flags}")
+        rules += rules_of(str(own.ip), str(own.network), uplink.device, table,
+                          "backup" in uplink.flags)
+        if uplink.sources:
+            rules += [f"20007: from {uplink.sources} lookup main suppress_prefixlength 1 proto "
+                      "mptcp", f"20008: from {uplink.sources} lookup {table} proto mptcp"]
         server = SERVER_4 if uplink.family == 4 else SERVER_6
         (answer,) = lab.client.ask("route", "get", server, "from", str(own.ip))
         gateway = uplink.gateway or str(find_address(lab.routers[number], "lan").ip)

@@ -21,6 +21,8 @@ GOING = DOOR | {
 KNOWN = BYSTANDER | GOING - {"engine.take_down"} | {
     "engine.bring_up", "engine.compare", "engine.plan", "machine.system"}
 CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
+# Of a file that says something of some interfaces, and not of others.
+SELECTING = CONFIGURED | {"machine.altnames"}
 
 
 # What the hook in each folder starts, with that hook's path.
@@ -61,19 +63,34 @@ def test_the_way_up_with_kept_commands(link: Lab) -> None:
 def test_the_way_up_with_a_configuration(link: Lab) -> None:
     link.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth*]\nflags = subflow backup\n")
     link.run_hook("if-up.d", ETH1)
-    assert list_imports(link, "if-up.d", ETH1) == KNOWN | CONFIGURED
+    assert list_imports(link, "if-up.d", ETH1) == KNOWN | SELECTING
     assert link.endpoints() == ["10.1.2.2 eth1 subflow backup"]
 
 
-@pytest.mark.parametrize("text, changes", [
-    ("", {"IF_MPTCP_CHECK": "gateway"}), ("[default]\ncheck = gateway\n", {}),
-    ("[eth9]\ncheck = gateway\n", {})])
-def test_the_way_up_with_a_check(link: Lab, text: str, changes: dict[str, str]) -> None:
+@pytest.mark.parametrize("text, changes, modules", [
+    ("", {"IF_MPTCP_CHECK": "gateway"}, set()),
+    ("[default]\ncheck = gateway\n", {}, CONFIGURED),
+    ("[eth9]\ncheck = gateway\n", {}, SELECTING)])
+def test_the_way_up_with_a_check(
+    link: Lab, text: str, changes: dict[str, str], modules: set[str]
+) -> None:
     if text:
         link.write("/etc/mptcp-hooks/mptcp-hooks.conf", text)
     link.run_hook("if-up.d", ETH1 | changes)
     assert list_imports(link, "if-up.d", ETH1 | changes) == (
-        KNOWN | {"intent.checks"} | (CONFIGURED if text else set()))
+        KNOWN | {"intent.checks"} | modules)
+
+
+@pytest.mark.parametrize("changes, modules", [
+    ({"IF_MPTCP_MARK": "1"}, {"base.mark", "engine.clashes"}),
+    ({"IF_MPTCP_SOURCES": "10.8.0.0/16"}, {"base.mark", "engine.clashes"}),
+    ({"IF_MPTCP_MARK": "off"}, {"base.mark"})])
+def test_the_way_up_with_what_belongs_to_an_uplink(
+    link: Lab, changes: dict[str, str], modules: set[str]
+) -> None:
+    link.run_hook("if-up.d", ETH1 | changes)
+    assert list_imports(link, "if-up.d", ETH1 | changes) == (
+        KNOWN | {"intent.belongings"} | modules)
 
 
 def test_the_way_up_of_what_is_up(link: Lab) -> None:
@@ -90,7 +107,7 @@ def test_the_way_down(link: Lab, folder: str) -> None:
 
 @pytest.mark.parametrize("changes", [
     {"IFACE": "lo", "METHOD": "loopback"}, {"IFACE": "--all", "ADDRFAM": "meta"},
-    {"IFACE": "docker0"}, {"IF_MPTCP": "off"},
+    {"IFACE": "docker0", "IF_GATEWAY": ""}, {"IF_MPTCP": "off"},
 ])
 def test_interfaces_that_are_not_ours(link: Lab, changes: dict[str, str]) -> None:
     loaded = list_imports(link, "if-up.d", ETH1 | changes)

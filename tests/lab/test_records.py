@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.support.faults import break_ip, mend_ip
 from tests.lab.support.lab import TWO_UPLINKS, Lab
-from tests.lab.support.status import ask, find
+from tests.lab.support.status import find, list_findings
 from tests.lab.support.uplink import ETH1
 
 CASES = sorted((Path(__file__).parents[1] / "cases/records").iterdir())
@@ -16,6 +16,9 @@ NAMES = [case.name for case in CASES]
 ADDRESSES = ("10.1.1.2/24 dev eth0", "fd00:1::2/64 dev eth0 nodad", "10.1.2.2/24 dev eth1",
              "10.1.2.9/24 dev eth1")
 RECORD = "/run/mptcp-hooks/eth1.paths"
+# What ifup tells of eth1's stanza.
+STANZA = {name: value for name, value in ETH1.items() if name != "IF_GATEWAY"} | {
+    "IF_NETMASK": "255.255.255.0", "IF_MPTCP_GATEWAY": "10.1.2.1"}
 # What becomes of a record, as a command line of its file.
 DAMAGES = {
     "garbage": f"echo nonsense >{RECORD}",
@@ -87,7 +90,7 @@ def test_whatever_becomes_of_a_record_an_up_makes_it_whole(
 ) -> None:
     full = uplinks.snapshot()
     uplinks.client.run("sh", "-ec", DAMAGES[damage])
-    done = uplinks.run_hook(way, ETH1) if way == "if-up.d" else uplinks.client.try_run(
+    done = uplinks.run_hook(way, STANZA) if way == "if-up.d" else uplinks.client.try_run(
         *way.split())
     assert done.stderr.count("mptcp-hooks/eth1.paths is ") == (damage != "removed")
     assert uplinks.snapshot() == full
@@ -120,17 +123,17 @@ def test_what_mptcp_status_advises_for_a_damaged_record(uplinks: Lab) -> None:
     full = uplinks.snapshot()
     for number, rest in ((1, full), (3, None)):
         uplinks.client.run("sh", "-ec", DAMAGES["no end"])
-        (found,) = ask(uplinks)["findings"]
+        (found,) = list_findings(uplinks)
         assert (found["kind"], found["interface"]) == ("record-damaged", "eth1")
         uplinks.client.try_run("sh", "-c", found["remedy"].split("'")[number])
-        assert [one["kind"] for one in ask(uplinks)["findings"]] == (
+        assert [one["kind"] for one in list_findings(uplinks)] == (
             [] if rest else ["one-uplink", "taken-down"])
         assert rest is None or uplinks.snapshot() == rest
 
 
 def test_what_mptcp_status_advises_for_damaged_limits(uplinks: Lab) -> None:
     uplinks.client.run("sh", "-ec", "echo nonsense >/run/mptcp-hooks/limits")
-    (found,) = ask(uplinks)["findings"]
+    (found,) = list_findings(uplinks)
     assert found["text"] == "/run/mptcp-hooks/limits is damaged"
     uplinks.client.try_run("sh", "-c", found["remedy"].strip("'"))
     assert find(uplinks) == ()
@@ -139,7 +142,7 @@ def test_what_mptcp_status_advises_for_damaged_limits(uplinks: Lab) -> None:
 def test_a_record_that_is_not_roots_own_is_removed_as_it_says(uplinks: Lab) -> None:
     full = uplinks.snapshot()
     uplinks.client.run("chown", "nobody", RECORD)
-    (found,) = ask(uplinks)["findings"]
+    (found,) = list_findings(uplinks)
     assert found["text"] == f"{RECORD} is not a file of root's own"
     done = uplinks.client.try_run("mptcp_up", "eth1")
     assert done.stderr == f"mptcp_up: {RECORD} is not a file of root's own: remove it\n"

@@ -7,7 +7,7 @@ import pytest
 from tests.lab.support.lab import SERVER_6, Host, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import MEGABYTE, check_both_paths, rules_of
+from tests.lab.support.paths import MEGABYTE, check_both_paths, route_get, rules_of
 from tests.lab.support.provider import SERVICES, Provider, Served, with_providers
 from tests.lab.support.waiting import wait_for
 
@@ -138,13 +138,13 @@ def test_a_path_comes_with_the_address_and_goes_with_ifdown(served: Served) -> N
     check_silent(monitor)
 
 
-def test_temporary_addresses_have_routing_and_no_endpoint(served: Served) -> None:
+def test_temporary_addresses_leave_by_their_uplink_and_have_no_endpoint(served: Served) -> None:
     lab, *providers = served
     monitor, lasting = bring_up(served, PRIVATE)
     for provider in providers:
         (temporary,) = wait_for(lambda: find_addresses(
             lab.client, provider.device, "temporary", "-tentative"))
-        wait_for_default(lab, provider, temporary)
+        wait_for(lambda: route_get(lab, SERVER_6, "from", temporary)["dev"] == provider.device)
     rest(monitor, *providers)
     assert lab.endpoints() == [f"{own} eth{number} subflow" for number, own in enumerate(lasting)]
     # The kernel prefers a temporary address for a connection's first subflow.
@@ -162,6 +162,20 @@ def test_a_second_prefix_takes_nothing_from_the_first(hasty: Served) -> None:
     rest(monitor, *providers)
     assert set(before.splitlines()) <= set(lab.snapshot().splitlines())
     assert not [line for line in monitor.read_log() if " del" in line]
+    check_both_paths(lab, SERVER_6)
+
+
+def test_a_global_prefix_takes_the_endpoint_from_a_local_one(hasty: Served) -> None:
+    """Whichever comes first: nothing beyond the site can answer an address of fc00::/7."""
+    lab, *providers = hasty
+    monitor, _ = bring_up(hasty)
+    providers[1].advertise("2001:db8:2::/64")
+    own = wait_for_endpoint(lab, "eth1", "2001:db8:2:")
+    assert len(lab.endpoints()) == 2
+    wait_for_default(lab, providers[1], own)
+    (bound,) = [rule for rule in lab.rules(6) if rule.startswith("20006:") and "oif eth1" in rule]
+    assert f"lookup {table_of(lab, own)} " in bound
+    rest(monitor, *providers)
     check_both_paths(lab, SERVER_6)
 
 

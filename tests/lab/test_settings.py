@@ -130,9 +130,11 @@ def test_what_is_excluded_is_left_alone_unless_its_stanza_speaks(link: Lab) -> N
 def test_a_name_of_the_built_in_list_can_be_meant(lab: Lab, text: str) -> None:
     lab.client.ip("link add tun0 type veth peer name tun1", "link set tun0 up",
                   "addr add 10.1.2.2/24 dev tun0")
-    assert up(lab, IFACE="tun0") == "" and lab.rules() == []
+    lab.client.ip("route add default via 10.1.2.1 dev tun0")
+    assert up(lab, IFACE="tun0", IF_GATEWAY="") == "" and lab.rules() == []
     configure(lab, text)
-    assert up(lab, IFACE="tun0") == "" and lab.endpoints() == ["10.1.2.2 tun0 subflow"]
+    assert up(lab, IFACE="tun0", IF_GATEWAY="") == ""
+    assert lab.endpoints() == ["10.1.2.2 tun0 subflow"]
 
 
 def test_one_table_for_two_interfaces_is_refused_for_the_second(uplinks: Lab) -> None:
@@ -157,7 +159,7 @@ def moves_of_way_out(lab: Lab, *flags: str) -> list[str]:
              "proto mptcp"}
     table = 20000 + lab.ifindex("eth1")
     return [line.format(table) for old, new in zip(flags, flags[1:])
-            for line in ("Deleted " + rules[old], rules[new])]
+            for line in (rules[new], "Deleted " + rules[old])]
 
 
 def again_by_hook(lab: Lab) -> None:
@@ -320,7 +322,7 @@ def test_what_is_excluded_is_not_managed(link: Lab) -> None:
 def test_a_wrong_line_is_said_once_an_ifup_and_costs_only_itself(uplinks: Lab) -> None:
     configure(uplinks, BACKUP + "table = 0\n")
     wrong = (f"mptcp_up: {CONFIGURATION}:3: table '0' is wrong: it must be a number from 1 to "
-             "4294967295\n")
+             "4294967295, or a name that rt_tables has\n")
     assert uplinks.ifup("eth1") == wrong
     assert uplinks.endpoints() == MARKED[1:]
     done = uplinks.client.try_run("mptcp_up", "eth1")
@@ -331,7 +333,7 @@ def test_a_wrong_line_is_said_once_an_ifup_and_costs_only_itself(uplinks: Lab) -
 
 def test_nobodys_interface_hears_nothing_of_a_wrong_line(link: Lab) -> None:
     configure(link, "[default]\nexclude = eth1\nfast = yes\n")
-    assert up(link) == "" and up(link, IFACE="docker0") == ""
+    assert up(link) == "" and up(link, IFACE="docker0", IF_GATEWAY="") == ""
     assert up(link, IFACE="--all", ADDRFAM="meta") == "" and up(link, IFACE="lo") == ""
     assert f"{CONFIGURATION}:3: there is no key 'fast'" in up(link, IF_MPTCP="yes")
 

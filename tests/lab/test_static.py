@@ -122,6 +122,8 @@ iface eth1 inet static
         assert f"20002: from {address} lookup {table} proto mptcp" in lab.rules()
     assert [line for line in lab.rules() if "from all" in line] == rules_of(
         "", "", "eth1", first)[3:]
+    assert [line for line in lab.rules() if "iif lo" in line] == [
+        line for line in rules_of("10.1.2.2", "10.1.2.0/24", "eth1", first) if "iif lo" in line]
     assert lab.endpoints() == ["10.1.2.2 eth1 subflow", "10.1.2.4 eth1 signal"]
     lab.ifdown("eth1")
     assert lab.snapshot() == before
@@ -160,15 +162,15 @@ def test_a_gateway_outside_the_subnet_is_onlink(lab: Lab) -> None:
     assert not [line for line in lab.rules() if line.startswith("20000:")]
 
 
-def test_point_to_point_needs_no_gateway(lab: Lab) -> None:
+def test_a_peer_that_is_the_gateway(lab: Lab) -> None:
     before = lab.snapshot()
     lab.set_interfaces("iface eth1 inet static\n address 10.1.2.2\n netmask 255.255.255.255\n"
-                       " pointopoint 10.1.2.1\n")
+                       " pointopoint 10.1.2.1\n mptcp-gateway 10.1.2.1\n")
     assert lab.ifup("eth1") == ""
     table = 20000 + lab.ifindex("eth1")
     assert lab.table(table) == [
         "10.1.2.1 dev eth1 proto mptcp scope link src 10.1.2.2",
-        "default dev eth1 proto mptcp scope link src 10.1.2.2",
+        "default via 10.1.2.1 dev eth1 proto mptcp src 10.1.2.2",
         "unreachable default proto mptcp metric 4294967295",
     ]
     assert route_get(lab, "10.99.0.1", "from", "10.1.2.2")["dev"] == "eth1"
@@ -201,14 +203,14 @@ def test_a_lan_with_flags_is_meant(lab: Lab) -> None:
     ]
 
 
-def test_a_container_bridge_is_left_alone_unless_meant(lab: Lab) -> None:
+def test_a_bridge_of_containers_is_left_alone_unless_its_stanza_has_a_gateway(lab: Lab) -> None:
     lab.client.ip("link add docker0 type bridge")
-    stanza = "iface docker0 inet static\n address 172.17.0.1/16\n gateway 172.17.0.9\n"
-    lab.set_interfaces(stanza)
+    stanza = "iface docker0 inet static\n address 172.17.0.1/16\n"
+    lab.set_interfaces(stanza + " up ip route add default via 172.17.0.9\n")
     lab.ifup("docker0")
     assert lab.rules() == []
     lab.ifdown("docker0")
-    lab.set_interfaces(stanza + " mptcp yes\n")
+    lab.set_interfaces(stanza + " gateway 172.17.0.9\n")
     lab.ifup("docker0")
     assert lab.endpoints() == ["172.17.0.1 docker0 subflow"]
 

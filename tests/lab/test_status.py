@@ -15,10 +15,11 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
-from tests.lab.support.status import ask, find
+from tests.lab.support.status import NO_MONITOR, ask, find
 from tests.lab.support.waiting import wait_for
 
 # Tests that were started in the background pass on that SIGINT is ignored.
+NO_FOLLOWER = "note: mptcp_monitor does not run"
 INTERRUPTIBLE = ("env", "--default-signal=INT")
 
 
@@ -48,7 +49,7 @@ def test_what_breaks_is_found_and_goes(lab: Lab, breakage: Breakage) -> None:
 
 def test_the_two_ways_to_draw_connections(uplinks: Lab) -> None:
     assert uplinks.client.run("mptcp_status", "-c") == "no MPTCP connections\n"
-    transfer = uplinks.begin_transfer(10 * MEGABYTE)
+    transfer = uplinks.begin_transfer(20 * MEGABYTE)
     wait_for(lambda: [total["interface"] for total in ask(uplinks, "-c")["totals"]]
              == ["eth0", "eth1"])
     assert "10.1.2.2" in uplinks.client.run("mptcp_status", "-c", "eth1")
@@ -81,9 +82,9 @@ def test_one_interface_alone(uplinks: Lab) -> None:
     uplinks.client.run("ip", "rule", "del", "pref", "20002", "from", "10.1.1.2")
     answer = ask(uplinks, "eth1")
     assert [path["interface"] for path in answer["paths"]] == ["eth1"]
-    assert answer["findings"] == []
+    assert [one["interface"] for one in answer["findings"]] == [None]
     assert "uplinks" not in uplinks.client.run("mptcp_status", "eth1")
-    assert [one["interface"] for one in ask(uplinks, "eth0", "eth1")["findings"]] == ["eth0"]
+    assert [one["interface"] for one in ask(uplinks, "eth0", "eth1")["findings"]] == ["eth0", None]
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -102,13 +103,16 @@ def test_without_root(uplinks: Lab) -> None:
     seen = list_standing(ask(uplinks))
     done = uplinks.client.try_run(*NOBODY, "mptcp_status", "--json")
     answer = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, answer["findings"]) == (0, "", [])
+    kinds = [one["kind"] for one in answer["findings"]]
+    assert (done.returncode, done.stderr, kinds) == (0, "", [NO_MONITOR])
     assert [path["leaves_by"] for path in answer["paths"]] == ["eth0", "eth1"]
     if not answer["unseen"]:
         assert list_standing(answer) == seen
 
 
 def test_it_changes_nothing(uplinks: Lab) -> None:
+    # That an address is no duplicate is announced too.
+    wait_for(lambda: "tentative" not in uplinks.client.run("ip", "address"))
     before = uplinks.snapshot()
     watching = uplinks.client.start("ip", "monitor", "all")
     for arguments in ((), ("--json",), ("--connections",)):
@@ -141,10 +145,11 @@ def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
     uplinks.client.run("ip", "link", "add", "wwan0", "type", "veth")
     watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch", "wwan0")
     assert watching.stdout is not None
-    watching.stdout.readline()
+    assert NO_FOLLOWER in watching.stdout.readline()
     uplinks.client.run("ip", "link", "del", "wwan0")
     for _ in range(2):
         assert watching.stdout.readline().startswith("ours:")
+        assert NO_FOLLOWER in watching.stdout.readline()
     watching.send_signal(signal.SIGINT)
     assert watching.communicate()[1] == ""
     assert watching.returncode == 0

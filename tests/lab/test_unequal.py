@@ -101,6 +101,25 @@ def test_roles_follow_what_uplinks_carry_by_now(installation: Installation) -> N
         assert alone / both > _FASTER
 
 
+@pytest.mark.long
+def test_where_main_leads_to_the_weak_one_connections_begin_with_little_there(
+    installation: Installation
+) -> None:
+    with open_lab(installation, "2+50-long") as lab:
+        before = lab.snapshot()
+        monitor = Monitor(lab)
+        use(lab, "download", lambda: list_backups(lab) == ["eth0"])
+        for kind in ("download", "request"):
+            alone, both = (transfer(lab, kind, source, 10) for source in (address_of(1), "any"))
+            assert alone / both > _HARDLY_SLOWER
+        assert "initrwnd 1" in lab.snapshot()
+        assert lab.client.run("mptcp_up", "--all", "-v") == "" and find(lab) == (
+            ("note", "weak-default", "eth0"),)
+        monitor.stop()
+        lab.client.run("mptcp_monitor", "--stopped")
+        assert lab.snapshot() == before
+
+
 @pytest.mark.parametrize("text", ["[default]\nroles = fixed", "[eth1]\nflags = subflow"])
 @pytest.mark.long
 def test_the_administrators_word_stands(installation: Installation, text: str) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 
-from tests.lab.support import datagrams
 from tests.lab.support.boxes import put_box
 from tests.lab.support.lab import (
     SERVER_4,
     SERVER_6,
-    TRANSFER,
     TWO_UPLINKS,
     TWO_UPLINKS_6,
-    Host,
     Lab,
 )
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.newcomer import PORT, connect, receive
+from tests.lab.support.openvpn import OPENVPN, OpenVpn
+from tests.lab.support.paced import Stream
 from tests.lab.support.paths import (
+    answers,
     check_both_paths,
     list_detours,
     plug,
@@ -36,9 +34,10 @@ from tests.lab.support.tunnel import WIREGUARD, Tunnel, wait_for_tunnel
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
-OPENVPN = ("openvpn", "openssl")
-OPENVPN_USUAL = ("openvpn", "--dev", "tun0", "--dev-type", "tun", "--key", "/etc/openvpn/key",
-                 "--cert", "/etc/openvpn/certificate")
+# Without a monitor a part of each connection leaves beside the tunnel.
+UNKEPT = (("note", "tunnel", None),)
+# How the templates say the preference of a rule for sockets bound to a device.
+DEVICE_RULE = "{{{{ pref.shared_{0} if path.shared else pref.device_{0} }}}}"
 TEMPLATES = "/etc/mptcp-hooks/templates"
 # What the server is asked from; no VPN takes what the lab has of IPv6 for the Internet.
 INTERNET = "2001:db8:99::1"
@@ -63,18 +62,6 @@ def list_expected() -> list[str]:
 
 def list_rules(lab: Lab) -> list[str]:
     return [*lab.rules(4), *lab.rules(6)]
-
-
-def answers(lab: Lab, address: str) -> bool:
-    """Whether the server gets through to an address of the client, and hears the answer."""
-    receiver = lab.client.start(sys.executable, TRANSFER, "serve", address, "5003")
-    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    try:
-        done = lab.server.try_run("timeout", "5", sys.executable, TRANSFER, "send", address,
-                                  "5003", "100000")
-    finally:
-        receiver.kill()
-    return '"whole": true' in done.stdout
 
 
 def check_tunnel(lab: Lab) -> None:
@@ -112,7 +99,7 @@ def test_wg_quick_down_takes_its_own_rules_alone_where_it_was_up_before_ifup(
     tunnel.greet()
     check_tunnel(lab)
     # Ours come first: what comes from an uplink's address leaves by that uplink.
-    assert find(lab) == ()
+    assert find(lab) == UNKEPT
     assert all(answers(lab, own) for own in ("10.1.1.2", "10.1.2.2", "fd00:1::2", "fd00:2::2"))
     tunnel.down()
     check_tunnel_is_gone(lab, before)
@@ -128,7 +115,7 @@ def test_wg_quick_down_takes_its_own_rules_alone_where_it_came_up_after_ifup(
     assert set(list_expected()) < set(list_rules(lab))
     check_tunnel(lab)
     # Its rules come first, and take what comes from an uplink's address as well.
-    assert {kind for _, kind, _ in find(lab)} == {"shadowed"}
+    assert {kind for _, kind, _ in find(lab)} == {"shadowed", "tunnel"}
     tunnel.down()
     check_tunnel_is_gone(lab, before)
 
@@ -181,7 +168,7 @@ def test_a_machine_answers_at_its_uplinks_beside_two_halves_of_a_default(lab: La
                   *(f"-6 route add {piece} dev tun0" for piece in PIECES))
     for server in (SERVER_4, INTERNET):
         assert route_get(lab, server)["dev"] == "tun0"
-    assert find(lab) == ()
+    assert find(lab) == UNKEPT
     assert all(answers(lab, own) for own in ("10.1.1.2", "10.1.2.2", "fd00:1::2", "fd00:2::2"))
     lab.client.ip("link del tun0")
     assert lab.snapshot() == before
@@ -197,39 +184,26 @@ def test_routes_that_are_narrower_than_what_vpns_push_stay_with_main(lab: Lab) -
 
 def test_a_machine_answers_at_its_uplinks_beside_openvpn(make_lab: MakeLab) -> None:
     lab = make_lab(*OPENVPN, server=OPENVPN)
-    prints = [_certify(host) for host in (lab.client, lab.server)]
-    lab.server.start(*OPENVPN_USUAL, "--tls-server", "--dh", "none",
-                     "--peer-fingerprint", prints[0], "--ifconfig", "10.3.0.1", "10.3.0.2")
+    tunnel = OpenVpn(lab)
     bring_up(lab)
     before = lab.snapshot()
-    client = lab.client.start(*OPENVPN_USUAL, "--tls-client", "--peer-fingerprint", prints[1],
-                              "--ifconfig", "10.3.0.2", "10.3.0.1", "--remote", "10.8.1.2",
-                              "--redirect-gateway", "def1")
-    wait_for(lambda: route_get(lab, SERVER_4)["dev"] == "tun0")
-    assert find(lab) == ()
+    tunnel.up()
+    assert find(lab) == UNKEPT
     assert answers(lab, "10.1.1.2") and answers(lab, "10.1.2.2")
     # By the tunnel, and by each uplink beside it.
     assert lab.transfer(1_000_000).whole
-    client.terminate()
-    client.wait(10)
+    tunnel.down()
     assert lab.snapshot() == before
     check_both_paths(lab)
 
 
-def _certify(host: Host) -> str:
-    """Have a key and a certificate in /etc/openvpn; the fingerprint that the peer knows it by."""
-    host.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp384r1",
-             "-nodes", "-subj", "/CN=lab", "-keyout", "/etc/openvpn/key", "-out",
-             "/etc/openvpn/certificate")
-    return host.run("openssl", "x509", "-fingerprint", "-sha256", "-noout", "-in",
-                    "/etc/openvpn/certificate").strip().partition("=")[2]
-
-
 class Way(NamedTuple):
-    """What makes true again what is on record."""
+    """What makes true again what is on record, and what rules of before suppressed, if not as now.
+    """
 
     name: str
     take: Callable[[Lab], object]
+    length: str = ""
 
 
 def run_hooks(lab: Lab) -> None:
@@ -243,56 +217,41 @@ def run_hooks(lab: Lab) -> None:
             assert (done.returncode, done.stderr) == (0, "")
 
 
-WAYS = (Way("hooks", run_hooks), Way("all", lambda lab: lab.client.run("mptcp_up", "--all")),
+WAYS = (Way("hooks", run_hooks, "0"), Way("all", lambda lab: lab.client.run("mptcp_up", "--all")),
         Way("monitor", Monitor))
 
 
-class Stream:
-    """Datagrams from an address of the client to one of a host, 2,000 a second."""
-
-    def __init__(self, lab: Lab, source: str, host: Host, address: str) -> None:
-        self._receiver = self._start(host, "receive", address)
-        self._sender = self._start(lab.client, "send", source, address)
-        # Neighbours may have to be found first, who get nothing meanwhile.
-        assert _read_word(self._receiver) == "heard"
-
-    def count(self) -> tuple[int, int]:
-        """Let it end; how many were sent, and how many came."""
-        return self._end(self._sender), self._end(self._receiver)
-
-    def _start(self, host: Host, *words: str) -> subprocess.Popen[str]:
-        process = host.start(sys.executable, datagrams.__file__, *words, "5004")
-        assert _read_word(process) == "ready"
-        return process
-
-    def _end(self, process: subprocess.Popen[str]) -> int:
-        process.terminate()
-        output, errors = process.communicate(timeout=10)
-        assert process.returncode == 0, errors
-        return int(output)
-
-
-def _read_word(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().rstrip("\n")
-
-
-def be_of_another_version(lab: Lab) -> None:
+def be_of_another_version(lab: Lab, length: str) -> None:
     """The templates as they were before, which an administrator may have a copy of."""
+    suppress = "{{ suppress[path.family] }}"
     lab.client.run("mkdir", "-p", TEMPLATES)
     for name in ("up.j2", "down.j2"):
         text = lab.read(f"/usr/share/mptcp-hooks/templates/{name}")
-        assert "{{ suppress[path.family] }}" in text
-        lab.write(f"{TEMPLATES}/{name}", text.replace("{{ suppress[path.family] }}", "0"))
+        for word, before in ((suppress, length or suppress),
+                             (DEVICE_RULE.format("specific"), "20003"),
+                             (DEVICE_RULE.format("default"), "20004")):
+            assert word in text
+            text = text.replace(word, before)
+        lab.write(f"{TEMPLATES}/{name}", "".join(
+            line for line in text.splitlines(True) if "pref.subnet_" not in line))
+
+
+def be_as_before(rule: str, length: str) -> str:
+    """A rule as it was then; '' of one that there was not."""
+    if " iif lo " in rule:
+        return ""
+    for word, before in (("20005:", "20003:"), ("20006:", "20004:"),
+                         ("prefixlength 1", f"prefixlength {length or 1}"),
+                         ("prefixlength 4", f"prefixlength {length or 4}")):
+        rule = rule.replace(word, before)
+    return rule
 
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.name for way in WAYS])
 def test_rules_of_before_are_moved_without_a_lost_packet(lab: Lab, way: Way) -> None:
-    be_of_another_version(lab)
+    be_of_another_version(lab, way.length)
     bring_up(lab)
-    old = [rule.replace("prefixlength 1", "prefixlength 0").replace("prefixlength 4",
-                                                                    "prefixlength 0")
-           for rule in list_expected()]
+    old = [rule for one in list_expected() if (rule := be_as_before(one, way.length))]
     assert sorted(list_rules(lab)) == sorted(old)
     assert find(lab) == ()
     endpoints = lab.client.run("ip", "mptcp", "endpoint")
@@ -301,7 +260,9 @@ def test_rules_of_before_are_moved_without_a_lost_packet(lab: Lab, way: Way) -> 
     streams = [Stream(lab, "10.1.2.2", lab.routers[0], "10.1.1.1"),
                Stream(lab, "fd00:2::2", lab.routers[0], "fd00:1::1"),
                Stream(lab, "10.1.2.2", lab.server, SERVER_4),
-               Stream(lab, "fd00:2::2", lab.server, SERVER_6)]
+               Stream(lab, "fd00:2::2", lab.server, SERVER_6),
+               Stream(lab, "%eth1", lab.routers[1], "10.8.2.1"),
+               Stream(lab, "%eth1", lab.routers[1], "fd00:8:2::1")]
     lab.client.run("rm", "-r", TEMPLATES)
     way.take(lab)
     assert sorted(list_rules(lab)) == sorted(list_expected())

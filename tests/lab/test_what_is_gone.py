@@ -108,7 +108,7 @@ def test_an_address_that_the_monitor_found_first_is_the_stanzas_and_carries(lab:
 
 
 @pytest.mark.parametrize("deleted", [
-    "-4 rule del pref 20002 from 10.1.2.2", "-4 rule del pref 20003 oif eth1",
+    "-4 rule del pref 20002 from 10.1.2.2", "-4 rule del pref 20005 oif eth1",
     "-4 route del unreachable default table {table}", "-4 route del 10.1.2.0/24 table {table}",
 ])
 def test_what_is_deleted_before_we_look_comes_back(link: Lab, deleted: str) -> None:

@@ -24,6 +24,7 @@ class Rule(NamedTuple):
     device: str
     table: int
     suppress: int | None = None
+    incoming: str = ""
 
 
 class Route(NamedTuple):
@@ -171,6 +172,7 @@ def _read_rules(family: int, rows: list[dict[str, Any]]) -> Iterator[tuple[str, 
             device=row.get("oif", ""),
             table=int(row.get("table", 0)),
             suppress=row.get("suppress_prefixlen"),
+            incoming=row.get("iif", ""),
         )
 
 

@@ -148,6 +148,7 @@ class Model:
         standing = [(one, dict(one.paths)) for one in found]
         _take_over(told, found)
         wishes = list_wishes(told, others, self.configuration, self.foreign, before, False)
+        wishes = _share(wishes, others)
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
             self._make(told, wishes, before)
@@ -260,7 +261,9 @@ class Model:
             wish.gateway for wish in wishes)
         if device not in deaf:
             told.mute.clear()
-        if _is_refused(told, wishes, [one for one in self.told if one is not told], before):
+        others = [one for one in self.told if one is not told]
+        wishes = _share(wishes, others)
+        if _is_refused(told, wishes, others, before):
             told.loose = True
             return False
         told.settle(wishes)
@@ -310,10 +313,20 @@ def _is_refused(
         standing = told.paths.get(wish.address)
         usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
         table = wish.table or usual
-        if table and (wish.family, table) in tables or wish.address in {
-                one.address for one in theirs}:
+        if table and (wish.family, table) in tables or (wish.address, wish.device) in {
+                (one.address, one.device) for one in theirs}:
             return True
     return False
+
+
+def _share(wishes: list[Wish], others: list[Told]) -> list[Wish]:
+    """The wishes, of which those share an address that a path of another device has."""
+    theirs = {(wish.address, wish.device) for one in others for wish in (
+        one.wishes if one.wishes is not None else [path.wish for path in one.paths.values()])
+        if not wish.shared}
+    return [wish._replace(shared=True, endpoint=False) if any(
+        own == wish.address and device != wish.device for own, device in theirs) else wish
+        for wish in wishes]
 
 
 def _can_be_made(wish: Wish, before: Snapshot) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tests.model.detours import find_detours
 from tests.model.kernel import Endpoint, Limits, Route, Rule, Snapshot, Thing
 from tests.model.model import Model
-from tests.model.things import Wish, Written, write_wish
+from tests.model.things import Wish, Written, list_wide, write_wish
 from tests.model.told import Told
 
 ENDPOINTS_AT_MOST = 8
@@ -46,14 +47,26 @@ def resolve(
             must |= {thing for thing in things & kept
                      if not (told.loose and isinstance(thing, Endpoint))}
             may |= things if told.loose or disturbed else things & held
+            # Who has a part in its subnet may have come or gone since.
+            may |= list_wide(path)
     for path in _write_all(model, before, after):
         must |= path.things
-        may |= path.things
+        may |= path.things | list_wide(path)
+        if _is_alone(model, path, after):
+            must |= list_wide(path)
     detours = find_detours(model, before, after)
     must |= detours
     may |= detours
     lowest, highest = _find_limits(model, before, after)
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
+
+
+def _is_alone(model: Model, path: Written, after: Snapshot) -> bool:
+    """Whether no other path, and no other device, has a part in a path's subnet."""
+    subnet = ipaddress.ip_network(path.wish.subnet)
+    others = {other.wish.address for told in model.told for other in told.paths.values()}
+    others |= {held.address for held in after.addresses if held.device != path.wish.device}
+    return not any(ipaddress.ip_address(other) in subnet for other in others - {path.wish.address})
 
 
 def list_ours(stanzas: Iterable[Told], seen: Snapshot) -> list[Thing]:
@@ -96,6 +109,9 @@ def _write(
               if (path.wish.device, path.wish.family) == (wishes[0].device, wishes[0].family)]
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
     for told, wish in group:
+        if wish.shared and wish.address != first:
+            # Nothing would lead to its table.
+            continue
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
         if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
             if full:
@@ -122,9 +138,10 @@ def _heed_silence(model: Model, told: Told, path: Written, after: Snapshot) -> W
 
 def _find_first(wishes: list[Wish], after: Snapshot) -> str:
     """The address whose table the sockets bound to the device have."""
-    tables = {rule.table for rule in _list_rules(after, wishes[0].family, 20004)
+    tables = {rule.table for rule in _list_rules(after, wishes[0].family, 20006)
               if rule.device == wishes[0].device}
-    fitting = [wish.address for wish in wishes if tables & _list_tables(wish, after)]
+    fitting = [wish.address for wish in wishes
+               if wish.shared and _list_tables(wish, after) or tables & _list_tables(wish, after)]
     return (fitting or [wishes[0].address])[0]
 
 
@@ -137,6 +154,9 @@ def _find_table(wish: Wish, after: Snapshot) -> int:
 
 
 def _list_tables(wish: Wish, after: Snapshot) -> set[int]:
+    if wish.shared:
+        return {rule.table for rule in _list_rules(after, wish.family, 19997)
+                if rule.device == wish.device}
     return {rule.table for rule in _list_rules(after, wish.family, 20002)
             if rule.source == wish.address}
 

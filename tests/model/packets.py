@@ -83,7 +83,7 @@ class _View:
             if not taken:
                 yield Question(self._family, "", "", target), self._follow(target, known)
             for path in self._bound:
-                if path.wish.address not in taken:
+                if path.wish.address not in taken and not path.wish.shared:
                     yield (Question(self._family, path.wish.address, "", target),
                            self._follow_source(path, target, known))
                 if path.primary and path.wish.device in self._seen.links:
@@ -176,7 +176,7 @@ class _View:
         arrivals = self._reach(path, target)
         if known and device in known:
             arrivals |= {self._arrive(device, "")}
-        if NOWHERE in arrivals or self._has(Rule(6, 20004, "", "", device, MAIN_TABLE)):
+        if NOWHERE in arrivals or self._has(Rule(6, 20006, "", "", device, MAIN_TABLE)):
             # What finds no route the kernel takes to be on the link, and asks there once more
             # with an address of its own choice (net/ipv4/route.c, ip_route_output_key_hash_rcu).
             arrivals |= {self._arrive(device, "")}

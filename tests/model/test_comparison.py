@@ -22,8 +22,10 @@ RULES = (
     Rule(4, 20000, OWN, SUBNET, "", TABLE),
     Rule(4, 20001, OWN, "", "", 254, 1),
     Rule(4, 20002, OWN, "", "", TABLE),
-    Rule(4, 20003, "", "", "wan0", 254, 1),
-    Rule(4, 20004, "", "", "wan0", TABLE),
+    Rule(4, 20005, "", "", "wan0", 254, 1),
+    Rule(4, 20006, "", "", "wan0", TABLE),
+    Rule(4, 20003, SUBNET, "", "", 254, 1, "lo"),
+    Rule(4, 20004, SUBNET, "", "", TABLE, None, "lo"),
     Rule(4, 32768, "", "", "", TABLE),
 )
 ROUTES = (

@@ -27,7 +27,8 @@ class Wish(NamedTuple):
     """A path that should be, before it is known which table it has and whether it is the first.
 
     `table` is what its stanza names, `usual_table` what the configuration has for the first
-    address; `chosen` is whether its flags are chosen for it; `endpoint` whether it may have one.
+    address; `chosen` is whether its flags are chosen for it; `endpoint` whether it may have one,
+    and `shared` whether a path of another device has the address.
     """
 
     family: int
@@ -41,6 +42,7 @@ class Wish(NamedTuple):
     flags: tuple[str, ...]
     chosen: bool
     endpoint: bool
+    shared: bool = False
 
 
 class Written(NamedTuple):
@@ -70,14 +72,28 @@ def write_wish(wish: Wish, primary: bool, table: int) -> Written:
     return Written(wish, table, primary, frozenset(things))
 
 
+def list_wide(path: Written) -> set[Thing]:
+    """The rules for further addresses of a path's subnet: one path of a device has them."""
+    wish = path.wish
+    if not wish.gateway or wish.shared:
+        return set()
+    return {Rule(wish.family, 20003, wish.subnet, "", "", MAIN_TABLE, _SUPPRESSED[wish.family],
+                 "lo"),
+            Rule(wish.family, 20004, wish.subnet, "", "", path.table, None, "lo")}
+
+
 def _list_rules(wish: Wish, table: int, primary: bool) -> Iterator[Rule]:
     own = wish.address
+    if wish.shared:
+        yield Rule(wish.family, 19996, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
+        yield Rule(wish.family, 19997, "", "", wish.device, table)
+        return
     yield Rule(wish.family, 20000, own, wish.subnet, "", table)
     yield Rule(wish.family, 20001, own, "", "", MAIN_TABLE, _SUPPRESSED[wish.family])
     yield Rule(wish.family, 20002, own, "", "", table)
     if primary:
-        yield Rule(wish.family, 20003, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
-        yield Rule(wish.family, 20004, "", "", wish.device, table)
+        yield Rule(wish.family, 20005, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
+        yield Rule(wish.family, 20006, "", "", wish.device, table)
     if primary and wish.gateway:
         way_out = 32769 if "backup" in wish.flags else 32768
         yield Rule(wish.family, way_out, "", "", "", table)

@@ -234,7 +234,7 @@ FOREIGN = {
     "rule-early": _rule(4, "pref 90 to 192.0.2.0/24 lookup 254"),
     "rule-beside": _rule(4, "pref 20001 from 10.1.0.2 lookup 254"),
     "rule-suppress": _rule(4, "pref 20002 lookup 254 suppress_prefixlength 0"),
-    "rule-device": _rule(6, "pref 20004 oif wan1 lookup 254"),
+    "rule-device": _rule(6, "pref 20006 oif wan1 lookup 254"),
     "rule-late": _rule(6, "pref 32000 from fd00:1::2 lookup 254"),
     "route-main": _route(4, "unreachable 198.51.100.0/24"),
     "route-table": _route(4, "unreachable 198.51.100.0/24 table 4711"),

@@ -3,37 +3,41 @@
 `machine.txt` holds a question a line, after a `$`, and below it the answer: a program's
 output, or its status and its words after a `!`; a file's text; the limits; who runs. Subflows,
 each a token and two addresses, since and until when MPTCP is off, or `no` where it is on, and
-why paths are out is written by hand.
+why paths are out is written by hand, and so is by which tunnel each family leaves.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mptcp_hooks.base.entry import main
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Limits
+from mptcp_hooks.base.model import Limits, Tunnel
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.engine import record
+from mptcp_hooks.engine.counted import Counted
 from mptcp_hooks.engine.faults import Fault
 from mptcp_hooks.engine.off import Off
 from mptcp_hooks.intent.event import Event
 from mptcp_hooks.intent.ifupdown import read_events
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
+from mptcp_hooks.intent.stanza_lines import StanzaLine
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.status import command, looks
 from mptcp_hooks.status.questions import AskedMachine
 
 _LIMITS, _RUNNING, _SUBFLOWS, _OFF = "ip mptcp limits", "pgrep", "subflows", "off"
-_NOT_OFF, _FAULTS = "no", "faults"
+_NOT_OFF, _FAULTS, _TUNNELS = "no", "faults", "tunnels"
 
 
 class CannedMachine(AskedMachine):
@@ -73,6 +77,21 @@ class CannedMachine(AskedMachine):
     def list_lacks(self) -> tuple[str, ...]:
         return tuple(self._answers.get("old templates", "").split())
 
+    def list_forwarded(self) -> tuple[int, ...]:
+        return tuple(map(int, self._answers.get("forwarded", "").split()))
+
+    def ask_ruleset(self) -> tuple[dict[str, Any], ...]:
+        return tuple(json.loads(self._answers.get("ruleset", "[]")))
+
+    def counts_marks(self, device: str) -> bool:
+        return device in self._answers.get("counts marks", "").split()
+
+    def find_tunnels(
+        self, families: Iterable[int], uplinks: Container[int]
+    ) -> tuple[Tunnel, ...]:
+        lines = self._answers.get(_TUNNELS, "").splitlines()
+        return tuple(Tunnel(int(family), device) for family, device in map(str.split, lines))
+
     def find_off(self) -> tuple[bool, Off | None]:
         noted = self._answers[_OFF].split()
         if noted == [_NOT_OFF]:
@@ -90,6 +109,24 @@ class CannedMachine(AskedMachine):
 
     def ask_stanzas(self, iface: str) -> list[Event]:
         return read_events([{"IFACE": iface}])
+
+    def ask_environments(self, iface: str) -> list[dict[str, str]]:
+        return []
+
+    def list_stanza_lines(self) -> list[StanzaLine]:
+        return []
+
+    def list_up(self) -> list[str]:
+        return []
+
+    def list_complaints(self) -> list[str]:
+        return []
+
+    def is_monitored(self) -> bool:
+        return True
+
+    def load_earlier(self) -> Counted | None:
+        return None
 
 
 class RecordingMachine(AskedMachine):

@@ -6,16 +6,18 @@ route and an endpoint, which of them are refused, and with which words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
 from mptcp_hooks.base.address import BITS, InterfaceAddress, contains, family_of
 from mptcp_hooks.base.model import (
-    DeviceView, Endpoint, Limits, Link, PathManager, Route, Rule, TableUse)
+    DeviceView, Endpoint, Limits, Link, Path, PathManager, Route, Rule, TableUse)
 from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.machine.neighbours import Entry, is_known
 from mptcp_hooks.machine.runner import Runner, TableReader, is_detour
+from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.machine.system import Machine
 
 TABLES = {"main": 254, "local": 255}
@@ -65,15 +67,21 @@ class MemoryMachine(Machine):
 
     `before_look` is what somebody else does after a batch, before the tables are read again.
     `given` are the lines that `ip` was given; `ran` those of them that it came to, with
-    those that were refused.
+    those that were refused. `tunnels` are those that each family leaves by, None for no way,
+    and `foreign` IPv4's rules of others.
     """
 
     def __init__(self) -> None:
+        self.tunnels: dict[int, str | None] = {}
+        self.foreign: list[ForeignRule] = []
         self.devices: dict[str, Device] = {}
         self.rules: list[tuple[int, Rule]] = []
         self.routes: dict[Key, list[Route]] = {}
+        # What defaults have of initrwnd.
+        self.windows: dict[Key, int] = {}
         self.endpoints: list[Endpoint] = []
         self.limits: Limits | None = Limits(2, 0)
+        self.subflows: list[Subflow] = []
         self.obstacle: Callable[[str], str] = lambda line: ""
         self.before_look: Callable[[], object] = lambda: None
         self.given: list[str] = []
@@ -121,7 +129,14 @@ class MemoryMachine(Machine):
         unstated = tuple(family for family in families if family not in known)
         return DeviceView(device, self.find_ifindex(device), self.read_link(device),
                           (*stated, *self.list_addresses(iface, unstated)), (),
-                          self.read_main_gateways(self.find_ifindex(device), families), True)
+                          self.read_default_gateways(self.find_ifindex(device), families), True,
+                          elsewhere=tuple(
+                              (one.address, one.length) for name, other in self.devices.items()
+                              for one in other.addresses
+                              if name.partition(":")[0] != device and one.family in families))
+
+    def read_direct(self, ifindex: int, families: tuple[int, ...]) -> tuple[int, ...]:
+        return ()
 
     def find_ifindex(self, device: str) -> int:
         return self.devices[device].ifindex if device in self.devices else 0
@@ -138,10 +153,13 @@ class MemoryMachine(Machine):
     def list_labels(self, device: str) -> list[str]:
         return [name for name in self.devices if name.partition(":")[0] == device]
 
+    def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
+        return [iface for iface in ifaces if iface.partition(":")[0] == device]
+
     def list_devices(self) -> list[str]:
         return sorted(self.devices)
 
-    def read_main_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
+    def read_default_gateways(self, ifindex: int, families: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(gateway for device in self.devices.values() if device.ifindex == ifindex
                      for gateway in device.gateways if family_of(gateway) in families)
 
@@ -151,6 +169,9 @@ class MemoryMachine(Machine):
                     for device in self.devices.values() for one in device.addresses
                     if one.family == family]
         return list(self.routes.get((family, table), ()))
+
+    def read_subflows(self) -> list[Subflow]:
+        return list(self.subflows)
 
     def find_exit(self, family: int, destination: str) -> int:
         """By the rules that name no source and no device, in their order, and main."""
@@ -167,9 +188,18 @@ class MemoryMachine(Machine):
                 return found[0][2] if found else 0
         return 0
 
+    def find_tunnel(self, family: int, uplinks: Container[int]) -> str | None:
+        return self.tunnels.get(family, "")
+
+    def list_foreign(self, family: int) -> list[ForeignRule]:
+        return self.foreign if family == 4 else []
+
     def leads_to_peer(self, ifindex: int) -> bool:
         return any(device.link.point_to_point for device in self.devices.values()
                    if device.ifindex == ifindex)
+
+    def read_first_window(self, family: int, table: int) -> int:
+        return self.windows.get((family, table), 0)
 
     def read_neighbour(self, gateway: str, ifindex: int) -> Entry:
         state = self.neighbours.get(gateway, 0)
@@ -210,7 +240,8 @@ class MemoryMachine(Machine):
         elif kind == "route":
             self._change_routes(family, rest[0], rest[1:])
         elif rest[:2] == ["endpoint", "add"]:
-            self._add_endpoint(rest[2], _pair(rest[3:5]).get("dev", ""), tuple(rest[5:]))
+            device, flags = (rest[4], rest[5:]) if rest[3] == "dev" else ("", rest[3:])
+            self._add_endpoint(rest[2], device, tuple(flags))
         elif rest[:2] == ["endpoint", "delete"]:
             self._delete_endpoint(int(rest[3]))
         elif rest[:2] == ["endpoint", "change"]:
@@ -232,7 +263,8 @@ class MemoryMachine(Machine):
             destination=_prefix(given.get("to", "")), device=given.get("oif", ""),
             table=_table(given.get("lookup", "0")), protocol=int(given["protocol"]),
             suppress=int(given["suppress_prefixlength"])
-            if "suppress_prefixlength" in given else None)
+            if "suppress_prefixlength" in given else None, incoming=given.get("iif", ""),
+            mark=given.get("fwmark", ""))
         if verb == "add":
             if rule in self.rules:
                 raise Refusal(EXISTS)
@@ -263,9 +295,13 @@ class MemoryMachine(Machine):
         held = {one.address for one in self.devices[device].addresses} if device else {""}
         if given.get("src", "") not in held:
             raise Refusal(FOREIGN_SOURCE)
+        # It is replaced where it stands.
+        place = routes.index(same[0]) if same else len(routes)
         for route in same:
             routes.remove(route)
-        routes.append(Route(
+        if destination == "default" and kind == "unicast":
+            self.windows[family, _table(given["table"])] = int(given.get("initrwnd", 0))
+        routes.insert(place, Route(
             _prefix(destination), kind, given.get("via", ""), self.find_ifindex(device),
             given.get("src", ""), int(given.get("metric", 0)), int(given["protocol"])))
 
@@ -275,7 +311,7 @@ class MemoryMachine(Machine):
             raise Refusal(FULL)
         if any(one.address == address for one in self.endpoints):
             raise Refusal(TAKEN)
-        if device not in self.devices:
+        if device and device not in self.devices:
             raise Refusal(f'Cannot find device "{device}"')
         identity = max((one.identity for one in self.endpoints), default=0) + 1
         if flags[:1] == ("id",):
@@ -309,14 +345,13 @@ class _MemoryTables(TableReader):
         self._machine = machine
         self._seen: dict[int, list[Rule]] = {}
 
-    def read_use(self, family: int, own: str, device: str, table: int) -> TableUse:
+    def read_use(self, path: Path) -> TableUse:
         rules = self._seen.setdefault(
-            family, [rule for known, rule in self._machine.rules if known == family])
+            path.family, [rule for known, rule in self._machine.rules if known == path.family])
         return TableUse(
-            tuple(sorted((rule for rule in rules if not is_detour(rule) and (
-                table == rule.table or device == rule.device
-                or rule.source == f"{own}/{BITS[family]}")), key=repr)),
-            tuple(self._machine.routes.get((family, table), ())))
+            tuple(sorted((rule for rule in rules if path.concerns(rule)
+                          and not is_detour(rule)), key=repr)),
+            tuple(self._machine.routes.get((path.family, path.table), ())))
 
     def read_detours(self, family: int) -> list[Rule]:
         return [rule for known, rule in self._machine.rules if known == family and is_detour(rule)]

@@ -11,7 +11,7 @@ from socket import AF_INET, AF_INET6, AF_UNSPEC, MSG_TRUNC
 import pytest
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
+from mptcp_hooks.base.numbering import LOCAL_TABLE, MAIN_TABLE, PROTOCOL
 from mptcp_hooks.monitor import announcements
 from mptcp_hooks.monitor.advertised import Advertised
 from mptcp_hooks.monitor.announcements import Listener, News
@@ -22,7 +22,8 @@ AF_BRIDGE, RTPROT_DHCP = 7, 16
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWNEIGH = 16, 17, 20, 21, 28
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE = 24, 25, 32, 33
 RTM_NEWNDUSEROPT, RTA_DST = 68, 1
-IFLA_IFNAME, IFLA_MTU, FRA_TABLE, FRA_PROTOCOL = 3, 4, 15, 21
+IFLA_IFNAME, IFLA_MTU, FRA_FWMARK, FRA_TABLE, FRA_PROTOCOL = 3, 4, 10, 15, 21
+FIB_RULE_INVERT = 0x2
 IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO, IFA_FLAGS = 1, 2, 6, 8
 IFF_UP, IFF_RUNNING, IFF_PROMISC = 0x1, 0x40, 0x100
 SOL_NETLINK, ADD_MEMBERSHIP, DROP_MEMBERSHIP, RTNLGRP_NEIGH = 270, 1, 2, 3
@@ -116,10 +117,10 @@ def neighbour(state: int, index: int = 2) -> bytes:
     return make_message(RTM_NEWNEIGH, struct.pack("=BxxxiHBB", AF_INET, index, state, 0, 1))
 
 
-def rule(kind: int, protocol: int) -> bytes:
-    return make_message(kind, struct.pack("=BBBBBBBBI", AF_INET, 0, 32, 0, 0, 0, 0, 1, 0)
+def rule(kind: int, protocol: int, *selectors: tuple[int, bytes], flags: int = 0) -> bytes:
+    return make_message(kind, struct.pack("=BBBBBBBBI", AF_INET, 0, 0, 0, 0, 0, 0, 1, flags)
                         + make_attributes((FRA_TABLE, struct.pack("=I", 20002)),
-                                          (FRA_PROTOCOL, bytes((protocol,)))))
+                                          (FRA_PROTOCOL, bytes((protocol,))), *selectors))
 
 
 def test_it_subscribes_to_links_and_to_what_both_families_have(
@@ -213,9 +214,11 @@ def test_of_more_addresses_than_it_has_room_for_it_hears_too_much_and_not_too_li
 @pytest.mark.parametrize("kind", [RTM_NEWROUTE, RTM_DELROUTE])
 @pytest.mark.parametrize(("length", "table", "protocol", "matters"), [
     (0, MAIN_TABLE, RTPROT_DHCP, True), (24, MAIN_TABLE, RTPROT_DHCP, False),
-    (0, 100, RTPROT_DHCP, False), (24, 252, PROTOCOL, True), (0, 252, PROTOCOL, True),
+    (0, 100, RTPROT_DHCP, True), (24, 100, RTPROT_DHCP, False),
+    (24, 252, PROTOCOL, True), (0, 252, PROTOCOL, True),
+    (0, LOCAL_TABLE, RTPROT_DHCP, False),
 ])
-def test_routes_of_ours_and_defaults_of_main_matter(
+def test_routes_of_ours_and_defaults_matter(
     kind: int, length: int, table: int, protocol: int, matters: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -223,10 +226,26 @@ def test_routes_of_ours_and_defaults_of_main_matter(
         NOTHING._replace(matters=matters)]
 
 
+@pytest.mark.parametrize("kind", [RTM_NEWROUTE, RTM_DELROUTE])
+@pytest.mark.parametrize(("prefix", "table"), [
+    ("0.0.0.0/1", 100), ("0.0.0.0/1", MAIN_TABLE), ("128.0.0.0/1", MAIN_TABLE),
+    ("2000::/3", MAIN_TABLE)])
+def test_a_piece_of_a_default_which_is_a_tunnels_is_urgent(
+    prefix: str, table: int, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hear(monkeypatch, lead(prefix, table, kind)) == [
+        NOTHING._replace(matters=True, urgent=True)]
+
+
 @pytest.mark.parametrize("kind", [RTM_NEWRULE, RTM_DELRULE])
-def test_rules_of_ours_matter(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hear(monkeypatch, rule(kind, PROTOCOL), rule(kind, 2)) == [
-        NOTHING._replace(matters=True), NOTHING]
+def test_rules_of_ours_matter_and_others_that_take_everything(
+    kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matters = NOTHING._replace(matters=True)
+    marked = (FRA_FWMARK, struct.pack("=I", 0xca6c))
+    assert hear(monkeypatch, rule(kind, PROTOCOL), rule(kind, 2), rule(kind, 2, marked),
+                rule(kind, 2, marked, flags=FIB_RULE_INVERT)) == [
+        matters, matters, NOTHING, matters]
 
 
 @pytest.fixture
@@ -280,7 +299,7 @@ def test_without_a_resolver_nobody_hears_of_such_routes(monkeypatch: pytest.Monk
         watching.watch(resolvers)
         fake.given.append(lead("192.0.2.0/24"))
         assert watching.read().matters == matters
-        fake.given.append(lead("128.0.0.0/1"))
+        fake.given.append(lead("0.0.0.0/0"))
         assert watching.read().urgent == matters
 
 

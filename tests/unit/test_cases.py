@@ -1,7 +1,8 @@
 """Golden command sets: tests/cases/NAME/ holds an environment, a view, and what they become.
 
     environment   VAR=value a line, as a network manager passes it
-    host          `ifindex N`, `gateway ADDRESS` (of main), `other ADDRESS TABLE` a line
+    host          `ifindex N`, `gateway ADDRESS` (of main), `point-to-point`, `other ADDRESS
+                  TABLE` a line
     up, down      the command sets
 """
 
@@ -27,7 +28,8 @@ def make_paths(case: Path) -> tuple[UplinkPath, ...]:
     assert event is not None
     facts = [line.split() for line in (case / "host").read_text().splitlines()]
     (ifindex,) = (int(words[1]) for words in facts if words[0] == "ifindex")
-    view = DeviceView(event.device, ifindex, Link(True, True, False), event.addresses, (),
+    alone = ["point-to-point"] in facts
+    view = DeviceView(event.device, ifindex, Link(True, True, alone), event.addresses, (),
                       tuple(words[1] for words in facts if words[0] == "gateway"), True)
     others = tuple(
         UplinkPath(event.device, event.device, ifindex, 4, words[1], "", "", False, True,

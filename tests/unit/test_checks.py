@@ -166,7 +166,8 @@ def test_a_device_that_is_managed_has_the_configurations(file: Path) -> None:
 
 def test_a_default_check_means_no_interface_that_was_not_meant(file: Path) -> None:
     known = read(file, DEFAULT)
-    assert not read_settings(make_event(iface="docker0"), known).wanted
+    docker = read_event({"IFACE": "docker0"})
+    assert docker and not read_settings(docker, known).wanted
     assert not known.names("eth1")
 
 

@@ -144,21 +144,34 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
      "2: manage: 'a;b' is no pattern of interface names: ignored"),
     ("[default]\nexclude = eth[0\n", "2: exclude: 'eth[0' is no pattern of interface names: "
                                      "ignored"),
-    ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (there are flags, "
-                                    "manage, exclude, limits, way-out, notice, roles, "
-                                    "check, check-interval, check-failures)"),
+    ("[default]\nmanaged = eth*\n", "2: there is no key 'managed' here: ignored (did you mean "
+                                    "manage?)"),
+    ("[default]\nway_out = no\n", "2: there is no key 'way_out' here: ignored (did you mean "
+                                  "way-out?)"),
+    ("[default]\nmtu = 9000\n", "2: there is no key 'mtu' here: ignored (there are flags, limits, "
+                                "preference, vpn, answer, way-out, notice, roles, manage, "
+                                "exclude, check, check-interval, check-failures)"),
+    *((f"[default]\npreference = {word}\n", f"2: preference '{word}' is wrong: it must be a number "
+       "from 1 to 32700, behind the kernel's first rule, and with room before main's")
+      for word in ("", "0", "32701", "32766", "-1", "first", "1 2", "9" * 30)),
+    ("[default]\nvpn = off\n", "2: vpn 'off' is wrong: it must be alone or beside"),
+    ("[default]\nanswer = tunnel\n", "2: answer 'tunnel' is wrong: it must be yes or no"),
+    ("[eth0]\nanswer = yes\n", "2: there is no key 'answer' here: ignored (there are flags, "
+                               "table, gateway, manage, exclude, way-out, check, "
+                               "check-interval, check-failures, mark, sources, announce)"),
     ("[default]\ntable = 7\n", "2: table would be every interface's: ignored (put it into a "
                                "section of one, such as [eth0])"),
     ("[default]\n\ngateway = 10.1.1.1\n", "3: gateway would be every interface's: ignored (put it "
                                           "into a section of one, such as [eth0])"),
-    ("[eth0]\nflag = signal\n", "2: there is no key 'flag' here: ignored (there are flags, table, "
-                                "gateway, manage, exclude, way-out, check, check-interval, "
-                                "check-failures)"),
+    ("[eth0]\nmtu = 9000\n", "2: there is no key 'mtu' here: ignored (there are flags, table, "
+                             "gateway, manage, exclude, way-out, check, check-interval, "
+                             "check-failures, mark, sources, announce)"),
     ("[eth0]\nflags = fast\n", f"2: flags 'fast' is wrong: {FLAGS_ALLOWED}"),
     ("[eth0]\nflags =\n", f"2: flags '' is wrong: {FLAGS_ALLOWED}"),
     ("[default]\nflags = backup\n", "2: flags 'backup' is wrong: it must be with subflow (backup "
                                     "alone does nothing): 'subflow backup'"),
-    ("[eth0]\ntable = 0\n", "2: table '0' is wrong: it must be a number from 1 to 4294967295"),
+    ("[eth0]\ntable = 0\n", "2: table '0' is wrong: it must be a number from 1 to 4294967295, "
+                            "or a name that rt_tables has"),
     ("[eth0]\ntable = 254\n", "2: table '254' is wrong: it must be a table of its own (254 is the "
                               "kernel's main)"),
     ("[eth0]\ntable = 20000\n", "2: table '20000' is wrong: it must be a table of its own (20000 "
@@ -175,8 +188,11 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
     ("[eth0]\nexclude = \n", "2: exclude '' is wrong: it must be yes or no"),
     ("[eth0:1]\ntable = 0\n", "1: there is no section '[eth0:1]': ignored (there are [default], "
                               "and patterns of interface names such as [eth0] or [wwan*])"),
-    ("[Default]\ntable = 0\n", "1: there is no section '[Default]': ignored (there are [default], "
-                               "and patterns of interface names such as [eth0] or [wwan*])"),
+    ("[Default]\ntable = 0\n", "1: there is no section '[Default]': ignored (did you mean "
+                               "[default]?)"),
+    ("[defaults]\nflags = signal\n", "1: there is no section '[defaults]': ignored (did you mean "
+                                     "[default]?)"),
+    ("[defualt]\n", "1: there is no section '[defualt]': ignored (did you mean [default]?)"),
     ("manage = eth*\n", "1: 'manage = eth*' stands before any [section]: ignored"),
     ("[eth0]\ntable = 5\ntable = 6\n", "3: table is there already, in line 2: ignored"),
     ("[eth0]\ntable = \udcff\n", "2: a byte that is no text (UTF-8): ignored"),

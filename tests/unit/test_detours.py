@@ -21,8 +21,8 @@ ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 # The numbers of the documentation, not those of the module: they stand in numbering.py's text.
 BEFORE_MAIN, BEHIND_MAIN = 32765, 32767
 # main without its default, then the table of eth1, and of eth0.
-MAIN = Rule(BEFORE_MAIN, "", "", "", 254, 0, 77)
-TO_ETH1, TO_ETH0 = (MAIN._replace(table=table, suppress=None) for table in (20003, 20002))
+MAIN = Rule(BEFORE_MAIN, "", "", "", 254, 0, 77, mark="0xffffffff")
+TO_ETH1, TO_ETH0 = (MAIN._replace(table=table, suppress=None, mark="") for table in (20003, 20002))
 NO_WAY = Rule(BEHIND_MAIN, "", "", "", 0, None, 77)
 DETOURS = (
     Detour(4, 20003, ("ip -4 rule del pref 32765 lookup 20003 protocol 77", "ip -4 rule del x")),
@@ -329,7 +329,7 @@ def test_what_was_made_ready_is_not_rendered_when_it_is_wanted(
         begin_process(monkeypatch, tmp_path / "kept")
         assert settle(bench, {4: table, 6: table}) == []
         assert list_rules(bench) == list_rules(bench, 6) == (
-            [MAIN, MAIN._replace(table=table, suppress=None)] if table else [NO_WAY])
+            [MAIN, TO_ETH1._replace(table=table)] if table else [NO_WAY])
     assert settle(bench, {}) == [] and rendered == []
     with pytest.raises(Problem):
         settle(bench, {4: 20009})

@@ -70,7 +70,7 @@ def test_a_stanza_comes_leaves_and_is_gone(door: Door) -> None:
 
 @pytest.mark.parametrize("changes", [
     {"IFACE": "lo", "METHOD": "loopback"}, {"IFACE": "--all", "ADDRFAM": "meta"},
-    {"IFACE": "docker0"}, {"IF_MPTCP": "off"},
+    {"IFACE": "docker0", "IF_GATEWAY": ""}, {"IF_MPTCP": "off"},
 ])
 def test_what_is_not_ours_does_nothing(door: Door, changes: dict[str, str]) -> None:
     before = door.bench.machine.snapshot()

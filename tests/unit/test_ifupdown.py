@@ -6,6 +6,8 @@ import pytest
 
 from mptcp_hooks.base.spawn import Outcome
 from mptcp_hooks.intent import ifupdown
+from mptcp_hooks.intent.event import read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION
 
 
 def test_ifquery_mixes_the_stanzas(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +37,66 @@ def test_a_stanza_without_address_before_a_static_one() -> None:
     ]) == [{"IF_MPTCP_GATEWAY": "10.1.1.1"},
            {"IF_ADDRESS": "10.1.1.2", "IF_MPTCP_GATEWAY": "10.1.1.9", "IF_BROADCAST": "+",
             "IF_NETMASK": "24"}]
+
+
+def test_the_lines_of_the_file_tell_stanzas_apart() -> None:
+    """A dhcp stanza without options, a static one, and an auto one that is told apart by them."""
+    assert ifupdown.split_stanzas(
+        ["address: 10.1.1.2", "mptcp_gateway: 10.1.1.1", "up: true", "broadcast: +",
+         "netmask: 24", "mptcp: off", "accept_ra: 2"],
+        [frozenset(), frozenset(("IF_ADDRESS", "IF_MPTCP_GATEWAY", "IF_UP")),
+         frozenset(("IF_MPTCP",)), frozenset()]) == [
+        {}, {"IF_ADDRESS": "10.1.1.2", "IF_MPTCP_GATEWAY": "10.1.1.1", "IF_UP": "true",
+             "IF_BROADCAST": "+", "IF_NETMASK": "24"},
+        {"IF_MPTCP": "off", "IF_ACCEPT_RA": "2"}, {}]
+
+
+def test_an_option_that_stands_in_two_stanzas_is_the_seconds_when_it_comes_again() -> None:
+    both = frozenset(("IF_ADDRESS", "IF_MPTCP_FLAGS"))
+    assert ifupdown.split_stanzas(
+        ["address: 10.1.1.2", "mptcp-flags: subflow", "backup", "address: fd00::2",
+         "mptcp-flags: signal"], [both, both]) == [
+        {"IF_ADDRESS": "10.1.1.2", "IF_MPTCP_FLAGS": "subflow\nbackup"},
+        {"IF_ADDRESS": "fd00::2", "IF_MPTCP_FLAGS": "signal"}]
+
+
+HELD = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static", "IF_ADDRESS": "10.1.2.2",
+        "IF_NETMASK": "255.255.255.0", "IF_MPTCP_GATEWAY": "10.1.2.1"}
+OFF = {"IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "auto", "IF_MPTCP": "off"}
+
+
+@pytest.mark.parametrize("environments, changed", [
+    ([HELD], set()), ([HELD, OFF], set()), ([HELD | {"IF_UP": "true"}], set()),
+    ([HELD | {"IF_MPTCP_TABLE": "7"}], {"IF_MPTCP_TABLE"}),
+    ([HELD | {"IF_ADDRESS": "10.1.2.3"}], {"IF_ADDRESS"}),
+    ([HELD | {"IF_MPTCP": "off"}], {"IF_ADDRESS", "IF_NETMASK", "IF_MPTCP_GATEWAY"}),
+])
+def test_what_of_a_stanza_was_edited(
+    environments: list[dict[str, str]], changed: set[str]
+) -> None:
+    event = read_event(HELD)
+    assert event and ifupdown.find_edits([event.told], environments, NO_CONFIGURATION) == changed
+
+
+@pytest.mark.parametrize("errors, found", [
+    ("ifquery: unknown interface eth9\n", []),
+    ("error: main exception: cannot find interfaces: eth9\n", []),
+    ("ifquery: x:1: unknown method\nifquery: couldn't read interfaces file \"x\"\n",
+     ["ifquery: x:1: unknown method"]),
+    ("ifquery: couldn't open interfaces file \"x\": Permission denied\n"
+     "ifquery: unknown interface eth1\n",
+     ["ifquery: couldn't open interfaces file \"x\": Permission denied"]),
+])
+def test_what_keeps_the_files_from_being_read(errors: str, found: list[str]) -> None:
+    assert ifupdown.find_complaints(errors) == found
+    assert not any(map(ifupdown.is_missing, found))
+
+
+def test_a_file_that_is_not_there_is_known_for_that() -> None:
+    (said,) = ifupdown.find_complaints(
+        "ifquery: couldn't open interfaces file \"x\": No such file or directory\n"
+        "ifquery: unknown interface eth9\n")
+    assert ifupdown.is_missing(said)
 
 
 def test_what_is_no_stanza_is_no_error() -> None:

@@ -140,6 +140,27 @@ def test_an_upload_that_may_be_faster_without_is_tried_without(
     assert trial.said == [f"eth1: backup: {why}" for why in roles.values()]
 
 
+@pytest.mark.parametrize(("alone", "roles"), [
+    (29, {"eth1": "carries 5 of 29 Mbit/s"}), (18, {}), (13, {})])
+def test_the_better_one_shows_its_rate_to_requests_while_the_other_one_rests(
+    alone: float, roles: dict[str, str]
+) -> None:
+    trial = Trial()
+    blocked = load(4, pauses=4, at_best=13)._replace(shared_down=0.0)
+    weak = load(5, pauses=3)._replace(shared_down=0.0)
+    trial.go_on(blocked, weak, 4, joined=True)
+    assert trial.roles == {"eth1": "carries 5 of 13 Mbit/s"} and trial.said == []
+    trial.go_on(load(alone, pauses=5), NOTHING, 5, joined=True)
+    assert trial.roles == roles and trial.said == [
+        f"eth1: backup: {why}" for why in roles.values()]
+
+
+def test_beside_a_better_one_that_is_full_itself_nothing_rests() -> None:
+    trial = Trial()
+    trial.go_on(load(50), load(20), 60)
+    assert trial.roles == {}
+
+
 def test_one_that_is_better_used_rests_more_and_more_seldom() -> None:
     trial = Trial()
     rested = 0

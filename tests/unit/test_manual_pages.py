@@ -90,7 +90,10 @@ def test_status_page_has_all_keys_of_its_answers() -> None:
 def test_status_page_has_all_kinds_of_findings() -> None:
     told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.1")["FINDINGS"]))
     pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
-    kinds = set(re.findall(pattern, (ROOT / "mptcp_hooks/status/findings.py").read_text()))
+    kinds = {kind for path in (ROOT / "mptcp_hooks/status").glob("*findings.py")
+             for kind in re.findall(pattern, path.read_text())}
+    kinds |= set(re.findall(r'Remark\("([a-z-]+)"',
+                            (ROOT / "mptcp_hooks/status/behind.py").read_text()))
     kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}

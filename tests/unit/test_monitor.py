@@ -224,9 +224,22 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         def open(self) -> None:
             """Nobody leaves anything by itself here."""
 
+    class History:
+        """Notes nothing on this machine."""
+
+        def __init__(self, warn: Callable[[str], None], now: float) -> None:
+            """None is due."""
+
+        def wait(self, now: float) -> float:
+            return NEVER
+
+        def attend(self, now: float) -> None:
+            """None is due."""
+
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     for name, value in (
         ("Listener", Listener), ("Round", Round), ("Mailbox", Mailbox),
+        ("History", History),
         ("keep_up", made.keep_up), ("monotonic", made.look_at_the_clock),
         ("Health", made.health.open), ("look", made.look),
         ("find_ifindex", {"eth0": 2, "eth1": 3}.__getitem__),

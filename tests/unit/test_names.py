@@ -29,7 +29,7 @@ ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 # The numbers of the documentation, not those of the module: they stand in numbering.py's text.
 BEFORE_MAIN, TABLE = 32765, 20000
 RULE = Rule(BEFORE_MAIN, "", "", "", TABLE, None, 77)
-MAIN = RULE._replace(table=254, suppress=0)
+MAIN = RULE._replace(table=254, suppress=0, mark="0xffffffff")
 TO_ETH1, TO_ETH0 = (RULE._replace(table=table) for table in (20003, 20002))
 R, OTHER, R6 = "192.0.2.53", "192.0.2.54", "2001:db8::53"
 BY_ETH1 = Name(4, R, "10.1.2.1", "eth1", 3, False, "10.1.2.2")

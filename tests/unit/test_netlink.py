@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Endpoint, Limits, PathManager, Route, Rule
+from mptcp_hooks.base.model import Endpoint, Limits, Path, PathManager, Route, Rule
 from mptcp_hooks.machine import netlink, sockets
 from mptcp_hooks.machine.netlink import (
     Refused,
@@ -54,6 +54,8 @@ def head(family: int, length: int = 0, table: int = 254, kind: int = 1) -> bytes
     return struct.pack("=BBBBBBBBI", family, length, length, 0, table, 77, 0, kind, 0)
 
 
+PATH = Path("eth0", "eth0", 2, 4, "10.1.1.2", "10.1.1.0/24", "10.1.1.1", False, True, 20002, True,
+            True, ("subflow",), wide=True)
 HOPS = b"".join(struct.pack("=HBBi", 16, 0, 0, index) + make_attributes((RTA_GATEWAY, ROUTER))
                 for index in (2, 3))
 RULE = head(AF_INET, 32) + make_attributes(
@@ -165,7 +167,7 @@ def test_rules_that_lead_new_connections_away_are_told_from_those_of_paths(
     assert tables.read_detours(4) == [
         detour, detour._replace(table=20002, suppress=None), Rule(32767, "", "", "", 0, None, 77)]
     assert [(rule.preference, rule.protocol) for rule in tables.read_use(
-        4, "10.1.1.2", "eth0", 20002).rules] == [(20002, 77), (32765, 3), (32768, 77)]
+        PATH).rules] == [(20002, 77), (32765, 3), (32768, 77)]
 
 
 def test_the_rule_of_names_is_no_detour_and_stands_where_the_kernel_asks_it(

@@ -18,7 +18,14 @@ from mptcp_hooks.base.model import (
     TableUse,
 )
 from mptcp_hooks.engine.limits import raise_limits, restore_limits
-from mptcp_hooks.engine.plan import Plan, find_intruder, plan_paths, settle_order
+from mptcp_hooks.engine.plan import (
+    Plan,
+    find_holder,
+    find_intruder,
+    plan_paths,
+    settle_order,
+    share,
+)
 from mptcp_hooks.intent.settings import Settings
 
 PLAIN = Settings(True)
@@ -37,15 +44,16 @@ def make_plan(
     enabled: bool = True,
     link: Link = Link(True, True, False),
     silent: tuple[str, ...] = (),
+    elsewhere: tuple[tuple[str, int], ...] = (),
 ) -> Plan:
-    view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent)
+    view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent, elsewhere)
     return plan_paths("eth0", settings, view, previous, others, manager)
 
 
 def test_one_address() -> None:
     (path,) = make_plan(OURS).paths
     assert path == Path("eth0", "eth0", 2, 4, "10.1.1.2", "10.1.1.0/24", "10.1.1.1", False, True,
-                        20002, True, True, ("subflow",), (), True)
+                        20002, True, True, ("subflow",), (), True, True)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.2", "169.254.1.1", "fe80::1", "::1"])
@@ -66,11 +74,14 @@ def test_such_addresses_get_no_endpoint(adjective: str) -> None:
     assert second.endpoint and second.primary
 
 
-def test_an_address_of_another_interface_is_named() -> None:
+def test_an_address_of_another_device_is_its() -> None:
     (path,) = make_plan(OURS).paths
     other = Rule(20002, "10.1.1.2/32", "", "", 20009, None, 77)
-    assert "10.1.1.2 is the address of another interface already" in find_intruder(
-        path, TableUse((other,), ()))
+    assert find_holder(path, TableUse((other,), ()), ()) == "the interface with table 20009"
+    assert find_intruder(path, TableUse((other,), ())) == ""
+    beside = path._replace(iface="eth1", device="eth1")
+    assert find_holder(path, TableUse((), ()), (beside,)) == "eth1"
+    assert find_holder(path, TableUse((), ()), (share(beside), path)) == ""
 
 
 @pytest.mark.parametrize("adjective", ["a duplicate", "tentative"])
@@ -138,7 +149,46 @@ def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> Non
     before = plan_paths("eth0", PLAIN, settle_order(view, ()), (), (), EMPTY).paths
     later = view._replace(addresses=(new, private, first))
     after = plan_paths("eth0", PLAIN, settle_order(later, before), before, (), EMPTY).paths
-    assert after[:2] == before and [path.endpoint for path in after] == [True, False, False]
+    assert after[:1] == before and [path.endpoint for path in after] == [True, False]
+
+
+def test_a_temporary_address_has_a_path_only_where_no_subnet_leads_it() -> None:
+    """What an earlier version gave it stays as long as the address does."""
+    lasting, private = (InterfaceAddress(6, own, 64, "", "fd00::9")
+                        for own in ("fd00::2", "fd00::3"))
+    temporary = (("fd00::3", "temporary"),)
+    assert [path.address for path in make_plan(lasting, private, adjectives=temporary).paths] == [
+        "fd00::2"]
+    crowded = make_plan(lasting, private, adjectives=temporary, elsewhere=(("fd00::7", 64),)).paths
+    assert [path.address for path in crowded] == ["fd00::2", "fd00::3"]
+    again = make_plan(lasting, private, adjectives=temporary, previous=crowded).paths
+    assert [(path.address, path.wide) for path in again] == [("fd00::2", True), ("fd00::3", False)]
+
+
+@pytest.mark.parametrize("elsewhere, wide", [
+    ("10.1.1.3/24", False), ("10.1.1.3/32", False), ("10.1.0.3/16", True), ("10.1.2.3/24", True),
+    ("fd00::3/64", True)])
+def test_a_subnet_that_another_device_has_a_part_in_is_led_by_nobody(
+    elsewhere: str, wide: bool
+) -> None:
+    own, length = elsewhere.split("/")
+    plan = make_plan(OURS, elsewhere=((own, int(length)),))
+    assert [path.wide for path in plan.paths] == [wide]
+    # There, our address may be led by the rules of the other one.
+    assert bool(plan.crowded) == (elsewhere in ("10.1.1.3/24", "10.1.0.3/16"))
+
+
+def test_one_path_leads_a_subnet_and_only_to_a_gateway() -> None:
+    further = OURS._replace(address="10.1.1.3")
+    assert [path.wide for path in make_plan(OURS, further).paths] == [True, False]
+    host = OURS._replace(length=32)
+    peer = host._replace(peer="10.1.1.1", gateway="")
+    assert not any(path.wide for one in (host, peer) for path in make_plan(one).paths)
+    flagged = PLAIN._replace(chosen_flags=("subflow",))
+    lan = make_plan(OURS._replace(gateway=""), settings=flagged).paths
+    assert [path.wide for path in lan] == [False]
+    alias = make_plan(further._replace(gateway=""), others=make_plan(OURS).paths)
+    assert alias.paths == () and "by the rules of its subnet" in alias.remarks[0]
 
 
 def test_mptcp_switched_off_is_said_where_it_matters() -> None:

@@ -20,7 +20,9 @@ from mptcp_hooks.base.model import (
 from mptcp_hooks.engine.record import Store
 
 PATH = UplinkPath("eth0:1", "eth0", 2, 4, "10.1.1.2", "", "", False, True, 101, True, False,
-                  ("subflow", "backup"), (("10.5.0.0/16", "10.1.1.9"), ("10.6.0.0/16", "")))
+                  ("subflow", "backup"), (("10.5.0.0/16", "10.1.1.9"), ("10.6.0.0/16", "")),
+                  wide=True, mark="0x1/0xff", sources=("10.7.0.0/16", "10.8.0.9/32"),
+                  announced=("203.0.113.9",))
 INSTALLED = Installed(PATH, ("ip -4 rule add x", "ip -4 rule add y"), ("ip -4 rule del x",),
                       "([(1, None)], [])")
 STANZAS = (
@@ -39,8 +41,6 @@ def test_what_is_saved_is_loaded(store: Store, tmp_path: Path) -> None:
     store.save("eth0:1", STANZAS)
     assert store.load("eth0:1") == STANZAS
     assert store.list_interfaces() == ["eth0:1"]
-    assert store.list_labels("eth0") == ["eth0:1"]
-    assert store.list_labels("eth") == []
     store.save("eth0:1", ())
     assert os.listdir(tmp_path) == [".lock"]
     assert store.load("eth0:1") == ()

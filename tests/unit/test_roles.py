@@ -25,9 +25,9 @@ def bench() -> Iterator[Bench]:
         yield made
 
 
-def settle(bench: Bench, *wanted: Role) -> list[Problem]:
+def settle(bench: Bench, *wanted: Role, leading: tuple[str, ...] = ()) -> list[Problem]:
     with bench.open_store() as store:
-        return settle_roles(store, bench.machine, wanted)
+        return settle_roles(store, bench.machine, wanted, leading)
 
 
 def load(bench: Bench) -> tuple[Role, ...]:
@@ -66,6 +66,24 @@ def test_what_stands_is_not_made_again_and_what_was_taken_off_is(bench: Bench) -
     endpoints[:] = [one._replace(flags=("subflow",)) for one in endpoints]
     assert settle(bench, SLOW) == []
     assert list_flags(bench)[SECOND] == ("subflow", "backup")
+
+
+def test_a_peer_may_send_one_packet_first_where_main_leads_to_a_backup(bench: Bench) -> None:
+    (table,) = {rule.table for _, rule in bench.machine.rules if rule.source == f"{SECOND}/32"
+                and rule.table > 20000}
+    full = bench.machine.snapshot()
+    for _ in range(2):
+        assert settle(bench, SLOW, leading=(SECOND,)) == []
+        assert bench.machine.windows[4, table] == 1
+    assert sum("initrwnd" in line for line in bench.machine.given) == 1
+    # Neither a hook nor a round takes it for a change.
+    bench.machine.ran.clear()
+    assert bench.up(ETH0, ETH1) == [] and bench.machine.ran == []
+    # Main leads elsewhere, and back; and the role ends.
+    assert settle(bench, SLOW, leading=(FIRST,)) == [] and bench.machine.windows[4, table] == 0
+    assert settle(bench, SLOW, leading=(SECOND,)) == [] and bench.machine.windows[4, table] == 1
+    assert settle(bench, leading=(SECOND,)) == [] and bench.machine.windows[4, table] == 0
+    assert bench.machine.snapshot() == full
 
 
 def test_another_reason_is_noted_without_a_command(bench: Bench) -> None:

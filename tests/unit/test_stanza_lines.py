@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mptcp_hooks.updown.stanza_lines import list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import list_stanza_lines
 
 TEXT = """\
 # iface no inet static
@@ -15,7 +15,7 @@ iface eth0 inet static
         backup
     # mptcp-table 7
 
-    Mptcp-Table  0
+    Mptcp_Table  0
 allow-hotplug eth1
     mptcp-table 1
 iface eth1 inet dhcp
@@ -40,14 +40,14 @@ def test_every_line_of_a_stanza_is_known_with_its_file_and_number(tmp_path: Path
     (folder / "usb0.no").write_text("iface no inet manual\n")
     lines = [(Path(one.file).name, *one[1:]) for one in list_stanza_lines(str(main))]
     assert lines == [
-        ("interfaces", 3, "eth0", "", ""),
+        ("interfaces", 3, "eth0", "", "inet static"),
         ("interfaces", 4, "eth0", "address", "10.1.1.2/24"),
         ("interfaces", 5, "eth0", "mptcp-flags", "subflow backup"),
         ("interfaces", 9, "eth0", "mptcp-table", "0"),
-        ("interfaces", 12, "eth1", "", ""),
-        ("a.conf", 1, "wwan0", "", ""),
+        ("interfaces", 12, "eth1", "", "inet dhcp"),
+        ("a.conf", 1, "wwan0", "", "inet ppp"),
         ("a.conf", 2, "wwan0", "mptcp", "off"),
-        ("usb0", 1, "usb0", "", ""),
+        ("usb0", 1, "usb0", "", "inet manual"),
         ("usb0", 2, "usb0", "mptcp", "yes"),
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.intent.event import Event
@@ -462,3 +463,29 @@ def test_what_interfaces_carry_is_a_table_of_those_that_are_known() -> None:
         "  eth0   sends    8 bit/s receives 47.3 Mbit/s",
         "  wlan10 sends 2.0 Gbit/s receives     0 bit/s"]
     assert draw_rates({}, ["eth0"]) == []
+
+
+@pytest.mark.parametrize(("tunnel", "kinds"), [("4 wg0", ["tunnel"]), ("6 wg0", []), ("", [])])
+def test_a_tunnel_beside_which_subflows_leave_is_told_where_its_family_has_an_endpoint(
+    tunnel: str, kinds: list[str]
+) -> None:
+    found = find({ENABLED: f"{ENABLED}$ tunnels\n{tunnel}\n"})
+    assert [one["kind"] for one in found] == kinds
+    assert all("leaves beside it" in one["text"] and "'vpn = beside'" in one["remedy"]
+               for one in found)
+
+
+@pytest.mark.parametrize(("selectors", "words"), [
+    ('"fwmark":"0x7","fwmask":"0xff"', "fwmark 0x7/0xff"),
+    ('"ipproto":"ipproto-6","dport":443', "ipproto 6 dport 443"),
+    ('"dport_start":1000,"dport_end":2000', "dport 1000-2000"),
+    ('"uid_start":1000,"uid_end":1999', "uidrange 1000-1999"), ('"tos":"0x10"', "tos 0x10"),
+])
+def test_a_rule_behind_ours_that_leads_nowhere_is_named_as_ip_takes_it(
+    selectors: str, words: str
+) -> None:
+    rule = f'{{"priority":30000,"src":"all",{selectors},"action":"7"}},'
+    (found,) = find({LOCAL_RULE: LOCAL_RULE + rule})
+    assert found["kind"] == "partly-shadowed"
+    assert found["difference"] == [f"+ 30000: from all {words} unreachable"]
+    assert f"pref {FIRST_PREFERENCE - 1} from all {words} unreachable && " in found["remedy"]

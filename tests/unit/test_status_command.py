@@ -26,7 +26,7 @@ CASE = CASES / "status/all-good"
 CONNECTIONS = (CASES / "connections/two-subflows/ss.txt").read_text()
 DEVICE = Device("eth0", 2, UP, (), 1000, 5000, False, 0, 0, False)
 SURVEY = Survey(KernelState(True, True, False), None, (), (), (), (), (), (), frozenset(), "",
-                frozenset(), 0, (), frozenset(), None, (), ())
+                {}, 0, (), frozenset(), None, (), ())
 CURL = Process(4711, "curl")
 
 

@@ -15,7 +15,8 @@ from mptcp_hooks.engine.record import Store
 from mptcp_hooks.intent.event import MANAGED
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.status.seen_routing import read_rule
-from mptcp_hooks.status.survey import DOWN, NO_CARRIER, UP, DeviceAddress, Survey
+from mptcp_hooks.status.survey import (
+    DOWN, NO_CARRIER, UP, DeviceAddress, Exit, PathStatus, Survey, count_uplinks)
 from mptcp_hooks.status.take_survey import take_survey
 from tests.unit.canned import CannedMachine
 from tests.unit.help import ROOT
@@ -199,6 +200,29 @@ def test_endpoints_whose_device_is_gone() -> None:
         (-1, 0, ("subflow",)), (0, 8080, ("signal",)), (3, 0, ("subflow", "backup"))]
 
 
+def make_status(device: str, gateway: str, **changes: Any) -> PathStatus:
+    path = PATH._replace(device=device, gateway=gateway, **changes)
+    return PathStatus(device, device, UP, path.family, path.address, 24, gateway, path.table, None,
+                      Exit("", "", ""), Installed(path, (), (), ""))
+
+
+A, B, SIX = "10.1.1.1", "10.1.2.1", "fe80::1"
+
+
+@pytest.mark.parametrize("paths, number", [
+    ([], 0), ([make_status("eth0", A)], 1), ([make_status("ppp0", "")], 1),
+    ([make_status("eth0", A), make_status("eth1", A)], 2),
+    ([make_status("eth0", A), make_status("eth0", SIX, family=6)], 1),
+    ([make_status("eth0", A), make_status("eth1", SIX, family=6)], 2),
+    ([make_status("eth0", A), make_status("eth0", B, primary=False)], 2),
+    ([make_status("eth0", A), make_status("eth0", A, primary=False)], 1),
+    ([make_status("eth0", A), make_status("eth0", B, primary=False, endpoint=False)], 1),
+    ([make_status("eth0", A)._replace(installed=None)], 0),
+])
+def test_how_many_ways_there_are(paths: list[PathStatus], number: int) -> None:
+    assert count_uplinks(paths) == number
+
+
 def test_an_interface_that_the_configuration_leaves_alone_is_excluded(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +234,7 @@ def test_an_interface_that_the_configuration_leaves_alone_is_excluded(
 
     monkeypatch.setattr(CannedMachine, "read_configuration", read)
     found = survey(BARE, {"eth0": ETH0, "eth1": ETH1})
-    assert found.excluded == {"eth1"}
+    assert found.excluded == {"eth1": "/etc/mptcp-hooks/mptcp-hooks.conf excludes it"}
     assert found.mistakes == (str(problem),)
 
 

@@ -24,7 +24,8 @@ def test_netifaces_and_netifaces2(mask_key: str, monkeypatch: pytest.MonkeyPatch
              {"addr": "FD00::2", mask_key: IPV6_MASK}],
     }
     library = ModuleType("netifaces")
-    library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=lambda label: answer)
+    library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=lambda label: answer,
+                            interfaces=lambda: ["eth0"])
     monkeypatch.setattr(addresses, "netifaces", library)
     assert list(Machine().list_addresses("eth0", (4, 6))) == [
         InterfaceAddress(4, "10.1.1.2", 24, "", ""),
@@ -55,6 +56,7 @@ def test_an_unknown_interface_in_both_dialects(monkeypatch: pytest.MonkeyPatch) 
 
     for answer in (refuse, know_nothing):
         library = ModuleType("netifaces")
-        library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=answer)
+        library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=answer,
+                                interfaces=lambda: ["eth0"])
         monkeypatch.setattr(addresses, "netifaces", library)
         assert list(Machine().list_addresses("nosuch0", (4, 6))) == []

@@ -170,11 +170,11 @@ def test_check(
 
     def check(ifaces: list[str]) -> CheckResult:
         asked.append(ifaces)
-        return CheckResult(problems, ("checked FILE",))
+        return CheckResult(problems, ("eth0: a note",), ("checked FILE",))
 
     person.patch.setattr(command, "check_all", check)
     assert person.type("mptcp_up", "--check", "eth1") == status
     assert person.type("mptcp_up", "--check", "-v") == status
-    wrong = [f"mptcp_up: {problem}" for problem in problems]
+    wrong = ["mptcp_up: eth0: a note", *(f"mptcp_up: {problem}" for problem in problems)]
     assert capsys.readouterr().err.splitlines() == [*wrong, "mptcp_up: checked FILE", *wrong]
     assert asked == [["eth1"], []] and person.bench.machine.ran == []

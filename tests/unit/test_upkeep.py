@@ -9,17 +9,20 @@ import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Endpoint, Lease, Link, Route, Rule
+from mptcp_hooks.base.model import Endpoint, Lease, Limits, Link, Route, Rule
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE, PROTOCOL
 from mptcp_hooks.engine import record
 from mptcp_hooks.engine.lifelines import Use
 from mptcp_hooks.engine.checks import CheckResult
 from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
+from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED, TCP_SYN_SENT
 from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.monitor import gateways, managed, upkeep
 from mptcp_hooks.monitor import look as look_module
+from mptcp_hooks.monitor.front import SIZE
 from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.look import Errand, look
 from mptcp_hooks.monitor.round import RoundResult
@@ -1042,3 +1045,151 @@ def test_who_is_killed_while_a_resolver_is_named_is_made_up_for(kept: Kept, line
     assert kept.round() == BY_NAME and list_names(kept) == [(f"{R}/32", 3)]
     assert kept.bench.down("eth0", "eth1") == []
     assert kept.bench.machine.snapshot().rules == kept.bench.before.rules
+
+
+NO_SUBFLOWS, ALL_SUBFLOWS = (f"mptcp limits set subflows {number} add_addr_accepted {number}"
+                             for number in (0, 8))
+
+
+def test_beside_a_tunnel_new_connections_get_no_subflow_and_running_ones_keep_theirs(
+    kept: Kept
+) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    full = machine.snapshot()
+    machine.tunnels[4] = "wg0"
+    assert kept.round() == quiet("eth0", "eth1", tunnels=("wg0",))
+    assert machine.ran == [NO_SUBFLOWS]
+    assert kept.round() == quiet("eth0", "eth1", tunnels=("wg0",)) and machine.ran == []
+    # What a hook does meanwhile leaves it so.
+    assert kept.bench.down("eth1") == [] and kept.bench.up(ETH1) == []
+    assert machine.limits == Limits(0, 0)
+    machine.tunnels[4] = None
+    assert kept.round() == quiet("eth0", "eth1", tunnels=("wg0",)) and machine.ran == []
+    machine.tunnels[4] = ""
+    assert kept.round() == quiet("eth0", "eth1") and machine.ran == [ALL_SUBFLOWS]
+    assert machine.snapshot() == full
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_beside_a_tunnel_peers_are_told_of_no_address_but_of_a_connections_last(
+    kept: Kept, last: bool
+) -> None:
+    machine = kept.bench.machine
+    signal = static("eth1", 4, mptcp_flags="subflow signal")
+    kept.bench.up(ETH0, signal)
+    kept.subflows = [subflow(1, "10.1.2.2")] * last
+    machine.tunnels[4] = "wg0"
+    kept.round()
+    assert kept.endpoints() == ["10.1.1.2", *["10.1.2.2"] * last]
+    # A hook does not make it either.
+    kept.bench.again()
+    kept.subflows = []
+    kept.round()
+    assert kept.endpoints() == ["10.1.1.2"] and machine.limits == Limits(0, 0)
+    machine.tunnels.clear()
+    assert kept.round().made
+    assert sorted(kept.endpoints()) == ["10.1.1.2", "10.1.2.2"]
+
+
+def test_whoever_wants_it_has_connections_beside_a_tunnel(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    machine.tunnels[4] = "wg0"
+    kept.round()
+    kept.configuration = NO_CONFIGURATION._replace(private=False)
+    assert kept.round() == quiet("eth0", "eth1") and machine.ran == [ALL_SUBFLOWS]
+
+
+def test_limits_of_before_come_back_where_the_last_path_goes_beside_a_tunnel(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0)
+    machine.tunnels[4] = "wg0"
+    kept.round()
+    kept.bench.down("eth0")
+    assert machine.limits == Limits(2, 0)
+    assert kept.round() == quiet()
+    kept.bench.up(ETH0)
+    assert machine.limits == Limits(8, 8)
+
+
+def test_a_look_makes_no_endpoint_again_that_would_get_no_subflow(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    kept.subflows = [subflow(1, "10.1.1.2")]
+    machine.tunnels[4] = "wg0"
+    kept.round()
+    machine.ran.clear()
+    machine.neighbours = {"10.1.1.1": 2, "10.1.2.1": 2}
+    errand = Errand({"10.1.2.2": ()}, {})
+    assert not look(errand, {"10.1.2.2": [1]}, None).remade and machine.ran == []
+    machine.tunnels.clear()
+    kept.round()
+    assert look(errand, {"10.1.2.2": [1]}, None).remade == ("10.1.2.2",)
+
+
+def take_all(preference: int) -> ForeignRule:
+    """As wg-quick makes it."""
+    return ForeignRule(Rule(preference, "", "", "", 51820, None, 0), True, True, False)
+
+
+ANSWERING = NO_CONFIGURATION._replace(answer=True)
+
+
+def list_preferences(kept: Kept) -> set[int]:
+    return {rule.preference for _, rule in kept.bench.machine.rules
+            if rule.protocol == PROTOCOL and rule.preference < 32000}
+
+
+def test_uplinks_answer_before_a_rule_that_takes_all(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.configuration = kept.bench.configuration = ANSWERING
+    kept.bench.up(ETH0, ETH1)
+    full = machine.snapshot()
+    usual = list_preferences(kept)
+    machine.foreign = [take_all(19999)]
+    # It leads nowhere.
+    assert kept.round() == quiet("eth0", "eth1") and machine.ran == []
+    machine.routes[4, 51820] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    assert kept.round() == quiet("eth0", "eth1", overtaken=("table 51820",))
+    assert list_preferences(kept) == {number - SIZE - FIRST_PREFERENCE + 19999 for number in usual}
+    # The new rules stand before the old ones go.
+    verbs = [line.split()[1] for line in machine.ran if line.startswith("rule")]
+    assert verbs == sorted(verbs) and set(verbs) == {"add", "del"}
+    assert not any(line.startswith("mptcp") for line in machine.ran)
+    assert kept.round() == quiet("eth0", "eth1") and machine.ran == []
+    # A hook finds them where they are, and an uplink that comes joins them.
+    before = machine.snapshot()
+    assert kept.bench.up(ETH0) == [] and machine.snapshot() == before
+    machine.foreign = []
+    kept.round()
+    del machine.routes[4, 51820]
+    assert machine.snapshot() == full
+
+
+def test_whoever_races_for_the_front_has_it(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.configuration = kept.bench.configuration = ANSWERING
+    kept.bench.up(ETH0)
+    machine.routes[4, 51820] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    machine.foreign = [take_all(19999)]
+    assert kept.round(known=Known(raced=frozenset({"table 51820"}))) == quiet("eth0")
+    assert machine.ran == []
+
+
+def test_where_nobody_asks_for_answers_ours_stay_where_they_are(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0)
+    machine.routes[4, 51820] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    machine.foreign = [take_all(19999)]
+    assert kept.round() == quiet("eth0") and machine.ran == []
+
+
+def test_without_room_before_it_that_is_said(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.configuration = ANSWERING
+    kept.bench.up(ETH0)
+    machine.routes[4, 51820] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    machine.foreign = [take_all(2)]
+    (said,) = kept.round().said
+    assert said.startswith("rule 2 takes what comes from uplinks' addresses")

@@ -90,19 +90,16 @@ def test_the_same_number_in_the_other_family_is_another_table() -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("iface", ["eth1:0", "eth0"])
-def test_an_address_that_two_interfaces_state_is_set_up_once(iface: str, family: int) -> None:
+def test_an_address_that_two_stanzas_of_a_device_state_is_set_up_once(family: int) -> None:
     """Also when what the first one has in the kernel is lost, and both come back."""
-    own, gateway = ("10.1.2.2/24", "10.1.2.1") if family == 4 else ("fd00:2::2/64", "fd00:2::1")
-    first, second = (told(IFACE=name, ADDRFAM="inet6" if family == 6 else "inet", METHOD="static",
-                          IF_ADDRESS=own, IF_GATEWAY=gateway) for name in ("eth1", iface))
+    iface = "eth1:0"
+    first, second = state_twice(family, iface)
     with open_bench() as bench:
         before = bench.machine.snapshot()
-        bench.machine.plug("eth0", 2, *ADDRESSES["eth1"])
         assert bench.up(first) == []
         standing = bench.machine.snapshot()
         (problem,) = bench.up(second)
-        assert "is the address of another interface already, with table 20003" in str(problem)
+        assert "is the address of another stanza already, with table 20003" in str(problem)
         with bench.open_store() as store:
             store.save(iface, (Stanza(second.told, ()),))
         bench.machine.rules = [one for one in bench.machine.rules if one[1].protocol != 77]
@@ -111,6 +108,49 @@ def test_an_address_that_two_interfaces_state_is_set_up_once(iface: str, family:
         assert bench.machine.snapshot().rules == standing.rules
         bench.down("eth1", iface)
         assert bench.machine.snapshot().rules == before.rules
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_two_devices_have_is_the_first_ones_and_the_other_has_its_bound_sockets(
+    family: int
+) -> None:
+    """As two modems of one make have one address; each is whole when the other is gone."""
+    first, second = state_twice(family, "eth0")
+    with open_bench() as bench:
+        before = bench.machine.snapshot()
+        bench.machine.pull("eth1")
+        bench.machine.plug("eth0", 2, *ADDRESSES["eth1"])
+        bench.up(second)
+        whole = bench.machine.snapshot()
+        bench.down("eth0")
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        bench.up(first)
+        endpoints = list(bench.machine.endpoints)
+        assert bench.up(second) == []
+        rules = [rule for known, rule in bench.machine.rules if known == family]
+        assert {rule.table for rule in rules if rule.source} == {20003, 254}
+        assert not [rule for rule in rules if rule.incoming]
+        assert sorted((rule.preference, rule.table) for rule in rules if rule.device == "eth0") == [
+            (19996, 254), (19997, 20002)]
+        assert bench.machine.endpoints == endpoints
+        both = bench.machine.snapshot()
+        assert bench.all() == [] and bench.machine.ran == []
+        bench.down("eth1")
+        bench.machine.pull("eth1")
+        assert bench.all() == [] and bench.machine.snapshot().rules == whole.rules
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.up(first) == []
+        assert len(bench.machine.snapshot().rules) == len(both.rules)
+        bench.down("eth0", "eth1")
+        assert bench.machine.snapshot() == before
+
+
+def state_twice(family: int, iface: str) -> tuple[Event, Event]:
+    """Stanzas of eth1 and of another interface that state the same address."""
+    own, gateway = ("10.1.2.2/24", "10.1.2.1") if family == 4 else ("fd00:2::2/64", "fd00:2::1")
+    first, second = (told(IFACE=name, ADDRFAM="inet6" if family == 6 else "inet", METHOD="static",
+                          IF_ADDRESS=own, IF_GATEWAY=gateway) for name in ("eth1", iface))
+    return first, second
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -312,7 +352,7 @@ def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> N
             assert bench.up(told(**order, IF_ADDRESSES=addresses, IF_MPTCP_TABLE="77")) == []
             bound = {(rule.preference, rule.table) for family, rule in bench.machine.rules
                      if rule.device == "eth1"}
-            assert bound == {(20003, 254), (20004, 77)}
+            assert bound == {(20005, 254), (20006, 77)}
             kinds = [(route.destination, route.kind) for route in bench.machine.routes[4, 77]]
             assert sorted(kinds) == [("10.1.2.0/24", "unicast"), ("default", "unicast"),
                                      ("default", "unreachable")]

@@ -10,7 +10,8 @@ from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.paths import flush, plug, pull
 
 LAN = TWO_UPLINKS.replace("    mptcp-gateway 10.1.2.1\n", "")
-NO_ADDRESS = TWO_UPLINKS.partition("iface eth1")[0] + "iface eth1 inet manual\n"
+NO_ADDRESS = (TWO_UPLINKS.partition("iface eth1")[0]
+              + "iface eth1 inet manual\n    mptcp-flags subflow\n")
 ONE_SUBNET = TWO_UPLINKS.replace("10.1.2.2", "10.1.1.3").replace("10.1.2.1", "10.1.1.1")
 ONE_UPLINK = TWO_UPLINKS.partition("iface eth1")[0].replace("auto eth0 eth1", "auto eth0")
 SECOND_FAMILY = """\
@@ -33,9 +34,11 @@ auto eth0 eth1
 iface eth0 inet static
     address 10.1.1.2/32
     pointopoint 10.9.9.9
+    gateway 10.9.9.9
 iface eth1 inet static
     address 10.1.2.2/32
     pointopoint 10.9.9.9
+    mptcp-gateway 10.9.9.9
 """
 LANS = """\
 auto eth1 eth1:1
@@ -170,7 +173,8 @@ BREAKAGES = (
     Breakage("reverse-path", (("broken", "routing-changed", "eth1"),
                               ("broken", "reverse-path", "eth1")),
              run("sysctl -qw net.ipv4.conf.all.rp_filter=1",
-                 "ip rule del pref 20002 from 10.1.2.2"), run("mptcp_up eth1")),
+                 "ip rule del pref 20002 from 10.1.2.2",
+                 "ip rule del pref 20004 from 10.1.2.0/24"), run("mptcp_up eth1")),
     Breakage("limits-low", (("broken", "limits-low", None),),
              run("ip mptcp limits set subflow 0 add_addr_accepted 0"),
              run("ip mptcp limits set subflow 8 add_addr_accepted 8")),
@@ -218,12 +222,12 @@ BREAKAGES = (
              run("mkdir -p /etc/mptcp-hooks/templates", "cd /etc/mptcp-hooks/templates; sed "
                  "'/if name and/,/^{% endif/d' /usr/share/mptcp-hooks/templates/up.j2 >up.j2"),
              run("rm -r /etc/mptcp-hooks/templates")),
-    # Neither what a stanza leaves alone nor a VPN is to be complained of.
-    Breakage("left-alone", ONE_UPLINK_LEFT,
+    # What a stanza leaves alone is told of as that, and a VPN is not to be complained of.
+    Breakage("left-alone", (*ONE_UPLINK_LEFT, ("note", "excluded", "eth1")),
              run("ifup eth1", "ip route add default via 10.1.2.1 dev eth1 metric 9",
                  "ip tuntap add tun0 mode tun; ip link set tun0 up",
                  "ip addr add 10.3.0.2/24 dev tun0; ip route add default dev tun0 metric 5"),
-             leaves=ONE_UPLINK_LEFT,
+             leaves=(*ONE_UPLINK_LEFT, ("note", "excluded", "eth1")),
              stanzas=ONE_UPLINK + TWO_UPLINKS.partition("iface eth1")[2].join(
                  ["iface eth1", "    mptcp off\n"])),
     Breakage("endpoint-vanished", (("note", "endpoint-vanished", None),),

@@ -1,7 +1,8 @@
 """A stream of numbered datagrams, one end each: run by the lab inside its hosts.
 
     datagrams.py receive ADDRESS PORT        say "ready", "heard" at the first, and count them
-    datagrams.py send SOURCE ADDRESS PORT    say "ready", and send 2,000 a second from that address
+    datagrams.py send SOURCE ADDRESS PORT    say "ready", and send 2,000 a second from that address,
+                                             or by a device (`%eth1`), each with a source anew
 
 SIGTERM ends each, the receiver when nothing comes any more. It prints how many there were; one
 that comes twice counts once.
@@ -49,11 +50,13 @@ def receive(address: str, port: int) -> int:
 def send(source: str, address: str, port: int) -> int:
     sent = 0
     with open_socket(address) as end:
-        end.bind((source, 0))
-        end.connect((address, port))
+        if source.startswith("%"):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, source[1:].encode())
+        else:
+            end.bind((source, 0))
         print("ready", flush=True)
         while not _signals:
-            end.send(str(sent).encode())
+            end.sendto(str(sent).encode(), (address, port))
             sent += 1
             time.sleep(INTERVAL)
     return sent

@@ -61,9 +61,10 @@ def has_path(
 
 
 def list_rules(lab: Lab, address: str, device: str, table: int = 0) -> list[str]:
-    """The rules that name an address or a device, or lead all to its table, sorted."""
+    """The rules that name an address, its subnet or a device, or lead all to its table, sorted."""
     table = table or 20000 + lab.ifindex(device)
-    named = (f"from {address} ", f"oif {device} ", f"from all lookup {table} ")
+    named = (f"from {address} ", f"from {address.rpartition('.')[0]}.0/24 iif lo ",
+             f"oif {device} ", f"from all lookup {table} ")
     return sorted(rule for rule in lab.rules() if any(name in rule for name in named))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.lab.support.lab import SERVER_4, Lab
+import sys
+
+from tests.lab.support.lab import SERVER_4, TRANSFER, Lab
 
 MEGABYTE = 1_000_000
 # The endpoints of lab.TWO_UPLINKS.
@@ -40,21 +42,27 @@ def rules_of(
 ) -> list[str]:
     """The rules of an IPv4 or IPv6 uplink, as `ip rule` prints them.
 
-    A further address of its device has the first three of them.
+    A further address of its device has the first three of them. A link with one peer has no
+    subnet of its own.
     """
     length = 4 if ":" in address else 1
+    wide = [
+        f"20003: from {subnet} iif lo lookup main suppress_prefixlength {length} proto mptcp",
+        f"20004: from {subnet} iif lo lookup {table} proto mptcp",
+    ]
     return [
         f"20000: from {address} to {subnet} lookup {table} proto mptcp",
         f"20001: from {address} lookup main suppress_prefixlength {length} proto mptcp",
         f"20002: from {address} lookup {table} proto mptcp",
-        f"20003: from all oif {device} lookup main suppress_prefixlength {length} proto mptcp",
-        f"20004: from all oif {device} lookup {table} proto mptcp",
+        *(wide if "/" in subnet else []),
+        f"20005: from all oif {device} lookup main suppress_prefixlength {length} proto mptcp",
+        f"20006: from all oif {device} lookup {table} proto mptcp",
         f"{32769 if backup else 32768}: from all lookup {table} proto mptcp",
     ]
 
 
 # How many they are, and how many a further address has.
-RULES = len(rules_of("", "", "", 0))
+RULES = len(rules_of("", "/24", "", 0))
 FURTHER_RULES = 3
 
 
@@ -69,6 +77,18 @@ def list_detours(lab: Lab, family: int = 4) -> list[str]:
     """The rules that are there while main leads new connections astray."""
     return [rule for rule in lab.rules(family)
             if rule.startswith(("32765:", "32767:")) and "proto mptcp" in rule]
+
+
+def answers(lab: Lab, address: str) -> bool:
+    """Whether the server gets through to an address of the client, and hears the answer."""
+    receiver = lab.client.start(sys.executable, TRANSFER, "serve", address, "5003")
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    try:
+        done = lab.server.try_run("timeout", "5", sys.executable, TRANSFER, "send", address,
+                                  "5003", "100000")
+    finally:
+        receiver.kill()
+    return '"whole": true' in done.stdout
 
 
 def route_get(lab: Lab, destination: str, *options: str) -> dict[str, str]:

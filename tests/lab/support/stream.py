@@ -30,7 +30,7 @@ def measure_wait(lab: Lab, cut: Callable[[int], object], mend: Callable[[int], o
         cut(uplink)
         time.sleep(_AFTER)
         mend(uplink)
-        _wait_for_subflows(lab, 2)
+        wait_for_subflows(lab, 2)
     sender.terminate()
     # Without the hooks, what is under way may be with a dead subflow: the kernel then sends
     # a piece of it by the other one each 200 ms.
@@ -55,7 +55,7 @@ def _find_busy(lab: Lab) -> int:
     return int(second > first)
 
 
-def _wait_for_subflows(lab: Lab, number: int) -> None:
+def wait_for_subflows(lab: Lab, number: int) -> None:
     """Wait until the stream has subflows over so many of the client's uplinks."""
     def count() -> int:
         lines = lab.client.run("ss", "-tnHO", "state", "established", "dport", "=", ":5002")

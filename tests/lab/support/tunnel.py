@@ -12,13 +12,16 @@ WIREGUARD = ("wireguard-tools", "wireguard-go", "nftables")
 
 
 class Tunnel:
-    """WireGuard's wg0 from the client to the server, for everything; the server's end is up."""
+    """WireGuard's wg0 from the client to the server, for everything; the server's end is up.
 
-    def __init__(self, lab: Lab) -> None:
+    `options` are lines for the client's [Interface], see wg-quick(8).
+    """
+
+    def __init__(self, lab: Lab, *options: str) -> None:
         self._client = lab.client
         (own, public), (peer, self._peer) = (self._make_keys() for _ in range(2))
         _configure(lab.client, f"PrivateKey={own}", "Address=10.77.0.2/24,fd00:77::2/64",
-                   "[Peer]", f"PublicKey={self._peer}", f"Endpoint={SERVER_4}:51820",
+                   *options, "[Peer]", f"PublicKey={self._peer}", f"Endpoint={SERVER_4}:51820",
                    "AllowedIPs=0.0.0.0/0,::/0", "PersistentKeepalive=1")
         _configure(lab.server, f"PrivateKey={peer}", "Address=10.77.0.1/24,fd00:77::1/64",
                    "ListenPort=51820", "[Peer]", f"PublicKey={public}",

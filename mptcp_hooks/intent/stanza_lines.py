@@ -14,17 +14,18 @@ from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PATH = "/etc/network/interfaces"
 _SOURCE, _SOURCE_DIRECTORY = ("source",), ("source-directory", "source-dir")
-_BEGINNINGS = ("auto", "mapping", "rename", "template", "no-auto-down", "no-scripts")
+_BEGINNINGS = ("mapping", "rename", "template", "no-auto-down", "no-scripts")
 
 
 class StanzaLine(NamedTuple):
     """One option of a stanza, or its first line (`option` ''); `value` with single blanks.
 
-    `file` and `number` say where it stands.
+    `file` and `number` say where it stands. Of a first line `value` is family and method. An
+    option has - in its name, as hooks are told of it: mptcp_table is mptcp-table.
     """
 
     file: str
@@ -36,7 +37,32 @@ class StanzaLine(NamedTuple):
 
 def list_stanza_lines(path: str = PATH) -> list[StanzaLine]:
     """The lines of all stanzas, as far as they can be read."""
-    return list(_walk(path, set()))
+    return [line for line in _walk(path, set()) if line.iface]
+
+
+def has_stanza(iface: str) -> bool:
+    """Whether there is a stanza of that name."""
+    return iface in list_names()
+
+
+def list_names() -> list[str]:
+    """The names that stanzas have, each once."""
+    return list(dict.fromkeys(line.iface for line in list_stanza_lines()))
+
+
+def list_started(path: str = PATH) -> set[str]:
+    """The interfaces that come up by themselves, at boot or when they are plugged in."""
+    return {name for line in _walk(path, set()) if not line.iface for name in line.value.split()}
+
+
+def group_stanzas(lines: Iterable[StanzaLine]) -> list[list[StanzaLine]]:
+    """The lines of each stanza, its first line first."""
+    stanzas: list[list[StanzaLine]] = []
+    for line in lines:
+        if not line.option:
+            stanzas.append([])
+        stanzas[-1].append(line)
+    return stanzas
 
 
 def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
@@ -48,11 +74,15 @@ def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
                 yield from _walk(sourced, seen)
         elif words[0] == "iface":
             iface = words[1] if len(words) > 1 else ""
-            yield StanzaLine(path, number, iface, "", "")
-        elif words[0] in _BEGINNINGS or words[0].startswith("allow-"):
+            yield StanzaLine(path, number, iface, "", " ".join(words[2:4]))
+        elif words[0] == "auto" or words[0].startswith("allow-"):
+            iface = ""
+            yield StanzaLine(path, number, "", words[0], " ".join(words[1:]))
+        elif words[0] in _BEGINNINGS:
             iface = ""
         elif iface:
-            yield StanzaLine(path, number, iface, words[0].lower(), " ".join(words[1:]))
+            option = words[0].lower().replace("_", "-")
+            yield StanzaLine(path, number, iface, option, " ".join(words[1:]))
 
 
 def _list_lines(path: str, seen: set[str]) -> Iterator[tuple[int, list[str]]]:

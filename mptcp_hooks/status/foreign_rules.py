@@ -1,0 +1,103 @@
+"""Rules of others that take a part of a path's traffic, or never get what they ask for. Pure.
+
+Which is which depends on where they lead, and on when the kernel asks them:
+
+- By another uplink, and before ours: a subflow from this uplink's address leaves there, where its
+  provider drops it. Behind ours the rule still has what is bound to nothing.
+- By no uplink (a tunnel, a LAN, nowhere), and behind ours: what comes from an uplink's address does
+  not get there. Before ours it does, which is as good as a narrow route of main.
+- What a firewall has marked has a source by then, as a socket that was bound has: a rule for marks
+  does nothing behind ours, and before ours it is meant.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.address import contains
+from mptcp_hooks.base.numbering import MAIN_PREFERENCE, PREFERENCES, PROTOCOL, number_rules
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mptcp_hooks.base.model import Path
+    from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
+
+_MARK = "fwmark"
+# For what comes in at another device, or leaves by one that is asked for: not for a path's own.
+_OTHERS_TRAFFIC = {"iif", "l3mdev"}
+
+
+class Conflict(NamedTuple):
+    """A rule, whether the kernel asks it before ours, the paths that are at odds with it, and by
+    which devices it leads (ifindexes, 0 for nowhere).
+    """
+
+    seen: SeenRule
+    before: bool
+    paths: tuple[Path, ...]
+    exits: frozenset[int]
+
+
+def list_conflicts(
+    rules: Iterable[SeenRule], routes: Iterable[SeenRoute], paths: Iterable[Path]
+) -> Iterator[Conflict]:
+    """The rules of others that are at odds with those of paths, in the kernel's order."""
+    known, ours = list(routes), list(paths)
+    uplinks = frozenset(path.ifindex for path in ours)
+    for seen in rules:
+        if not _is_partial(seen):
+            continue
+        exits = frozenset(_list_exits(seen, known))
+        meant = [path for path in ours if path.family == seen.family and path.default
+                 and exits and exits != {path.ifindex}
+                 and (not seen.rule.source or contains(seen.rule.source, path.address))]
+        for before in (True, False):
+            found = tuple(path for path in meant if _is_before(seen, path) == before
+                          and _is_at_odds(seen, before, exits - {path.ifindex}, uplinks))
+            if found:
+                yield Conflict(seen, before, found, exits)
+
+
+def describe_move(conflict: Conflict) -> str:
+    """The commands that put a rule where it is at odds with none of its paths."""
+    numbers = [number for path in conflict.paths for number in number_rules(path.shift).values()]
+    first, last = min(numbers), max(numbers)
+    preference = last + 1 if conflict.before else max(1, first - 1)
+    old, _, words = conflict.seen.text.partition(": ")
+    command = f"ip -{conflict.seen.family} rule"
+    return f"{command} add pref {preference} {words} && {command} del pref {old} {words}"
+
+
+def _is_partial(seen: SeenRule) -> bool:
+    """Whether a rule of somebody else asks for some of the machine's own packets, and decides."""
+    rule = seen.rule
+    return (rule.protocol != PROTOCOL and 0 < rule.preference < MAIN_PREFERENCE
+            and rule.suppress is None and not seen.negated and not rule.device
+            and "goto" not in seen.text and seen.selectors.isdisjoint(_OTHERS_TRAFFIC)
+            and bool(seen.selectors or rule.destination))
+
+
+def _is_before(seen: SeenRule, path: Path) -> bool:
+    return seen.rule.preference <= PREFERENCES["source_default"] + path.shift
+
+
+def _is_at_odds(
+    seen: SeenRule, before: bool, exits: frozenset[int], uplinks: frozenset[int]
+) -> bool:
+    elsewhere = bool(exits & uplinks)
+    if _MARK in seen.selectors:
+        return not before
+    return elsewhere if before else not elsewhere
+
+
+def _list_exits(seen: SeenRule, routes: Iterable[SeenRoute]) -> Iterator[int]:
+    """The devices that a rule leads to, 0 where it refuses; none where its table is passed over."""
+    if not seen.rule.table:
+        yield 0
+        return
+    host = seen.rule.destination.partition("/")[0]
+    for one in routes:
+        if (one.family, one.table) == (seen.family, seen.rule.table) and (
+                one.route.destination == "default"
+                or (host and contains(one.route.destination, host))):
+            yield one.route.device if one.route.kind == "unicast" else 0

@@ -1,0 +1,327 @@
+"""Tunnels that new connections leave by: nothing leaves beside them, and uplinks answer."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pytest
+
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE
+from mptcp_hooks.machine.counters import read_counters
+from tests.lab.support.boxes import put_box, read_netstat
+from tests.lab.support.lab import SERVER_4, TRANSFER, TWO_UPLINKS, Lab
+from tests.lab.support.making import MakeLab
+from tests.lab.support.monitor import Monitor
+from tests.lab.support.openvpn import OPENVPN, OpenVpn
+from tests.lab.support.paced import Stream
+from tests.lab.support.paths import answers, check_both_paths, route_get
+from tests.lab.support.status import ask, find
+from tests.lab.support.stream import wait_for_subflows
+from tests.lab.support.tunnel import WIREGUARD, Tunnel, wait_for_tunnel
+from tests.lab.support.waiting import wait_for
+
+CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
+KEPT = ("note", "tunnel", None)
+# Transfers go there.
+PORT = 5001
+
+
+class TailscaleLike:
+    """WireGuard's wg0 with the rules of a Tailscale that has an exit node.
+
+    What it has marked goes by main, and all else by table 52 (wgengine/router/router_linux.go).
+    """
+
+    RULES = ("5210 fwmark 0x80000/0xff0000 lookup main",
+             "5230 fwmark 0x80000/0xff0000 lookup default",
+             "5250 fwmark 0x80000/0xff0000 unreachable", "5270 lookup 52")
+
+    def __init__(self, lab: Lab) -> None:
+        self._client = lab.client
+        self._tunnel = Tunnel(lab, "Table=off", "FwMark=0x80000")
+
+    def up(self) -> None:
+        self._tunnel.up()
+        for family in (4, 6):
+            self._client.ip(f"-{family} route add default dev wg0 table 52",
+                            *(f"-{family} rule add pref {rule}" for rule in self.RULES))
+
+    def down(self) -> None:
+        for family in (4, 6):
+            self._client.ip(*(f"-{family} rule del pref {rule}" for rule in self.RULES))
+        self._tunnel.down()
+
+
+class Vpn(NamedTuple):
+    """A VPN, and whether it comes up before the uplinks."""
+
+    name: str
+    programs: tuple[str, ...]
+    make: Callable[[Lab], Tunnel | TailscaleLike | OpenVpn]
+    device: str
+    first: bool = False
+
+
+VPNS = (
+    Vpn("wg-quick after ifup", WIREGUARD, Tunnel, "wg0"),
+    Vpn("OpenVPN", OPENVPN, OpenVpn, "tun0"),
+    Vpn("wg-quick before ifup", WIREGUARD, Tunnel, "wg0", True),
+    Vpn("like Tailscale", WIREGUARD, TailscaleLike, "wg0"),
+)
+
+
+@contextmanager
+def stream(lab: Lab) -> Iterator[subprocess.Popen[str]]:
+    """A connection that sends all the time, and is there at the end."""
+    receiver = lab.server.start(sys.executable, TRANSFER, "serve", SERVER_4, "5002")
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    sender = lab.client.start(sys.executable, TRANSFER, "stream", SERVER_4, "5002", "120")
+    yield sender
+    assert sender.poll() is None
+    sender.terminate()
+    _, errors = receiver.communicate(timeout=60)
+    assert (receiver.returncode, errors) == (0, "")
+
+
+def count_in_clear(lab: Lab) -> list[int]:
+    """How many packets of transfers each router has forwarded."""
+    return [int(router.run("nft", "list", "ruleset").partition("counter packets ")[2].split()[0])
+            for router in lab.routers]
+
+
+def have_uplinks(lab: Lab, options: str = "") -> None:
+    """Both uplinks, the second one with these options, and a counter on each router."""
+    put_box(lab.routers, f"tcp dport {PORT} counter")
+    lab.set_interfaces(TWO_UPLINKS + options)
+    lab.ifup("-a")
+
+
+def configure(lab: Lab, line: str, monitor: Monitor | None = None) -> None:
+    lab.write(CONFIGURATION, f"[default]\n{line}\n")
+    if monitor:
+        monitor.signal(signal.SIGHUP)
+
+
+def is_kept(lab: Lab) -> bool:
+    """Whether connections that begin now get no subflow."""
+    return lab.limits() == "add_addr_accepted 0 subflows 0"
+
+
+@pytest.mark.parametrize("vpn", [
+    VPNS[0], VPNS[1], *(pytest.param(one, marks=pytest.mark.long) for one in VPNS[2:])],
+    ids=[vpn.name for vpn in VPNS])
+def test_nothing_of_new_connections_leaves_beside_a_tunnel_and_uplinks_answer(
+    make_lab: MakeLab, vpn: Vpn
+) -> None:
+    lab = make_lab(*vpn.programs, server=vpn.programs, routers=("nftables",))
+    tunnel = vpn.make(lab)
+    configure(lab, "answer = yes")
+    if vpn.first:
+        tunnel.up()
+    have_uplinks(lab)
+    before = lab.rules()
+    Monitor(lab)
+    if vpn.first:
+        check_in_the_tunnel(lab, vpn)
+        tunnel.down()
+        wait_for(lambda: not is_kept(lab))
+    with stream(lab):
+        wait_for_subflows(lab, 2)
+        if not vpn.first:
+            tunnel.up()
+            check_in_the_tunnel(lab, vpn)
+            tunnel.down()
+            wait_for(lambda: not is_kept(lab) and lab.rules() == before)
+        # It has not stopped, nor has it lost a path.
+        sent = sum(lab.count_sent())
+        wait_for(lambda: sum(lab.count_sent()) > sent + 1_000_000)
+        wait_for_subflows(lab, 2)
+    assert find(lab) == ()
+    check_both_paths(lab)
+    assert min(count_in_clear(lab)) > 0
+
+
+def check_in_the_tunnel(lab: Lab, vpn: Vpn) -> None:
+    """New connections are in it as a whole, uplinks answer beside it, and it is told."""
+    wait_for(lambda: is_kept(lab))
+    if vpn.device == "wg0":
+        wait_for_tunnel(lab)
+    assert route_get(lab, SERVER_4)["dev"] == vpn.device
+    assert lab.transfer(2_000_000).whole
+    assert count_in_clear(lab) == [0, 0]
+    wait_for(lambda: find(lab) == (KEPT,))
+    (told,) = ask(lab)["findings"]
+    assert f"leave by {vpn.device}," in told["text"] and "'vpn = beside'" in told["remedy"]
+    assert answers(lab, "10.1.1.2") and answers(lab, "10.1.2.2")
+
+
+def test_whoever_wants_it_uses_all_paths_beside_a_tunnel(make_lab: MakeLab) -> None:
+    lab = make_lab(*OPENVPN, server=OPENVPN, routers=("nftables",))
+    tunnel = OpenVpn(lab)
+    have_uplinks(lab)
+    tunnel.up()
+    # Nobody sees to it yet, and that is told.
+    (told,) = ask(lab)["findings"]
+    assert told["kind"] == "tunnel" and "systemctl start mptcp-hooks" in told["remedy"]
+    monitor = Monitor(lab)
+    assert is_kept(lab)
+    configure(lab, "vpn = beside", monitor)
+    wait_for(lambda: not is_kept(lab))
+    assert find(lab) == ()
+    assert lab.transfer(2_000_000).whole and min(count_in_clear(lab)) > 0
+    configure(lab, "", monitor)
+    wait_for(lambda: is_kept(lab))
+    monitor.stop()
+    lab.client.run("mptcp_monitor", "--stopped")
+    assert lab.limits() == "add_addr_accepted 8 subflows 8"
+
+
+def test_through_a_tunnel_no_peer_is_told_of_an_address(make_lab: MakeLab) -> None:
+    lab = make_lab(*WIREGUARD, server=WIREGUARD, routers=("nftables",))
+    tunnel = Tunnel(lab)
+    have_uplinks(lab, "    mptcp-flags signal\n")
+    endpoints = lab.endpoints()
+    Monitor(lab)
+    tunnel.up()
+    wait_for(lambda: is_kept(lab) and lab.endpoints() == ["10.1.1.2 eth0 subflow"])
+    wait_for_tunnel(lab)
+    before = count_told(lab)
+    assert lab.transfer(1_000_000).whole and count_told(lab) == before
+    tunnel.down()
+    wait_for(lambda: sorted(lab.endpoints()) == sorted(endpoints))
+    assert lab.transfer(1_000_000).whole and count_told(lab) > before
+
+
+def count_told(lab: Lab) -> int:
+    """How many addresses the server was told of."""
+    return read_counters(read_netstat(lab.server)).get("AddAddr", 0)
+
+
+def test_whoever_puts_its_rule_in_front_again_and_again_has_it_there_until_a_reload(
+    lab: Lab
+) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    configure(lab, "answer = yes")
+    monitor = Monitor(lab)
+    lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up",
+                  "route add default dev tun0 table 100")
+
+    def do_answer() -> bool:
+        return [route_get(lab, SERVER_4, "from", f"10.1.{number}.2")["dev"]
+                for number in (1, 2)] == ["eth0", "eth1"]
+
+    for _ in range(5):
+        # Without a preference it is before all that there are.
+        lab.client.ip("rule add lookup 100")
+        assert not do_answer()
+        wait_for(do_answer)
+    lab.client.ip("rule add lookup 100")
+    wait_for(lambda: any("table 100: another program puts its rule in front of ours" in line
+                         for line in monitor.read_words()))
+    monitor.rest()
+    assert not do_answer() and {kind for _, kind, _ in find(lab)} == {"shadowed", "tunnel"}
+    monitor.signal(signal.SIGHUP)
+    wait_for(do_answer)
+    monitor.stop()
+    lab.client.run("mptcp_monitor", "--stopped")
+    # A hook leaves them there.
+    lab.ifdown("eth1")
+    lab.ifup("eth1")
+    assert do_answer()
+
+
+def test_rules_of_uplinks_move_without_a_lost_packet(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    usual, routes, endpoints = lab.rules(), lab.snapshot(), lab.endpoints()
+    # Back, once behind where they were, and once before.
+    for preference in (30000, 1, FIRST_PREFERENCE):
+        streams = [Stream(lab, "10.1.2.2", lab.routers[0], "10.1.1.1"),
+                   Stream(lab, "10.1.2.2", lab.server, SERVER_4)]
+        configure(lab, f"preference = {preference}")
+        lab.client.run("mptcp_up", "--all")
+        assert find(lab) == ()
+        assert lab.rules() == sorted((_move(rule, preference - FIRST_PREFERENCE) for rule in usual),
+                                     key=lambda rule: int(rule.partition(":")[0]))
+        counts = [stream.count() for stream in streams]
+        assert all(sent == came > 100 for sent, came in counts), counts
+    assert lab.snapshot() == routes and lab.endpoints() == endpoints
+    configure(lab, "preference = 300")
+    lab.ifdown("eth1")
+    lab.ifup("eth1")
+    assert {int(rule.partition(":")[0]) for rule in lab.rules() if "10.1.2.2" in rule} == {
+        number + 300 - FIRST_PREFERENCE for number in (20000, 20001, 20002)}
+
+
+def _move(rule: str, shift: int) -> str:
+    preference, _, words = rule.partition(":")
+    number = int(preference)
+    return f"{number + shift if number < 32000 else number}:{words}"
+
+
+def test_a_preference_without_room_is_one_line_and_moves_nothing(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    usual = lab.rules()
+    configure(lab, "preference = 32766")
+    done = lab.client.try_run("mptcp_up", "--check")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"{CONFIGURATION}:2: preference '32766' is wrong" in done.stderr
+    lab.client.try_run("mptcp_up", "--all")
+    assert lab.rules() == usual
+
+
+# Of each, what a packet of that kind is asked for by.
+SELECTORS = {
+    "to 10.99.0.0/24": (), "ipproto tcp": ("ipproto", "tcp"),
+    "ipproto tcp dport 443": ("ipproto", "tcp", "dport", "443"),
+    "ipproto udp sport 1000-2000": ("ipproto", "udp", "sport", "1500"),
+    "uidrange 1000-1999": ("uid", "1500"), "tos 0x10": ("tos", "0x10"),
+    "fwmark 0x7/0xff": ("mark", "7"), "from 10.1.0.0/16 to 10.99.0.0/24": (),
+}
+
+
+def test_rules_for_some_packets_that_are_at_odds_with_ours_are_named_with_what_mends_them(
+    lab: Lab
+) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up",
+                  "route add default dev tun0 table 100",
+                  "route add default via 10.1.2.1 dev eth1 table 101")
+    ordinary = lab.rules()
+    for selector, asked in SELECTORS.items():
+        way = (SERVER_4, "from", "10.1.1.2", *asked)
+        if not selector.startswith("fwmark"):
+            # The other uplink's provider would drop it.
+            follow_remedy(lab, f"pref 18000 {selector} lookup 101", way, "eth1", "eth0")
+        follow_remedy(lab, f"pref 30000 {selector} lookup 100", way, "eth0", "tun0")
+    lab.client.ip("rule add pref 18000 fwmark 7 lookup 101", "rule add pref 18001 iif eth1 "
+                  "lookup 101", "rule add pref 30001 to 10.99.0.0/24 lookup 101")
+    assert find(lab) == ()
+    lab.client.ip("rule del pref 18000", "rule del pref 18001", "rule del pref 30001")
+    assert lab.rules() == ordinary
+
+
+def follow_remedy(
+    lab: Lab, rule: str, way: tuple[str, ...], wrong: str, right: str
+) -> None:
+    """A rule leads a packet of the first uplink astray, is named, and is moved as it is told."""
+    lab.client.ip(f"rule add {rule}")
+    assert route_get(lab, *way)["dev"] == wrong, rule
+    named = [one for one in ask(lab)["findings"] if one["kind"] == "partly-shadowed"]
+    assert len(named) == 1 and named[0]["interface"] == "eth0", (rule, ask(lab)["findings"])
+    (line,) = named[0]["difference"]
+    assert line.startswith(f"+ {rule.split()[1]}: from ")
+    commands = named[0]["remedy"].partition("'")[2].rpartition("'")[0]
+    lab.client.run("sh", "-ec", commands)
+    assert route_get(lab, *way)["dev"] == right, rule
+    assert find(lab) == (), rule
+    moved = commands.partition(" rule add ")[2].partition(" &&")[0]
+    lab.client.ip(f"rule del {moved}")

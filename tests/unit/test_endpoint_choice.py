@@ -1,0 +1,161 @@
+"""Which address of a device has the endpoint, and which uplinks have one where all eight are taken.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.model import Endpoint, Path
+from mptcp_hooks.engine.spares import find_spare
+from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
+from mptcp_hooks.machine.subflows import Subflow
+from tests.unit.engine import Bench, open_bench
+
+LOCAL, GLOBAL, SECOND = "fd00:2::2", "2001:db8:2::2", "2001:db8:2::3"
+DEVICES = [f"wan{number}" for number in range(5)]
+# Somebody else has one of the kernel's eight on each bench.
+LEFT = 7
+
+
+def state(own: str, **options: str) -> Event:
+    return tell("eth1", own, **options)
+
+
+def tell(iface: str, own: str, **options: str) -> Event:
+    """A stanza with an address, whose gateway is the first of its subnet."""
+    family = 6 if ":" in own else 4
+    event = read_event({
+        "IFACE": iface, "ADDRFAM": {4: "inet", 6: "inet6"}[family], "METHOD": "static",
+        "IF_ADDRESS": own, "IF_NETMASK": {4: "24", 6: "64"}[family],
+        "IF_GATEWAY": f"{own[:-1]}1", **options})
+    assert event is not None
+    return event
+
+
+def own_addresses(*addresses: str) -> list[InterfaceAddress]:
+    return [InterfaceAddress(6 if ":" in own else 4, own, 64 if ":" in own else 24, "", "")
+            for own in addresses]
+
+
+def list_ours(bench: Bench) -> list[str]:
+    """The addresses of our endpoints, in the order of their making."""
+    return [one.address for one in bench.machine.endpoints if one.address != "10.9.9.9"]
+
+
+def list_bound(bench: Bench) -> set[int]:
+    """The tables that what is bound to eth1 is led to, but main."""
+    return {rule.table for _, rule in bench.machine.rules if rule.device == "eth1"} - {254}
+
+
+@pytest.mark.parametrize("order", permutations((LOCAL, GLOBAL)))
+@pytest.mark.parametrize("together", [True, False])
+def test_a_global_address_has_the_endpoint_before_one_of_its_site(
+    order: tuple[str, ...], together: bool
+) -> None:
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *own_addresses(LOCAL, GLOBAL))
+        events = [state(own) for own in order]
+        for some in ([events] if together else [[one] for one in events]):
+            assert bench.up(*some) == []
+        assert list_ours(bench) == [GLOBAL]
+        with bench.open_store() as store:
+            tables = {one.path.address: (one.path.table, one.path.primary)
+                      for stanza in store.load("eth1") for one in stanza.paths}
+        assert tables[GLOBAL][1] and not tables[LOCAL][1]
+        assert list_bound(bench) == {tables[GLOBAL][0]}
+        before = bench.machine.snapshot()
+        assert bench.again() == [] and bench.machine.snapshot() == before
+        assert bench.all() == [] and bench.machine.ran == []
+        bench.down("eth1")
+        assert bench.machine.snapshot().rules == bench.before.rules
+        assert list_ours(bench) == []
+
+
+@pytest.mark.parametrize("order", permutations((LOCAL, GLOBAL, SECOND)))
+def test_so_it_is_with_addresses_that_routers_advertise(order: tuple[str, ...]) -> None:
+    """The kernel lists the newest first; of two global ones the first to come keeps its place."""
+    event = read_event({"IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "auto"})
+    assert event is not None
+    with open_bench() as bench:
+        for number in range(1, 4):
+            bench.machine.plug("eth1", 3, *own_addresses(*reversed(order[:number])),
+                               gateways=("fe80::1",))
+            assert bench.up(event) == []
+        assert list_ours(bench) == [next(own for own in order if own != LOCAL)]
+
+
+def test_flags_of_its_own_leave_a_local_one_its_endpoint() -> None:
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *own_addresses(LOCAL, GLOBAL))
+        bench.up(state(LOCAL, IF_MPTCP_FLAGS="signal"))
+        bench.up(state(GLOBAL))
+        assert sorted(list_ours(bench)) == sorted([LOCAL, GLOBAL])
+
+
+def plug_all(bench: Bench) -> list[Event]:
+    """Five devices with both families; their stanzas, one device after another."""
+    events = []
+    for number, device in enumerate(DEVICES, start=1):
+        own = f"10.5.{number}.2", f"2001:db8:{number}::2"
+        bench.machine.plug(device, 10 + number, *own_addresses(*own))
+        events += [tell(device, one) for one in own]
+    return events
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_each_uplink_has_one_endpoint_before_any_has_two(together: bool) -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        for some in ([events] if together else [[one] for one in events]):
+            bench.up(*some)
+        served = [one.device for one in bench.machine.endpoints if one.device]
+        assert len(served) == LEFT and set(served) == {11, 12, 13, 14, 15}
+        # IPv4 is what everybody has.
+        assert [own for own in list_ours(bench) if ":" not in own] == [
+            f"10.5.{number}.2" for number in range(1, 6)]
+        before = bench.machine.snapshot()
+        bench.again()
+        assert bench.machine.snapshot() == before
+        # What becomes free goes to whom gave it.
+        bench.down("wan0")
+        bench.again()
+        assert len(list_ours(bench)) == LEFT
+        bench.down(*DEVICES)
+        assert bench.machine.snapshot() == bench.before
+
+
+def test_no_connection_loses_the_last_of_its_subflows_for_it() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:-2])
+        assert len(list_ours(bench)) == LEFT
+        bench.machine.subflows = [
+            Subflow(number, own, "2001:db8::9", TCP_ESTABLISHED, 0, 0.0, True)
+            for number, own in enumerate(own for own in list_ours(bench) if own != "10.5.2.2")]
+        bench.up(events[-2])
+        assert "10.5.2.2" not in list_ours(bench) and "10.5.5.2" in list_ours(bench)
+
+
+def make_path(own: str, ifindex: int, primary: bool = True) -> Path:
+    return Path("", f"eth{ifindex}", ifindex, 6 if ":" in own else 4, own, "", "", False, True,
+                0, primary, True, ("subflow",))
+
+
+@pytest.mark.parametrize("spare, others", [
+    (make_path("2001:db8:1::2", 1), [make_path("10.1.1.2", 1)]),
+    (make_path("10.1.1.3", 1, primary=False), [make_path("10.1.1.2", 1)]),
+    (make_path("fd00:1::2", 1), [make_path("10.1.1.2", 1), make_path("2001:db8:2::2", 2),
+                                 make_path("10.1.2.2", 2)]),
+    (make_path("2001:db8:1::2", 1), [make_path("10.1.1.2", 1), make_path("10.1.1.3", 1),
+                                     make_path("fd00:2::2", 2), make_path("10.1.2.2", 2)]),
+    (None, [make_path("10.1.1.2", 1), make_path("10.1.2.2", 2)]),
+])
+def test_who_can_spare_an_endpoint_the_most(spare: Path | None, others: list[Path]) -> None:
+    paths = [*others, *[spare] * (spare is not None)]
+    endpoints = tuple(Endpoint(number, path.address, path.ifindex, path.flags)
+                      for number, path in enumerate(paths, start=1) if path is not None)
+    assert find_spare([path for path in paths if path is not None], endpoints, {}) == spare
