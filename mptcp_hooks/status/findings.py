@@ -197,7 +197,7 @@ def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
     beside = [one.device for one in survey.tunnels if one.family in families]
     if beside and survey.private:
         yield Finding(NOTE, "tunnel", "", f"new connections leave by {beside[0]}, and a part of "
-                      "each leaves beside it, in clear", "'systemctl start mptcp-hooks' has "
+                      "each leaves beside it, in clear", f"'{_SERVICE} start' has "
                       f"mptcp_monitor keep them to it; or {meant}")
 
 

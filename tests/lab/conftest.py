@@ -72,8 +72,11 @@ def deb(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def installation(request: pytest.FixtureRequest) -> Iterator[Installation | OnMachine]:
     """The package, installed by dpkg once for all tests; or that of the machine."""
-    made = (OnMachine() if request.config.getoption("--installed")
-            else Installation(Path(request.getfixturevalue("deb"))))
+    made: Installation | OnMachine
+    if request.config.getoption("--installed"):
+        made = OnMachine()
+    else:
+        made = Installation(Path(request.getfixturevalue("deb")))
     yield made
     made.close()
 
