@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Every command that a person types; `make help` lists them.
 
 PYTHON = /usr/bin/python3

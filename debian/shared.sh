@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # What the maintainer scripts share: debian/rules has it put in the place of a mark in each.
 
 say() {

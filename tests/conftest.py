@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Options of the whole test run."""
 
 from __future__ import annotations

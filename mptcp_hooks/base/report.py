@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a person hears: one line each on stderr, from the hooks in syslog too."""
 
 from __future__ import annotations

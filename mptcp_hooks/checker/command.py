@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_check(8): asks whether paths work, where the administrator wants that.
 
 One loop, and no timer where nobody is to be asked: it sleeps until something is written into

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine has to force programs with; changes nothing."""
 
 from __future__ import annotations

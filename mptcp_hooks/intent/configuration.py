@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """/etc/mptcp-hooks/mptcp-hooks.conf as a Configuration: what is valid counts, the rest is said.
 
 An INI file, optional, root's own; mptcp-hooks.conf(5) describes it for people.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What our programs that run all the time need: to hear signals, and to tell systemd how all is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_monitor(8): sleeps until something changes, then has a round of upkeep done.
 
 The kernel announces links, addresses, rules and routes; of endpoints nobody does, and what is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Loads bpf/force.bpf.c's object for one control group, with the libbpf that iproute2 needs too.
 
 What is loaded lives as long as a descriptor of its link is open or its link is pinned,
@@ -28,7 +29,8 @@ _MEANINGS = {
     ENOENT: _NO_FUNCTION,
     EINVAL: _NO_FUNCTION,
     E2BIG: "the kernel takes no more than 38 of these at once",
-    _ENOTSUPP: f"this kernel lets no BPF program stand in for its functions on {os.uname().machine}",
+    _ENOTSUPP: "this kernel lets no BPF program stand in for its functions on "
+               f"{os.uname().machine}",
 }
 
 

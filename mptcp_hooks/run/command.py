@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run(1): starts a program so that its TCP is Multipath TCP."""
 
 from __future__ import annotations

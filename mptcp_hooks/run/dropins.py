@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The drop-ins that have systemd force a service: their text and their files; systemd.unit(5)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What systemd knows of a service; `show` is its own way to tell programs (systemctl(1))."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status(1): whether multipath works here, and if not, what to do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with the paths of a survey, the most harmful first, and what to do about it.
 
 Pure. Each judge knows one thing that goes wrong; JUDGES is their order.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs inside the lab's client: compares the installed hooks and mptcp_run with their peers.
 
 `python3 -m tests.bench.measure [GO]`: a program built by Go.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's fixtures; where a machine cannot hold the lab, its tests are skipped by name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tunnels that new connections leave by: nothing leaves beside them, and uplinks answer."""
 
 from __future__ import annotations

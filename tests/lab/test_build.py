@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build of the package: the same bytes wherever and however often, and what an old compiler
 leaves out."""
 

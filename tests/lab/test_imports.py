@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The import budget: a module that a hook loads costs every boot, so each one is listed here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The installed package: what lies where, and what is left when it goes."""
 
 from __future__ import annotations

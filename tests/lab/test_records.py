@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Records of other versions, damaged ones and lost ones, on a real kernel: nothing stays behind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What messages tell a person to do leads to the end: remedies, followed as they are printed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the real dpkg takes away with the package, and what it leaves: on a machine, in roots."""
 
 from __future__ import annotations
@@ -100,8 +101,9 @@ def test_what_is_up_goes_with_the_package(lab: Lab) -> None:
 
 def find_ours(lab: Lab) -> list[str]:
     """All that has our name, or is in a folder that has it, and is no package manager's."""
-    found = lab.client.run("find", "/etc", "/usr", "/var", "/run", "/sys/fs", "-path", "*mptcp[-_]*",
-                           "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "*/mptcp-hooks-lab*")
+    found = lab.client.run(
+        "find", "/etc", "/usr", "/var", "/run", "/sys/fs", "-path", "*mptcp[-_]*",
+        "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "*/mptcp-hooks-lab*")
     return sorted(found.splitlines())
 
 
@@ -129,7 +131,7 @@ BROKEN_PYTHON = "ln -sf /bin/false /usr/bin/python3"
 
 
 def test_a_python3_that_cannot_start_keeps_dpkg_from_nothing(lab: Lab, deb: str) -> None:
-    """Half an upgrade of Python: the package is upgraded, removed and purged, and says what stays."""
+    """Half an upgrade of Python: it is upgraded, removed and purged, and says what stays."""
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
     full = lab.snapshot()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run --method bpf on a kernel that has it: what is forced, what is not, what is left.
 
 `make test-bpf` runs these in a VM with Debian 13's kernel; this machine's own may be too old, or

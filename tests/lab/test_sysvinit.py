@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Without systemd, by a real sysvinit: what starts at the boot, what follows, and what is said."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What must be there: a simple model of docs/architecture.md, from what was told and what is up.
 
 It is no copy of the planner. What the documentation leaves open, such as which of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where datagrams must come in, docs/architecture.md and docs/failover.md, told without rules.
 
 What is bound to an address leaves by its uplink or not at all, and so does what is bound to a

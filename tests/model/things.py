@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What one path becomes in the kernel: docs/architecture.md, "What one uplink becomes"."""
 
 from __future__ import annotations

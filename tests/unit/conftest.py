@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How hypothesis tries: no clock decides about a test, and nothing is left in the tree."""
 
 from __future__ import annotations

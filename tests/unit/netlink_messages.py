@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Netlink by hand: messages as the kernel sends them (rtnetlink(7)), and who answers for it."""
 
 from __future__ import annotations

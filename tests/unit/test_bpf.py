@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is said where a BPF program cannot be loaded; how one is, the lab shows."""
 
 from __future__ import annotations

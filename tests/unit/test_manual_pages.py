@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Manual pages: each renders without a warning, is whole, and knows the options that there are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a machine lacks for bpf is said by name, and libraries are known by their architecture."""
 
 from __future__ import annotations

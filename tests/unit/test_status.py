@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status on machines that were recorded in the lab: whole screens, whole answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Services: what systemctl tells of them, and the drop-ins that come of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A host on which systemd is process 1, with a journal, D-Bus and ifupdown's networking.service.
 
 It runs in namespaces of its own and in a control group of its own, with its own

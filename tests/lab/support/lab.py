@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts on one machine: a client with two uplinks, two routers, a server.
 
             10.1.1.0/24             10.8.1.0/24

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What tests run on, made of packages: labs and single hosts, closed by who made them."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A host on which sysvinit is process 1, as on Devuan, with ifupdown's networking and a syslog (logread).
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host on which sysvinit is process 1, as on Devuan, with ifupdown's networking and a syslog.
 
 Only these scripts and ours are run at its boot. sysvinit's package is not installed but taken
 apart: its scripts would speak to process 1 of the machine, and would have systemd go.
