@@ -165,10 +165,12 @@ class AskedMachine:
         sleep(seconds)
 
     def list_running(self, names: Iterable[str]) -> list[str]:
-        """Which of these programs run; the kernel knows 15 characters of a name."""
+        """Which of these programs run in this network; the kernel knows 15 characters of a name."""
         numbers = [name for name in os.listdir("/proc") if name.isdigit()]
-        running = {self.read_file(f"/proc/{number}/comm").strip() for number in numbers}
-        return [name for name in names if name in running]
+        found = {(self.read_file(f"/proc/{number}/comm").strip(), number) for number in numbers}
+        asked = tuple(names)
+        running = {name for name, number in found if name in asked and _is_near(number)}
+        return [name for name in asked if name in running]
 
     def read_configuration(self) -> tuple[Configuration, list[Problem]]:
         """What mptcp-hooks.conf says, and what is wrong with it."""
@@ -227,3 +229,11 @@ def _parse_rows(output: str) -> tuple[dict[str, Any], ...] | None:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
     return tuple(row for row in rows if row)
+
+
+def _is_near(pid: str) -> bool:
+    """Whether a process is in this network namespace; one that may not be asked counts as such."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat("/proc/self/ns/net"))
+    except OSError:
+        return True

@@ -9,6 +9,7 @@ from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, RULES, check_both_paths
+from tests.lab.support.status import find
 from tests.lab.support.uplink import down, up
 from tests.lab.support.waiting import wait_for
 
@@ -56,3 +57,15 @@ def test_both_run_without_a_fight(mptcpd_lab: Lab) -> None:
     lab.ifdown("-a")
     monitor.rest()
     assert lab.rules() == [] and list_endpoints(lab) == []
+
+
+def test_one_in_another_network_is_nobodys_business(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    script = ("import time; open('/proc/self/comm', 'w').write('mptcpd'); print(flush=True); "
+              "time.sleep(60)")
+    for host, findings in ((lab.server, ()), (lab.client, (("note", "mptcpd", None),))):
+        running = host.start("python3", "-c", script)
+        assert running.stdout is not None and running.stdout.readline() == "\n"
+        assert find(lab) == findings
+        running.kill()
