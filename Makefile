@@ -184,10 +184,10 @@ autopkgtest: $(DEB) | $(TESTED)
 # Installed, upgraded, removed and purged in a root of a release, and what is left of it.
 piuparts: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(PIUPARTS_PACKAGES)'
-	@[ -f $(ROOT).tar ] || { mkdir -p $(dir $(ROOT)) && apt-config dump Acquire >$(ROOT).conf && \
-		mmdebstrap --variant=apt --aptopt=$(ROOT).conf $(RELEASE) $(ROOT).tar; }
-	piuparts --basetgz=$(ROOT).tar --distribution=$(RELEASE) --keep-sources-list \
-		--warn-on-leftovers-after-purge --no-eatmydata $(DEB)
+	@[ -f $(ROOT).tar.gz ] || { mkdir -p $(dir $(ROOT)) && apt-config dump Acquire >$(ROOT).conf && \
+		mmdebstrap --variant=apt --aptopt=$(ROOT).conf $(RELEASE) $(ROOT).tar.gz; }
+	piuparts --basetgz=$(ROOT).tar.gz --distribution=$(RELEASE) --keep-sources-list \
+		--no-eatmydata $(DEB)
 
 $(TESTED):
 	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
