@@ -47,12 +47,14 @@ LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
 # All of Debian's packages that any target here needs, the lab's programs among them,
-# but for those of coverage, of build-on, and of test-bpf, which does without it where they
-# cannot be had.
+# but for those of coverage, of pictures, of build-on, and of test-bpf, which does without it
+# where they cannot be had.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
 	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
-	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist util-linux
+	python3-jinja2 python3-netifaces python3-prometheus-client python3-pytest \
+	python3-pytest-xdist tmux util-linux
 COVERAGE_PACKAGES = python3-coverage
+PICTURE_PACKAGES = python3-matplotlib
 VM_PACKAGES = kmod qemu-system-x86
 ROOT_PACKAGES = mmdebstrap
 PIUPARTS_PACKAGES = mmdebstrap piuparts
@@ -65,7 +67,7 @@ TEST_PACKAGES = autopkgtest dpkg-dev ifupdown iproute2 libcap2-bin man-db mount 
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
-.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage lint deb build-on autopkgtest piuparts objects install clean \
+.PHONY: help demo test outages model test-bpf bench unequal compare unit coverage pictures lint deb build-on autopkgtest piuparts objects install clean \
 	packages
 
 help:
@@ -80,6 +82,7 @@ help:
 	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
 	@echo 'make unit     the unit tests alone (no root)'
 	@echo 'make coverage what of each module the unit tests run'
+	@echo 'make pictures docs/pictures anew, from what happens in the lab: two minutes (root)'
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
 	@echo 'make build-on RELEASE=trixie  the .deb as that release of Debian builds it (root)'
@@ -144,6 +147,11 @@ coverage: packages
 	@mkdir -p build
 	$(PYTHON) -m coverage run -m pytest tests/unit
 	@$(PYTHON) -m coverage report
+
+# A build needs none of it: the pictures are kept with the sources.
+pictures: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(PICTURE_PACKAGES)'
+	@$(PYTHON) -m tests.bench.pictures $(DEB) docs/pictures
 
 lint: packages
 	flake8 mptcp_hooks tests $(filter-out $(SHELL_PROGRAMS),$(PROGRAMS))

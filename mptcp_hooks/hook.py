@@ -4,7 +4,7 @@
 A hook that fails makes ifup fail and forget the interface, so nothing may leave
 here as an error; interfaces(5). Most calls are about interfaces that are not
 ours: what they need is imported first, and the rest only after it is known to
-be needed (docs/performance.md).
+be needed (docs/internals/performance.md).
 """
 
 from __future__ import annotations

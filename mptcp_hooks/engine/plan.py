@@ -2,7 +2,7 @@
 """Which paths an interface should have, and what the kernel must hold for them. Pure.
 
 A path is one source address with its gateway: a table, the rules that lead to
-it and, for most, an endpoint of the MPTCP path manager. docs/architecture.md
+it and, for most, an endpoint of the MPTCP path manager. docs/internals/architecture.md
 says why each choice is as it is.
 """
 

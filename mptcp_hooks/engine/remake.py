@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.machine.runner import Kernel
 
 # Flags of endpoints from which the kernel opens subflows, ip-mptcp(8).
-_OPENING = {"subflow", "fullmesh"}
+OPENING = {"subflow", "fullmesh"}
 
 
 def prepare_remake(store: Store, kernel: Kernel, addresses: frozenset[str]) -> Work:
@@ -132,7 +132,7 @@ def _is_told_by_us(path: Path, manager: PathManager) -> bool:
 
     Where it is only signalled, the peer opens them: what was lost there is none of ours.
     """
-    return bool(_OPENING & set(path.flags)) and not _is_anothers(path, manager)
+    return bool(OPENING & set(path.flags)) and not _is_anothers(path, manager)
 
 
 def _is_anothers(path: Path, manager: PathManager) -> bool:

@@ -8,8 +8,8 @@ they are compared with the kernel's, PathManager.without_roles has taken the rol
 
 Where main leads new connections to such a path, each of them begins there, and the peer sends all
 that the first window lets it before the other path has joined. A window of one packet, in the
-default of the path's own table, keeps that short (docs/performance.md has what it does). Nobody
-compares that attribute, and whoever makes the route anew takes it away.
+default of the path's own table, keeps that short (docs/internals/performance.md has what it
+does). Nobody compares that attribute, and whoever makes the route anew takes it away.
 """
 
 from __future__ import annotations

@@ -39,8 +39,9 @@ class Subflow(NamedTuple):
     is true where either end asked for it. `identity` is the address id at this end,
     0 for the first subflow, None where it is hidden. The bytes are TCP's: what was
     sent again counts as sent, and not as received. `rtt` is in milliseconds, None
-    before there was an answer. `unanswered` counts the retransmission timeouts since
-    the peer was last heard.
+    before there was an answer, `lowest_rtt` the lowest that was measured.
+    `retransmissions` counts segments that were sent again, `unanswered` the
+    retransmission timeouts since the peer was last heard.
     """
 
     interface: str
@@ -53,6 +54,8 @@ class Subflow(NamedTuple):
     bytes_received: int
     rtt: float | None
     unanswered: int
+    retransmissions: int = 0
+    lowest_rtt: float | None = None
 
 
 class Connection(NamedTuple):
@@ -73,12 +76,17 @@ class Connection(NamedTuple):
 
 
 class Total(NamedTuple):
-    """What all subflows of an interface carried; '' stands for those without a device."""
+    """What all subflows of an interface carried; '' stands for those without a device.
+
+    `lowest_rtt` is the lowest of theirs, None where none has any.
+    """
 
     interface: str
     subflows: int
     bytes_sent: int
     bytes_received: int
+    retransmissions: int
+    lowest_rtt: float | None
 
 
 class _End(NamedTuple):
@@ -148,9 +156,32 @@ def sum_interfaces(connections: tuple[Connection, ...]) -> tuple[Total, ...]:
                  for name in names)
 
 
+def choose_subflows(
+    connections: tuple[Connection, ...], interfaces: frozenset[str], addresses: frozenset[str]
+) -> tuple[Connection, ...]:
+    """The connections with a subflow of these interfaces or own addresses, and these alone."""
+    chosen = (one._replace(subflows=tuple(
+        subflow for subflow in one.subflows
+        if subflow.interface in interfaces or address_of(subflow) in addresses))
+        for one in connections)
+    return tuple(one for one in chosen if one.subflows)
+
+
+def address_of(subflow: Subflow) -> str:
+    """The own address of a subflow, as others write it."""
+    return subflow.local.rpartition(":")[0].strip("[]").removeprefix(_MAPPED)
+
+
+def count_bytes(connection: Connection) -> int:
+    """What all its subflows carried, both ways."""
+    return sum(each.bytes_sent + each.bytes_received for each in connection.subflows)
+
+
 def _sum(name: str, subflows: list[Subflow]) -> Total:
+    rtts = [each.lowest_rtt for each in subflows if each.lowest_rtt is not None]
     return Total(name, len(subflows), sum(each.bytes_sent for each in subflows),
-                 sum(each.bytes_received for each in subflows))
+                 sum(each.bytes_received for each in subflows),
+                 sum(each.retransmissions for each in subflows), min(rtts, default=None))
 
 
 def _read_sockets(output: str) -> Iterator[_Socket]:
@@ -206,7 +237,8 @@ def _read_piece(socket: _Socket, devices: Mapping[str, str]) -> _Piece:
         socket.local.device or _find_device(socket.local.address, devices),
         socket.local.text, socket.remote.text, socket.state, backup, identity,
         _read_bytes(socket.field("bytes_sent")), _read_bytes(socket.field("bytes_received")),
-        _read_time(socket.field("rtt")), socket.unanswered)
+        _read_time(socket.field("rtt")), socket.unanswered,
+        _read_retransmissions(socket.field("retrans")), _read_time(socket.field("minrtt")))
     return _Piece(token, socket.inode, subflow)
 
 
@@ -222,6 +254,11 @@ def _read_token(text: str) -> str:
 def _read_bytes(text: str) -> int:
     """ss leaves a number out that is zero."""
     return read_number(text) or 0
+
+
+def _read_retransmissions(text: str) -> int:
+    """The second of `NOW/IN ALL`, which ss leaves out where nothing was sent again."""
+    return read_number(text.partition("/")[2]) or 0
 
 
 def _read_time(text: str) -> float | None:

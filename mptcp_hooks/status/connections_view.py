@@ -6,37 +6,50 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mptcp_hooks.base.text import align, count
+from mptcp_hooks.base.text import count
 from mptcp_hooks.machine.procfs import Process
 from mptcp_hooks.status.connections import Connection, Subflow, Total
+from mptcp_hooks.status.layout import Cell, Column, lay_out, wrap
 from mptcp_hooks.status.paint import Paint
 
 Owners = Mapping[int, Sequence[Process]]
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _INDENT = "  "
-# The columns of a subflow and of a total in which numbers stand; that of a subflow's state.
-_SUBFLOW_NUMBERS, _TOTAL_NUMBERS = (7, 9, 11), (1, 3, 5)
-_STATE = 4
 _PROCESSES_SHOWN = 3
 
 
 def draw_connections(
-    connections: tuple[Connection, ...], totals: tuple[Total, ...], owners: Owners, paint: Paint
+    connections: tuple[Connection, ...], owners: Owners, paint: Paint
 ) -> list[str]:
-    """A block a connection, a line a subflow, then a line an interface; all lines aligned.
+    """A block a connection, a line a subflow, all of them aligned, and a free line between blocks.
 
-    `owners` has the processes that hold a connection, by its inode.
+    `owners` has the processes that hold a connection, by its inode. Of what does not fit, states
+    go first, where all are well, then the lowest round trip, retransmissions, the round trip; then
+    addresses are cut.
     """
     if not connections:
         return ["no MPTCP connections"]
-    rows = iter(align([_list_cells(subflow) for connection in connections
-                       for subflow in connection.subflows], _SUBFLOW_NUMBERS))
+    subflows = [subflow for connection in connections for subflow in connection.subflows]
+    rows = iter(_lay_out(_list_columns(subflows, paint), paint))
     screen = []
     for connection in connections:
-        subflows = [_draw_subflow(next(rows), subflow, paint) for subflow in connection.subflows]
-        screen += [_draw_head(connection, owners, paint), *subflows, ""]
-    return [*screen, *_draw_totals(totals, paint)] if totals else screen[:-1]
+        screen += [*_draw_head(connection, owners, paint),
+                   *(next(rows) for _ in connection.subflows), ""]
+    return screen[:-1]
+
+
+def draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
+    """A line an interface with the sums of its subflows, under a heading; none without any."""
+    columns = [
+        Column(tuple(Cell(total.interface or "-") for total in totals)),
+        Column(tuple(Cell(count(total.subflows, "subflow")) for total in totals), right=True),
+        _label("sent", [format_bytes(total.bytes_sent) for total in totals]),
+        _label("received", [format_bytes(total.bytes_received) for total in totals]),
+        _label("resent", [_format_number(total.retransmissions) for total in totals], 1),
+        _label("lowest rtt", [_format_time(total.lowest_rtt) for total in totals], 2),
+    ]
+    return [paint.bold("in all"), *_lay_out(columns, paint)] if totals else []
 
 
 def describe_connections(
@@ -46,7 +59,9 @@ def describe_connections(
     return {
         "connections": [_describe_connection(connection, owners) for connection in connections],
         "totals": [{"interface": total.interface or None, "subflows": total.subflows,
-                    "bytes_sent": total.bytes_sent, "bytes_received": total.bytes_received}
+                    "bytes_sent": total.bytes_sent, "bytes_received": total.bytes_received,
+                    "retransmissions": total.retransmissions,
+                    "lowest_rtt_ms": total.lowest_rtt}
                    for total in totals],
     }
 
@@ -64,24 +79,60 @@ def format_bytes(number: int) -> str:
     return f"{size:.{1 if size < 99.95 else 0}f} {unit}"
 
 
-def _list_cells(subflow: Subflow) -> tuple[str, ...]:
-    rtt = "-" if subflow.rtt is None else f"{subflow.rtt:.1f} ms"
-    return (subflow.interface or "-", subflow.local, "->", subflow.remote, subflow.state,
-            "backup" if subflow.backup else "", "sent", format_bytes(subflow.bytes_sent),
-            "received", format_bytes(subflow.bytes_received), "rtt", rtt)
+def _lay_out(columns: Sequence[Column], paint: Paint) -> list[str]:
+    width = paint.width and paint.width - len(_INDENT)
+    return [_INDENT + row for row in lay_out(columns, width, paint.mark, " ")]
 
 
-def _draw_subflow(cells: list[str], subflow: Subflow, paint: Paint) -> str:
-    well = subflow.state == "ESTAB" and not subflow.unanswered
-    cells[_STATE] = (paint.good if well else paint.doubtful)(cells[_STATE])
-    # A column in which nothing stands, as that for backups mostly, takes no room.
-    return _INDENT + " ".join(filter(None, cells)) + _warn(subflow, paint)
+def _list_columns(subflows: Sequence[Subflow], paint: Paint) -> list[Column]:
+    well = all(map(_is_well, subflows))
+    return [
+        Column(tuple(Cell(one.interface or "-") for one in subflows)),
+        Column(tuple(Cell(one.local) for one in subflows), may_be_cut=True),
+        Column((Cell("->"),) * len(subflows)),
+        Column(tuple(Cell(one.remote) for one in subflows), may_be_cut=True),
+        Column(tuple(_dress_state(one, paint) for one in subflows), rank=4 * well),
+        # A column in which nothing stands, as that for backups mostly, takes no room.
+        Column(tuple(Cell("backup" * one.backup) for one in subflows)),
+        _label("sent", [format_bytes(one.bytes_sent) for one in subflows]),
+        _label("received", [format_bytes(one.bytes_received) for one in subflows]),
+        _label("rtt", [_format_time(one.rtt) or "-" for one in subflows], 1),
+        _label("lowest", [_format_time(one.lowest_rtt) for one in subflows], 3),
+        _label("resent", [_format_number(one.retransmissions) for one in subflows], 2),
+        Column(tuple(_dress_warning(one, paint) for one in subflows)),
+    ]
 
 
-def _warn(subflow: Subflow, paint: Paint) -> str:
-    if not subflow.unanswered:
+def _label(label: str, values: Sequence[str], rank: int = 0) -> Column:
+    """Values at the right, each with its label; nothing where there is none."""
+    width = max(map(len, values), default=0)
+    return Column(tuple(Cell(f"{label} {value.rjust(width)}" if value else "")
+                        for value in values), rank)
+
+
+def _format_time(milliseconds: float | None) -> str:
+    """Nothing for None; below a millisecond a digit more."""
+    if milliseconds is None:
         return ""
-    return " " + paint.bad(f"no answer to {count(subflow.unanswered, 'retransmission')}")
+    return f"{milliseconds:.{1 if milliseconds >= 1 else 2}f} ms"
+
+
+def _format_number(number: int) -> str:
+    return str(number or "")
+
+
+def _is_well(subflow: Subflow) -> bool:
+    return subflow.state == "ESTAB" and not subflow.unanswered
+
+
+def _dress_state(subflow: Subflow, paint: Paint) -> Cell:
+    return Cell(subflow.state, paint.good if _is_well(subflow) else paint.doubtful)
+
+
+def _dress_warning(subflow: Subflow, paint: Paint) -> Cell:
+    if not subflow.unanswered:
+        return Cell("")
+    return Cell(f"no answer to {count(subflow.unanswered, 'retransmission')}", paint.bad)
 
 
 def name_processes(processes: Sequence[Process]) -> str:
@@ -91,12 +142,16 @@ def name_processes(processes: Sequence[Process]) -> str:
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
-def _draw_head(connection: Connection, owners: Owners, paint: Paint) -> str:
-    processes = name_processes(owners.get(connection.inode, ()))
-    head = paint.bold(f"{connection.local} -> {connection.remote}") + (
-        f", {processes}" if processes else "")
-    remarks = [text for text in (_name_state(connection), _name_lack(connection)) if text]
-    return head + "".join(", " + paint.doubtful(text) for text in remarks)
+def _draw_head(connection: Connection, owners: Owners, paint: Paint) -> list[str]:
+    """Its two ends, who holds it, and what is to be known of it, with commas between them."""
+    parts = [[paint.bold(one) for one in (connection.local, "->", connection.remote)],
+             name_processes(owners.get(connection.inode, ())).split(),
+             *([paint.doubtful(text)] for text in (
+                 _name_state(connection), _name_lack(connection)) if text)]
+    shown = [part for part in parts if part]
+    for part in shown[:-1]:
+        part[-1] += ","
+    return wrap([word for part in shown for word in part], paint.width, 2 * len(_INDENT))
 
 
 def _name_state(connection: Connection) -> str:
@@ -110,14 +165,6 @@ def _name_lack(connection: Connection) -> str:
     if connection.fallback:
         return "fell back to TCP"
     return "" if connection.subflows else "no subflow visible"
-
-
-def _draw_totals(totals: tuple[Total, ...], paint: Paint) -> list[str]:
-    rows = [(total.interface or "-", count(total.subflows, "subflow"), "sent",
-             format_bytes(total.bytes_sent), "received", format_bytes(total.bytes_received))
-            for total in totals]
-    return [paint.bold("in all"),
-            *(_INDENT + " ".join(cells) for cells in align(rows, _TOTAL_NUMBERS))]
 
 
 def describe_processes(processes: Sequence[Process]) -> list[dict[str, Any]]:
@@ -149,5 +196,7 @@ def _describe_subflow(subflow: Subflow) -> dict[str, Any]:
         "bytes_sent": subflow.bytes_sent,
         "bytes_received": subflow.bytes_received,
         "rtt_ms": subflow.rtt,
+        "lowest_rtt_ms": subflow.lowest_rtt,
+        "retransmissions": subflow.retransmissions,
         "unanswered": subflow.unanswered,
     }

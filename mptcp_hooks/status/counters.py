@@ -22,6 +22,10 @@ from mptcp_hooks.base.value import NamedTuple
 _Counters = Mapping[str, int]
 
 _FEW = 3
+# What ends as plain TCP: in the handshake, seen by the client and by the server; with the first
+# data; later.
+_FALLBACKS = ("MPCapableFallbackSYNACK", "MPCapableFallbackACK", "MPCapableDataFallback",
+              "DssFallback", "InfiniteMapTx", "InfiniteMapRx")
 
 
 def subtract(counters: _Counters, earlier: _Counters) -> dict[str, int]:
@@ -35,6 +39,21 @@ class Evidence(NamedTuple):
 
     text: str
     remedy: str
+
+
+def count_fallbacks(counters: _Counters) -> dict[str, int]:
+    """How many connections went on as plain TCP, by the counter that has them."""
+    return {name: counters[name] for name in _FALLBACKS if name in counters}
+
+
+def count_joins(counters: _Counters) -> tuple[int, int] | None:
+    """How many further subflows were asked for, and how many were answered with MPTCP.
+
+    None where the kernel does not count the first (before 6.12).
+    """
+    if "MPJoinSynTx" not in counters:
+        return None
+    return counters["MPJoinSynTx"], counters.get("MPJoinSynAckRx", 0)
 
 
 def judge_counters(counters: _Counters) -> list[Evidence]:

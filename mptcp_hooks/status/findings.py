@@ -15,13 +15,13 @@ from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
-from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, method_of
+from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, PPPD, method_of
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.behind import judge_behind
 from mptcp_hooks.status.counters import judge_counters, subtract
 from mptcp_hooks.status.finding import BROKEN, NOTE, Finding
 from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
-from mptcp_hooks.status.health import describe_fault, say_since
+from mptcp_hooks.status.health import describe_fault, is_alive, say_since
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
     format_route,
@@ -49,7 +49,7 @@ from mptcp_hooks.status.survey import (
 from mptcp_hooks.status.way_out import find_way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mptcp_hooks.base.model import Endpoint, Installed, Path
     from mptcp_hooks.engine.lifelines import Use
@@ -58,12 +58,31 @@ if TYPE_CHECKING:
 
 # service(8) starts and reloads it by systemd where that runs the machine, and elsewhere as well.
 _SERVICE = "service mptcp-hooks"
+# To ifup alone, what it has brought up is 'already configured'.
+_IFUP_AGAIN, _SWITCH_ON = "ifdown {0}; ifup {0}", "ip link set {1} up && mptcp_up {0}"
 
 
 def judge(survey: Survey) -> tuple[Finding, ...]:
-    """All findings, those that break a path first, each kind in the order of its harm."""
-    found = [finding for judge_one in JUDGES for finding in judge_one(survey)]
+    """All findings, those that break a path first, each kind in the order of its harm.
+
+    What is wrong with both families of an interface in the same words is said once.
+    """
+    found = dict.fromkeys(finding for judge_one in JUDGES for finding in judge_one(survey))
     return tuple(sorted(found, key=lambda finding: finding.severity != BROKEN))
+
+
+def judge_expected(paths: Iterable[PathStatus], expected: int) -> tuple[Finding, ...]:
+    """That fewer of these paths are alive than somebody expects; nobody does where that is 0."""
+    shown = list(paths)
+    alive = [path for path in shown if is_alive(path)]
+    if len(alive) >= expected:
+        return ()
+    dead = dict.fromkeys(path.interface for path in shown if path not in alive)
+    names = f"{', '.join(dead)} {'is' if len(dead) == 1 else 'are'} not" if dead else (
+        "there are no more")
+    return (Finding(BROKEN, "too-few-paths", "", f"{count(len(alive), 'path')} of {expected} "
+                    f"expected {'is' if len(alive) == 1 else 'are'} alive: {names}",
+                    "see what else is found, or expect fewer"),)
 
 
 def _judge_kernel(survey: Survey) -> Iterator[Finding]:
@@ -135,12 +154,14 @@ def _judge_records(survey: Survey) -> Iterator[Finding]:
 
 def _judge_links(survey: Survey) -> Iterator[Finding]:
     remedies = {GONE: "plug it in, or 'ifdown {0}', or without a stanza 'mptcp_down {0}'",
-                DOWN: "ip link set {1} up && mptcp_up {0}",
+                DOWN: _SWITCH_ON,
                 NO_CARRIER: "see to its cable or radio"}
     texts = {GONE: "there is no such device", DOWN: "the link is down",
              NO_CARRIER: "the link has no carrier"}
     leaving = _list_leaving(survey)
     managed = {iface for iface, stanza in survey.stanzas if method_of(stanza.told) == MANAGED}
+    ifups = {iface for iface, stanza in survey.stanzas if stanza.told and method_of(
+        stanza.told) not in (MANAGED, NETWORKMANAGER, PPPD)}
     # An address without a path is a LAN's: its cable is not our concern.
     for path in _first_of_each([path for path in survey.paths if path.installed
                                 or not (path.table or path.address)]):
@@ -148,9 +169,12 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
         if path.link != UP and path.interface not in leaving and meant:
             # A pattern names what a machine may have, used or not.
             severity = BROKEN if path.installed or path.interface not in managed else NOTE
+            # An alias has no link of its own that ifup would switch on.
+            own = path.interface in ifups and path.interface == path.device
+            remedy = _IFUP_AGAIN if path.link == DOWN and own else remedies[path.link]
             yield Finding(severity, path.link.replace(" ", "-"), path.interface,
                           texts[path.link] + say_since(path),
-                          remedies[path.link].format(path.interface, path.device))
+                          remedy.format(path.interface, path.device))
 
 
 def _judge_way_out(survey: Survey) -> Iterator[Finding]:
@@ -215,20 +239,26 @@ def _judge_weak_default(survey: Survey) -> Iterator[Finding]:
         remedy = (f"'metric {min(others) + 100}' in its stanza, where it has a default route in "
                   "main" if others else "give another uplink 'gateway' instead of 'mptcp-gateway', "
                   f"and this one 'metric {min(own) + 100}'")
-        yield Finding(NOTE, "weak-default", path.interface, "new connections begin by it, as main "
-                      f"has it, and it {path.role}", remedy)
+        yield Finding(NOTE, "weak-default", path.interface, "new connections over "
+                      f"IPv{path.family} begin by it, as main has it, and it {path.role}", remedy)
 
 
 def _judge_routing(survey: Survey) -> Iterator[Finding]:
-    for path, installed in _list_installed(survey):
-        if path.link not in (UP, NO_CARRIER) or path.length is None:
-            continue
-        found = _compare(survey, installed)
+    for path, found in _list_changed(survey):
         if found is None:
             yield Finding(BROKEN, "unfinished", path.interface, f"{path.address} was not set up "
                           "to its end", _bring_back(path))
-        elif found.missing or found.added:
+        else:
             yield _describe_change(path, found)
+
+
+def _list_changed(survey: Survey) -> Iterator[tuple[PathStatus, Difference | None]]:
+    """The paths whose rules and routes are not as they were set up, as _compare has it."""
+    for path, installed in _list_installed(survey):
+        if path.link in (UP, NO_CARRIER) and path.length is not None:
+            found = _compare(survey, installed)
+            if found is None or found.missing or found.added:
+                yield path, found
 
 
 def _compare(survey: Survey, installed: Installed) -> Difference | None:
@@ -442,12 +472,16 @@ def _judge_further(survey: Survey) -> Iterator[Finding]:
 
 
 def _judge_reverse_path(survey: Survey) -> Iterator[Finding]:
-    """rp_filter 1 drops what comes in where the answer would not go out (ip-sysctl.rst)."""
+    """rp_filter 1 drops what comes in where the answer would not go out (ip-sysctl.rst).
+
+    A rule of ours that is missing is told of as such.
+    """
+    told = [path for path, found in _list_changed(survey) if found is None or found.missing]
     for path in survey.paths:
         device = survey.find_device(path.device)
         # An address without a table is a LAN's: who speaks to it is on its link.
         if device and device.strict and path.family == 4 and path.table and not path.works \
-                and not _has_rule(survey, path):
+                and not _has_rule(survey, path) and path not in told:
             yield Finding(BROKEN, "reverse-path", path.interface, f"{path.address} has no rule, "
                           f"and strict rp_filter drops what comes in by {path.device}",
                           _bring_back(path) if path.installed else _say_how_to_tell(path.device))
@@ -492,8 +526,9 @@ def _judge_slots(survey: Survey) -> Iterator[Finding]:
     endpoints = survey.endpoints or ()
     if len(endpoints) < ENDPOINTS_AT_MOST:
         return
-    free = [one.identity for one in endpoints if not _is_ours(survey, one)]
-    remedy = f"free one, 'ip mptcp endpoint delete id {free[0]}', then " if free else (
+    foreign = [one for one in endpoints if not _is_ours(survey, one)]
+    remedy = (f"free the one of {foreign[0].address}, 'ip mptcp endpoint delete id "
+              f"{foreign[0].identity}', then ") if foreign else (
         "take a path of another interface down, then ")
     for path, installed in _list_installed(survey):
         if installed.path.primary and not (path.endpoint or path.announced) \
@@ -537,7 +572,7 @@ def _judge_addresses(survey: Survey) -> Iterator[Finding]:
         if path.length is None and path.link in (UP, NO_CARRIER):
             endpoint = ", but its endpoint is there" if path.endpoint else ""
             yield Finding(BROKEN, "address-gone", path.interface, f"{path.address} is gone"
-                          f"{endpoint}", f"ifdown {path.interface}; ifup {path.interface} (with "
+                          f"{endpoint}", f"{_IFUP_AGAIN.format(path.interface)} (with "
                           "mptcp-hooks.service running, its path goes by itself)")
 
 
@@ -552,8 +587,8 @@ def _judge_vanished(survey: Survey) -> Iterator[Finding]:
         if endpoint.address not in present and "implicit" not in endpoint.flags \
                 and not announced and not any(path.endpoint == endpoint for path in survey.paths):
             yield Finding(NOTE, "endpoint-vanished", "",
-                          f"endpoint {endpoint.identity} is of {endpoint.address}, which no "
-                          "interface has", f"ip mptcp endpoint delete id {endpoint.identity}")
+                          f"endpoint {endpoint.address}: no interface has that address",
+                          f"ip mptcp endpoint delete id {endpoint.identity}")
 
 
 def _judge_managers(survey: Survey) -> Iterator[Finding]:

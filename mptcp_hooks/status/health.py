@@ -48,12 +48,22 @@ def is_out(path: PathStatus) -> bool:
     return path.link != UP or (path.outage is not None and path.outage.why != SUSPECTED)
 
 
+def is_alive(path: PathStatus) -> bool:
+    """Whether a path of ours carries what it should, as far as it is known."""
+    return path.installed is not None and path.works and not is_out(path)
+
+
 def describe_fault(path: PathStatus) -> str:
     """Why nothing gets through, the path's interface being the subject; '' where something may."""
     if path.link == UP and path.outage is None:
         return ""
     why = path.link if path.link != UP or path.outage is None else path.outage.why
     return _IN_WORDS[why] + say_since(path)
+
+
+def name_state(path: PathStatus) -> str:
+    """`up`, or why nothing gets through: the link's own state where it is not up."""
+    return path.outage.why if path.link == UP and path.outage else path.link
 
 
 def say_since(path: PathStatus) -> str:

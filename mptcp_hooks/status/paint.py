@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 class Paint(NamedTuple):
     """Dresses texts for a screen, or leaves them as they are where `coloured` is False.
 
-    `unicode` is whether the screen shows more than ASCII.
+    `unicode` is whether the screen shows more than ASCII, `width` how many characters a line of it
+    has, None where it has no edge.
     """
 
     coloured: bool
     unicode: bool = False
+    width: int | None = None
+
+    @property
+    def mark(self) -> str:
+        """What stands where something was cut off."""
+        return "…" if self.unicode else "~"
 
     def good(self, text: str) -> str:
         """What is as it should be."""
@@ -42,9 +49,20 @@ class Paint(NamedTuple):
 
 
 def choose_paint(stream: TextIO) -> Paint:
-    """Colours where the stream is a terminal, unless NO_COLOR or TERM=dumb says otherwise."""
+    """Colours where the stream is a terminal, unless NO_COLOR or TERM=dumb says otherwise.
+
+    What is read by no person keeps its lines whole.
+    """
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
-    return Paint(wanted and stream.isatty(), _is_unicode(stream))
+    return Paint(wanted and stream.isatty(), _is_unicode(stream), find_size(stream)[0] or None)
+
+
+def find_size(stream: TextIO) -> tuple[int, int]:
+    """How many columns and lines a terminal has, 0 and 0 of what is none or does not know."""
+    try:
+        return os.get_terminal_size(stream.fileno())
+    except OSError:
+        return 0, 0
 
 
 def _is_unicode(stream: TextIO) -> bool:

@@ -36,6 +36,7 @@ from mptcp_hooks.machine.claim import is_claimed
 from mptcp_hooks.machine.counters import is_mptcp_off
 from mptcp_hooks.machine.netlink import read_path_manager
 from mptcp_hooks.machine.subflows import read_subflows
+from mptcp_hooks.machine.traffic import read_flows
 from mptcp_hooks.machine.tunnels import find_tunnel
 from mptcp_hooks.status.connections import SS_ARGUMENTS
 from mptcp_hooks.status.survey import DETOURS, NAMES
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.intent.stanza_lines import StanzaLine
     from mptcp_hooks.machine.subflows import Subflow
+    from mptcp_hooks.machine.traffic import Flow
 
 # Of a machine with many routes or connections, in seconds.
 _ANSWER_AT_MOST = 60.0
@@ -109,6 +111,13 @@ class AskedMachine:
     def read_subflows(self) -> list[Subflow]:
         """The subflows of running connections, which only root sees."""
         return read_subflows() if os.geteuid() == 0 else []
+
+    def read_flows(self, addresses: frozenset[str]) -> list[Flow]:
+        """The TCP connections and subflows of these own addresses; none where none are shown."""
+        try:
+            return read_flows(addresses)
+        except Problem:
+            return []
 
     def list_faults(self) -> tuple[Fault, ...]:
         """Why paths are out, as mptcp_monitor noted, and mptcp_check of those it asks for."""

@@ -261,7 +261,7 @@ LEVERS: dict[str, Change] = {
     "weak-first": lambda lab: lab.add_endpoints_anew(
         (*lab.mix.weak, *(number for number in lab.numbers if number not in lab.mix.weak))),
 }
-# Those that the table in docs/performance.md has for every mix.
+# Those that the table in docs/internals/performance.md has for every mix.
 USUAL = ("none", "backup", "backup+init-1", "clamp-8", "cubic", "init-2")
 
 # The ratios of rounds by lever, kind, control and number of connections.

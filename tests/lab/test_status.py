@@ -18,10 +18,18 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
 from tests.lab.support.status import NO_MONITOR, ask, find
 from tests.lab.support.waiting import wait_for
+from tests.unit.screens import open_screen
 
 # Tests that were started in the background pass on that SIGINT is ignored.
-NO_FOLLOWER = "note: mptcp_monitor does not run"
 INTERRUPTIBLE = ("env", "--default-signal=INT")
+
+# As mptcp_monitor does it.
+REMEMBER = """\
+import sys
+sys.path.insert(0, "/usr/share/mptcp-hooks")
+from mptcp_hooks.engine.remembered import Remembered, save_uplinks
+save_uplinks((Remembered("eth0", ("10.1.1.1",), 90_000_000, 80_000_000, ""),))
+"""
 
 
 @pytest.fixture
@@ -50,10 +58,11 @@ def test_what_breaks_is_found_and_goes(lab: Lab, breakage: Breakage) -> None:
 
 def test_the_two_ways_to_draw_connections(uplinks: Lab) -> None:
     assert uplinks.client.run("mptcp_status", "-c") == "no MPTCP connections\n"
-    transfer = uplinks.begin_transfer(20 * MEGABYTE)
+    transfer = uplinks.begin_transfer(25 * MEGABYTE)
     wait_for(lambda: [total["interface"] for total in ask(uplinks, "-c")["totals"]]
              == ["eth0", "eth1"])
-    assert "10.1.2.2" in uplinks.client.run("mptcp_status", "-c", "eth1")
+    alone = uplinks.client.run("mptcp_status", "-c", "eth1")
+    assert "  eth1 10.1.2.2:" in alone and "  eth0" not in alone
     assert transfer.finish().whole
 
 
@@ -90,8 +99,6 @@ def test_one_interface_alone(uplinks: Lab) -> None:
 
 @pytest.mark.parametrize("arguments, said", [
     (["eth9"], "mptcp_status: eth9: no such interface, and none on record\n"),
-    (["--json", "--watch"], "mptcp_status: error: --watch draws for a person: give it without "
-                            "--json\n"),
 ])
 def test_wrong_usage(lab: Lab, arguments: list[str], said: str) -> None:
     done = lab.client.try_run("mptcp_status", *arguments)
@@ -123,22 +130,42 @@ def test_it_changes_nothing(uplinks: Lab) -> None:
     assert uplinks.snapshot() == before
 
 
-def test_watching_shows_the_rate_of_each_path(uplinks: Lab) -> None:
+def test_watching_shows_the_rate_of_each_uplink(uplinks: Lab) -> None:
+    """Into a pipe: a picture a second, each with the time before it."""
     transfer = uplinks.begin_transfer(25 * MEGABYTE)
     watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch")
     assert watching.stdout is not None
-    screens = 0
-    rates: list[tuple[float, ...]] = []
+    times: list[str] = []
+    rates: list[float] = []
     while len(rates) < 2:
         line = watching.stdout.readline()
-        screens += "INTERFACE" in line
-        if screens == 2 and "eth" in line:
-            rates.append(tuple(map(float, re.findall(r"([\d.]+) Mbit/s", line))))
+        times += re.findall(r"^(\d\d:\d\d:\d\d)  ", line)
+        rates += map(float, re.findall(r"sends +([\d.]+) Mbit/s", line))
     watching.send_signal(signal.SIGINT)
     watching.communicate()
-    assert watching.returncode == 0
+    assert watching.returncode == 0 and len(set(times)) == 2
     assert transfer.finish().whole
-    assert all(30 < sent < 60 for sent, *_ in rates), rates
+    assert all(30 < sent < 60 for sent in rates), rates
+
+
+def test_watching_on_a_terminal(uplinks: Lab) -> None:
+    """What an uplink is known to carry, what it does, and what it did when all is over."""
+    uplinks.client.run("/usr/bin/python3", "-c", REMEMBER)
+    row = re.compile(r"^(eth\d) +up +[\d.]+ ms  sends +[\d.]+ Mbit/s  (.{7}) +([\d.]+) Mbit/s",
+                     re.M)
+    with open_screen(uplinks.client.run, "mptcp_status --watch", 100, 30) as screen:
+        screen.wait_for(lambda seen: "UPLINK" in seen)
+        transfer = uplinks.begin_transfer(50 * MEGABYTE)
+        shown = row.findall(screen.wait_for(lambda seen: len(row.findall(seen)) == 2))
+        assert [name for name, _, _ in shown] == ["eth0", "eth1"]
+        assert shown[0][2] == "80.0" and shown[0][1].endswith("░░") and float(shown[1][2]) < 60
+        screen.resize(60, 12)
+        seen = screen.wait_for(lambda seen: "MOST" not in seen and "sends" in seen)
+        assert max(map(len, seen.splitlines())) <= 60
+        screen.press("q")
+        seen = screen.wait_for(lambda seen: "status 0\n" in seen)
+    assert len(re.findall(r"^eth\d: sent [\d.]+ MB, received ", seen, re.M)) == 2
+    assert transfer.finish().whole
 
 
 def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
@@ -146,11 +173,11 @@ def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
     uplinks.client.run("ip", "link", "add", "wwan0", "type", "veth")
     watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch", "wwan0")
     assert watching.stdout is not None
-    assert NO_FOLLOWER in watching.stdout.readline()
+    watching.stdout.readline()
     uplinks.client.run("ip", "link", "del", "wwan0")
-    for _ in range(2):
-        assert watching.stdout.readline().startswith("ours:")
-        assert NO_FOLLOWER in watching.stdout.readline()
+    pictures = 0
+    while pictures < 2:
+        pictures += bool(re.match(r"\d\d:\d\d:\d\d  ", watching.stdout.readline()))
     watching.send_signal(signal.SIGINT)
     assert watching.communicate()[1] == ""
     assert watching.returncode == 0

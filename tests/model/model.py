@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must be there: a simple model of docs/architecture.md, from what was told and what is up.
+"""What must be there: docs/internals/architecture.md as a simple model, of what was told and is up.
 
 It is no copy of the planner. What the documentation leaves open, such as which of
 several addresses is the first, is read off the kernel and then held to (outcome.py).

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where datagrams must come in, docs/architecture.md and docs/failover.md, told without rules.
+"""Where datagrams must come in, told without rules.
+
+The source is docs/internals/architecture.md and docs/failover.md.
 
 What is bound to an address leaves by its uplink or not at all, and so does what is bound to a
 device; what main knows better than a default goes where main says; and what is bound to nothing

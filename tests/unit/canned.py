@@ -4,7 +4,8 @@
 `machine.txt` holds a question a line, after a `$`, and below it the answer: a program's
 output, or its status and its words after a `!`; a file's text; the limits; who runs. Subflows,
 each a token and two addresses, since and until when MPTCP is off, or `no` where it is on, and
-why paths are out is written by hand, and so is by which tunnel each family leaves.
+why paths are out is written by hand, and so is by which tunnel each family leaves, and of TCP
+connections the own address with the round trip in milliseconds.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
 from mptcp_hooks.intent.stanza_lines import StanzaLine
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
+from mptcp_hooks.machine.traffic import Flow
 from mptcp_hooks.status import command, looks
 from mptcp_hooks.status.questions import AskedMachine
 
 _LIMITS, _RUNNING, _SUBFLOWS, _OFF = "ip mptcp limits", "pgrep", "subflows", "off"
-_NOT_OFF, _FAULTS, _TUNNELS = "no", "faults", "tunnels"
+_NOT_OFF, _FAULTS, _TUNNELS, _FLOWS = "no", "faults", "tunnels", "flows"
 
 
 class CannedMachine(AskedMachine):
@@ -69,6 +71,11 @@ class CannedMachine(AskedMachine):
         lines = self._answers.get(_SUBFLOWS, "").splitlines()
         return [Subflow(int(token), local, remote, TCP_ESTABLISHED, 0, 0.0, True)
                 for token, local, remote in map(str.split, lines)]
+
+    def read_flows(self, addresses: frozenset[str]) -> list[Flow]:
+        lines = self._answers.get(_FLOWS, "").splitlines()
+        return [Flow(own, 1, 2, 0, 0, 0, 0.0, float(rtt) / 1000)
+                for own, rtt in map(str.split, lines) if own in addresses]
 
     def list_faults(self) -> tuple[Fault, ...]:
         lines = self._answers.get(_FAULTS, "").splitlines()
@@ -176,6 +183,8 @@ def run_status(
         patch.setattr(record, "RECORD", folder)
         machine = CannedMachine(change((case / "machine.txt").read_text()))
         patch.setattr(looks, "AskedMachine", lambda: machine)
+        # What a release changes.
+        patch.setattr(looks, "__version__", "0")
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setattr("sys.argv", ["mptcp_status", *arguments])
         with redirect_stdout(output), pytest.raises(SystemExit) as end:

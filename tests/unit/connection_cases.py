@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from mptcp_hooks.status.connections import Connection, read_connections, sum_interfaces
-from mptcp_hooks.status.connections_view import describe_connections, draw_connections
+from mptcp_hooks.status.connections_view import describe_connections, draw_connections, draw_totals
 from mptcp_hooks.status.paint import Paint
 
 CASES = Path(__file__).parents[1] / "cases" / "connections"
@@ -27,7 +27,8 @@ def read_case(case: Path) -> tuple[Connection, ...]:
 
 def draw_case(case: Path) -> str:
     connections = read_case(case)
-    screen = draw_connections(connections, sum_interfaces(connections), {}, Paint(False))
+    totals = draw_totals(sum_interfaces(connections), Paint(False))
+    screen = [*draw_connections(connections, {}, Paint(False)), *[""] * bool(totals), *totals]
     return "\n".join(screen) + "\n"
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from mptcp_hooks.status.connections import (
     Connection,
     Subflow,
     Total,
+    choose_subflows,
     read_connections,
     sum_interfaces,
 )
@@ -34,14 +36,16 @@ mptcp ESTAB 0      0           10.1.1.2:40000    10.99.0.1:443 ino:77 sk:1 cgrou
 """
 FIRST = """\
 tcp   ESTAB 0      0           10.1.1.2:40000    10.99.0.1:443 ino:77 sk:2 cgroup:/ <->
-\t rtt:3.5/0.4 bytes_sent:1000 tcp-ulp-mptcp flags:Mmec token:0000(id:0)/c0ffee(id:0)
+\t rtt:3.5/0.4 bytes_sent:1000 retrans:1/28
+\t minrtt:0.5 tcp-ulp-mptcp flags:Mmec token:0000(id:0)/c0ffee(id:0)
 """
 SECOND = """\
 tcp   ESTAB 0      0      10.1.2.2%eth1:40001    10.99.0.1:443 ino:77 sk:3 cgroup:/ <->
 \t rtt:9/2 bytes_received:2000 tcp-ulp-mptcp flags:Jjebc token:00ab(id:0)/c0ffee(id:3)
 """
 TWO_SUBFLOWS = (
-    Subflow("eth0", "10.1.1.2:40000", "10.99.0.1:443", "ESTAB", False, 0, 1000, 0, 3.5, 0),
+    Subflow("eth0", "10.1.1.2:40000", "10.99.0.1:443", "ESTAB", False, 0, 1000, 0, 3.5, 0,
+            28, 0.5),
     Subflow("eth1", "10.1.2.2:40001", "10.99.0.1:443", "ESTAB", True, 3, 0, 2000, 9.0, 0),
 )
 CONNECTION = Connection("10.1.1.2:40000", "10.99.0.1:443", "ESTAB", False, "00c0ffee", 77,
@@ -142,13 +146,15 @@ def test_what_is_no_connection(text: str) -> None:
         f"rtt:{MANY} bytes_sent:{MANY} bytes_received:{MANY} token:1(id:{MANY})/1(id:{MANY})",
         id="5000 digits"),
     pytest.param(f"rtt:1e999 token:1(id:0)/{MANY}(id:0)", id="5000 digits of a token"),
-    "rtt:nan", "rtt:inf", "rtt:1e9", "rtt:-1", "rtt:1_0",
+    "rtt:nan minrtt:nan", "rtt:inf minrtt:", "rtt:1e9 minrtt:1e9", "rtt:-1 retrans:1",
+    "rtt:1_0 retrans:0/-1", "retrans:", "retrans:5/", "retrans:5/1_0",
 ])
 def test_details_that_make_no_sense(detail: str) -> None:
     text = SOCKET + FIRST.splitlines()[0] + f"\n\t tcp-ulp-mptcp {detail}\n"
     (connection,) = read_connections(text, {})
     assert connection.subflows == (TWO_SUBFLOWS[0]._replace(
-        interface="", identity=None, bytes_sent=0, rtt=None),)
+        interface="", identity=None, bytes_sent=0, rtt=None, retransmissions=0,
+        lowest_rtt=None),)
 
 
 @pytest.mark.parametrize(("address", "device"), [
@@ -178,7 +184,8 @@ def test_totals() -> None:
     other = CONNECTION._replace(subflows=(TWO_SUBFLOWS[1]._replace(bytes_sent=5),
                                           TWO_SUBFLOWS[0]._replace(interface="")))
     assert sum_interfaces((CONNECTION, other)) == (
-        Total("eth0", 1, 1000, 0), Total("eth1", 2, 5, 4000), Total("", 1, 1000, 0))
+        Total("eth0", 1, 1000, 0, 28, 0.5), Total("eth1", 2, 5, 4000, 0, None),
+        Total("", 1, 1000, 0, 28, 0.5))
 
 
 def test_many_connections_take_no_time() -> None:
@@ -206,13 +213,10 @@ def test_colours_do_not_move_columns() -> None:
     pulled = CONNECTION._replace(state="CLOSE-WAIT", subflows=(
         TWO_SUBFLOWS[0], TWO_SUBFLOWS[1]._replace(state="SYN-SENT", unanswered=1)))
     coloured = draw((pulled,), Paint(True))
-    assert "\x1b[32mESTAB   \x1b[0m" in coloured[1]
+    assert "\x1b[32mESTAB\x1b[0m    " in coloured[1]
     assert "\x1b[33mSYN-SENT\x1b[0m" in coloured[2]
     assert coloured[2].endswith("\x1b[31mno answer to 1 retransmission\x1b[0m")
-    bare = [line.translate({27: None}) for line in coloured]
-    for code in ("[0m", "[1m", "[31m", "[32m", "[33m"):
-        bare = [line.replace(code, "") for line in bare]
-    assert bare == draw((pulled,))
+    assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in coloured] == draw((pulled,))
 
 
 CURL, WORKER = Process(4711, "curl"), Process(4712, "worker")
@@ -233,4 +237,31 @@ def test_the_processes_of_a_connection(holders: tuple[Process, ...], words: str)
 def draw(
     connections: tuple[Connection, ...], paint: Paint = Paint(False), owners: Owners = {}
 ) -> list[str]:
-    return draw_connections(connections, sum_interfaces(connections), owners, paint)
+    return draw_connections(connections, owners, paint)
+
+
+@pytest.mark.parametrize(("interfaces", "addresses", "left"), [
+    ({"eth1"}, set(), ["eth1"]), ({"eth0:1"}, {"10.1.1.2"}, ["eth0"]), ({"lo"}, set(), []),
+    ({"eth0", "eth1"}, set(), ["eth0", "eth1"])])
+def test_what_is_not_over_the_interfaces_asked_for_is_left_out(
+    interfaces: set[str], addresses: set[str], left: list[str]
+) -> None:
+    chosen = choose_subflows((CONNECTION,), frozenset(interfaces), frozenset(addresses))
+    assert [subflow.interface for one in chosen for subflow in one.subflows] == left
+    assert len(chosen) == bool(left)
+
+
+@pytest.mark.parametrize(("width", "line"), [
+    (None, "eth0 10.1.1.2:40000 -> 10.99.0.1:443 ESTAB        sent 1.0 kB received    0 B"
+           " rtt 3.5 ms lowest 0.50 ms resent 28"),
+    (100, "eth0 10.1.1.2:40000 -> 10.99.0.1:443        sent 1.0 kB received    0 B"
+          " rtt 3.5 ms resent 28"),
+    (80, "eth0 10.1.1.2:40000 -> 10.99.0.1:443        sent 1.0 kB received    0 B"),
+    (62, "eth0 10.1.1.… -> 10.99.0…        sent 1.0 kB received    0 B"),
+])
+def test_states_that_are_well_go_first_and_addresses_are_cut_last(
+    width: int | None, line: str
+) -> None:
+    rows = draw((CONNECTION,), Paint(False, unicode=True, width=width))
+    assert rows[-2] == f"  {line}"
+    assert all(len(row) <= (width or 200) for row in rows)

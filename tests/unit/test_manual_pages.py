@@ -21,6 +21,7 @@ _OF_COMMANDS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FI
 SECTIONS = {
     ".1": _OF_COMMANDS,
     ".5": ("NAME", "DESCRIPTION", "FILES", "EXAMPLES", "SEE ALSO"),
+    ".7": ("NAME", "DESCRIPTION", "WHAT HAPPENS", "FILES", "EXAMPLES", "SEE ALSO"),
     ".8": _OF_COMMANDS,
 }
 _REFERENCE = re.compile(r"\b(mptcp[-_][\w.-]+)\((\d)\)")
@@ -88,17 +89,40 @@ def test_status_page_has_all_keys_of_its_answers() -> None:
     assert not [key for key in keys if not re.search(rf"\b{key}\b", text)]
 
 
+def read_kinds() -> dict[str, str]:
+    """The kinds of findings that there are, each with its severity: broken, note, or both."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "mptcp_hooks/status").glob("*.py"):
+        source = path.read_text()
+        for severity, kind in [*re.findall(r'Finding\(\s*(BROKEN[^,]*|NOTE), "([a-z-]+)"', source),
+                               *(("NOTE", kind) for kind in
+                                 re.findall(r'Remark\("([a-z-]+)"', source))]:
+            found.setdefault(kind, set()).add(severity)
+    found |= {name.replace(" ", "-"): {"BROKEN"} for name in (GONE, DOWN, NO_CARRIER)}
+    names = {"BROKEN": "broken", "NOTE": "note"}
+    return {kind: names.get("".join(severities), "broken, or a note")
+            for kind, severities in found.items()}
+
+
 def test_status_page_has_all_kinds_of_findings() -> None:
     told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.1")["FINDINGS"]))
-    pattern = r'Finding\(\s*(?:BROKEN[^,]*|NOTE), "([a-z-]+)"'
-    kinds = {kind for path in (ROOT / "mptcp_hooks/status").glob("*findings.py")
-             for kind in re.findall(pattern, path.read_text())}
-    kinds |= set(re.findall(r'Remark\("([a-z-]+)"',
-                            (ROOT / "mptcp_hooks/status/behind.py").read_text()))
-    kinds |= {name.replace(" ", "-") for name in (GONE, DOWN, NO_CARRIER)}
+    kinds = read_kinds()
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}
-    assert named - {"broken", "note"} == kinds
+    assert named - {"broken", "note"} == set(kinds)
+
+
+def test_status_page_has_the_urgency_of_each_kind() -> None:
+    """In the table of FINDINGS: a group's first word, and the kinds below it."""
+    text = (ROOT / "man/mptcp_status.1").read_text().replace("\\-", "-")
+    urgencies: dict[str, str] = {}
+    group = ""
+    for line in text.split("By urgency:")[1].split(".TE")[0].splitlines():
+        if "@" in line and line.startswith("  "):
+            urgencies |= dict.fromkeys(re.findall(r"[a-z-]+", line.partition("@")[0]), group)
+        elif ": " in line:
+            group = line.partition(":")[0]
+    assert urgencies == read_kinds()
 
 
 def test_each_command_has_a_page() -> None:

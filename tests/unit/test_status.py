@@ -18,7 +18,7 @@ from mptcp_hooks.intent.event import Event
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.status.paint import Paint
-from mptcp_hooks.status.paths_screen import Rate, draw_paths, draw_rates, format_rate
+from mptcp_hooks.status.paths_screen import draw_paths
 from mptcp_hooks.status.survey import Exit, PathStatus
 from tests.unit.canned import CannedMachine, run_status
 
@@ -102,12 +102,12 @@ def test_what_ip_does_not_show_is_not_taken_for_gone(
         f"mptcp_status: 'ip {question}' failed: Dump terminated\n")
 
 
-def test_a_link_that_is_down_is_not_for_ifup() -> None:
-    """To ifup it is 'already configured'."""
+def test_a_link_that_is_down_is_brought_up_by_whose_it_is() -> None:
+    """ifup alone would say that it is 'already configured'."""
     (found,) = find({'"ifname":"eth1","flags":["BROADCAST","MULTICAST","UP",':
                      '"ifname":"eth1","flags":["BROADCAST","MULTICAST",'})
     assert (found["kind"], found["remedy"]) == (
-        "down", "ip link set eth1 up && mptcp_up eth1")
+        "down", "ifdown eth1; ifup eth1")
 
 
 @pytest.mark.parametrize("count, severities", [(3, []), (4, ["broken"])])
@@ -180,6 +180,21 @@ def test_a_network_that_somebody_blocks_is_not_asked_for() -> None:
 def test_strict_rp_filter_does_a_lan_no_harm() -> None:
     found = find({"all/rp_filter\n0\n": "all/rp_filter\n1\n"}, "no-gateway")
     assert [one["kind"] for one in found] == ["one-uplink", "no-gateway"]
+
+
+def test_strict_rp_filter_harms_an_uplink_that_nobody_told_of() -> None:
+    """What is missing of a path on record is one finding, and this is none beside it."""
+    strict = {"all/rp_filter\n0\n": "all/rp_filter\n1\n"}
+    assert "reverse-path" in [one["kind"] for one in find(strict, "not-set-up")]
+    assert [one["kind"] for one in find({}, "reverse-path")] == ["routing-changed"]
+
+
+def test_what_is_wrong_with_both_stanzas_of_an_interface_is_said_once() -> None:
+    """Both families have a stanza on record, and NetworkManager has the device as well."""
+    running, device = "$ pgrep mptcpd NetworkManager\n", "$ cat /run/NetworkManager/devices/2\n"
+    found = find({running: running + "NetworkManager\n", device: device + "managed=full\n"},
+                 "two-families")
+    assert [(one["kind"], one["interface"]) for one in found] == [("network-manager", "eth0")]
 
 
 def test_a_wrong_stanza_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,27 +458,10 @@ def test_a_colour_has_no_width() -> None:
     paths = [PathStatus("eth0", "eth0", link, 4, own, 24, "", MAIN_TABLE, None,
                         Exit("192.0.2.1", "eth0", ""), None)
              for link, own in (("up", "10.1.1.2"), ("no carrier", "10.1.100.200"))]
-    coloured, plain = (draw_paths(paths, {}, Paint(one, unicode=True)) for one in (True, False))
+    coloured, plain = (draw_paths(paths, Paint(one, unicode=True)) for one in (True, False))
     assert coloured != plain
     assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in coloured] == plain
     assert "\x1b" not in Paint(True).good("")
-
-
-@pytest.mark.parametrize("rate, text", [
-    (0, "0 bit/s"), (999, "999 bit/s"), (1000, "1.0 kbit/s"), (47.34e6, "47.3 Mbit/s"),
-    (2e9, "2.0 Gbit/s"),
-])
-def test_rates(rate: float, text: str) -> None:
-    assert format_rate(rate) == text
-
-
-def test_what_interfaces_carry_is_a_table_of_those_that_are_known() -> None:
-    rates = {"eth0": Rate(8, 47.34e6), "wlan10": Rate(2e9, 0), "lo": Rate(1, 1)}
-    assert draw_rates(rates, ["eth0", "wlan10", "ppp0"]) == [
-        "", "now, with all else they carry",
-        "  eth0   sends    8 bit/s receives 47.3 Mbit/s",
-        "  wlan10 sends 2.0 Gbit/s receives     0 bit/s"]
-    assert draw_rates({}, ["eth0"]) == []
 
 
 @pytest.mark.parametrize(("tunnel", "kinds"), [("4 wg0", ["tunnel"]), ("6 wg0", []), ("", [])])

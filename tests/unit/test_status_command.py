@@ -16,10 +16,10 @@ from mptcp_hooks.base.errors import FAILED, USAGE
 from mptcp_hooks.force.methods import BPF, Choice
 from mptcp_hooks.machine.procfs import Origin, Process
 from mptcp_hooks.machine.sockets import Socket
-from mptcp_hooks.status import command, looks
+from mptcp_hooks.status import looks, watch
 from mptcp_hooks.status.looks import ConnectionsLook, PathsLook, measure_rates
-from mptcp_hooks.status.paths_screen import Rate
 from mptcp_hooks.status.survey import UP, Device, KernelState, Survey
+from mptcp_hooks.status.uplinks import Rate
 from tests.unit.canned import run_status
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -73,32 +73,32 @@ def test_an_interface_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFix
         "mptcp_status: ppp0: no such interface, and none on record\n")
 
 
-def test_json_is_not_drawn_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_status(CASE, "--json", "--watch") == (USAGE, "")
-    assert capsys.readouterr().err.endswith(
-        "mptcp_status: error: --watch draws for a person: give it without --json\n")
-
-
 def test_watch_draws_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first screen knows no rates; its status is that of the last look."""
+    """The first picture knows no rates; the status is that of the last look."""
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
         written = sys.stdout.buffer
         assert isinstance(written, io.BytesIO)
         # What is drawn is to be seen before it sleeps.
-        assert written.getvalue().count(b"INTERFACE") == len(slept) + 1
+        assert written.getvalue().count(b"UPLINK") == len(slept) + 1
         slept.append(seconds)
         if len(slept) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "sleep", sleep)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr(watch, "sleep", sleep)
     code, screen = run_status(CASES / "status/no-carrier", "--watch")
-    first, second, third = screen.split("   INTERFACE")
-    assert (code, first) == (FAILED, "")
-    assert "SENDS" not in second and "0 bit/s" in third
-    # No terminal is there to be cleared.
+    before, first, second = screen.split("00:16:40  ")
+    assert (code, before) == (FAILED, "")
+    assert "1 thing to repair\n" in first and "0 bit/s" not in first and "0 bit/s" in second
+    # There is no terminal that could be cleared.
     assert "\x1b" not in screen and all(0 <= seconds <= 1 for seconds in slept)
+
+
+def test_what_is_ours_in_the_kernel_is_for_those_who_ask() -> None:
+    assert "ours: rules" not in run_status(CASE)[1]
+    assert run_status(CASE, "-v")[1].splitlines()[-1].startswith("ours: rules 19994 to 20008 and ")
 
 
 @pytest.mark.usefixtures("owners")
@@ -162,14 +162,14 @@ def test_candidates_over_other_interfaces() -> None:
 
 
 def look(moment: float, *devices: Device) -> ConnectionsLook:
-    return ConnectionsLook(moment, SURVEY._replace(devices=devices), (), {})
+    return ConnectionsLook(moment, frozenset(), SURVEY._replace(devices=devices), (), {}, 1000.0)
 
 
 def test_rates_are_what_passed_between_two_looks() -> None:
     """In bits a second; what a device lost of its count, as a new one of that name, is none."""
     eth1 = DEVICE._replace(name="eth1")
     before = PathsLook(10.0, frozenset(), SURVEY._replace(
-        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), ())
+        devices=(DEVICE, eth1, DEVICE._replace(name="gone"))), (), 1000.0)
     after = look(12.0, DEVICE._replace(sent=3000, received=4999),
                  eth1._replace(sent=0, received=5500), DEVICE._replace(name="new"))
     assert measure_rates(before, after) == {"eth0": Rate(8000.0, 0.0), "eth1": Rate(0.0, 2000.0)}

@@ -237,23 +237,23 @@ class Lab:
 
     `layers` lie over the client's machine: an Installation's, on top of that of Programs; or
     none. `router_layers` lie over that of each router, `server_layers` over the server's, which
-    without them is the machine itself. The client may be a host of another kind.
+    without them is the machine itself. The client and the server may be hosts of another kind.
     """
 
     def __init__(self, layers: tuple[Path, ...], rate: str = "50mbit",
                  router_layers: tuple[Path, ...] | None = None,
                  server_layers: tuple[Path, ...] | None = None,
-                 client: type[Host] = Host) -> None:
+                 client: type[Host] = Host, server: type[Host] = Host) -> None:
         self.uplinks = ("eth0", "eth1")
         self.scratch = make_scratch()
         try:
             self.client = client(self.scratch / "client", layers)
+            self.server = server(self.scratch / "server", server_layers)
         except BaseException:
             remove_scratch(self.scratch)
             raise
         self.routers = (Host(self.scratch / "router1", router_layers),
                         Host(self.scratch / "router2", router_layers))
-        self.server = Host(self.scratch / "server", server_layers)
         # A host whose own fe80 address is still tentative cannot ask for a neighbour's, and a
         # packet to forward then waits a second; the client alone has to detect duplicates.
         for host in (*self.routers, self.server):

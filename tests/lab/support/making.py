@@ -47,22 +47,24 @@ class MakeLab(Maker):
     def __call__(
         self, *packages: str, without: tuple[str, ...] = (), routers: tuple[str, ...] = (),
         server: tuple[str, ...] = (), installed: bool = True, client: type[Host] = Host,
+        server_kind: type[Host] = Host,
     ) -> Lab:
         """A lab with Debian's packages and ours on its client.
 
-        `without` are dependencies that the client does without, see programs.py; without ours it
-        is where it is not `installed`. `routers` are the packages of each router; `server` those
-        of the server, which has ours then too. A client that cannot boot skips the test.
+        `without` are dependencies that client and server do without, see programs.py; without ours
+        the client is where it is not `installed`. `routers` are the packages of each router;
+        `server` those of the server, which has ours then too. A host that cannot boot skips the
+        test.
         """
         if not installed and isinstance(self._installation, OnMachine):
             pytest.skip("the test needs a client without the package, which the machine has")
         try:
             lab = Lab(
-                self._find_layers(packages, without, installed), client=client,
+                self._find_layers(packages, without, installed), client=client, server=server_kind,
                 router_layers=self._find_layers(routers, installed=False) or None,
-                server_layers=self._find_layers(server) if server else None)
+                server_layers=self._find_layers(server, without) if server else None)
         except CannotBoot as reason:
-            pytest.skip(f"no booted client: {reason}")
+            pytest.skip(f"no booted host: {reason}")
         self._made.append(lab)
         return lab
 
