@@ -1,12 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Every command that a person types; `make help` lists them.
 
 PYTHON = /usr/bin/python3
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/mptcp-hooks_$(VERSION)_all.deb
-PACKED = Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
+PACKED = COPYING HACKING.md Makefile setup.cfg README.md bpf completions debian docs examples hooks man mptcp_hooks \
 	templates tests
 # Copies the sources to a folder, as they are before a build.
-pack = rm -rf $(1) && mkdir -p $(1) && cp -r $(PACKED) $(1) && rm -f $(addprefix $(1)/,$(OBJECTS))
+pack = rm -rf $(1) && mkdir -p $(1) && cp -r $(PACKED) $(1) && \
+	$(MAKE) -s --no-print-directory -C $(1) clean
 BUILD = dpkg-buildpackage --no-sign --build=binary
 # Another release of Debian, and where a root of it is kept.
 RELEASE = trixie
@@ -18,20 +20,28 @@ find_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '
 RUNNING = Makefile bpf completions debian examples hooks mptcp_hooks templates
 # What makes the .deb stale. No test needs a build for a page, but `make deb` ships them all.
 BUILT_FROM = $(RUNNING)
-# What DHCP clients source, in their own shell; the other hooks are programs.
+# What DHCP clients source, in their own shell; the other hooks are programs, most of them Python.
 SOURCED = hooks/dhcp
-COMMANDS = mptcp_up mptcp_down mptcp_monitor mptcp_check mptcp_status mptcp_run
+SHELL_PROGRAMS = hooks/start_event
+# Commands that need no root stand in bin, where hands and scripts look for the others too.
+EVERYBODYS = mptcp_run mptcp_status
+ROOTS = mptcp_up mptcp_down mptcp_monitor mptcp_check
+COMMANDS = $(EVERYBODYS) $(ROOTS)
 PROGRAMS = $(filter-out $(SOURCED),$(wildcard hooks/*))
 # Where managers look for hooks, and which of ours is there.
-LINKS = etc/network/if-up.d/mptcp_up=event etc/network/if-down.d/mptcp_down=event \
-	etc/network/if-post-down.d/mptcp_down=event \
-	etc/ppp/ip-up.d/mptcp_up=event etc/ppp/ip-down.d/mptcp_down=event \
-	etc/ppp/ipv6-up.d/mptcp_up=event etc/ppp/ipv6-down.d/mptcp_down=event \
+LINKS = etc/network/if-up.d/mptcp_up=start_event etc/network/if-down.d/mptcp_down=start_event \
+	etc/network/if-post-down.d/mptcp_down=start_event \
+	etc/ppp/ip-up.d/mptcp_up=start_event etc/ppp/ip-down.d/mptcp_down=start_event \
+	etc/ppp/ipv6-up.d/mptcp_up=start_event etc/ppp/ipv6-down.d/mptcp_down=start_event \
 	etc/dhcp/dhclient-exit-hooks.d/mptcp-hooks=dhcp \
 	usr/lib/dhcpcd/dhcpcd-hooks/90-mptcp-hooks=dhcp \
 	usr/libexec/dhcpcd-hooks/90-mptcp-hooks=dhcp
-# BPF programs that the kernel is given, compiled for no machine in particular.
-OBJECTS = bpf/force.bpf.o
+# The BPF program that the kernel is given: for all machines of one order of bytes, one each.
+OBJECTS = bpf/force.little.bpf.o bpf/force.big.bpf.o
+# Before GCC 12, as on Ubuntu 22.04, the compiler writes no BTF, and libbpf loads nothing without.
+OLD_COMPILER = $(shell command -v bpf-gcc >/dev/null && \
+	! bpf-gcc -gbtf -E -x c /dev/null >/dev/null 2>&1 && echo yes)
+MADE = $(if $(OLD_COMPILER),,$(OBJECTS))
 LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 # bash-completion looks here for a file of the name of the command that is typed.
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
@@ -47,13 +57,18 @@ COVERAGE_PACKAGES = python3-coverage
 PICTURE_PACKAGES = python3-matplotlib
 VM_PACKAGES = kmod qemu-system-x86
 ROOT_PACKAGES = mmdebstrap
+PIUPARTS_PACKAGES = mmdebstrap piuparts
+# What debian/tests needs, and the program that runs them.
+TESTED = $(ROOT)-tested
+TEST_PACKAGES = autopkgtest dpkg-dev ifupdown iproute2 libcap2-bin man-db mount procps python3-hypothesis \
+	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist
 
 # The files or folders of `make test`.
 TESTS = tests
 PYTEST = $(PYTHON) -m pytest $(TESTS) --deb $(DEB) --durations 10
 
 .PHONY: help demo test outages model faults fuzz test-bpf test-kernels test-boot bench unequal compare unit \
-	coverage pictures lint deb build-on objects install clean packages
+	coverage pictures lint deb build-on autopkgtest piuparts objects install clean packages
 
 help:
 	@echo 'make demo     two uplinks, the real ifup, one transfer over both (root)'
@@ -75,8 +90,10 @@ help:
 	@echo 'make lint     flake8, mypy'
 	@echo 'make deb      $(DEB), checked by lintian'
 	@echo 'make build-on RELEASE=trixie  the .deb as that release of Debian builds it (root)'
+	@echo 'make autopkgtest RELEASE=trixie  debian/tests on the installed package there (root)'
+	@echo 'make piuparts RELEASE=trixie  what it leaves there when it is purged (root)'
 	@echo 'make install  hooks and programs below DESTDIR, without unit and manual pages'
-	@echo 'make clean    remove build/ and dist/'
+	@echo 'make clean    remove build/, dist/ and caches'
 
 demo: $(DEB)
 	@$(PYTHON) -m tests.lab.demo $(DEB)
@@ -180,8 +197,10 @@ pictures: $(DEB)
 	@$(PYTHON) -m tests.bench.pictures $(DEB) docs/pictures
 
 lint: packages
-	flake8 mptcp_hooks tests $(PROGRAMS)
-	dash -n $(SOURCED) tests/virtual/init tests/virtual/run-command
+	flake8 mptcp_hooks tests $(filter-out $(SHELL_PROGRAMS),$(PROGRAMS))
+	dash -n $(SOURCED) $(SHELL_PROGRAMS) tests/in-root tests/virtual/init tests/virtual/run-command
+	for script in debian/shared.sh debian/mptcp-hooks.p* debian/mptcp-hooks.init debian/tests/*; do \
+		case $$script in */control) ;; *) dash -n $$script || exit;; esac; done
 	bash -n completions/mptcp-hooks
 	mypy
 
@@ -203,6 +222,32 @@ build-on: | $(ROOT)
 		--mount-proc $(BUILD)
 	@mkdir -p dist/$(RELEASE) && mv $(ROOT)/build/*.deb dist/$(RELEASE)/
 
+# debian/tests on the installed package, in a root of a release, without a network. Tests that are
+# skipped end it with 2.
+autopkgtest: $(DEB) | $(TESTED)
+	@rm -rf $(TESTED).run && cp -a $(TESTED) $(TESTED).run && cp $(DEB) $(TESTED).run/build/
+	@$(call pack,$(TESTED).run/build/mptcp-hooks)
+	unshare --fork --kill-child --pid --net --mount tests/in-root $(TESTED).run autopkgtest \
+		--user=tester --ignore-restrictions=isolation-machine --no-built-binaries \
+		/build/$(notdir $(DEB)) /build/mptcp-hooks/ -- null || [ $$? = 2 ]
+	@rm -rf $(TESTED).run
+
+# Installed, upgraded, removed and purged in a root of a release, and what is left of it.
+piuparts: $(DEB)
+	@$(MAKE) --no-print-directory packages PACKAGES='$(PIUPARTS_PACKAGES)'
+	@[ -f $(ROOT).tar.gz ] || { mkdir -p $(dir $(ROOT)) && apt-config dump Acquire >$(ROOT).conf && \
+		mmdebstrap --variant=apt --aptopt=$(ROOT).conf $(RELEASE) $(ROOT).tar.gz; }
+	piuparts --basetgz=$(ROOT).tar.gz --distribution=$(RELEASE) --keep-sources-list \
+		--no-eatmydata $(DEB)
+
+$(TESTED):
+	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
+	@rm -rf $@.new && mkdir -p $(@D) && apt-config dump Acquire >$@.conf
+	mmdebstrap --variant=apt --aptopt=$@.conf --include='$(TEST_PACKAGES)' \
+		--customize-hook='mkdir "$$1/build"' --customize-hook='chroot "$$1" useradd -m tester' \
+		$(RELEASE) $@.new
+	@mv $@.new $@
+
 # apt asks there as it does here.
 $(ROOT):
 	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
@@ -212,15 +257,18 @@ $(ROOT):
 		apt-get build-dep -y --no-install-recommends /build' $(RELEASE) $@.new
 	@mv $@.new $@
 
-objects: $(OBJECTS)
+objects: $(MADE)
+	@[ -n '$(MADE)' ] || echo 'bpf-gcc is older than 12 and writes no BTF: the package has no' \
+		'BPF program, and mptcp_run forces nothing by bpf'
 
-# -mcpu=v2: a kernel's verifier may know no newer instructions.
-%.bpf.o: %.bpf.c
-	bpf-gcc -O2 -gbtf -mcpu=v2 -Wall -Wextra -Werror -c $< -o $@
+# -mcpu=v2: a kernel's verifier may know no newer instructions. PWD: what is written is the same
+# wherever the sources lie.
+bpf/force.%.bpf.o: bpf/force.bpf.c
+	PWD=/proc/self/cwd bpf-gcc -m$*-endian -O2 -gbtf -mcpu=v2 -Wall -Wextra -Werror -c $< -o $@
 
 install: objects
 	install -d $(LIBRARY)/hooks $(LIBRARY)/templates $(LIBRARY)/bpf
-	install -m 644 $(OBJECTS) $(LIBRARY)/bpf
+	$(if $(MADE),install -m 644 $(MADE) $(LIBRARY)/bpf)
 	for folder in mptcp_hooks $(wildcard mptcp_hooks/*/); do \
 		[ $$folder = mptcp_hooks/__pycache__/ ] && continue; \
 		install -d $(LIBRARY)/$$folder; \
@@ -228,9 +276,12 @@ install: objects
 	install -m 755 $(PROGRAMS) $(LIBRARY)/hooks
 	install -m 644 $(SOURCED) $(LIBRARY)/hooks
 	install -m 644 templates/*.j2 $(LIBRARY)/templates
-	install -d $(DESTDIR)/usr/sbin
-	for name in $(COMMANDS); do \
+	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/sbin
+	for name in $(ROOTS); do \
 		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/sbin/$$name; done
+	for name in $(EVERYBODYS); do \
+		ln -sf ../share/mptcp-hooks/hooks/$$name $(DESTDIR)/usr/bin/$$name; \
+		ln -sf ../bin/$$name $(DESTDIR)/usr/sbin/$$name; done
 	install -d $(COMPLETIONS)
 	install -m 644 completions/mptcp-hooks $(COMPLETIONS)/mptcp_up
 	for name in $(filter-out mptcp_up,$(COMMANDS)); do \
@@ -244,8 +295,10 @@ install: objects
 	install -d $(DESTDIR)/usr/lib/sysctl.d
 	install -m 644 debian/sysctl.conf $(DESTDIR)/usr/lib/sysctl.d/50-mptcp-hooks.conf
 
+# What builds and tests leave; the source package is made of what stays.
 clean:
-	rm -rf build dist $(OBJECTS)
+	rm -rf build dist $(OBJECTS) .coverage .hypothesis .mypy_cache .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # As root the missing packages are installed, from Debian; otherwise they are named.
 packages:

@@ -29,10 +29,14 @@
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-static long (*const current_task_under_cgroup)(void *map, u32 index) =
-	(void *)BPF_FUNC_current_task_under_cgroup;
+#define current_task_under_cgroup \
+	((long (*)(void *map, u32 index))BPF_FUNC_current_task_under_cgroup)
 
-/* libbpf reads a map's numbers from the types of these fields. */
+/*
+ * libbpf reads a map's numbers from the types of these fields. It is the one variable here: of
+ * two, gcc would write the types in the order of their addresses in the compiler, and each build
+ * would be another.
+ */
 struct {
 	int (*type)[BPF_MAP_TYPE_CGROUP_ARRAY];
 	int (*max_entries)[1];
@@ -56,4 +60,4 @@ int force(u64 *arguments)
 	return current_task_under_cgroup(&group, 0) == 1 ? IPPROTO_MPTCP : 0;
 }
 
-char gpl[] SECTION("license") = "GPL";
+__asm__(".section license, \"aw\"\n\t.asciz \"GPL\"");

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp-hooks: every uplink that ifup brings up becomes a path of Multipath TCP."""
 
 __version__ = "0.1.0"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What managers start: an environment comes in, and the exit status is 0 whatever happens.
 
 A hook that fails makes ifup fail and forget the interface, so nothing may leave

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Imports this package's modules from their compiled files, by Python's own rules but less of it.
 
 Python's machinery makes a specification of each module, asks finders and takes locks,

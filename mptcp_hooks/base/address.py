@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Addresses as text in, as text out: parsed, normalised, compared.
 
 The standard `ipaddress` module costs the hook 3 ms to import; the C library's

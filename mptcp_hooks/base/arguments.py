@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reads the arguments of commands; an option that nobody knows is answered with the nearest."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What every command that people start begins and ends with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The one exception of this package: a sentence for the person who reads it."""
 
 from __future__ import annotations

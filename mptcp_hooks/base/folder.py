@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A folder of root's own, whose files of text lines are read and replaced as a whole.
 
 Everything goes through the folder's descriptor, after it was seen to belong to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where Debian keeps Python packages; the hooks start without it (`python3 -S`)."""
 
 from __future__ import annotations

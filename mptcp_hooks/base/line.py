@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The grammar of a command: what one line of `ip` may be, and what it is about. Pure.
 
 A line is text such as `ip -4 rule add pref 20002 from 10.1.1.2 lookup 20003

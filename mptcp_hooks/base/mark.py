@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Marks of packets, as a firewall sets them and rules ask for them: a number and a mask. Pure.
 
 fwmark of ip-rule(8): a packet fits where the bits of its mark that the mask has are the number.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The nouns that the whole package shares: values without I/O, that know nothing of each other.
 
 What an uplink becomes (Path), what the kernel holds of it (Rule, Route, Endpoint,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every number that mptcp-hooks puts into the kernel, in one position.
 
     rule preferences   20000 to 20008, one a kind of rule, the same for all uplinks;

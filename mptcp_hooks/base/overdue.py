@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What becomes of a program that does not end in time; spawn.py asks only then."""
 
 from __future__ import annotations

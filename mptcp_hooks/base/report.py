@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a person hears: one line each on stderr, from the hooks in syslog too."""
 
 from __future__ import annotations
@@ -30,6 +31,30 @@ def say_and_log(program: str, text: str) -> None:
     except OSError:
         # ifup's terminal went away; the log has it.
         return
+
+
+class SystemLog:
+    """In the place of stderr: each line goes to syslog as the program's, where no journal is.
+
+    A line that begins with the program's name, as those of `say` do, goes without it.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, program: str) -> None:
+        syslog.openlog(program, syslog.LOG_PID, syslog.LOG_DAEMON)
+        self._prefix = f"{program}: "
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Log what is whole lines by now."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            syslog.syslog(syslog.LOG_NOTICE, make_printable(line.removeprefix(self._prefix)))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits but a line that is not whole."""
 
 
 def show_command(line: str) -> None:

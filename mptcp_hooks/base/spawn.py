@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Starts programs and waits for them, but not for ever: no shell, no pipe that can fill.
 
 subprocess would cost the hook 8 ms to import, `os` 1 ms; posix_spawn, a pipe in

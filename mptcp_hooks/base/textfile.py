@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small text files that may not be there, as most of /proc and /sys may not."""
 
 from __future__ import annotations

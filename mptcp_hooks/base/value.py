@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """NamedTuple without the standard library's: importing `typing` costs as much as half the hook.
 
 Type checkers see the real one. At run time a class gets what this package uses

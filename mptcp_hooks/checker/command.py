@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_check(8): asks whether paths work, where the administrator wants that.
 
 One loop, and no timer where nobody is to be asked: it sleeps until something is written into
@@ -21,7 +22,7 @@ from mptcp_hooks.checker.duties import list_duties
 from mptcp_hooks.checker.watch import Watch
 from mptcp_hooks.engine.checks import CheckResult, save_checks
 from mptcp_hooks.machine.mailbox import Mailbox
-from mptcp_hooks.machine.service import Status, catch_signals
+from mptcp_hooks.machine.service import Status, add_log_option, catch_signals, heed_log_option
 from mptcp_hooks.machine.system import Machine
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _NEVER = float("inf")
 def run_mptcp_check() -> int:
     """Exit status of mptcp_check(8): 0 when it was told to stop."""
     parser = make_parser(PROGRAM, "Ask the targets of `check` and mptcp-check whether paths work.")
-    parser.parse_args()
+    add_log_option(parser)
+    heed_log_option(PROGRAM, parser.parse_args())
     if os.geteuid() != 0:
         raise Problem("must be root")
     checker = Checker()

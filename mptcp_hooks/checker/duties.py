@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths are to be checked: what is on record, and what its stanzas and the file say."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ICMP echo: the bytes of a question, and whether a packet is the answer to it. Pure.
 
 RFC 792 and RFC 4443. An answer repeats the identifier, the number and the data, which nobody

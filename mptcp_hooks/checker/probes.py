@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Questions on their way: each a socket of its own, from the path's address over its device.
 
 Bound to both, so that the path's own rules and table lead it (docs/internals/architecture.md).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a path's check has failed, out of answers and failures. Pure.
 
 Times come in, in seconds of the monotonic clock.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One path that is checked: asks its targets when that is due, and hears who answers."""
 
 from __future__ import annotations

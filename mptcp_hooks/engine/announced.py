@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The work of what DHCP clients and pppd announce of interfaces beside ifupdown's hooks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The work of bringing interfaces up: the books that are kept while paths are compared."""
 
 from __future__ import annotations

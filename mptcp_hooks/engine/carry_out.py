@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Carries prepared work out, keeps the record true, and says what is to be said of it."""
 
 from __future__ import annotations

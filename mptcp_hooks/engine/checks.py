@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Beside the record: how the checks of paths stand, as mptcp_check sees them.
 
 Nobody but mptcp_check writes it, so it takes no lock. A line for each address that is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether what belongs to one uplink is another one's as well. Pure.
 
 A machine where nothing belongs to an uplink but its address does not load this module.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """/var/cache/mptcp-hooks: command sets, with all they were rendered from.
 
 Rendering costs a hook five times what the rest of it does, and a boot renders

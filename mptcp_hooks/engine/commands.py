@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Command sets: the lines of `ip` that set a path up and take it away, cached or rendered."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Compares what shall be of a path with what is on record and in the kernel. Pure.
 
 Each function takes values and gives values: which lines are left to run, which to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Beside the record: what the kernel's MPTCP counters were some time ago, as the monitor noted.
 
 They count from the machine's start, and trouble that is over stays in them. Nobody but the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What hooks leave that gave up waiting, and the work of it for whoever has the lock next.
 
 It lies beside the record, as `TIME-IFACE.deferred`, and is written without the lock. The

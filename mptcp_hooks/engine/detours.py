@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where new connections that are bound to nothing go while main leads them to a dead uplink.
 
 A pair of rules directly before main: main without its default, then the table of an uplink that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Beside the record: which paths nothing gets through over, why, and since when.
 
 Nobody but mptcp_monitor writes it, so it takes no lock. The first line is the process that did,

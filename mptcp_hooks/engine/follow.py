@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The work of making what is on record true again: each stanza, as the machine is now.
 
 A manager says once what it did. Leases, router advertisements, cables and people

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which connections use and lack which paths, and which endpoints must not go. Pure.
 
 An endpoint that goes takes its subflows along, those of every connection: where one of them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The path manager's limits: what our endpoints need, and what was before them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes the changes of a work: runs them, rolls back what failed, says what stands."""
 
 from __future__ import annotations

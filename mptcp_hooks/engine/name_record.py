@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What of /run/mptcp-hooks is about resolvers: `names` and `IFACE.resolvers`, beside the record.
 
 Hooks that bring interfaces up or down do not load this module.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Over which uplink a resolver is asked that one uplink alone names, made true.
 
 One rule of each family directly before main leads to a table of host routes. The rule is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Beside the record: for how long new connections do without MPTCP, as the monitor saw it begin.
 
 Nobody but the monitor writes it, so it takes no lock.

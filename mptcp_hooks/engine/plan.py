@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths an interface should have, and what the kernel must hold for them. Pure.
 
 A path is one source address with its gateway: a table, the rules that lead to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """/run/mptcp-hooks: what we were told of each interface, and what we made of it.
 
 `IFACE.paths` and `IFACE.lease` for each interface, `limits` for the path manager's,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The works about endpoints that stay as they are: making them again, and repeating that they went.
 
 The kernel joins an endpoint when it is made, once: a subflow that a reset, a silent provider

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """/var/lib/mptcp-hooks: what was found of uplinks, so that a boot need not find it out again.
 
 A line for each uplink that was judged: its interface, its gateways with commas between them or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Turns a template into commands, each checked, refused by the template's line it came from.
 
 The only module that imports jinja2: it costs five times what the rest of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths have the role of a backup while another one carries more: the monitor's word.
 
 The role is the flag `backup` of the path's endpoint, put on and off as it stands (ip-mptcp(8)):

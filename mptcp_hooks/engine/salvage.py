@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What can be understood of a record that cannot be read in full: what was told, how to undo.
 
 A file that was cut off or written into, or that a newer version wrote. The paths it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which endpoint gives its place to an uplink that has none, where all eight are taken. Pure.
 
 The kernel has eight for all uplinks and families: one of each uplink is worth more than

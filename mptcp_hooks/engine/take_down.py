@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The work of taking interfaces down, out of their record alone."""
 
 from __future__ import annotations

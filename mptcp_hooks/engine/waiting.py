@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Waiting for who has the record's lock, but not for ever; and what is remembered of it.
 
 A hook that waited in vain notes the time in `.waited`: for a minute no hook waits for more

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Work: what bringing interfaces up or down takes, prepared and not yet done.
 
 A Work is plain data: printing its lines is the dry run, carry_out does it. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What an ELF file tells of how its program opens sockets: its loader, its machine, its Go.
 
 elf(5) for the file, and its names; the Go source's debug/buildinfo for the section

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine has to force programs with; changes nothing."""
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from mptcp_hooks.base.value import NamedTuple
 from mptcp_hooks.force.elf import read_elf
 from mptcp_hooks.machine import cgroups
 
-OBJECT = f"{ROOT}/bpf/force.bpf.o"
+OBJECT = f"{ROOT}/bpf/force.{sys.byteorder}.bpf.o"
 TYPES = "/sys/kernel/btf/vmlinux"
 
 _ENABLED = "/proc/sys/net/mptcp/enabled"
@@ -80,10 +81,8 @@ def _find_bpf_lack() -> str:
         return f"it needs a kernel with BTF, and there is no {TYPES}"
     if "[confidentiality]" in read_text(_LOCKDOWN):
         return f"the kernel is locked down ({_LOCKDOWN} says confidentiality)"
-    if sys.byteorder != "little":
-        return "it is built for little-endian machines only"
     if not os.path.exists(OBJECT):
-        return f"it needs {OBJECT}, which the build of the package makes"
+        return f"it needs {OBJECT}, which the build makes with gcc-bpf 12 or later"
     try:
         cgroups.find_own()
     except Problem as problem:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Chooses how a program is made to use Multipath TCP, and says why. Pure.
 
 docs/forcing.md has the methods by program and by kernel.

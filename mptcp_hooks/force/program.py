@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Finds what a command starts: through PATH, and through a script to its interpreter.
 
 As execvp(3) and execve(2) do it, so that what is looked at is what runs.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What belongs to an uplink besides its own address: marks, further sources, announced addresses.
 
 A machine where nobody names any does not load this module.

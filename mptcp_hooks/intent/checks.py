@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the administrator has checked of a path: whom to ask, how often, and when it has failed.
 
 A machine where nobody asks for a check does not load this module.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """/etc/mptcp-hooks/mptcp-hooks.conf as a Configuration: what is valid counts, the rest is said.
 
 INI files, optional, root's own: that one, and behind it those of mptcp-hooks.conf.d, in the

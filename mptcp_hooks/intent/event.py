@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a network manager's environment says, as one checked Event.
 
 ifupdown (interfaces(5), "HOOK SCRIPTS"), ifupdown2, ifupdown-ng and

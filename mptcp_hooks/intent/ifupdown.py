@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ifupdown knows of interfaces and their stanzas: `ifquery` asked, its answers as events."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An INI file's text in, its sections out, each key with the line it stands in.
 
 It reads what configparser reads, in a hook's time and with lines to name: lines that

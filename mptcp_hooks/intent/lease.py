@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a DHCP client's environment says of a lease, checked.
 
 dhclient-script(8) and dhcpcd-run-hooks(8) tell their hooks the same in two

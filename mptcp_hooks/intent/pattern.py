@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Patterns of interface names: *, ? and [...], as fnmatch.fnmatchcase takes them.
 
 fnmatch imports `re`, which takes longer than the rest of a hook's modules together.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What pppd says of its links: /etc/ppp/ip-up.d, ip-down.d, ipv6-up.d and ipv6-down.d.
 
 Debian's /etc/ppp/ip-up hands on what pppd(8) passes, the interface by its real

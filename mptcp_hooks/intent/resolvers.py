@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which resolvers a stanza names in `dns-nameservers`, checked.
 
 That option is resolvconf's, not ours: what is wrong with it costs no path, and each word that is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the administrator wants of one event: options over configuration over defaults, checked.
 
 mptcp-hooks-interfaces(5) and mptcp-hooks.conf(5) describe them for people.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the stanzas of ifupdown's file and their options stand; what they say, ifquery tells.
 
 interfaces(5): a stanza goes on until the next word that begins one; a backslash at the

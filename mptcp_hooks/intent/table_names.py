@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The names that iproute2 gives to routing tables, which its rt_tables and rt_tables.d hold.
 
 ip(8) looks into /etc/iproute2 first, and since Debian 13 into /usr/share/iproute2, too. A hook

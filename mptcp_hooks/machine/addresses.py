@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which addresses interfaces have, by netifaces or netifaces2."""
 
 from __future__ import annotations

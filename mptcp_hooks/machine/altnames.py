@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The further names of devices, as `ip link property add dev eth0 altname enp3s0` gives them."""
 
 from __future__ import annotations

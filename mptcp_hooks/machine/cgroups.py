@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Control groups of version 2 (cgroups(7)): one of its own for a command, and what becomes of it.
 
 It is made below the caller's own, so that limits, accounting and systemd's way of

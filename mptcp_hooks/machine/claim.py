@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """That mptcp_monitor runs once at the most: while it does, it holds a lock beside the record."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's MPTCP counters, and the state that it ends when it is told to (net/mptcp/ctrl.c)."""
 
 from __future__ import annotations

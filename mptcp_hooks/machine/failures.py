@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Lines that failed: what `ip` said of which, and what a person hears. Loaded where one did."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How much a peer may send first, as a table's default has it: RTAX_INITRWND, ip-route(8)."""
 
 from __future__ import annotations

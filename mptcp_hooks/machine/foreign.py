@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Rules of somebody else, as the kernel's messages have them: for whom they are, and what they do.
 
 Names as in include/uapi/linux/fib_rules.h.

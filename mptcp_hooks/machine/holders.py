@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who holds a lock of flock(2), for the one who waits for it: proc(5), /proc/PID/fdinfo.
 
 /proc/locks names who took it, who may be gone: the lock is the open file's, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Entries with fields for systemd's journal, by its native protocol (systemd.io)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hears of what is written into the record's folder: what hooks do, and leave that gave up.
 
 An endpoint that a hook makes is announced by nobody, and one that gave up changes nothing in

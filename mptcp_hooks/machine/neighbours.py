@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's neighbour entry of a gateway: whether that answered, and how it is asked.
 
 Reads over netlink; what asks anew are lines of `ip neigh`, which `line.find_neighbour_fault`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Questions to the kernel over netlink, and its answers as values. Reads only.
 
 `ip -j` would say the same for another process and the json module, 10 ms in a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Asks over one path what only a try can tell: its gateway, TCP, MPTCP, further subflows.
 
 Unprivileged: each question is a socket that is bound to the path's address, so that the path's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which process holds which socket, and which processes come of which, see proc(5)."""
 
 from __future__ import annotations

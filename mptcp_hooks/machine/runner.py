@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The one door to the kernel: runs command sets, and asks what it holds of ours.
 
 All that the engine changes goes through Runner. Each line is checked there, wherever

@@ -1,12 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What our programs that run all the time need: to hear signals, and to tell systemd how all is."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from socket import AF_UNIX, SOCK_DGRAM, socket
 
-from mptcp_hooks.base.report import say
+from mptcp_hooks.base.report import SystemLog, say
+from mptcp_hooks.base.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 
 def catch_signals(*numbers: signal.Signals) -> int:
@@ -19,6 +25,18 @@ def catch_signals(*numbers: signal.Signals) -> int:
     # hooks/mptcp_monitor and hooks/mptcp_check have SIGHUP blocked until it can be heard.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
     return reading
+
+
+def add_log_option(parser: ArgumentParser) -> None:
+    """Let a program be told that nobody reads its stderr, as under start-stop-daemon(8)."""
+    parser.add_argument("--syslog", action="store_true",
+                        help="say everything to syslog instead of stderr")
+
+
+def heed_log_option(program: str, options: Namespace) -> None:
+    """Have all that is said from now on go where the option says."""
+    if options.syslog:
+        setattr(sys, "stderr", SystemLog(program))
 
 
 class Status:

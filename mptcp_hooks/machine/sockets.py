@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The TCP and MPTCP sockets of this network namespace, over netlink (sock_diag(7)).
 
 ss(8) tells the same with much more of it, and takes as long as fifty questions here:

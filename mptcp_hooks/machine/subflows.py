@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The subflows of this network namespace's MPTCP connections, over netlink (sock_diag(7)).
 
 Each is a TCP socket that the kernel made for an MPTCP one; the connection's token joins them

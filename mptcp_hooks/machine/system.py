@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """This machine as the engine sees it: the kernel, and questions about its devices.
 
 The engine takes it as a value, so that its tests can give it another one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What uplinks carry: the bytes that their devices received, and how their TCP connections fare.
 
 The first stands in /proc/net/dev (proc(5)), the others come over netlink (sock_diag(7)) with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether what is bound to nothing leaves by a tunnel. Asks the kernel, and changes nothing."""
 
 from __future__ import annotations

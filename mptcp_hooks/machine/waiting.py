@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the TCP sockets of this network namespace say of the addresses that they leave from.
 
 Whoever waits for an answer, and when there last was one; MPTCP's subflows are among them.

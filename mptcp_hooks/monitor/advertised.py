@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The resolvers that routers advertise (RDNSS, RFC 8106), and until when. Pure.
 
 The kernel passes that option of a router advertisement on and keeps nothing of it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel announces of links, addresses, routes and rules, sifted.
 
 rtnetlink(7) multicast groups; names as in include/uapi/linux/rtnetlink.h, if_link.h,

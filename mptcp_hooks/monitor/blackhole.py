@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether Multipath TCP was turned off for the whole machine, and whether that is to end. Pure.
 
 Two SYNs with MP_CAPABLE that get no answer, and a plain one that does, are a firewall to the

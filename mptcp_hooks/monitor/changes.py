@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How the states of paths change, as people's programs and the journal are told. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hears which subflows end while their connections go on: MPTCP events over generic netlink.
 
 The multicast group mptcp_pm_events (include/uapi/linux/mptcp_pm.h, enum mptcp_event_type). A

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_monitor(8): sleeps until something changes, then has a round of upkeep done.
 
 The kernel announces links, addresses, rules and routes; of endpoints nobody does, and what is
@@ -22,7 +23,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import journal
 from mptcp_hooks.machine.claim import claim
 from mptcp_hooks.machine.mailbox import Mailbox
-from mptcp_hooks.machine.service import Status, catch_signals
+from mptcp_hooks.machine.service import Status, add_log_option, catch_signals, heed_log_option
 from mptcp_hooks.machine.system import Machine, find_device, find_ifindex
 from mptcp_hooks.monitor.advertised import Heard
 from mptcp_hooks.monitor.announcements import Listener, News
@@ -56,7 +57,9 @@ def run_mptcp_monitor() -> int:
                         help="show each command on stderr before it runs")
     parser.add_argument("--stopped", action="store_true",
                         help="take back what only a running one keeps true, and end")
+    add_log_option(parser)
     options = parser.parse_args()
+    heed_log_option(PROGRAM, options)
     if os.geteuid() != 0:
         raise Problem("must be root")
     show = show_command if options.verbose else None

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The leases that ifupdown's dhclient keeps in /var/lib/dhcp, for interfaces up before we came."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_monitor --stopped: what only a running monitor keeps true goes back to what hooks make.
 
 systemd runs it after the monitor has ended, however that was.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which interfaces mptcp_monitor leaves alone, because another program fights over them.
 
 Pure: times come in, in seconds of the monotonic clock.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths are there for moments only, again and again: their endpoints wait. Pure.
 
 Each return has all connections begin a subflow that is lost a moment later. Times come in, in

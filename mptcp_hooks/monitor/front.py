@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """In front of which rules of others ours are to stand, so that uplinks answer. Pure.
 
 What comes up after us, and has no preference of its own, has its rules in front of ours: wg-quick

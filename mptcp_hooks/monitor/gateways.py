@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The machine as the monitor sees it: a path that is out carries nothing, and why it is.
 
 A subflow's one SYN that is queued behind a neighbour entry that fails is lost, and nothing

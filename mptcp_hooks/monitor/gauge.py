@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Looks at what uplinks carry, as often as there is traffic to be seen, and has them judged.
 
 Nothing is done where there is one uplink. While nobody sends or receives much, one look at the

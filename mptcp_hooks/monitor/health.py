@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the monitor knows of running connections and of Multipath TCP itself, between its rounds.
 
 It hears which subflows end, looks seldom at a few of the kernel's counters, and says when

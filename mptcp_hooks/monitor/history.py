@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Notes the kernel's counters now and then, for mptcp_status to tell what is over from what is."""
 
 from __future__ import annotations

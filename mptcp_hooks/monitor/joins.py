@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When running connections are looked at, and which endpoints are made again for them. Pure.
 
 To make an endpoint again takes its healthy subflows along; they come back in a few

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which uplinks are better off as backups, since they carry so little beside another one. Pure.
 
 The kernel's scheduler gives each subflow what fits its window, and waits for the slowest piece:

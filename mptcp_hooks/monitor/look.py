@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A look at running connections: how they use each path, and endpoints that are made again."""
 
 from __future__ import annotations

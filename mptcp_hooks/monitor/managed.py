@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Interfaces that only the configuration tells of: taken in, and given up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What uplinks carry, second by second, out of counters and connections. Pure.
 
 Counters are read ten times a second while there is traffic: what a link can carry shows in its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which resolvers are asked over which uplink: those that one interface alone names.
 
 A provider's resolver mostly answers its own customers alone, and main's default may lead to it by

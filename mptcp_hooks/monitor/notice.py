@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hears of uplinks that are silent though their carrier is there, without anybody being asked.
 
 A counter of the kernel's says each second whether anybody waited in vain; only then the sockets

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs people's programs, /etc/mptcp-hooks/on-change.d, when the state of a path changes.
 
 The monitor never waits for them: a process of its own runs those of one change, one after another

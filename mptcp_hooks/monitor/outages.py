@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Outages in words: when a path lost its carrier, for how long, and who uses it again. Pure.
 
 Times come in, in seconds of a clock that goes on while the machine sleeps.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths came back a moment ago: new connections wait with their return. Pure.
 
 What is not connected (UDP) and what is forwarded does not survive a switch, so there is none

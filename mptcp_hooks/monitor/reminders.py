@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When peers are told once more that an endpoint went, and by which ids. Pure.
 
 RM_ADDR is one packet that nobody repeats (RFC 8684, 3.4.2), sent at the moment when all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A round of upkeep in a process of its own, and what it reports through a pipe.
 
 It is the first of a session, setsid(2): whatever it starts is found by that and ended with

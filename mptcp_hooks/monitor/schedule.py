@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When mptcp_monitor's next round of upkeep is due.
 
 Pure: times come in, in seconds of the monotonic clock.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which uplinks are silent though their carrier is there: what connections over them tell. Pure.
 
 A provider that is out behind its gateway is announced by nobody. But who uses it waits, for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One round of upkeep: what mptcp_monitor does whenever something may have changed.
 
 The hooks' own engine, for all interfaces on record and those that the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where new connections that are bound to nothing shall leave, and whether main sees to it. Pure.
 
 main belongs to whoever configures the interfaces: it may lead to an uplink that is out for as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Loads bpf/force.bpf.c's object for one control group, with the libbpf that iproute2 needs too.
 
 What is loaded lives as long as a descriptor of its link is open or its link is pinned,
@@ -12,8 +13,11 @@ from errno import E2BIG, EACCES, EINVAL, ENOENT, EPERM, ESRCH
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.force.means import OBJECT
+
 _LIBRARY = "libbpf.so.1"
 _PROGRAM, _GROUP = b"force", b"group"
+# include/linux/errno.h; no C library has a name or a word for it.
+_ENOTSUPP = 524
 # What the kernel's numbers mean here, more than strerror(3) says.
 _NO_FUNCTION = "it needs Linux 6.6 or later, whose update_socket_protocol() may be asked"
 _NOT_PERMITTED = ("the kernel does not permit it, which takes CAP_BPF and CAP_PERFMON, and no "
@@ -25,6 +29,8 @@ _MEANINGS = {
     ENOENT: _NO_FUNCTION,
     EINVAL: _NO_FUNCTION,
     E2BIG: "the kernel takes no more than 38 of these at once",
+    _ENOTSUPP: "this kernel lets no BPF program stand in for its functions on "
+               f"{os.uname().machine}",
 }
 
 
@@ -71,7 +77,8 @@ def _load_library() -> CDLL:
     try:
         library = CDLL(_LIBRARY, use_errno=True)
     except OSError:
-        raise Problem("it needs libbpf (apt install libbpf1)") from None
+        raise Problem(f"it needs {_LIBRARY} (apt install libbpf1; libbpf0, as Ubuntu 22.04 has it, "
+                      "is too old)") from None
     for function in ("bpf_object__open_file", "bpf_object__find_program_by_name",
                      "bpf_object__find_map_by_name", "bpf_program__attach"):
         getattr(library, function).restype = c_void_p

@@ -1,4 +1,5 @@
-"""mptcp_run(8): starts a program so that its TCP is Multipath TCP."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""mptcp_run(1): starts a program so that its TCP is Multipath TCP."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ _LISTING = ("--enable", "--disable")
 
 
 def run_mptcp_run() -> int:
-    """Exit status of mptcp_run(8) where no command takes its place."""
+    """Exit status of mptcp_run(1) where no command takes its place."""
     own, command = split_arguments(sys.argv[1:])
     options = _read_arguments(own, command)
     if not command:

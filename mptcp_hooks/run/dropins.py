@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The drop-ins that have systemd force a service: their text and their files; systemd.unit(5)."""
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _HOOK = f"{ROOT}/hooks/unit"
 # well. systemd passes over sections and keys that begin with X-.
 _MARK = "[X-mptcp-hooks]"
 _TEXT = f"""\
-# Made by mptcp_run --enable, taken away by mptcp_run --disable; see mptcp_run(8).
+# Made by mptcp_run --enable, taken away by mptcp_run --disable; see mptcp_run(1).
 {_MARK}
 Method={{methods}}
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A process beside a forced command that keeps its BPF program until the last of it ends.
 
 The command itself is started by execve(2) in the place of who asked for it: same

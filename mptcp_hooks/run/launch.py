@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Starts a forced command: all that it gets is the caller's, but for one variable.
 
 Python changes two things of its process at its start: it may set LC_CTYPE (PEP 538),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Keeps a command from Multipath TCP: the kernel answers it as one that is without, by seccomp(2).
 
 Whoever asks for an MPTCP socket must be ready for a kernel that has none, and takes TCP then.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a service that bpf forces starts before and after itself: its control group's BPF program.
 
 systemd ends what a unit's ExecStartPre= leaves running, so nobody can stay to hold the

@@ -1,13 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What systemd knows of a service; `show` is its own way to tell programs (systemctl(1))."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import NamedTuple
+
+# There where systemd is process 1, sd_booted(3).
+BOOTED = "/run/systemd/system"
 
 _SUFFIX = ".service"
 # systemd.unit(5), "Description"; an escape such as \x2d has a backslash.
@@ -92,6 +97,9 @@ def _show(properties: str, unit: str, *options: str) -> list[str]:
 
 
 def _ask(*arguments: str) -> str:
+    if not os.path.isdir(BOOTED):
+        raise Problem("this needs systemd, which does not run this machine: have the service's own "
+                      "script start its program by mptcp_run")
     outcome = run_program("systemctl", arguments, at_most=_ANSWER_AT_MOST)
     if outcome.status != 0:
         raise Problem(f"systemctl {arguments[0]} failed: {outcome.errors}")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Counts what a command's TCP connections were, out of what was seen of them. Pure."""
 
 from __future__ import annotations

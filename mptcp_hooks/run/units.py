@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run's --enable, --disable and --list: systemd services that are forced."""
 
 from __future__ import annotations

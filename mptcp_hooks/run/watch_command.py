@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a command as a child and watches which sockets it and what comes of it open.
 
 The kernel is asked every 10 ms, or less often where asking takes long, so that it takes

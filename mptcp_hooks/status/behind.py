@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is behind this machine, and by which uplink its answers leave: remarks on it. Pure.
 
 What is forwarded has the source of others, and leaves as main has it, whatever it came in by:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Programs whose TCP goes over an uplink and is not MPTCP, though it could be. Pure."""
 
 from __future__ import annotations

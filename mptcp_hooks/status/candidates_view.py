@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Candidates for people, as lines of a screen, and for programs, as plain data. Pure."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""mptcp_status(8): whether multipath works here, and if not, what to do."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""mptcp_status(1): whether multipath works here, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ _GOES_WITH = {
 
 
 def run_mptcp_status() -> int:
-    """Exit status of mptcp_status(8): 0 all good, 1 a path is broken, 2 wrong usage."""
+    """Exit status of mptcp_status(1): 0 all good, 1 a path is broken, 2 wrong usage."""
     options = _read_arguments()
     if options.report:
         return _report(options)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Live MPTCP connections and their subflows, read from what `ss -Menita` prints.
 
 ss has no JSON. It prints a line a socket, and under it, indented, what the kernel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Connections for people, as a screen, and for programs, as plain data."""
 
 from __future__ import annotations

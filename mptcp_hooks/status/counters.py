@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's MPTCP counters, and what they say of boxes and servers on the way that strip it.
 
 The counters are a network namespace's since it began: MPTcpExt in

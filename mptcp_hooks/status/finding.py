@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One thing that is wrong, as every judge tells of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with the paths of a survey, the most harmful first, and what to do about it.
 
 Pure. Each judge knows one thing that goes wrong; JUDGES is their order.
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.status.seen_routing import Difference, SeenRule
     from mptcp_hooks.status.survey import PathStatus, Survey
 
+# service(8) starts and reloads it by systemd where that runs the machine, and elsewhere as well.
+_SERVICE = "service mptcp-hooks"
 # To ifup alone, what it has brought up is 'already configured'.
 _IFUP_AGAIN, _SWITCH_ON = "ifdown {0}; ifup {0}", "ip link set {1} up && mptcp_up {0}"
 
@@ -133,7 +136,7 @@ def _judge_use(survey: Survey) -> Iterator[Finding]:
 
 def _have_join(use: Use, is_lifeline: bool) -> str:
     """What has connections join again, without harm to one that has no other path."""
-    watched = "'systemctl start mptcp-hooks' has mptcp_monitor do it"
+    watched = f"'{_SERVICE} start' has mptcp_monitor do it"
     if is_lifeline:
         return f"{watched}, once no connection has {use.address} for its only path"
     return (f"'mptcp_down {use.iface}; mptcp_up {use.iface}' has them try again, and takes it from "
@@ -192,8 +195,8 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
                           "time after it is back")
         elif way.left:
             yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: main "
-                          f"leads them to {way.leading.interface}, and {cause}", "'systemctl start "
-                          f"mptcp-hooks' has mptcp_monitor lead them by {way.left[0]}")
+                          f"leads them to {way.leading.interface}, and {cause}", f"'{_SERVICE} "
+                          f"start' has mptcp_monitor lead them by {way.left[0]}")
         else:
             yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: "
                           f"{cause}, and no other uplink is a way out", "bring one up, or take its "
@@ -219,7 +222,7 @@ def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
     beside = [one.device for one in survey.tunnels if one.family in families]
     if beside and survey.private:
         yield Finding(NOTE, "tunnel", "", f"new connections leave by {beside[0]}, and a part of "
-                      "each leaves beside it, in clear", "'systemctl start mptcp-hooks' has "
+                      "each leaves beside it, in clear", f"'{_SERVICE} start' has "
                       f"mptcp_monitor keep them to it; or {meant}")
 
 
@@ -734,8 +737,8 @@ def _bring_back(path: PathStatus) -> str:
 
 
 def _say_how_to_tell(device: str) -> str:
-    return (f"a stanza for ifup, or 'manage = {device}' in {CONFIGURATION_FILE} and 'systemctl "
-            "reload mptcp-hooks'")
+    return (f"a stanza for ifup, or 'manage = {device}' in {CONFIGURATION_FILE} and '{_SERVICE} "
+            "reload'")
 
 
 def _format_endpoint(address: str, device: str, flags: tuple[str, ...]) -> str:

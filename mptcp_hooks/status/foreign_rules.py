@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Rules of others that take a part of a path's traffic, or never get what they ask for. Pure.
 
 Which is which depends on where they lead, and on when the kernel asks them:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One picture of mptcp_status --watch, as it fits a window. Pure.
 
 Its parts stand in the order of their weight: what is lost of one that does not fit, is lost at its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether anything gets through over a path, as far as it is known, and in words. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes texts and tables fit a screen: wraps at words, lets columns go, cuts what is left. Pure.
 
 A width is in characters, and None where there is no edge, as in a file. Colours take no room.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mptcp_status sees at one moment, of paths or of connections, and how it answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A look as a plugin of Nagios and its kin answers: a status, and one line. Pure.
 
 Where they are written down: the Monitoring Plugins' Development Guidelines, "Plugin Output",

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A look, and the connections, as metrics in the text format of OpenMetrics 1.0. Pure.
 
 Only what Prometheus' own older text format has too: node_exporter reads that from files, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Colours, for a person at a terminal only, and the characters that it can show."""
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A survey and its findings for programs: what `mptcp_status --json` answers. Pure.
 
-The keys are a promise, written down in mptcp_status(8): none changes its meaning.
+The keys are a promise, written down in mptcp_status(1): none changes its meaning.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Draws a survey and its findings for a person: a line a path, then a line a finding. Pure."""
 
 from __future__ import annotations

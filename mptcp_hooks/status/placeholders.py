@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Puts placeholders in the place of addresses in a text that goes to others. Pure.
 
 The same address always has the same placeholder, and one that is in a subnet of this machine

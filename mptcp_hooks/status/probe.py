@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --probe: tries each path, by its gateway and towards a host that somebody names."""
 
 from __future__ import annotations

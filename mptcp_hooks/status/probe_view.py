@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What probes came to, as a screen and as data. Pure."""
 
 from __future__ import annotations

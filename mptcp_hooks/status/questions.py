@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Asks programs and /proc for what mptcp_status shows; changes nothing.
 
 The hooks ask the kernel themselves (netlink.py) because `ip -j` costs more than all

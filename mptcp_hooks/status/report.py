@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --report: all that a bug report needs of this machine, as one text.
 
 What the answer has of addresses is for placeholders.py. Of people's files it takes what is

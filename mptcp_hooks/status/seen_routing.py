@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Rules and routes as `ip -j` shows them: as values, as text, and compared with the record's."""
 
 from __future__ import annotations

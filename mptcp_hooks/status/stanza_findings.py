@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with what people wrote of interfaces, and what is left alone. Pure."""
 
 from __future__ import annotations

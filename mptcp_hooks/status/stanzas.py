@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ifupdown's files say of interfaces, beside what their hooks were told and ifup did."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --watch --json: a look each second, each a line of JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mptcp_status knows of this machine, as values; take_survey asks for them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Takes the survey of this machine that mptcp_status shows: asks, and puts the answers together."""
 
 from __future__ import annotations

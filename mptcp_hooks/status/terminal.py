@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A terminal as a screen of its own: what stood there before comes back when it is left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether the firewall hands what comes for an address on to others (DNAT), as nft tells it. Pure.
 
 `nft -j list ruleset` shows the rules of iptables-nft as well, and so Docker's. What cannot be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How much each uplink carries, now and in the last seconds, beside its most; and as a table. Pure.
 
 A rate is of the device, with all that it carries, not only Multipath TCP.

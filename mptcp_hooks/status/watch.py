@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --watch: a look a second, on a screen of its own or one below the other."""
 
 from __future__ import annotations

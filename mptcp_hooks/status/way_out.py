@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether new connections that are bound to nothing have a way, and by which uplink. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_up --check: all that people wrote for mptcp-hooks, read as the hooks would read it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What people get wrong in ifupdown's files that no hook is told of. Pure but for one look."""
 
 from __future__ import annotations

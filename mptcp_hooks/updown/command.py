@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_up and mptcp_down, for people: the hooks' work by hand, and its dry run."""
 
 from __future__ import annotations

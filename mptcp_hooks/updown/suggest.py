@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_up --suggest: what a person may write down of the uplinks that are up. Writes nothing."""
 
 from __future__ import annotations

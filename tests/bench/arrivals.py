@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """New connections, one after another: run inside the client by tests.bench.pictures.
 
     arrivals.py ADDRESS PORT SECONDS    begin one each fifth of a second, so long

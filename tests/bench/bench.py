@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make bench`: the installed hooks, mptcp_run and the monitor against their peers, in the lab."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a thousand new connections a second cost the monitor, as a server and as a client."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make compare OLD=old.deb NEW=new.deb`: what the hooks of two packages take, in turn.
 
 Each package is installed in a lab of its own. A round runs a static stanza's hooks in both. Old

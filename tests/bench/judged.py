@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mptcp_monitor makes of unequal uplinks, with nothing configured.
 
     python3 -m tests.bench.judged DEB [--mix NAME...] [--control cubic bbr] [--connections 1 10]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this end can see of unequal uplinks while they are used, with no lever.
 
     python3 -m tests.bench.loaded DEB [--mix NAME...] [--control cubic bbr] [--connections 1 10]

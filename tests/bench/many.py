@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What it costs mptcp_monitor to judge uplinks that are used, with ten thousand connections."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs inside the lab's client: compares the installed hooks and mptcp_run with their peers.
 
 `python3 -m tests.bench.measure [GO]`: a program built by Go.
@@ -25,8 +26,10 @@ from tests.bench.rounds import (
 ROUNDS = 200
 CROWDED_ROUNDS = 8
 MANY = 64
-# What a hook in Python takes at least; Python itself taken down in order, which hooks do without.
+# What a program in Python takes at least; Python itself taken down in order, which ours do without.
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
+# The same as hooks/start_event starts it: what a hook takes at least.
+SHELL = ("/bin/sh", "-c", f"{' '.join(PYTHON)} || :")
 CLASSIC = str(Path(__file__).with_name("classic.sh"))
 KEPT = Path("/var/cache/mptcp-hooks")
 CONFIGURATION = Path("/etc/mptcp-hooks/mptcp-hooks.conf")
@@ -116,7 +119,7 @@ def run_classic(environment: Environment) -> Times:
 
 def run_batches(up: str, undo: str) -> Times:
     """What a hook cannot do without: Python, and `ip` with the same lines."""
-    python, version = run(*PYTHON), run("/sbin/ip", "-V")
+    python, version = run(*SHELL), run("/sbin/ip", "-V")
     coming = run("/sbin/ip", "-4", "-batch", up)
     run("/bin/sh", "-c",
         "ip mptcp endpoint flush; ip mptcp limits set subflows 2 add_addr_accepted 0")
@@ -174,11 +177,13 @@ def measure_configuration() -> Row:
 
 def measure_bystanders() -> list[Row]:
     """Calls about interfaces that are not ours."""
-    series = take_turns(lambda: {"python3": run(*PYTHON)},
+    series = take_turns(lambda: {"python3": run(*SHELL), "python3 alone": run(*PYTHON)},
                         *(partial(pass_by, other) for other in BYSTANDERS), rounds=ROUNDS)
     show(series)
-    return [compare(series, f"{hook}, {other.name}", "python3", bound) for other in BYSTANDERS
-            for hook, bound in (("if-up.d", other.bound), ("if-post-down.d", 1.025))]
+    shell = find_difference(series["python3"], series["python3 alone"])
+    return [Row("the shell around python3", shell, "ms", 1.5, "python3 alone"), *(
+        compare(series, f"{hook}, {other.name}", "python3", bound) for other in BYSTANDERS
+        for hook, bound in (("if-up.d", other.bound), ("if-post-down.d", 1.025)))]
 
 
 def pass_by(other: Bystander) -> Times:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """New connections that are bound to nothing, begun while the first uplink is out.
 
 The bare machine has the same two uplinks, both with a default route in main, and no package.

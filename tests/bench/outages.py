@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Cables that are out for seconds, under one connection: the bare kernel and the package, in turn.
 
 The bare kernel has the hooks' routing and endpoints, and nobody who watches them.

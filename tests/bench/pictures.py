@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make pictures`: README's pictures, drawn from what happens in the lab.
 
     python3 -m tests.bench.pictures DEB FOLDER

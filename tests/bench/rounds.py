@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs inside the lab's client: what programs take, in rounds in which each has its turn.
 
     python3 -m tests.bench.rounds    a round of the hooks for each line that comes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How soon a provider that is out is suspected, and how often one that is not.
 
 Run inside hosts as a program:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the bench of unequal uplinks sends and asks for; one end each, run inside hosts.
 
     python3 -m tests.bench.traffic serve

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Uplinks of unequal rates and queues: what levers on the weak ones do to real transfers.
 
     python3 -m tests.bench.unequal DEB [--mix NAME...] [--lever NAME...] [--control cubic bbr]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's fixtures; where a machine cannot hold the lab, its tests are skipped by name."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from tests.lab.support.keeping import describe_kept
-from tests.lab.support.lab import Installation, Lab, begin_run, find_obstacles
+from tests.lab.support.lab import Installation, Lab, OnMachine, begin_run, find_obstacles
 from tests.lab.support.making import MakeHost, MakeLab, Maker
 from tests.lab.support.programs import NoSuchPackage, Programs
 from tests.lab.support.provider import SERVICES, Served, with_providers
@@ -63,14 +64,20 @@ def pytest_runtest_makereport(
 def deb(request: pytest.FixtureRequest) -> str:
     """The path of the package."""
     path = request.config.getoption("--deb")
+    if not path and request.config.getoption("--installed"):
+        pytest.skip("the test installs the package: that is what --deb names")
     assert path, "run the lab by 'make test', or give --deb"
     return str(path.resolve())
 
 
 @pytest.fixture(scope="session")
-def installation(deb: str) -> Iterator[Installation]:
-    """The package, installed by dpkg once for all tests."""
-    made = Installation(Path(deb))
+def installation(request: pytest.FixtureRequest) -> Iterator[Installation | OnMachine]:
+    """The package, installed by dpkg once for all tests; or that of the machine."""
+    made: Installation | OnMachine
+    if request.config.getoption("--installed"):
+        made = OnMachine()
+    else:
+        made = Installation(Path(request.getfixturevalue("deb")))
     yield made
     made.close()
 
@@ -107,7 +114,8 @@ def in_use(request: pytest.FixtureRequest, maker: _Maker) -> Iterator[_Maker]:
 
 @pytest.fixture
 def make_lab(
-    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+    request: pytest.FixtureRequest, installation: Installation | OnMachine,
+    programs: Callable[..., Path]
 ) -> Iterator[MakeLab]:
     """`make_lab("ppp")` is a lab with that package on the client, closed after the test."""
     with in_use(request, MakeLab(installation, programs)) as maker:
@@ -116,7 +124,8 @@ def make_lab(
 
 @pytest.fixture(scope="module")
 def make_shared_lab(
-    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+    request: pytest.FixtureRequest, installation: Installation | OnMachine,
+    programs: Callable[..., Path]
 ) -> Iterator[MakeLab]:
     """As `make_lab`, closed after all tests of the module."""
     with in_use(request, MakeLab(installation, programs)) as maker:
@@ -125,7 +134,8 @@ def make_shared_lab(
 
 @pytest.fixture(scope="module")
 def make_host(
-    request: pytest.FixtureRequest, installation: Installation, programs: Callable[..., Path]
+    request: pytest.FixtureRequest, installation: Installation | OnMachine,
+    programs: Callable[..., Path]
 ) -> Iterator[MakeHost]:
     """`make_host("mptcpize")` is one host with that package, for all tests of the module."""
     with in_use(request, MakeHost(installation, programs)) as maker:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make demo`: what a newcomer looks at. Two uplinks, the real ifup, one connection over both.
 
 The first act has fixed addresses, the second DHCP, and cables that are pulled under running

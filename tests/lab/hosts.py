@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A lab to work in by hand; it stays until it is removed.
 
     python3 -m tests.lab.hosts make DEB [PACKAGE...]

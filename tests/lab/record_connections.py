@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Record `ss -Menita` of real connections anew, for tests/cases/connections/.
 
     python3 -m tests.lab.record_connections DEB [SS [NAME...]]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Record the MPTCP counters of both ends anew, for tests/cases/counters/.
 
     python3 -m tests.lab.record_counters DEB

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Records tests/cases/status anew: `python3 -m tests.lab.record_status DEB`.
 
 Each case is a breakage of the lab as the client saw it: the answers of `ip -j` and

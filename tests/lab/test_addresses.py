@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every address of an uplink leaves by it, whoever brought it; and which one has the endpoint."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Values, templates and folders that are not what they must be: ifup lives, nothing is set up."""
 
 from __future__ import annotations
@@ -378,6 +379,23 @@ def test_a_floor_or_a_module_that_is_missing_costs_no_ifup(lab: Lab, missing: st
     said = lab.ifup("eth1")
     assert said.count("\n") == 1 and "Traceback" not in said
     lab.ifdown("eth1")
+
+
+@pytest.mark.parametrize("breakage", [
+    "rm /usr/bin/python3", "ln -sf /bin/false /usr/bin/python3",
+    "rm -r /usr/lib/python3.*/encodings",
+], ids=["gone", "fails", "without its library"])
+def test_a_python3_that_cannot_start_costs_no_ifup(lab: Lab, breakage: str) -> None:
+    lab.set_interfaces("auto lo eth1\niface lo inet loopback\n"
+                       "iface eth1 inet static\n address 10.1.2.2/24\n gateway 10.1.2.1\n")
+    lab.client.run("sh", "-ec", breakage)
+    said = [line for line in lab.ifup("-a").splitlines()
+            if "not done: python3 ended with" in line]
+    # Those of lo, eth1 and --all.
+    assert len(said) == 3 and said[0].startswith("/etc/network/if-up.d/mptcp_up: ")
+    assert set(lab.client.run("ifquery", "--state").split()) == {"lo=lo", "eth1=eth1"}
+    lab.ifdown("eth1")
+    assert lab.client.run("ip", "-4", "addr", "show", "dev", "eth1") == ""
 
 
 def test_half_a_package_does_not_cost_an_ifup(lab: Lab) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is behind the machine leaves by the uplink that it belongs to: docs/containers.md."""
 
 from __future__ import annotations

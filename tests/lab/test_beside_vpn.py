@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tunnels that new connections leave by: nothing leaves beside them, and uplinks answer."""
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def test_whoever_wants_it_uses_all_paths_beside_a_tunnel(make_lab: MakeLab) -> N
     tunnel.up()
     # Nobody sees to it yet, and that is told.
     (told,) = ask(lab)["findings"]
-    assert told["kind"] == "tunnel" and "systemctl start mptcp-hooks" in told["remedy"]
+    assert told["kind"] == "tunnel" and "service mptcp-hooks start" in told["remedy"]
     monitor = Monitor(lab)
     assert is_kept(lab)
     configure(lab, "vpn = beside", monitor)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A machine with two cards from its boot to its shutdown: systemd, udev, ifupdown, all of Debian's.
 
 It is the one thing that namespaces cannot show. Emulated, so it takes minutes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """docs/by-hand.md, its blocks run as they stand there: by hand, what goes wrong, two stanzas."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_up --check: what is wrong is found where it stands, before an ifup is lost to it."""
 
 from __future__ import annotations

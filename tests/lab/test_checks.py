@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks that the administrator asks for: what is sent, who answers, and what is noted of it."""
 
 from __future__ import annotations

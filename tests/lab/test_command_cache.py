@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kept command sets: used again only where rendering would give the same, and never trusted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_up and mptcp_down as a person calls them."""
 
 from __future__ import annotations

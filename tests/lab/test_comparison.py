@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """README's table of others: what each makes of two uplinks by itself, without our package."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion for bash as it is installed: interfaces, and who finds it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the counters prove of boxes that really are on the way, at both ends of a transfer."""
 
 from __future__ import annotations

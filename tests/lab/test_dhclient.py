@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ifupdown with dhclient, served by dnsmasq: the leases of an uplink from the first to the last."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ifupdown with other DHCP clients: dhcpcd, which tells our hook, and udhcpc, which does not."""
 
 from __future__ import annotations

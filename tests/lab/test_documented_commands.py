@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command lines of README, docs and manual pages, each run as it stands there.
 
 They run on a booted client with two uplinks, the services, nginx and curl; its server has files
@@ -107,7 +108,7 @@ def test_what_a_page_has_make_do_is_there(block: Block) -> None:
 
 
 def test_pages_have_commands_and_those_left_out_a_test() -> None:
-    assert {"README.md", "faq.md", "mptcp_status.8", "mptcp-hooks.7"} <= {
+    assert {"README.md", "faq.md", "mptcp_status.1", "mptcp-hooks.7"} <= {
         block.page for block in BLOCKS}
     for page, test in ELSEWHERE.items():
         assert (ROOT / "docs" / page).exists() and (Path(__file__).parent / test).exists()

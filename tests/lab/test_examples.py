@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The stanzas of the manual and of README, brought up by the real ifup as they are written.
 
 README's screen is what mptcp_status draws then.

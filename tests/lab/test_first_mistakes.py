@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What people get wrong first: each is told in one line, with what to write instead."""
 
 from __future__ import annotations

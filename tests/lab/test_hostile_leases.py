@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Leases of no honest server: dhclient-script goes on, and nothing is lost of what stood."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ifupdown2 in ifupdown's place: one call an interface, and again without a down."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ifupdown-ng in ifupdown's place: one call an interface, lists of addresses, no PATH."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The import budget: a module that a hook loads costs every boot, so each one is listed here."""
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
 SELECTING = CONFIGURED | {"machine.altnames"}
 
 
+# What the hook in each folder starts, with that hook's path.
+EVENT = "/usr/share/mptcp-hooks/hooks/event"
 # Runs the program that its argument names, and prints what modules there are at its end.
 SHOW = """\
 import posix, sys
@@ -45,7 +48,7 @@ def list_imports(lab: Lab, folder: str, environment: dict[str, str]) -> set[str]
     loaded, always = (
         set(lab.client.try_run("/usr/bin/python3", "-IS", "-c", *script, env=environment)
             .stdout.splitlines())
-        for script in ((SHOW, f"/etc/network/{folder}/{name}"), (SHOW, "/dev/null")))
+        for script in ((SHOW, EVENT, f"/etc/network/{folder}/{name}"), (SHOW, "/dev/null")))
     assert "mptcp_hooks.hook" in loaded
     return {module.removeprefix("mptcp_hooks.") for module in loaded - always} - BUILT_IN - {
         "mptcp_hooks", "__future__"}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What an interface, a table or a gateway may be called, and who is left alone by its name."""
 
 from __future__ import annotations

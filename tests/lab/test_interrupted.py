@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every file that our programs touch and every question that they ask fails, or is their last.
 
 Which those are is found by running them. What cannot be undone or made is on record then, and

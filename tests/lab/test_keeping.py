@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts that are to stay: those of a test that failed with --keep, and those made by hand."""
 
 from __future__ import annotations

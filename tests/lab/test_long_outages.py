@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Outages of all lengths, twenty in a row, and a minute: `make outages`, which takes its time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Subflows that are lost on the way, and Multipath TCP that is turned off by an outage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Interfaces that no hook announces: the configuration names them, the monitor sets them up."""
 
 from __future__ import annotations

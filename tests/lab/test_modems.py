@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Modems and other odd links: how a way out is told that no gateway of main's names."""
 
 from __future__ import annotations

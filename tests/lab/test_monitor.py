@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_monitor: what the hooks began stays true while cables, addresses and people change it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status for monitoring systems and bug reports, on the installed package."""
 
 from __future__ import annotations

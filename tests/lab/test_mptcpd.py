@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Beside mptcpd, the other program that makes endpoints: each leaves the other's alone."""
 
 from __future__ import annotations

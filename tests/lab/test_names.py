@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A resolver that one uplink alone names is asked over that uplink, whatever main says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """NetworkManager, whose dispatcher runs the hooks by 01-ifupdown and makes endpoints itself."""
 
 from __future__ import annotations

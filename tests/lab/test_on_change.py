@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """People's own programs hear of each path that dies and comes back, and can do no harm by it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was lost comes back: uplinks that go and come under running connections, by their bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """PPP links by pppd's own scripts: a tun device is ppp0, as pppd has it at each step."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --probe on the installed package: what each path is good for, by trying it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's own means: DHCP and router advertisements by Debian's programs, none installed here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The seven promises of docs/internals/architecture.md, each against the real kernel."""
 
 from __future__ import annotations

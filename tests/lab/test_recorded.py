@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every recorded environment, played to the installed hooks in the order it was recorded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Records of other versions, damaged ones and lost ones, on a real kernel: nothing stays behind."""
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def test_a_record_that_is_not_roots_own_is_removed_as_it_says(uplinks: Lab) -> N
 def test_a_removal_that_fails_keeps_the_record_and_says_so(
     uplinks: Lab, request: pytest.FixtureRequest
 ) -> None:
-    deb = request.config.getoption("--deb").resolve()
+    deb = request.getfixturevalue("deb")
     break_ip(uplinks, "rule del pref 20002 from 10.1.1.2")
     done = uplinks.client.try_run("dpkg", "--remove", "mptcp-hooks")
     mend_ip(uplinks)

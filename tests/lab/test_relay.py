@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """docs/relay.md, its commands run as they stand there, towards a server with plain TCP alone.
 
             10.99.0.1, relay.example.org, systemd

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mptcp_status has nothing to say of: ports, manual stanzas, two gateways on one card."""
 
 from __future__ import annotations

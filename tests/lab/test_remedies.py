@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What messages tell a person to do leads to the end: remedies, followed as they are printed."""
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def test_an_uplink_that_nobody_told_of_is_named_in_the_configuration(lab: Lab) -
     (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "not-set-up"]
     line, reload = re.findall(r"'([^']*)'", found["remedy"])
     lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", f"[default]\n{line}\n")
-    # What systemd does then.
-    assert reload == "systemctl reload mptcp-hooks"
+    # What systemd and the init script do then.
+    assert reload == "service mptcp-hooks reload"
     monitor.signal(signal.SIGHUP)
     wait_for(lambda: find(lab) == ())
 

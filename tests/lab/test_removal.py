@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the real dpkg takes away with the package, and what it leaves: on a machine, in roots."""
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH
+from tests.lab.support.waiting import wait_for
 
 SERVICE = "mptcp-hooks.service"
 UNITS = "/etc/systemd/system"
@@ -95,6 +97,56 @@ def test_what_is_up_goes_with_the_package(lab: Lab) -> None:
     assert remove(lab) == []
     assert lab.snapshot() == before
     assert not is_there(lab.client, "/run/mptcp-hooks")
+
+
+def find_ours(lab: Lab) -> list[str]:
+    """All that has our name, or is in a folder that has it, and is no package manager's."""
+    found = lab.client.run(
+        "find", "/etc", "/usr", "/var", "/run", "/sys/fs", "-path", "*mptcp[-_]*",
+        "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "*/mptcp-hooks-lab*")
+    return sorted(found.splitlines())
+
+
+def test_purge_leaves_nothing_that_the_package_or_its_commands_made(
+    make_lab: MakeLab, deb: str
+) -> None:
+    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=False)
+    before = find_ours(lab)
+    lab.client.run("dpkg", "--install", deb)
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    write_drop_in(lab, "web", OURS)
+    # Each start of a program of ours may compile what it loads.
+    for command in ("mptcp_up --check", "mptcp_status", "mptcp_status --connections",
+                    "mptcp_run true", f"systemctl restart {SERVICE}"):
+        lab.client.run(*command.split())
+    wait_for(lambda: lab.endpoints() == BOTH)
+    lab.client.run("dpkg", "--remove", "mptcp-hooks")
+    lab.client.run("dpkg", "--purge", "mptcp-hooks")
+    assert find_ours(lab) == before
+    assert "proto mptcp" not in lab.snapshot() and lab.endpoints() == []
+
+
+BROKEN_PYTHON = "ln -sf /bin/false /usr/bin/python3"
+
+
+def test_a_python3_that_cannot_start_keeps_dpkg_from_nothing(lab: Lab, deb: str) -> None:
+    """Half an upgrade of Python: it is upgraded, removed and purged, and says what stays."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    full = lab.snapshot()
+    lab.client.run("sh", "-ec", BROKEN_PYTHON)
+    done = lab.client.try_run("dpkg", "--install", deb)
+    assert done.returncode == 0, done.stderr
+    assert ("mptcp-hooks: its modules are not compiled, and hooks take longer "
+            "(dpkg-reconfigure mptcp-hooks)") in done.stderr.splitlines()
+    assert remove(lab) == [
+        "mptcp-hooks: mptcp_down failed, so /run/mptcp-hooks stays: what it tells of goes with "
+        "'mptcp_down --all' once the package is installed again"]
+    assert lab.snapshot() == full and is_there(lab.client, "/run/mptcp-hooks")
+    lab.client.run("dpkg", "--purge", "mptcp-hooks")
+    assert not is_there(lab.client, "/run/mptcp-hooks")
+    assert not is_there(lab.client, "/usr/share/mptcp-hooks")
 
 
 def test_an_administrators_drop_in_survives_and_that_of_mptcp_run_does_not(lab: Lab) -> None:

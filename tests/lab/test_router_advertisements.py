@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """IPv6 as routers advertise it: addresses come after the hooks, change, go with their router."""
 
 from __future__ import annotations

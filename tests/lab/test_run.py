@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run, installed: what the command gets is the caller's, and what it ends with too."""
 
 from __future__ import annotations

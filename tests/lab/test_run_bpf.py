@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run --method bpf on a kernel that has it: what is forced, what is not, what is left.
 
 `make test-bpf` runs these in a VM with Debian 13's kernel; this machine's own may be too old, or
@@ -271,11 +272,11 @@ def test_statuses_and_place(host: Host) -> None:
     (("unshare", "--mount", "sh", "-c", "mount -o remount,bind,ro /sys/fs/cgroup; exec \"$@\"",
       "sh"), "cannot make the control group"),
     (("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /usr/share/mptcp-hooks/bpf; "
-      "exec \"$@\"", "sh"), "force.bpf.o, which the build of the package makes"),
+      "exec \"$@\"", "sh"), ".bpf.o, which the build makes"),
     (("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf; exec \"$@\"", "sh"),
      "it needs a kernel with BTF"),
     (("unshare", "--mount", "sh", "-c", "for lib in /usr/lib/*/libbpf.so.1; do mount --bind "
-      "/dev/null $lib; done; exec \"$@\"", "sh"), "it needs libbpf (apt install libbpf1)"),
+      "/dev/null $lib; done; exec \"$@\"", "sh"), "it needs libbpf.so.1 (apt install libbpf1; "),
 ])
 def test_what_is_missing_is_said_by_name(host: Host, before: tuple[str, ...], words: str) -> None:
     done = host.try_run(*before, *RUN, "echo", "done")

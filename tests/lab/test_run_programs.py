@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run and real programs, client and server both forced: MPTCP by ss, bytes by each uplink."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run --enable, --disable and --list, by a real systemd; what bpf does is in test_run_bpf."""
 
 from __future__ import annotations

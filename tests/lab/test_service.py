@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The package's service, by a real systemd: installed alone, in its sandbox, stopped, removed."""
 
 from __future__ import annotations

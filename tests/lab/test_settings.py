@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp-hooks.conf with the real ifup: whose settings count, and what a change of them does."""
 
 from __future__ import annotations

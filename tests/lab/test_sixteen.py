@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sixteen interfaces that come and go at once, again and again, in whatever company.
 
 A hook that waits five seconds for the others in vain, on a busy machine, says so and leaves what

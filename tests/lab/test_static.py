@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Static stanzas, brought up by the real ifup: what the kernel holds then."""
 
 from __future__ import annotations

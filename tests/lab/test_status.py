@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status on the installed package: each thing that breaks is found, and then gone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --connections of real transfers over both uplinks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Real MPTCP connections over two uplinks of 50 Mbit/s."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """No slower than the better uplink alone: what is weak beside it becomes a backup, by itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What must make no role flap: all that looks like a slow uplink, and is none, or one for a while.
 
 Real transfers go on for a minute at most, and the monitor's words about roles are counted.

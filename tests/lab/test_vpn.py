@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """VPNs that take main's default: wg-quick's rules, OpenVPN's halves, what comes of ours."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Nothing waits without end: a command that hangs, a lock that is held, a hook that was killed."""
 
 from __future__ import annotations

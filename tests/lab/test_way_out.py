@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """New connections that are bound to nothing find a way while an uplink is out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Addresses, devices and rules that go at the wrong moment: nothing leaks, nothing is forgotten."""
 
 from __future__ import annotations

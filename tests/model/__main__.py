@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make model`: many steps, or the replay of a few."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs inside the namespace, for its whole life: requests come in as lines of JSON, answers go out.
 
 Started by nsenter once, since starting nsenter for each command takes longer than the command.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel against what the model says of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The rules beside main that lead what is bound to nothing, docs/failover.md."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs, replays and shrinks."""
 
 from __future__ import annotations

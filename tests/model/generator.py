@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Chooses steps: what is likely on a machine, and what is not, weighed."""
 
 from __future__ import annotations

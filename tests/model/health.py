@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a monitor may know of each path by now, docs/failover.md: how soon what is noticed.
 
 Times come in, in seconds of the monotonic clock.

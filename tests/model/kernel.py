@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel holds, as values made of `ip -j -N`: an oracle that shares no code of ours."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Does steps to a namespace: what the world does to it, and what starts a program of ours."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What must be there: docs/internals/architecture.md as a simple model, of what was told and is up.
 
 It is no copy of the planner. What the documentation leaves open, such as which of

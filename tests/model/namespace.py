@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A host of the lab with an agent inside; the only module here that knows the lab."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What must and may be in the kernel after a step, given what the documentation leaves open."""
 
 from __future__ import annotations

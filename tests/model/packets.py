@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where datagrams must come in, told without rules.
 
 The source is docs/internals/architecture.md and docs/failover.md.

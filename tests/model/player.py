@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Plays steps on a machine, and holds the kernel against the model after each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is asked of a machine by a datagram, and what a far end sees of it."""
 
 from __future__ import annotations

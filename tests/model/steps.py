@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Steps as values, and as lines of text that a person reads and a replay takes.
 
     link up|down DEV             carrier on|off DEV        device gone|made DEV

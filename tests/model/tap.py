@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sends datagrams, and sees where they come in. It runs inside the namespace, in the agent."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The comparison sees what is wrong, steps survive being text, and shrinking keeps the cause."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A thousand steps of what happens to a machine: the kernel is as a simple model says after each.
 
 `make model` does as many more as one has time for; every defect that it found has a test of its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where packets are expected, and what a monitor may know: what the documentation says of each."""
 
 from __future__ import annotations

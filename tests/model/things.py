@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What one path becomes in the kernel, as docs/internals/architecture.md has it."""
 
 from __future__ import annotations

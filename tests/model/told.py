@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was told of an interface, and the paths that should come of it."""
 
 from __future__ import annotations

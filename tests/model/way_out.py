@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where what is bound to nothing shall leave, docs/failover.md, by what a monitor may know."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What steps may name: devices, the addresses they can have, stanzas, and configurations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A machine that answers what another one answered when it was recorded (tests/lab/record_status).
 
 `machine.txt` holds a question a line, after a `$`, and below it the answer: a program's

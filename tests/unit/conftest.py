@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How hypothesis tries: no clock decides about a test, and nothing is left in the tree.
 
 `make fuzz` tries the same tests twenty times as long.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Recorded output of ss, tests/cases/connections/NAME/, and what is made of it.
 
     ss.txt             what `ss -Menita` printed, see tests/lab/record_connections.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Recorded MPTCP counters, tests/cases/counters/NAME/, and what is found in them.
 
     client, server   their MPTcpExt of /proc/net/netstat, as the scenes of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small ELF files of each kind, put together field by field as elf(5) has them."""
 
 from __future__ import annotations

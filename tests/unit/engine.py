@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A machine in memory with a record in a folder, and the hooks' works done on it as they come."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Programs and machines of each kind that decides about a method."""
 
 from __future__ import annotations

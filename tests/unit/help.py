@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What programs say on a screen of 80 columns: our commands' --help above all."""
 
 from __future__ import annotations

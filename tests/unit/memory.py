@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A machine in memory: the engine's questions answered, and its `ip -batch` run, without a kernel.
 
 It knows as much of `ip` and of the kernel as the engine relies on: what makes a rule, a

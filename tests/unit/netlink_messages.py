@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Netlink by hand: messages as the kernel sends them (rtnetlink(7)), and who answers for it."""
 
 from __future__ import annotations
 
 import struct
-from typing import Self
 
 
 def make_message(kind: int, payload: bytes) -> bytes:
@@ -24,11 +24,11 @@ class FakeConversation:
     def __init__(self, protocol: int) -> None:
         self._protocol = protocol
 
-    def __call__(self, protocol: int) -> Self:
+    def __call__(self, protocol: int) -> FakeConversation:
         assert protocol == self._protocol
         return self
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> FakeConversation:
         return self
 
     def __exit__(self, *raised: object) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The environments that real network managers passed to their hooks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A real terminal of some size, tmux(1), with what a command draws on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The resolvers that routers advertise: the option as the kernel passes it on, and until when."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The names of devices, out of the kernel's messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What of the kernel's announcements matters to uplinks, and what is urgent."""
 
 from __future__ import annotations

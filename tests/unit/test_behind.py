@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is said of what is behind the machine: the firewall's rules, routes, marks of others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Marks, further sources and announced addresses: what may be, what it becomes, who has it."""
 
 from __future__ import annotations

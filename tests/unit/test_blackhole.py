@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether the kernel's conclusion that there is a firewall is to end."""
 
 from __future__ import annotations

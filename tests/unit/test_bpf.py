@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is said where a BPF program cannot be loaded; how one is, the lab shows."""
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def test_a_machine_without_the_library_is_told_where_it_is(
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(bpf, "CDLL", refuse)
-    with pytest.raises(Problem, match=r"^it needs libbpf \(apt install libbpf1\)$"):
+    with pytest.raises(Problem, match=r"^it needs libbpf\.so\.1 \(apt install libbpf1; "):
         Force("/")
 
 
@@ -55,6 +56,7 @@ def test_a_machine_without_the_library_is_told_where_it_is(
     (errno.EACCES, "the kernel does not permit it, which takes CAP_BPF and CAP_PERFMON"),
     (errno.ESRCH, "it needs Linux 6.6 or later"), (errno.ENOENT, "it needs Linux 6.6 or later"),
     (errno.E2BIG, "the kernel takes no more than 38 of these at once"),
+    (524, "this kernel lets no BPF program stand in for its functions on "),
     (errno.ENOMEM, "Cannot allocate memory"),
 ])
 def test_numbers_of_the_kernel_are_told_in_words(

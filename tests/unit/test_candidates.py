@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which programs with plain TCP over an uplink are named, and the command that would force them."""
 
 from __future__ import annotations

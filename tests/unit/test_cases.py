@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Golden command sets: tests/cases/NAME/ holds an environment, a view, and what they become.
 
     environment   VAR=value a line, as a network manager passes it

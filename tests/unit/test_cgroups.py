@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Control groups: which one is the caller's, and what is made and removed below it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How the states of paths change: each change is told once, and what came between is left out."""
 
 from __future__ import annotations

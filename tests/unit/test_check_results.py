@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How checks stand, noted beside the record."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_check between its questions: when it looks at the record, what it notes and says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is checked of a path, as options and the configuration ask for it."""
 
 from __future__ import annotations

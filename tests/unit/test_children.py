@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Children whose end can be waited for, whatever our caller does about its own: waitpid(2)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which subflows end while their connections go on, as the kernel's MPTCP events tell it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion for bash: the options of each command, which it asks --help for."""
 
 from __future__ import annotations

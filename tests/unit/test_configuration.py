@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp-hooks.conf: what is valid counts, what is not is a line that names its own."""
 
 from __future__ import annotations

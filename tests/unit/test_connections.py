@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ss printed of real connections, and of broken ones, as connections, screens and data."""
 
 from __future__ import annotations

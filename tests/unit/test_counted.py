@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel had counted some time ago, and when that is noted."""
 
 from __future__ import annotations

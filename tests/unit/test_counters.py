@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel's MPTCP counters prove, and what they do not."""
 
 from __future__ import annotations

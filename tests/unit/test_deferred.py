@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a hook was told that gave up: written without the lock, done by the next one, in order."""
 
 from __future__ import annotations

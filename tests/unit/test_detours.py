@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where new connections are led while main leads them to a dead uplink, on a machine in memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The packaged example and mptcp-hooks.conf(5): every key, and nothing that is wrong."""
 
 from __future__ import annotations

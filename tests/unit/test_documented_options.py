@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """No page names an option that a command of ours does not have."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths are checked, as the record and mptcp-hooks.conf have it."""
 
 from __future__ import annotations

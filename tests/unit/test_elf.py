@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The reader of ELF files: small ones of each kind, real ones, and hostile ones."""
 
 from __future__ import annotations

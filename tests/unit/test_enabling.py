@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run's --enable, --disable and --list: what is written, asked of systemd, and said."""
 
 from __future__ import annotations
@@ -231,6 +232,7 @@ def test_a_change_takes_root(
 def test_what_systemctl_refuses_is_told_in_its_words(
     ask: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(systemd, "BOOTED", "/")
     monkeypatch.setattr(systemd, "run_program", lambda program, arguments, at_most: Outcome(
         1, "", "System has not been booted with systemd as init system\nCan't operate.\n"))
     with pytest.raises(Problem) as raised:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which address of a device has the endpoint, and which uplinks have one where all eight are taken.
 """
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Promises 2, 3 and 4, and 1 after a kill, on a machine in memory.
 
 The lab shows them on real kernels; here every line of every work can fail or be the last.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How commands end: their status, and the one line that says why."""
 
 from __future__ import annotations

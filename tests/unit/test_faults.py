@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths are out, noted beside the record."""
 
 from __future__ import annotations

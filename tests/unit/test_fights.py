@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When the monitor gives an interface up, and when it begins anew."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths are there for moments only, and how long their endpoints wait."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The house: four floors, and nothing imports upward; docs/internals/architecture.md draws it."""
 
 from __future__ import annotations

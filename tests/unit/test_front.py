@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where our rules stand in front of others'."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How often is looked at what uplinks carry, and what it may cost."""
 
 from __future__ import annotations

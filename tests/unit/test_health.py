@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the monitor says of running connections and of Multipath TCP, and when it looks."""
 
 from __future__ import annotations

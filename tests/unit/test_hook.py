@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What managers start, without a manager: each folder's act, on a machine in memory."""
 
 from __future__ import annotations

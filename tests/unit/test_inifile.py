@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The INI reader: what configparser takes, it takes; what it refuses has a line."""
 
 from __future__ import annotations

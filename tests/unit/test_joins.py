@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When connections are looked at and endpoints made again, over time."""
 
 from __future__ import annotations

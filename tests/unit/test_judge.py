@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which uplinks are better off as backups, by what they carry each second."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process that keeps a command's group forced: nobody waits for it, and it waits for all."""
 
 from __future__ import annotations

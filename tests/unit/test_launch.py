@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a forced command gets: its caller's arguments, environment and signals, and one variable."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Texts and tables that fit a screen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What tests share stands in modules of its own: nothing imports a module of tests."""
 
 from __future__ import annotations

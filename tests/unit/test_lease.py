@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Leases as DHCP clients tell them: recordings, RFC 3442 in two dialects, dhclient's own file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which connections use a path and which lack it, and whose last subflow is on one."""
 
 from __future__ import annotations

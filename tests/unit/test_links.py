@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a page links to, or names by its path, is there."""
 
 from __future__ import annotations

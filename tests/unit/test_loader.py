@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hook's own import: what it takes, and what it leaves to Python."""
 
 from __future__ import annotations

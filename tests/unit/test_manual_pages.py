@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Manual pages: each renders without a warning, is whole, and knows the options that there are."""
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from mptcp_hooks.status.survey import DOWN, GONE, NO_CARRIER
 from tests.unit.help import ROOT, answer, find_options, read_real_options
 
 PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
-COMMANDS = sorted(page for page in PAGES if page.suffix == ".8")
+COMMANDS = sorted(page for page in PAGES if page.suffix != ".5")
+_OF_COMMANDS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
+                "SEE ALSO")
 SECTIONS = {
+    ".1": _OF_COMMANDS,
     ".5": ("NAME", "DESCRIPTION", "FILES", "EXAMPLES", "SEE ALSO"),
     ".7": ("NAME", "DESCRIPTION", "WHAT HAPPENS", "FILES", "EXAMPLES", "SEE ALSO"),
-    ".8": ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
-           "SEE ALSO"),
+    ".8": _OF_COMMANDS,
 }
 _REFERENCE = re.compile(r"\b(mptcp[-_][\w.-]+)\((\d)\)")
 
@@ -78,7 +81,7 @@ def list_keys(value: Any) -> set[str]:
 
 
 def test_status_page_has_all_keys_of_its_answers() -> None:
-    text = " ".join(render(ROOT / "man/mptcp_status.8")["JSON"])
+    text = " ".join(render(ROOT / "man/mptcp_status.1")["JSON"])
     cases = ROOT / "tests/cases"
     answers = [*cases.glob("status/*/status.json"), *cases.glob("connections/*/connections.json")]
     keys = {key for answer in answers for key in list_keys(json.loads(answer.read_text()))}
@@ -102,7 +105,7 @@ def read_kinds() -> dict[str, str]:
 
 
 def test_status_page_has_all_kinds_of_findings() -> None:
-    told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.8")["FINDINGS"]))
+    told = re.findall(r"\(([a-z, -]+)\)", " ".join(render(ROOT / "man/mptcp_status.1")["FINDINGS"]))
     kinds = read_kinds()
     assert len(kinds) > 20
     named = {kind for group in told for kind in re.split(r",\s*", group)}
@@ -111,7 +114,7 @@ def test_status_page_has_all_kinds_of_findings() -> None:
 
 def test_status_page_has_the_urgency_of_each_kind() -> None:
     """In the table of FINDINGS: a group's first word, and the kinds below it."""
-    text = (ROOT / "man/mptcp_status.8").read_text().replace("\\-", "-")
+    text = (ROOT / "man/mptcp_status.1").read_text().replace("\\-", "-")
     urgencies: dict[str, str] = {}
     group = ""
     for line in text.split("By urgency:")[1].split(".TE")[0].splitlines():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a machine lacks for bpf is said by name, and libraries are known by their architecture."""
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def test_multipath_tcp_itself(machine: Path, text: str | None, words: str) -> No
 
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("vmlinux", None, "it needs a kernel with BTF, and there is no {machine}/vmlinux"),
-    ("object", None, "it needs {machine}/object, which the build of the package makes"),
+    ("object", None, "it needs {machine}/object, which the build makes with gcc-bpf 12 or later"),
     ("lockdown", "none integrity [confidentiality]\n",
      "the kernel is locked down ({machine}/lockdown says confidentiality)"),
     ("lockdown", None, ""),

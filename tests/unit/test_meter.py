@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What uplinks carry each second, out of counters and connections."""
 
 from __future__ import annotations

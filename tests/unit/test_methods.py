@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which method a program gets on which machine, and what is said where none can."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_monitor between its rounds: when one begins, what it is told, what is said of it."""
 
 from __future__ import annotations

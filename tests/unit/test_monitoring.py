@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mptcp_status answers to monitoring: --expect, --nagios, --openmetrics, lines of JSON."""
 
 from __future__ import annotations

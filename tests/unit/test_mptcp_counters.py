@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's MPTCP counters as text, and the sysctl that ends what it concluded."""
 
 from __future__ import annotations

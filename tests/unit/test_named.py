@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who names which resolvers, and which of them are asked over which uplink."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Resolvers that are asked over one uplink, on a machine in memory: a rule and host routes."""
 
 from __future__ import annotations

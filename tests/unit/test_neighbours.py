@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel tells of a gateway's entry, and the lines that ask for it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel answers over netlink, however it is cut off or garbled: nothing, or a value."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever managers, people and other machines say: a Problem or lines that may run, no third.
 
 What comes is made of the words that are understood, of those that are nearly so, and of noise.

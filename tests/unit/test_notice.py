@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When the monitor looks at sockets and gateways, and what it says and asks then."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is noted beside the record while new connections do without Multipath TCP."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What any version wrote is read for good, and of what cannot be read nothing stays behind.
 
 Each folder of tests/cases/records is what a version had on record of the same machine:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is said of paths that go out and come back, and of the way out of new connections."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ICMP echo: the bytes that are sent, and which of those that come are an answer."""
 
 from __future__ import annotations

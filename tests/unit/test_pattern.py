@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Patterns of interface names, against the standard library's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What holds the BPF program of a service: a pin, from its start to its end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Addresses become placeholders in what goes to others, and nothing else does."""
 
 from __future__ import annotations

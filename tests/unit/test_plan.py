@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Plans: which addresses become paths, which of them get an endpoint."""
 
 from __future__ import annotations

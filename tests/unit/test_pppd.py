@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What pppd says of its links: whose they are, and what remains on record after a hangup."""
 
 from __future__ import annotations

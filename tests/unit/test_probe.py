@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --probe: whom it asks, and how the answers are drawn."""
 
 from __future__ import annotations

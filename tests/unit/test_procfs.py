@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which process holds which socket, and which come of which: seen of the test's own."""
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def test_a_name_that_no_terminal_should_get_is_shown_as_an_escape(
 
 def test_descendants_are_found_however_deep() -> None:
     shell = subprocess.Popen(["sh", "-c", "(sh -c 'sleep 60 & echo $!; wait') & wait"],
-                             stdout=subprocess.PIPE, text=True, process_group=0)
+                             stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert shell.stdout is not None
     try:
         deepest = int(shell.stdout.readline())

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command starts: PATH, scripts and their interpreters, and what cannot be started."""
 
 from __future__ import annotations

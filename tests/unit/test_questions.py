@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What programs answer mptcp_status, which may be anything."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The record's text: what is written is read again, and nothing else is."""
 
 from __future__ import annotations

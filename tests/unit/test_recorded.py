@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is read of each manager's recorded environment is what it says."""
 
 from __future__ import annotations

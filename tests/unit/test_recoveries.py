@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths came back a moment ago, and until when they count as such."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Endpoints that are made again, and peers that are told again of those that went."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was found of uplinks, kept over a boot."""
 
 from __future__ import annotations

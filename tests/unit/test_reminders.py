@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When peers are told once more that an endpoint went."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mptcp_status --report takes of people's files, and what it says where it can see nothing."""
 
 from __future__ import annotations

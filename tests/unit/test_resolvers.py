@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which resolvers a stanza names, and what is wrong with the rest."""
 
 from __future__ import annotations

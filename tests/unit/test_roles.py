@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which paths are backups by the monitor's judgement, on a machine in memory."""
 
 from __future__ import annotations

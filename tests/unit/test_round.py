@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A round of upkeep in a process of its own: what it reports comes back, however it ends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where mptcp_run's own words end, and those of the command begin."""
 
 from __future__ import annotations

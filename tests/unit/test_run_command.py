@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_run's own part: which method is taken for a command, what is said, and what is started."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What `ip -batch` says of its lines may be anything: what ran is never guessed."""
 
 from __future__ import annotations

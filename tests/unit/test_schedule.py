@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When the monitor's next round is due."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The `mptcp-*` options of a stanza."""
 
 from __future__ import annotations

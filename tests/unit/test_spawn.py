@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A program runs for as long as it may: then it is killed, with all that it started."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where stanzas and their options stand in ifupdown's files."""
 
 from __future__ import annotations

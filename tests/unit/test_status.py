@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status on machines that were recorded in the lab: whole screens, whole answers."""
 
 from __future__ import annotations
@@ -247,7 +248,7 @@ def test_a_path_that_some_use_or_that_nobody_ever_joined_is_a_note(
 def test_the_remedy_takes_no_connection_its_only_path() -> None:
     first, second = find(connect("1 10.1.1.2", "2 10.1.2.2") | set_counter("MPJoinSynAckRx", 1))
     for found, address in ((first, "10.1.1.2"), (second, "10.1.2.2")):
-        assert found["remedy"] == ("'systemctl start mptcp-hooks' has mptcp_monitor do it, once no "
+        assert found["remedy"] == ("'service mptcp-hooks start' has mptcp_monitor do it, once no "
                                    f"connection has {address} for its only path")
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status's options: whose paths, connections and candidates it shows, once or each second."""
 
 from __future__ import annotations

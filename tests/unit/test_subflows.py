@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What sock_diag(7) answers of MPTCP connections, as subflows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What may be written down of uplinks: sections and stanzas, each with a line of explanation."""
 
 from __future__ import annotations

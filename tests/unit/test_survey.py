@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How a survey is taken of a machine and its record, and what it knows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whom the monitor suspects, over time, and when it looks."""
 
 from __future__ import annotations

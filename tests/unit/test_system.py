@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What netifaces tells of the machine, in each of its dialects."""
 
 from __future__ import annotations

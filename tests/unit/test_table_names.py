@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The names that iproute2's files have for routing tables."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What comes of many looks at a command's sockets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small files, whatever is in the place where they should be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What devices and connections carried, read out of /proc/net/dev and sock_diag's messages."""
 
 from __future__ import annotations

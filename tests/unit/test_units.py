@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Services: what systemctl tells of them, and the drop-ins that come of it."""
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         return Outcome(0, COMMANDS if "--property=ExecStart" in arguments else SHOWN, "")
 
     monkeypatch.setattr(systemd, "run_program", run)
+    monkeypatch.setattr(systemd, "BOOTED", "/")
     return calls
 
 
@@ -75,6 +77,15 @@ def test_units_that_cannot_be_forced(change: dict[str, Any], words: str) -> None
     unit = Unit("a.service", "loaded", ("/bin/sh",), {}, (), (), (), "")._replace(**change)
     with pytest.raises(Problem, match=f"^{words}"):
         units._plan(unit, "auto")
+
+
+def test_without_systemd_it_says_what_it_needs(
+    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "BOOTED", "/nowhere")
+    with pytest.raises(Problem, match="^this needs systemd, .* start its program by mptcp_run$"):
+        ask_unit("web")
+    assert asked == []
 
 
 def test_a_unit_that_no_method_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_up and mptcp_down as people call them, on a machine in memory."""
 
 from __future__ import annotations

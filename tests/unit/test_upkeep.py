@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A round of upkeep and what only the configuration names, on a machine in memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small parts: addresses, the light NamedTuple, the version."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When a path's check has failed, and what it takes to come back."""
 
 from __future__ import annotations

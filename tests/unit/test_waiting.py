@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What sock_diag(7) answers of TCP connections, as exchanges; and the timeouts that are counted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One path that is checked: when it asks, and what answers and silence make of it."""
 
 from __future__ import annotations

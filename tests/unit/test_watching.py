@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --watch: its pictures on a real terminal of each size, and what of it is lost."""
 
 from __future__ import annotations

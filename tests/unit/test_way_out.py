@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """By which table new connections leave while main leads them to an uplink that is out."""
 
 from __future__ import annotations

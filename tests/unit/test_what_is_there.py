@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is told and what is there differ: addresses and links that are away, tables that move."""
 
 from __future__ import annotations

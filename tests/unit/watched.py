@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status --watch on a recorded machine, for a terminal: `python3 -m tests.unit.watched`.
 
 eth0 sends more each second, up to 48 Mbit/s, of 60 that it once carried; eth1, of which nothing is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a command in a VM: Debian's kernel, and this machine's files, which stay as they are.
 
 The command starts in the directory that this is called from, as root; its exit status is ours.

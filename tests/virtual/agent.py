@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What answers in the VM that boots: runs each command that comes, in a shell, as root.
 
 It reads and writes lines of JSON at a virtio port: a command as text comes in, its exit

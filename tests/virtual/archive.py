@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Packages of another Debian release, unpacked below build/archive and never installed.
 
 apt brings them, with a state of its own, from the mirror that this machine's apt

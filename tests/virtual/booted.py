@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A VM that boots from a disk to the end, with two network cards, on a host of a lab.
 
     ens5 - tap0 - bridge0 - the host's eth0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The disk of a VM that boots: a root of Debian with the package installed by apt.
 
 The root itself is made by mmdebstrap and kept, see ROOT in the Makefile's test-boot.

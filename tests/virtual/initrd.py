@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The VM's first file system: an archive of the form that the kernel unpacks, cpio's newc.
 
 Its description is Documentation/driver-api/early-userspace/buffer-format.rst in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernel, with what its first file systems need, from a release that this may not be."""
 
 from __future__ import annotations

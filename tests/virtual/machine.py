@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A VM under qemu that runs one command in this machine's root directory, on another kernel.
 
     qemu's stdout  <- port 1: what the command prints

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts behind the lab's client, on bridges of it: a container, a host of a LAN, a guest."""
 
 from __future__ import annotations

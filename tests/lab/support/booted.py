@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A host on which systemd is process 1, with a journal, D-Bus and ifupdown's networking.service.
 
 It runs in namespaces of its own and in a control group of its own, with its own
@@ -21,7 +22,7 @@ _SYSTEMD = "usr/lib/systemd/systemd"
 _UNSHARE = ("unshare", "--pid", "--net", "--mount", "--uts", "--ipc", "--cgroup",
             "--propagation", "private", "--fork", "--kill-child", "--")
 _DEVICES = "null zero full random urandom tty"
-_PREPARE = f"""\
+_MACHINE = f"""\
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/network /run/lock /run/dev
@@ -40,10 +41,12 @@ mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,bind,ro /proc/sys
 mount -o remount,bind,ro /
 ip link set lo up
-rm -rf /usr/lib/systemd/system/*.wants /etc/systemd/system/*.wants /usr/sbin/policy-rc.d
-echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 : >/etc/fstab
 : >/etc/network/interfaces
+"""
+_BY_SYSTEMD = f"""\
+rm -rf /usr/lib/systemd/system/*.wants /etc/systemd/system/*.wants /usr/sbin/policy-rc.d
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 cat >/etc/systemd/system/lab.target <<end
 [Unit]
 Requires=basic.target
@@ -64,16 +67,20 @@ class CannotBoot(Exception):
 class BootedHost(Host):
     """As Host, with systemd; entered, it is as a shell on that machine. CannotBoot says why not."""
 
+    # What becomes process 1, and how, once there are a /dev, a /proc and a /run.
+    program, way = _SYSTEMD, _BY_SYSTEMD
+
     def __init__(self, scratch: Path, layers: tuple[Path, ...] | None = None) -> None:
-        if not any((root / _SYSTEMD).exists() for root in (*(layers or ()), Path("/"))):
-            raise CannotBoot("there is no systemd")
+        if not any((root / self.program).exists() for root in (*(layers or ()), Path("/"))):
+            raise CannotBoot(f"there is no /{self.program}")
         self._group = _make_group()
         laid_over = [*(overlay(scratch, layers or (), name) for name in LAID_OVER),
                      overlay(scratch, (), "tmp")]
         join = f"echo $$ >{self._group}/cgroup.procs; exec \"$@\""
         self._started: list[subprocess.Popen[str]] = []
         self._holder = subprocess.Popen(
-            ["sh", "-ec", join, "sh", *_UNSHARE, "sh", "-ec", "\n".join((*laid_over, _PREPARE))],
+            ["sh", "-ec", join, "sh", *_UNSHARE, "sh", "-ec", "\n".join((*laid_over, _MACHINE,
+                                                                        self.way))],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             self.pid = self._find_child()
@@ -101,12 +108,16 @@ class BootedHost(Host):
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
         return int(children.read_text().split()[0])
 
-    def _wait_for_boot(self) -> None:
+    def _wait_for(self, *command: str) -> None:
+        """Wait until a command succeeds."""
         end = time.monotonic() + _SECONDS_TO_BOOT
-        while self.try_run("test", "-S", "/run/systemd/private").returncode:
+        while self.try_run(*command).returncode:
             if self._holder.poll() is not None or time.monotonic() > end:
-                raise CannotBoot("systemd does not come up")
+                raise CannotBoot(f"/{self.program} does not come up")
             time.sleep(0.02)
+
+    def _wait_for_boot(self) -> None:
+        self._wait_for("test", "-S", "/run/systemd/private")
         state = self.try_run("systemctl", "is-system-running", "--wait").stdout.strip()
         if state != "running":
             failed = self.try_run("systemctl", "--failed", "--plain", "--no-legend").stdout

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Boxes on the way that take MPTCP away, made of the routers' nftables; and other servers' faults.
 
 The routers need the program: make_lab(routers=("nftables",)).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What goes wrong with two uplinks: how to break it, what mptcp_status finds, how it is mended."""
 
 from __future__ import annotations

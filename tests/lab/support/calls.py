@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls over TCP, one end each: run by the lab inside its hosts.
 
     calls.py answer PORT                  say "ready", and tell each caller which address it has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_check on the lab's client as systemd starts it: ready when it says so."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Connections over Multipath TCP that send all the time, and which of them use which uplink.
 
 Run inside hosts as a program, one end each:

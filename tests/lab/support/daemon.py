@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A program of ours that runs all the time, on a host as systemd starts it."""
 
 from __future__ import annotations

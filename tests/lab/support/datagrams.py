@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A stream of numbered datagrams, one end each: run by the lab inside its hosts.
 
     datagrams.py receive ADDRESS PORT        say "ready", "heard" at the first, and count them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Uplinks whose address and gateway come with a lease: what must be in the kernel then."""
 
 from __future__ import annotations

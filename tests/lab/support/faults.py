@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An `ip` on the lab's client that fails, hangs, is not alone, or the last its caller sees."""
 
 from __future__ import annotations

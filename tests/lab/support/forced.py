@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command's traffic was, as the kernel and the uplinks tell it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A provider that is silent for seconds while somebody connects."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A program of ours on the lab's client, whose system calls are listed, refused, or its last.
 
 strace(1) does it: what it counts are calls of the same name, from 1, in the program itself

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts of the lab that stay when what made them is over: how to enter and to remove them."""
 
 from __future__ import annotations

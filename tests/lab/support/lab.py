@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts on one machine: a client with two uplinks, two routers, a server.
 
             10.1.1.0/24             10.8.1.0/24
@@ -210,6 +211,19 @@ class Installation:
         finally:
             host.close()
         self.layer = open_layer(self.scratch)
+
+    def close(self) -> None:
+        remove_scratch(self.scratch)
+
+
+class OnMachine:
+    """The package as it is installed on the machine: a layer that adds nothing."""
+
+    def __init__(self) -> None:
+        self.scratch = make_scratch()
+        self.layer = self.scratch / "upper"
+        for name in LAID_OVER:
+            (self.layer / name).mkdir(parents=True)
 
     def close(self) -> None:
         remove_scratch(self.scratch)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A server that takes connections and says nothing: run by the lab inside a host.
 
     listener.py ADDRESS MPTCP_PORT TCP_PORT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What tests run on, made of packages: labs and single hosts, closed by who made them."""
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.lab.support.booted import CannotBoot
-from tests.lab.support.lab import Host, Installation, Lab, LoneHost
+from tests.lab.support.lab import Host, Installation, Lab, LoneHost, OnMachine
 
 
 class Maker:
     """What it makes lies over the machine in layers: ours, and those of `programs`."""
 
-    def __init__(self, installation: Installation, programs: Callable[..., Path]) -> None:
+    def __init__(
+        self, installation: Installation | OnMachine, programs: Callable[..., Path]
+    ) -> None:
         self._installation = installation
         self._programs = programs
         self._made: list[Lab | LoneHost] = []
@@ -53,6 +56,8 @@ class MakeLab(Maker):
         `server` those of the server, which has ours then too. A host that cannot boot skips the
         test.
         """
+        if not installed and isinstance(self._installation, OnMachine):
+            pytest.skip("the test needs a client without the package, which the machine has")
         try:
             lab = Lab(
                 self._find_layers(packages, without, installed), client=client, server=server_kind,

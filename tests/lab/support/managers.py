@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Network managers that are daemons, each with the least it needs, on a host of the lab."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A new connection that is bound to nothing: whether it comes about, how soon, and by which uplink.
 
 Run inside the client as a program, it connects and prints `SECONDS ADDRESS` of its own end:

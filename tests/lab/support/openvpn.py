@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """OpenVPN from the client to the server, with redirect-gateway def1: two halves of a default.
 
 Client and server need the programs: make_lab(*OPENVPN, server=OPENVPN).

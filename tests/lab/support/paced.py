@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A stream of datagrams from an address of the client, of which each counts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Two uplinks as tests see them: what must be there, what cuts them, one transfer over both."""
 
 from __future__ import annotations

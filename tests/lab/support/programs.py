@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's packages in a layer of their own: programs for the lab that the machine does not have.
 
 apt downloads them once into build/packages and installs them into a host without a

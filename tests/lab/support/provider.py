@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a provider serves on its link: DHCP by dnsmasq, router advertisements by radvd.
 
 The routers need both programs: make_lab(routers=SERVICES).

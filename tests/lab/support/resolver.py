@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A resolver: what asks it is bound to nothing, and it says whom it heard.
 
 Run inside hosts as a program, it speaks no DNS; a datagram is all that it is about:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_status on the lab's client, as programs ask it."""
 
 from __future__ import annotations

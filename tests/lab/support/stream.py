@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How long the receiver of a paced stream waits when the uplink under it is cut."""
 
 from __future__ import annotations

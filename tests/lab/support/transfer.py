@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A transfer over Multipath TCP, one end each: run by the lab inside its hosts.
 
     transfer.py serve ADDRESS PORT            receive once, answer with size and hash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A tunnel of WireGuard's, made by wg-quick, that takes all that a client is not told otherwise.
 
 Client and server need the programs: make_lab(*WIREGUARD, server=WIREGUARD).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One uplink of the lab's client by its hooks alone: eth1, the environment, up and down."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Waiting for what takes the kernel, a daemon or a command a moment: never by a pause."""
 
 from __future__ import annotations

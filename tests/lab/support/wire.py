@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Two hosts joined by tun devices: what pppd and its kernel module do, where a kernel has none.
 
     wire.py PID DEVICE PID DEVICE   the devices are there when it says "ready", and go with it

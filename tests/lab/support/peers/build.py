@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds the programs that only bpf or GODEBUG can force, below build/peers, once.
 
 `python3 -m tests.lab.support.peers.build` builds all of them: a VM has not the time to.
