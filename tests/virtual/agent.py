@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What answers in the VM that boots: runs each command that comes, in a shell, as root.
 
-It reads and writes lines of JSON at a virtio port: a command as text comes in, its exit
-status and what it printed go out.
+It reads and writes lines of JSON at a virtio port: a number and a command come in, the number, its
+exit status and what it printed go out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def main() -> None:
                 continue
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
-                port.write(json.dumps(_run(json.loads(line))).encode() + b"\n")
+                number, command = json.loads(line)
+                port.write(json.dumps((number, *_run(command))).encode() + b"\n")
 
 
 def _run(command: str) -> tuple[int, str]:

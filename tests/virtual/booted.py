@@ -38,6 +38,7 @@ class Booted:
                     f"link set bridge{number} up")
         self._process = host.start(_QEMU, *self._list_options())
         self._agent = self._connect("agent", _BOOTED_WITHIN)
+        self._asked, self._rest = 0, b""
         self._monitor = self._connect("monitor", _ANSWERED_WITHIN)
 
     def close(self) -> None:
@@ -51,15 +52,22 @@ class Booted:
         return said
 
     def try_run(self, command: str, seconds: float = _ANSWERED_WITHIN) -> tuple[int, str]:
+        self._asked += 1
         self._agent.settimeout(seconds)
-        self._agent.sendall(json.dumps(command).encode() + b"\n")
-        answer = b""
-        while not answer.endswith(b"\n"):
+        self._agent.sendall(json.dumps((self._asked, command)).encode() + b"\n")
+        while True:
+            number, status, said = json.loads(self._read_line())
+            # What was asked before may have been given up.
+            if number == self._asked:
+                return status, said
+
+    def _read_line(self) -> bytes:
+        while b"\n" not in self._rest:
             part = self._agent.recv(65536)
             assert part, self.read_console()
-            answer += part
-        status, said = json.loads(answer)
-        return status, said
+            self._rest += part
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
 
     def wait_for_boot(self) -> None:
         """Wait until systemd has nothing more to start; a failed unit is an error."""
