@@ -15,7 +15,7 @@ from mptcp_hooks.status.survey import DOWN, GONE, NO_CARRIER
 from tests.unit.help import ROOT, answer, find_options, read_real_options
 
 PAGES = sorted((ROOT / "man").glob("*.[1-9]"))
-COMMANDS = sorted(page for page in PAGES if page.suffix != ".5")
+COMMANDS = sorted(page for page in PAGES if page.suffix in (".1", ".8"))
 _OF_COMMANDS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES",
                 "SEE ALSO")
 SECTIONS = {
