@@ -98,7 +98,8 @@ def test_the_hooks_speak_in_syslog_too(link: Lab) -> None:
 
 def test_bytes_that_are_no_text_are_shown_escaped(link: Lab) -> None:
     call = ["env", "-i", *(f"{name}={value}" for name, value in ETH1.items())]
-    hook = "/etc/network/if-up.d/mptcp_up"
+    # As the hook starts it: sh hands on no name that is none.
+    hook = "/usr/share/mptcp-hooks/hooks/event /etc/network/if-up.d/mptcp_up"
     script = 'IF_MPTCP_$(printf "\\377\\033")=1; exec "$@" "IF_MPTCP_$(printf "\\377\\033")=1" '
     done = link.client.try_run("sh", "-c", script.split("; ")[1] + hook, "sh", *call)
     assert done.returncode == 0

@@ -21,7 +21,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.openvpn import OPENVPN, OpenVpn
 from tests.lab.support.paced import Stream
 from tests.lab.support.paths import answers, check_both_paths, route_get
-from tests.lab.support.status import ask, find
+from tests.lab.support.status import ask, find, list_findings
 from tests.lab.support.stream import wait_for_subflows
 from tests.lab.support.tunnel import WIREGUARD, Tunnel, wait_for_tunnel
 from tests.lab.support.waiting import wait_for
@@ -156,7 +156,7 @@ def check_in_the_tunnel(lab: Lab, vpn: Vpn) -> None:
     assert lab.transfer(2_000_000).whole
     assert count_in_clear(lab) == [0, 0]
     wait_for(lambda: find(lab) == (KEPT,))
-    (told,) = ask(lab)["findings"]
+    (told,) = list_findings(lab)
     assert f"leave by {vpn.device}," in told["text"] and "'vpn = beside'" in told["remedy"]
     assert answers(lab, "10.1.1.2") and answers(lab, "10.1.2.2")
 
@@ -167,7 +167,7 @@ def test_whoever_wants_it_uses_all_paths_beside_a_tunnel(make_lab: MakeLab) -> N
     have_uplinks(lab)
     tunnel.up()
     # Nobody sees to it yet, and that is told.
-    (told,) = ask(lab)["findings"]
+    (told,) = list_findings(lab)
     assert told["kind"] == "tunnel" and "service mptcp-hooks start" in told["remedy"]
     monitor = Monitor(lab)
     assert is_kept(lab)

@@ -148,7 +148,7 @@ def test_a_store_that_is_not_to_be_trusted_only_means_rendering(link: Lab, damag
 
 def test_a_dry_run_keeps_nothing(link: Lab) -> None:
     done = link.client.try_run("/usr/sbin/mptcp_up", "--dry-run", env=ETH1)
-    assert len(done.stdout.splitlines()) == 11
+    assert len(done.stdout.splitlines()) == 13
     assert link.client.run("ls", "-A", KEPT) == ""
 
 

@@ -230,6 +230,7 @@ def test_a_second_monitor_is_refused(lab: Lab) -> None:
     monitor = Monitor(lab)
     done = lab.client.try_run("mptcp_monitor")
     assert (done.returncode, done.stderr) == (
-        1, f"mptcp_monitor: one runs already: mptcp_monitor (process {monitor.pid})\n")
+        1, f"mptcp_monitor: one runs already: mptcp_monitor (process {monitor.pid}) "
+        "keeps the lock /run/mptcp-hooks/.monitor\n")
     monitor.stop()
     Monitor(lab).rest()

@@ -199,6 +199,8 @@ def list_kinds(lab: Lab) -> list[str]:
     return [kind for _, kind, _ in find(lab)]
 
 
+# It is there for two seconds at the most, which a busy machine takes for mptcp_status alone.
+@pytest.mark.alone
 def test_a_cable_that_comes_and_goes(up: Lab) -> None:
     """Its endpoint is made no more for moments; and once it stays."""
     monitor = Monitor(up)

@@ -114,7 +114,7 @@ def test_the_example_is_where_the_manual_page_says_and_right(lab: Lab) -> None:
     path = "/usr/share/doc/mptcp-hooks/examples/mptcp-hooks.conf"
     assert path.replace("-", "\\-") in lab.client.run(
         "zcat", lab.client.run("man", "--where", "mptcp-hooks.conf").strip())
-    assert lab.client.run("ls", "/etc/mptcp-hooks") == ""
+    assert lab.client.run("ls", "/etc/mptcp-hooks") == "mptcp-hooks.conf.d\non-change.d\n"
     lab.write("/etc/mptcp-hooks/mptcp-hooks.conf",
               lab.client.run("sed", "s/^#\\([^ ]\\)/\\1/", path))
     assert "flags = subflow backup" in lab.read("/etc/mptcp-hooks/mptcp-hooks.conf").splitlines()

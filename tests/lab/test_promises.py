@@ -288,12 +288,18 @@ def test_hooks_of_many_interfaces_run_at_once(lab: Lab) -> None:
     assert lab.snapshot() == before
 
 
+def check_cut_off(link: Lab, folder: str, environment: dict[str, str]) -> None:
+    """A hook whose python3 is killed says so, and costs ifup nothing."""
+    done = link.run_hook(folder, environment)
+    assert done.returncode == 0 and "python3 ended with 137" in done.stderr
+
+
 @pytest.mark.parametrize("count", [1, 3, 5, 8])
 def test_a_way_up_that_was_cut_off(link: Lab, count: int) -> None:
     before = link.snapshot()
     for mended in (False, True):
         kill_after(link, count)
-        assert link.run_hook("if-up.d", ETH1).returncode == -9
+        check_cut_off(link, "if-up.d", ETH1)
         mend_ip(link)
         assert link.snapshot() != before
         assert (up(link) if mended else down(link)) == ""
@@ -309,7 +315,7 @@ def test_a_way_down_that_was_cut_off(link: Lab, count: int) -> None:
     for mended in (True, False):
         up(link)
         kill_after(link, count)
-        assert link.run_hook("if-post-down.d", LEAVE).returncode == -9
+        check_cut_off(link, "if-post-down.d", LEAVE)
         mend_ip(link)
         assert link.snapshot() != before
         assert (up(link) if mended else down(link)) == ""
