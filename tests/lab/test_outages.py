@@ -199,25 +199,24 @@ def list_kinds(lab: Lab) -> list[str]:
     return [kind for _, kind, _ in find(lab)]
 
 
-# It is there for two seconds at the most, which a busy machine takes for mptcp_status alone.
-@pytest.mark.alone
 def test_a_cable_that_comes_and_goes(up: Lab) -> None:
     """Its endpoint is made no more for moments; and once it stays."""
     monitor = Monitor(up)
     crowd = Crowd(up)
     crowd.wait_until_whole()
-    for _ in range(4):
+    for last in (False, False, False, True):
         pull(up, 1)
         wait_for(lambda: up.endpoints() == BOTH[:1])
         plug(up, 1)
-        wait_for(lambda: up.endpoints() == BOTH or list_kinds(up) == ["unsteady"])
+        # It is to be there for two seconds at the most, which mptcp_status can take.
+        wait_for(lambda: "unsteady" in list_kinds(up) if last else up.endpoints() == BOTH)
     began = time.monotonic()
-    assert find(up) == (("broken", "unsteady", "eth1"),)
     pull(up, 1)
-    wait_for(lambda: list_kinds(up) == ["no-carrier"])
+    wait_for(lambda: "no-carrier" in list_kinds(up))
     plug(up, 1)
     assert crowd.measure_return(1, 20) > 4
-    assert up.endpoints() == BOTH and find(up) == () and time.monotonic() - began < 20
+    assert up.endpoints() == BOTH and time.monotonic() - began < 20
+    wait_for(lambda: not {"unsteady", "no-carrier"} & {*list_kinds(up)})
     assert sum("comes and goes" in text for text in monitor.read_words()) == 1
 
 
