@@ -20,6 +20,8 @@ from tests.lab.support.uplink import ETH1, LEAVE, down, up
 pytestmark = pytest.mark.fault
 
 _FOLDER = "/etc/network"
+# What the hook starts: it is that which is looked at, and not the shell before it.
+_EVENT = "/usr/share/mptcp-hooks/hooks/event"
 _ROUND = """\
 import sys
 sys.path.insert(0, "/usr/share/mptcp-hooks")
@@ -62,10 +64,10 @@ def _lose(lab: Lab) -> None:
 
 
 WORKS = {
-    "up": Work(Program((f"{_FOLDER}/if-up.d/mptcp_up",), ETH1), _stay, True),
-    "up-again": Work(Program((f"{_FOLDER}/if-up.d/mptcp_up",), ETH1), _lose, True),
-    "farewell": Work(Program((f"{_FOLDER}/if-down.d/mptcp_down",), LEAVE), up, False),
-    "down": Work(Program((f"{_FOLDER}/if-post-down.d/mptcp_down",), LEAVE), up, False),
+    "up": Work(Program((_EVENT, f"{_FOLDER}/if-up.d/mptcp_up"), ETH1), _stay, True),
+    "up-again": Work(Program((_EVENT, f"{_FOLDER}/if-up.d/mptcp_up"), ETH1), _lose, True),
+    "farewell": Work(Program((_EVENT, f"{_FOLDER}/if-down.d/mptcp_down"), LEAVE), up, False),
+    "down": Work(Program((_EVENT, f"{_FOLDER}/if-post-down.d/mptcp_down"), LEAVE), up, False),
     "mptcp_up": Work(Program(("mptcp_up", "--all")), _lose, True, never_fails=False),
     "mptcp_down": Work(Program(("mptcp_down", "eth1")), up, False, never_fails=False),
     "round": Work(Program(("/usr/bin/python3", "-Ic", _ROUND)), _lose, True, never_fails=False),
