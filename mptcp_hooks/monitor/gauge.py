@@ -88,6 +88,11 @@ class Gauge:
         """Look where it is due; whether roles are other ones by it."""
         if not self._has_choice() or now < self._look_at:
             return False
+        before = self._judge.list_roles()
+        self._judge.end_overdue(now)
+        return self._look(now) or self._judge.list_roles() != before
+
+    def _look(self, now: float) -> bool:
         known = read_traffic()
         traffic = {iface: known[device] for iface, device in self._devices.items()
                    if device in known}
@@ -124,7 +129,10 @@ class Gauge:
 
     def _note_rates(self, rates: Mapping[str, float], now: float) -> None:
         """Have all looked at anew, of which an uplink carries much less by now, or more."""
-        other = any(_is_other(rate, self._rates.get(iface, rate)) for iface, rate in rates.items())
+        # What is a backup, or rests, carries nothing because of that.
+        backups = self._judge.list_roles()
+        other = any(_is_other(rate, self._rates.get(iface, rate)) for iface, rate in rates.items()
+                    if iface not in backups)
         self._others = (self._others + 1) * other
         if self._others >= _OTHER_FOR and now - self._anew_at >= _ANEW_AFTER:
             self._anew_at = self._rests_until = now

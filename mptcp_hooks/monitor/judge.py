@@ -45,6 +45,8 @@ _GAINS = 1.05
 # one has faded, doubled each time that it changed nothing; and for how long a role stays at least.
 _TRIAL = 3.0
 _AGAIN_AFTER, _FADED_AFTER, _AGAIN_AT_MOST, _STAYS_FOR = 60.0, 10.0, 600.0, 30.0
+# What is over for so long, and nobody has looked at, ends without a verdict.
+_OVERDUE = 2.0
 _REMEMBERED_AT_MOST = 32
 _NEVER = float("inf")
 
@@ -100,6 +102,8 @@ class _Record:
         self.trial_ends = _NEVER
         self.tried_at = -_NEVER
         self.failures = 0
+        # Since when it is no backup any more, by a trial.
+        self.active_since = -_NEVER
         # The seconds that said that all may be slower with it.
         self.doubts: deque[bool] = deque(maxlen=_SECONDS)
         self.rest: _Rest | None = None
@@ -211,6 +215,16 @@ class Judge:
         self._totals.clear()
         self._ups.clear()
 
+    def end_overdue(self, now: float) -> None:
+        """Have what is tried end that nobody looked at, as while connections cost too much."""
+        for record in self._records.values():
+            if record.trial_ends + _OVERDUE < now:
+                record.trial_ends = _NEVER
+                record.failures += 1
+            if record.rest and record.rest.ends + _OVERDUE < now:
+                record.rest = None
+                record.rests += 1
+
     @property
     def on_trial(self) -> bool:
         """Whether it is tried just now what another role of an uplink would do."""
@@ -268,21 +282,24 @@ class Judge:
         record.votes.append(next(reasons, ""))
         harms = [why for why in record.votes if why]
         if len(harms) >= _VOTES and now - record.tried_at >= _STAYS_FOR:
-            self._make_backup(iface, record, record.measure_all(), harms[-1])
-            record.tried_at = now
+            self._make_backup(iface, record, Verdict(record.measure_all(), harms[-1]), now)
 
-    def _make_backup(self, iface: str, record: _Record, best: Best, why: str) -> None:
-        record.best, record.why, record.failures = best, why, 0
+    def _make_backup(self, iface: str, record: _Record, verdict: Verdict, now: float) -> None:
+        # Where the last trial was wrong, the next one comes later, as after one that failed.
+        wrong = now - record.active_since < _AGAIN_AFTER
+        record.failures = (record.failures + 1) * wrong
+        record.best, record.why = verdict
+        record.tried_at, record.rests = now, 0
         record.votes.clear()
         record.doubts.clear()
-        self._say(f"{iface}: backup: {why}")
+        self._say(f"{iface}: backup: {record.why}")
 
     def _consider_rest(self, iface: str, record: _Record, now: float) -> None:
         """Have one rest for a moment by which all may be slower, though that does not show."""
         doubtful = [way for way in (_UP, _DOWN) if not record.why
                     and self._is_doubtful(iface, record, way)]
         record.doubts.append(bool(doubtful))
-        pause = min(_AGAIN_AFTER * 2.0 ** record.rests, _AGAIN_AT_MOST)
+        pause = _wait_longer(_AGAIN_AFTER, record.rests)
         if not doubtful or sum(record.doubts) < _DOUBTS or now - record.rested_at < pause:
             return
         lately = list(self._ups)[-int(_REST):]
@@ -309,8 +326,8 @@ class Judge:
         better = self._find_better(iface, rest.way)
         if better and self._is_main_way(rest.way) and self._was_harmed(better, rest):
             own, most = rest.way.read_rate(rest.best), better.measure(rest.way)
-            self._make_backup(iface, record, rest.best, describe_rates(own, most, 0.0))
-            record.tried_at, record.rests = now, 0
+            why = describe_rates(own, most, 0.0)
+            self._make_backup(iface, record, Verdict(rest.best, why), now)
             return
         record.rests += 1
 
@@ -372,8 +389,7 @@ class Judge:
                    for way in (_DOWN, _UP) for better in (self._find_better(iface, way),))
         record.votes.append("full" * full)
         faded = self._has_faded(iface, record)
-        pause = min((_FADED_AFTER if faded else _AGAIN_AFTER) * 2.0 ** record.failures,
-                    _AGAIN_AT_MOST)
+        pause = _wait_longer(_FADED_AFTER if faded else _AGAIN_AFTER, record.failures)
         if (faded or record.votes.count("full") >= _VOTES) and now - record.tried_at >= pause:
             record.trial_ends, record.tried_at = now + _TRIAL, now
             record.seconds.clear()
@@ -393,7 +409,7 @@ class Judge:
             return
         record.trial_ends = _NEVER
         if any(self._helps(iface, record, way) for way in (_DOWN, _UP)):
-            record.why, record.failures = "", 0
+            record.why, record.active_since = "", now
             self._say(f"{iface}: active again: carries "
                       f"{describe_rate(max(record.measure_all()))} Mbit/s by now")
             return
@@ -412,6 +428,12 @@ class Judge:
             return False
         return own >= _HELPS * others or (
             way is _DOWN and self._totals[-1] > _GAINS * others)
+
+
+def _wait_longer(first: float, times: int) -> float:
+    """How long until something is tried again that was of no use so many times."""
+    # A float has no room for the doublings of some days.
+    return min(first * 2 ** min(times, 10), _AGAIN_AT_MOST)
 
 
 def _is_wanting(record: _Record, way: _Way) -> bool:

@@ -129,6 +129,16 @@ def test_one_that_changes_all_the_time_is_not_looked_at_all_the_time(world: Worl
     assert len(world.looks) <= 10 * 11 + 2 * 40
 
 
+def test_what_is_a_backup_and_carries_nothing_is_no_other_rate(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 250_000}
+    (changed,) = world.go_on(15)
+    world.change("eth1", 0)
+    world.looks.clear()
+    world.go_on(40)
+    # At rest at once: one second of three.
+    assert len(world.looks) <= 22
+
+
 def test_ten_thousand_connections_are_looked_at_as_seldom_as_they_cost(world: World) -> None:
     """A thousandth of the time, and some looks ahead of it."""
     world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}

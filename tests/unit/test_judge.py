@@ -173,6 +173,48 @@ def test_one_that_is_better_used_rests_more_and_more_seldom() -> None:
     assert rested == 3 * 5 and trial.said == []
 
 
+def test_one_that_is_of_no_use_for_weeks_goes_on_to_be_tried() -> None:
+    """Every ten minutes, more than a thousand times."""
+    trial = demote()
+    for _ in range(1100):
+        trial.now += 600
+        trial.go_on(load(47), NOTHING, 4)
+        assert not trial.roles
+        trial.go_on(load(47), load(2), 3)
+        assert trial.roles
+    assert len(trial.said) == 1
+
+
+def test_what_is_tried_ends_though_nobody_looks() -> None:
+    """A rest, and then a trial; nothing is found by either."""
+    resting, tried = Trial(), demote()
+    resting.go_on(send(26), send(10), 4)
+    tried.now += 60
+    tried.go_on(load(47), NOTHING, 4)
+    for trial, seconds in ((resting, 5), (tried, 3)):
+        said, during = list(trial.said), trial.roles
+        trial.judge.end_overdue(trial.now + seconds + 1)
+        assert trial.roles == during
+        trial.judge.end_overdue(trial.now + seconds + 3)
+        assert bool(trial.roles) != bool(during) and trial.said == said
+
+
+def test_where_a_trial_was_wrong_the_next_one_comes_later() -> None:
+    """What helps for the moment of a trial, and harms behind it, is no reason to flap."""
+    trial = demote()
+    pauses = []
+    for _ in range(4):
+        began = trial.now
+        while trial.roles:
+            trial.go_on(load(47), NOTHING, 1)
+        pauses.append(trial.now - began)
+        trial.go_on(load(47), load(30), 4)
+        assert not trial.roles
+        trial.go_on(load(20, at_best=50), load(2), 30)
+        assert trial.roles
+    assert pauses == sorted(pauses) and pauses[-1] > 4 * pauses[0]
+
+
 def test_an_upload_that_ends_while_one_rests_tells_nothing() -> None:
     trial = Trial()
     trial.go_on(send(26), send(10), 4)
