@@ -8,6 +8,7 @@ seconds of the monotonic clock.
 from __future__ import annotations
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.monitor.patience import lengthen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,7 @@ class _Flap(NamedTuple):
         """How long the path is to be there before it counts; 0 for one that is steady."""
         if self.times < _TIMES:
             return 0.0
-        return min(_PATIENCE * 2.0 ** (self.times - _TIMES), _PATIENCE_AT_MOST)
+        return lengthen(_PATIENCE, self.times - _TIMES, _PATIENCE_AT_MOST)
 
 
 class Flaps:

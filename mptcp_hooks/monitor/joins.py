@@ -9,6 +9,7 @@ and after each attempt twice as long. Times come in, in seconds of the monotonic
 from __future__ import annotations
 
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.monitor.patience import lengthen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +65,7 @@ class _Trouble:
         missing = lost + sum(now - self._lacking[token] >= _JOINED_WITHIN
                              for token in self._list_hopeful())
         most = _PATIENCE_AT_MOST if self._attempts < _ATTEMPTS else _PATIENCE_LATER
-        patience = min(_PATIENCE * 2.0 ** min(self._attempts, _ATTEMPTS), most)
+        patience = lengthen(_PATIENCE, self._attempts, most)
         self.due = self._last + patience * max(1.0, using / missing) if missing else _NEVER
         return missing > 0
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.monitor.patience import lengthen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -299,7 +300,7 @@ class Judge:
         doubtful = [way for way in (_UP, _DOWN) if not record.why
                     and self._is_doubtful(iface, record, way)]
         record.doubts.append(bool(doubtful))
-        pause = _wait_longer(_AGAIN_AFTER, record.rests)
+        pause = lengthen(_AGAIN_AFTER, record.rests, _AGAIN_AT_MOST)
         if not doubtful or sum(record.doubts) < _DOUBTS or now - record.rested_at < pause:
             return
         lately = list(self._ups)[-int(_REST):]
@@ -389,7 +390,7 @@ class Judge:
                    for way in (_DOWN, _UP) for better in (self._find_better(iface, way),))
         record.votes.append("full" * full)
         faded = self._has_faded(iface, record)
-        pause = _wait_longer(_FADED_AFTER if faded else _AGAIN_AFTER, record.failures)
+        pause = lengthen(_FADED_AFTER if faded else _AGAIN_AFTER, record.failures, _AGAIN_AT_MOST)
         if (faded or record.votes.count("full") >= _VOTES) and now - record.tried_at >= pause:
             record.trial_ends, record.tried_at = now + _TRIAL, now
             record.seconds.clear()
@@ -428,12 +429,6 @@ class Judge:
             return False
         return own >= _HELPS * others or (
             way is _DOWN and self._totals[-1] > _GAINS * others)
-
-
-def _wait_longer(first: float, times: int) -> float:
-    """How long until something is tried again that was of no use so many times."""
-    # A float has no room for the doublings of some days.
-    return min(first * 2 ** min(times, 10), _AGAIN_AT_MOST)
 
 
 def _is_wanting(record: _Record, way: _Way) -> bool:

@@ -90,3 +90,9 @@ def test_each_path_is_known_for_itself_and_not_without_end() -> None:
     assert flaps.list_unsteady(108.0) == {FIRST}
     flaps.note([f"10.2.0.{number}" for number in range(32)], 108.0)
     assert flaps.list_unsteady(108.0) == frozenset()
+
+
+def test_who_comes_and_goes_for_days_waits_no_longer_than_a_minute() -> None:
+    flaps, _ = flap(*((100.0 + 2 * number, 101.0 + 2 * number) for number in range(1200)))
+    back = 101.0 + 2 * 1199
+    assert flaps.wait(back) == pytest.approx(64.0)
