@@ -10,8 +10,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.bench.traffic import UPLOAD
 from tests.bench.unequal import MIXES, Rate, WideLab, address_of
-from tests.lab.support.lab import Installation
+from tests.lab.support.lab import SERVER_6, TWO_UPLINKS_6, Installation
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import plug, pull
 from tests.lab.support.status import ask, find
@@ -100,6 +101,30 @@ def test_roles_follow_what_uplinks_carry_by_now(installation: Installation) -> N
         use(lab, "download", lambda: list_backups(lab) == [], 100)
         alone, both = (transfer(lab, "download", source) for source in (address_of(0), "any"))
         assert alone / both > _FASTER
+
+
+@pytest.mark.long
+def test_an_upload_over_ipv6_is_no_slower_than_without(installation: Installation) -> None:
+    with open_lab(installation, "50+2-long") as lab:
+        lab.ifdown("-a")
+        lab.set_interfaces(TWO_UPLINKS_6)
+        lab.ifup("-a")
+        before = lab.transfer(UPLOAD, SERVER_6)
+        Monitor(lab)
+        end = time.monotonic() + 60
+        while list_backups(lab) != ["eth1"]:
+            assert time.monotonic() < end
+            lab.transfer(UPLOAD, SERVER_6)
+        assert lab.endpoints()[1] == "fd00:2::2 eth1 subflow backup"
+        # What was given to the weak one before is still on its way.
+        wait_for(lambda: lab.transfer(UPLOAD, SERVER_6).seconds < before.seconds / 2)
+        pull(lab, 1)
+        without = lab.transfer(UPLOAD, SERVER_6)
+        plug(lab, 1)
+        wait_for(lambda: list_backups(lab) == ["eth1"])
+        beside = lab.transfer(UPLOAD, SERVER_6)
+        assert without.whole and beside.whole
+        assert without.seconds / beside.seconds > _HARDLY_SLOWER
 
 
 @pytest.mark.long
