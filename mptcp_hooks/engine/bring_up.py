@@ -223,7 +223,7 @@ class WorkBuilder:
         for installed in old:
             self._undo_outdated(installed, changes)
         self._changes += [change for change in changes if change.lines or change.late]
-        self._expect_endpoints(planned.paths)
+        self._manager = self._manager.expecting(planned.paths)
         stanza = Stanza(event.told, tuple(change.after for change in changes),
                         SILENT * silent)
         stays = settings.wanted or not forgetting
@@ -479,12 +479,6 @@ class WorkBuilder:
         """What interfaces will have, as far as this work is about them."""
         return (one for stanzas in self._records.values() for stanza in stanzas
                 for one in stanza.paths)
-
-    def _expect_endpoints(self, paths: Iterable[Path]) -> None:
-        endpoints = self._manager.endpoints or ()
-        there = {endpoint.address for endpoint in endpoints}
-        made = tuple(one for path in paths for one in path.endpoints if one.address not in there)
-        self._manager = self._manager._replace(endpoints=(*endpoints, *made))
 
 
 def _tell_exclusion(event: Event, settings: Settings) -> str:

@@ -141,6 +141,23 @@ def test_no_connection_loses_the_last_of_its_subflows_for_it() -> None:
         assert "10.5.2.2" not in list_ours(bench) and "10.5.5.2" in list_ours(bench)
 
 
+def test_a_stanza_of_two_families_gets_the_place_that_is_made_and_asks_for_no_other() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:-2])
+        both = read_event({
+            "IFACE": "wan4", "ADDRFAM": "inet,inet6", "METHOD": "static",
+            "IF_ADDRESSES": "10.5.5.2/24 2001:db8:5::2/64",
+            "IF_GATEWAYS": "10.5.5.1 2001:db8:5::1"})
+        assert both is not None
+        bench.machine.ran.clear()
+        assert bench.up(both) == []
+        assert [line for line in bench.machine.ran if "endpoint add" in line] == [
+            "mptcp endpoint add 10.5.5.2 dev wan4 subflow"]
+        assert {one.device for one in bench.machine.endpoints if one.device} == {
+            11, 12, 13, 14, 15}
+
+
 def make_path(own: str, ifindex: int, primary: bool = True) -> Path:
     return Path("", f"eth{ifindex}", ifindex, 6 if ":" in own else 4, own, "", "", False, True,
                 0, primary, True, ("subflow",))
