@@ -13,6 +13,7 @@ from mptcp_hooks.engine.compare import (
     find_obstacle,
     find_outdated,
     give_up,
+    is_renamed,
     join_stanzas,
     judge_found,
     keep_standing,
@@ -210,6 +211,9 @@ class WorkBuilder:
                             and not (carried and self._machine.answers(path)))
             silent = bool(waiting) or not carried
             planned = self._plan(event, settings, old, left, waiting)
+        if any(is_renamed(path, self._read_use(path)) for path in planned.paths):
+            self._end_former_names(planned.paths[0])
+            planned = self._plan(event, settings, old, left, waiting)
         if planned.crowded:
             self._look_at_all()
         held = self._find_holders(planned.paths, old)
@@ -274,6 +278,17 @@ class WorkBuilder:
             self._undo_outdated(one, [change])
         self._changes.append(change)
         return change.after
+
+    def _end_former_names(self, path: Path) -> None:
+        """End the paths that stanzas have of a path's device by a name that it has no more."""
+        self._look_at_all()
+        for iface, stanzas in tuple(self._records.items()):
+            for stanza in stanzas:
+                former = {one.path.device for one in stanza.paths
+                          if one.path.ifindex == path.ifindex}
+                if former and not self._machine.list_of_device(path.device, sorted(former)):
+                    self.empty(iface, stanza)
+                    self._remarks.append(f"{iface}: its device is called {path.device} now")
 
     def _make_room(self, unserved: Iterable[Path]) -> bool:
         """Have an uplink that has two endpoints give one to one that has none, if there is any."""
