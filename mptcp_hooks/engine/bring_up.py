@@ -189,6 +189,18 @@ class WorkBuilder:
         )
 
     def _settle(self, event: Event, replaced: tuple[Stanza, ...], forgetting: bool) -> None:
+        """Add what becomes of an event; one that is refused takes nothing from others either."""
+        books = (self._undo[:], self._changes[:], dict(self._records), self._manager,
+                 self._remarks[:])
+        try:
+            self._settle_paths(event, replaced, forgetting)
+        except Problem:
+            self._undo, self._changes, self._records, self._manager, self._remarks = books
+            raise
+
+    def _settle_paths(
+        self, event: Event, replaced: tuple[Stanza, ...], forgetting: bool
+    ) -> None:
         settings = read_settings(event, self._configuration)
         self._told.add(event.told)
         recorded = self.list_stanzas(event.iface)

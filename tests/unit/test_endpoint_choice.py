@@ -158,6 +158,18 @@ def test_a_stanza_of_two_families_gets_the_place_that_is_made_and_asks_for_no_ot
             11, 12, 13, 14, 15}
 
 
+def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:-2])
+        before = bench.machine.snapshot()
+        taken = tell("wan4", "10.5.5.2", IF_MPTCP_TABLE="20011")
+        (problem,) = bench.up(taken)
+        assert "table 20011 is in use by" in str(problem)
+        assert bench.machine.snapshot() == before
+        assert bench.again() == [] and bench.machine.snapshot() == before
+
+
 def make_path(own: str, ifindex: int, primary: bool = True) -> Path:
     return Path("", f"eth{ifindex}", ifindex, 6 if ":" in own else 4, own, "", "", False, True,
                 0, primary, True, ("subflow",))
