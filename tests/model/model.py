@@ -197,6 +197,8 @@ class Model:
         failing = {wish.address for wish in wishes if wish not in makeable}
         told.paths = {address: path for address, path in told.paths.items() if address in failing}
         told.settle(makeable, loose=True)
+        firsts = {wish.family: wish for wish in reversed(wishes)}
+        told.headless = {family for family, wish in firsts.items() if wish not in makeable}
         if wishes and not makeable and not told.paths:
             # A stanza whose every path failed is as if it had never come.
             self.told.remove(told)

@@ -132,6 +132,8 @@ def _write(
     beside = [path for told in model.told for path in told.paths.values()
               if (path.wish.device, path.wish.family) == (wishes[0].device, wishes[0].family)]
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
+    if any(wish.address == first and wish.family in told.headless for told, wish in group):
+        first = ""
     for told, wish in group:
         if wish.shared and wish.address != first:
             # Nothing would lead to its table.

@@ -19,7 +19,8 @@ class Told:
     `mute` are the addresses whose endpoints went since their gateways do not answer. `wishes` is
     what the step under way makes of it, None where it leaves it alone; `loose` is where it may
     put back what is missing of paths that are no wish. `tables` are those that its paths had when
-    the step began, by family.
+    the step began, by family. `headless` are the families of whose paths the step could not make
+    the first one.
     """
 
     stanza: Stanza
@@ -31,6 +32,7 @@ class Told:
     wishes: list[Wish] | None = None
     loose: bool = False
     tables: set[tuple[int, int]] = field(default_factory=set)
+    headless: set[int] = field(default_factory=set)
 
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
@@ -41,6 +43,7 @@ class Told:
     def settle(self, wishes: list[Wish], loose: bool = False) -> None:
         """Have the step make these paths of it."""
         self.wishes, self.loose = wishes, loose
+        self.headless = set()
 
     def release(self) -> None:
         """Leave it alone after all."""
