@@ -336,7 +336,7 @@ def _is_replaced(told: Told, stanza: Stanza, before: Snapshot) -> bool:
 def _is_refused(
     told: Told, wishes: list[Wish], others: list[Told], before: Snapshot
 ) -> bool:
-    """Whether another path or program has an address or a table that a stanza wants."""
+    """Whether another path or program has an address, a table or a mark that a stanza wants."""
     paths = [path for one in others if one.wishes is None for path in one.paths.values()]
     coming = [wish for one in others for wish in one.wishes or ()]
     theirs = [*(path.wish for path in paths), *coming]
@@ -344,13 +344,15 @@ def _is_refused(
         (wish.family, wish.table or wish.usual_table) for wish in coming
         if wish.table or wish.device != told.stanza.device}
     # Who comes to a table that a path has already, has to live with that.
+    marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
     tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
     for wish in wishes:
         beside = any((one.device, one.family) == (wish.device, wish.family) for one in theirs)
         standing = told.paths.get(wish.address)
         usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
         table = wish.table or usual
-        if table and (wish.family, table) in tables or (wish.address, wish.device) in {
+        if (wish.family, wish.mark) in marks or table and (
+                wish.family, table) in tables or (wish.address, wish.device) in {
                 (one.address, one.device) for one in theirs}:
             return True
     return False

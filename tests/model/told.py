@@ -113,6 +113,7 @@ def list_wishes(
             wish = _make_wish(told, one, gateway, configuration, seen)
             first = one.family not in {wish.family for wish in wishes}
             wishes.append(wish._replace(table=wish.table if first else 0,
+                                        mark=wish.mark if first else "",
                                         endpoint=wish.endpoint and one.address not in taken))
     return wishes
 
@@ -172,6 +173,7 @@ def _make_wish(
         usual_table=dict(configuration.tables).get(stanza.device, 0),
         flags=chosen or configuration.usual_flags or ("subflow",),
         chosen=bool(chosen),
+        mark=stanza.mark,
         endpoint=not (told.silent and not seen.is_running(stanza.device)),
     )
 
