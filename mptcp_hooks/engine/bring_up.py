@@ -218,11 +218,13 @@ class WorkBuilder:
             carried = self._has_carrier(event.device)
             # What stands though it is out is all that a connection has.
             kept = {one.path.address for one in old if one.path.endpoint}
-            waiting = tuple(path.address for path in planned.paths
-                            if path.endpoint and path.address not in kept
-                            and not (carried and self._machine.answers(path)))
+            # What waits leaves its place to others, which may have to wait as well.
+            while more := tuple(path.address for path in planned.paths
+                                if path.endpoint and path.address not in kept
+                                and not (carried and self._machine.answers(path))):
+                waiting += more
+                planned = self._plan(event, settings, old, left, waiting)
             silent = bool(waiting) or not carried
-            planned = self._plan(event, settings, old, left, waiting)
         if any(is_renamed(path, self._read_use(path)) for path in planned.paths):
             self._end_former_names(planned.paths[0])
             planned = self._plan(event, settings, old, left, waiting)

@@ -15,6 +15,7 @@ from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
 from tests.unit.engine import Bench, open_bench
+from tests.unit.test_remake import silence
 
 LOCAL, GLOBAL, SECOND = "fd00:2::2", "2001:db8:2::2", "2001:db8:2::3"
 DEVICES = [f"wan{number}" for number in range(5)]
@@ -168,6 +169,22 @@ def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
         assert "table 20011 is in use by" in str(problem)
         assert bench.machine.snapshot() == before
         assert bench.again() == [] and bench.machine.snapshot() == before
+
+
+def test_a_place_that_a_silent_address_leaves_is_no_other_silent_ones() -> None:
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *own_addresses("10.1.2.2", "10.1.2.3", LOCAL),
+                           gateways=("10.1.2.1", "fd00:2::1"))
+        event = read_event({"IFACE": "eth1", "ADDRFAM": "inet,inet6", "METHOD": "dhcp",
+                            "IF_MPTCP_FLAGS": "signal"})
+        assert event is not None and bench.up(event) == []
+        assert len(list_ours(bench)) == 3
+        silence(bench, "eth1")
+        # Two are left, for three.
+        bench.machine.endpoints += [Endpoint(90 + number, f"10.8.8.{number}", 0, ("signal",))
+                                    for number in range(5)]
+        bench.all()
+        assert not {"10.1.2.2", "10.1.2.3", LOCAL} & set(list_ours(bench))
 
 
 def make_path(own: str, ifindex: int, primary: bool = True) -> Path:
