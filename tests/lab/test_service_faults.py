@@ -17,8 +17,8 @@ from tests.lab.support.interrupted import REFUSALS
 from tests.lab.support.lab import Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH, RULES, check_both_paths, flush, plug, pull
+from tests.lab.support.service import SERVICE, ask, boot, show
 from tests.lab.support.waiting import wait_for
-from tests.lab.test_service import SERVICE, ask, boot, show
 
 pytestmark = pytest.mark.fault
 

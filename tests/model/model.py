@@ -35,7 +35,8 @@ class Model:
     families of whose new connections it has seen that they leave by a tunnel.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
-    whether it sees to them, and `now` is when the kernel was looked at, in seconds.
+    whether it sees to them, `leading` are the families that had a way out when it began, and `now`
+    is when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -50,11 +51,13 @@ class Model:
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
     settling: bool = False
+    leading: set[int] = field(default_factory=set)
     now: float = 0.0
 
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
+        self.leading = {family for family in FAMILIES if list_candidates(self, family)}
         for told in self.told:
             told.begin()
 

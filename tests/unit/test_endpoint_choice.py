@@ -14,8 +14,7 @@ from mptcp_hooks.engine.spares import find_spare
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
-from tests.unit.engine import Bench, open_bench
-from tests.unit.test_remake import silence
+from tests.unit.engine import Bench, open_bench, silence
 
 LOCAL, GLOBAL, SECOND = "fd00:2::2", "2001:db8:2::2", "2001:db8:2::3"
 DEVICES = [f"wan{number}" for number in range(5)]
