@@ -30,7 +30,7 @@ from mptcp_hooks.engine.compare import (
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
 from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes, yields
 from mptcp_hooks.engine.work import Work
-from mptcp_hooks.intent.event import method_of, recall_event
+from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 from mptcp_hooks.intent.settings import (
     has_belongings,
     judge_options,
@@ -480,10 +480,11 @@ class WorkBuilder:
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone.
 
-        What this work is about it does not take away.
+        What this work is about it does not take away; nor does a device that only the
+        configuration names take away what a manager told.
         """
         renewed = renews(event, stanza)
-        if renewed is None and stanza.told in self._told:
+        if renewed is None and (stanza.told in self._told or method_of(event.told) == MANAGED):
             return False
         return not self._holds_any(event, stanza) if renewed is None else renewed
 

@@ -465,6 +465,16 @@ def test_a_family_of_a_managed_device_that_is_refused_does_not_cost_the_other() 
         assert manage(bench) == [] and len(list_paths(bench)) == 2
 
 
+def test_what_a_manager_told_outlives_its_address_on_a_managed_device() -> None:
+    with open_bench(MANAGING) as bench:
+        bench.up(ETH1)
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"][1:], gateways=("10.1.2.1", "fd00:2::1"))
+        assert bench.again() == manage(bench) == []
+        assert [stanza.told for stanza in load(bench)] == [
+            ETH1.told, announce("eth1", 6, MANAGED).told]
+        assert list_paths(bench) == [("fd00:2::2", 20003)]
+
+
 def test_a_managed_device_whose_link_is_down_waits_on_record() -> None:
     with open_bench(MANAGING) as bench:
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1", "fd00:2::1"))
