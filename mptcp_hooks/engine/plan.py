@@ -17,6 +17,7 @@ from mptcp_hooks.base.numbering import (
     MAIN_TABLE,
     PROTOCOL,
     TABLE_STEP,
+    number_rules,
     table_number,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
@@ -24,7 +25,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.settings import Belongings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
     from mptcp_hooks.base.model import DeviceView, Endpoint, PathManager, TableUse
@@ -255,18 +256,22 @@ def find_intruder(path: Path, use: TableUse) -> str:
     return ""
 
 
-def find_holder(path: Path, use: TableUse, others: Iterable[Path]) -> str:
+def find_holder(path: Path, use: TableUse, others: Collection[Path]) -> str:
     """Which path of another device has the path's address, in words; '' where none has.
 
     `use` is what the kernel holds of others there. One of the same device is find_sharer's.
+    A host that is among another path's further sources is no address of it.
     """
     host = f"{path.address}/{address.BITS[path.family]}"
+    # The others' rules stand where ours do, or where they stood before these moved.
+    further = {number_rules(shift)["further_default"]
+               for shift in (path.shift, *(other.shift for other in others))}
     for other in others:
         if other.address == path.address and not other.shared:
             return other.iface if other.device != path.device else ""
     for rule in use.rules:
         if rule.protocol == PROTOCOL and rule.source == host and rule.table not in (
-                path.table, MAIN_TABLE):
+                path.table, MAIN_TABLE) and rule.preference not in further:
             return f"the interface with table {rule.table}"
     return ""
 
