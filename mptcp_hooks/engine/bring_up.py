@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.line import is_mptcp
 from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine import commands
+from mptcp_hooks.engine.commands import is_about_id
 from mptcp_hooks.engine.compare import (
     compare_path,
     find_obstacle,
     find_outdated,
     give_up,
+    is_first,
     join_stanzas,
     judge_found,
     keep_standing,
@@ -27,7 +29,7 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths, takes, yields
+from mptcp_hooks.engine.plan import Plan, demote, find_holder, plan_paths, takes, yields
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import (
@@ -188,9 +190,21 @@ class WorkBuilder:
         )
 
     def _settle(self, event: Event, replaced: tuple[Stanza, ...], forgetting: bool) -> None:
+        """Add what one event takes, or leave all as it was where that raises Problem."""
+        books = self._records, self._undo, self._changes, self._manager
+        self._records, self._undo, self._changes = (
+            dict(self._records), [*self._undo], [*self._changes])
+        try:
+            self._settle_event(event, replaced, forgetting)
+        except Problem:
+            self._records, self._undo, self._changes, self._manager = books
+            raise
+
+    def _settle_event(
+        self, event: Event, replaced: tuple[Stanza, ...], forgetting: bool
+    ) -> None:
         settings = read_settings(event, self._configuration)
         self._told.add(event.told)
-        recorded = self.list_stanzas(event.iface)
         others = self._list_others(event.device, replaced)
         # What a stanza was found to have is another's that states it.
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
@@ -199,6 +213,10 @@ class WorkBuilder:
         if settings.table or settings.usual_table or has_belongings(settings):
             self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
+        if self._make_way(planned, others, left):
+            others = self._list_others(event.device, replaced)
+            left = tuple(give_up(stanza, event) for stanza in others)
+            planned = self._plan(event, settings, old, left, ())
         silent = False
         waiting: tuple[str, ...] = ()
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
@@ -215,6 +233,7 @@ class WorkBuilder:
         held = self._find_holders(planned.paths, old)
         if held or (planned.unserved and self._make_room(planned.unserved)):
             planned = self._plan(event, settings, old, left, waiting, held)
+        self._judge_announced(event.iface, settings, planned, old)
         changes = [self._prepare_change(path, old) for path in planned.paths]
 
         self._warnings += [*judge_options(event, settings), *note_mark(event, settings),
@@ -227,33 +246,45 @@ class WorkBuilder:
         stanza = Stanza(event.told, tuple(change.after for change in changes),
                         SILENT * silent)
         stays = settings.wanted or not forgetting
-        self._records[event.iface] = replace_stanzas(recorded, replaced, (stanza,) * stays)
+        self._records[event.iface] = replace_stanzas(
+            self.list_stanzas(event.iface), replaced, (stanza,) * stays)
         self._note_given_up(others, left)
         if planned.crowded or left:
             self._change_others(planned)
 
     def _change_others(self, planned: Plan) -> None:
-        """Change the paths of other stanzas as those of the plan have it.
+        """Have no other path lead what comes from a crowded subnet away, but for its address."""
+        self._change_each(lambda stanza, path: path._replace(wide=False) if any(
+            takes(path, one) for one in planned.crowded) else path)
 
-        None leads more of a subnet than its own address where another device has a part in
-        that, and none of fc00::/7 is a device's first where there is a global one.
+    def _make_way(
+        self, planned: Plan, others: tuple[Stanza, ...], left: tuple[Stanza, ...]
+    ) -> bool:
+        """Have those of fc00::/7 give up being the device's first where a global one comes.
+
+        `left` is what the device's `others` keep. Whether any of their paths gave way.
         """
+        kept = [one.path for stanza in left for one in stanza.paths]
+        yielding = {path for path in kept if path.primary and any(
+            one.primary and one.family == path.family and yields(path, one.address)
+            for one in planned.paths)}
+
+        def judge(stanza: Stanza, path: Path) -> Path:
+            if path not in yielding or stanza not in others or not stanza.told:
+                return path
+            settings = read_settings(recall_event(stanza.told), self._configuration)
+            return demote(path, settings, is_first(path, stanza), kept)
+
+        if yielding:
+            self._change_each(judge)
+        return bool(yielding)
+
+    def _change_each(self, judge: Callable[[Stanza, Path], Path]) -> None:
+        """Change the paths of all stanzas that are known as `judge` has it."""
         for iface, stanzas in tuple(self._records.items()):
             self._records[iface] = tuple(stanza._replace(paths=tuple(
-                self._change_other(one, self._judge_other(stanza, one.path, planned))
+                self._change_other(one, judge(stanza, one.path))
                 if one.up else one for one in stanza.paths)) for stanza in stanzas)
-
-    def _judge_other(self, stanza: Stanza, path: Path, planned: Plan) -> Path:
-        """The path of another stanza as it is to be beside those of the plan."""
-        if any(takes(path, one) for one in planned.crowded):
-            path = path._replace(wide=False)
-        if path.primary and stanza.told and any(
-                one.primary and (one.device, one.family) == (path.device, path.family)
-                and yields(path, one.address) for one in planned.paths):
-            chosen = read_settings(recall_event(stanza.told), self._configuration).chosen_flags
-            path = path._replace(
-                primary=False, way_out=False, endpoint=path.endpoint and bool(chosen))
-        return path
 
     def _change_other(self, installed: Installed, path: Path) -> Installed:
         """What comes of a path on record that is to be another one."""
@@ -273,6 +304,7 @@ class WorkBuilder:
         for one in before:
             self._undo_outdated(one, [change])
         self._changes.append(change)
+        self._expect_endpoints([path])
         return change.after
 
     def _make_room(self, unserved: Iterable[Path]) -> bool:
@@ -318,7 +350,6 @@ class WorkBuilder:
         if not event.addresses and not view.ifindex and not method_of(event.told):
             # A manager may name what pppd will make; a person means what there is.
             raise Problem(f"{event.iface}: no such interface")
-        self._judge_announced(event.iface, settings, old)
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(
             silent=silent, tunnel=self._tunnel, held=tuple((held or {}).items())),
@@ -336,10 +367,12 @@ class WorkBuilder:
                                    "will be 20000 + its ifindex")
 
     def _judge_announced(
-        self, iface: str, settings: Settings, old: list[Installed]
+        self, iface: str, settings: Settings, planned: Plan, old: list[Installed]
     ) -> None:
         """Raise Problem where an address cannot be announced for the interface."""
-        announced = (*settings.own.announced, *settings.usual.announced)
+        first = {path.family for path in planned.paths if path.primary}
+        announced = (*settings.own.announced, *(
+            one for one in settings.usual.announced if family_of(one) in first))
         if announced:
             # Few machines have any: those that have none do not load it.
             from mptcp_hooks.engine.clashes import find_announced
@@ -428,8 +461,11 @@ class WorkBuilder:
         undo = find_outdated(installed, changes, self._manager.endpoints or ())
         if undo:
             self._undo.append(undo)
-            if any(map(is_mptcp, undo.lines)):
-                self._manager = self._manager.without([installed.path])
+            gone = {one.address for one in installed.path.endpoints
+                    if any(is_about_id(line, one.address) for line in undo.installed.down)}
+            self._manager = self._manager._replace(endpoints=tuple(
+                one for one in self._manager.endpoints or ()
+                if not (one.address in gone and installed.path.owns(one))))
 
     def _take_place(
         self, iface: str, replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]

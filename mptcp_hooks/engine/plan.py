@@ -25,7 +25,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.settings import Belongings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Container, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
     from mptcp_hooks.base.model import DeviceView, Endpoint, PathManager, TableUse
@@ -131,7 +131,11 @@ def _plan_address(
     path = share(path) if holder else path._replace(
         wide=_may_be_wide(path, own, view, beside))
     plan, path = _judge_announced(plan, path, before, manager)
-    wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
+    # One that yields has it until it has gone elsewhere.
+    usual = 0 if not primary or any(
+        other.table == settings.usual_table and yields(other, own.address)
+        for other in beside) else settings.usual_table
+    wanted = (settings.table if first else 0) or usual
     path = path._replace(table=_choose_table(path, wanted, before, beside))
     if verdict.full:
         plan = plan._replace(unserved=(*plan.unserved, path))
@@ -158,6 +162,32 @@ def yields(path: Path, own: str) -> bool:
     return address.is_unique_local(path.address) and not address.is_unique_local(own)
 
 
+def demote(path: Path, settings: Settings, first: bool, beside: Iterable[Path]) -> Path:
+    """A path that was the first of its family on its device, as it is without that place.
+
+    `settings` are its stanza's, of which it is the `first` of its family or not, and `beside` the
+    paths that the device has besides. What its section has for that place it leaves to the other.
+    """
+    belongings = choose_belongings(path.family, settings, first, False)
+    path = keep_belongings(path._replace(
+        primary=False, way_out=False, flags=_choose_flags(settings, belongings, False),
+        endpoint=path.endpoint and bool(settings.chosen_flags or belongings.announced)), belongings)
+    own = settings.table if first else 0
+    if path.table != settings.usual_table or path.table == own:
+        return path
+    return path._replace(table=_find_free_table(
+        path.ifindex, {other.table for other in beside if other.family == path.family}))
+
+
+def keep_belongings(path: Path, belongings: Belongings) -> Path:
+    """The path with what of its mark, sources and announced addresses is among `belongings`."""
+    mark, sources, announced = belongings
+    return path._replace(
+        mark=path.mark if path.mark == mark else "",
+        sources=tuple(one for one in path.sources if one in sources),
+        announced=tuple(one for one in path.announced if one in announced))
+
+
 def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
     """The gateway of the settings, of the stanza, or of the device's default route in main."""
     subnet = _subnet(own)
@@ -178,10 +208,16 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
 def _add_belongings(path: Path, settings: Settings, belongings: Belongings) -> Path:
     """The path with what belongs to it besides its address."""
     mark, sources, announced = belongings
-    # Who says what a further address is announced as, and gives no flags, wants nothing else.
-    alone = announced and not (path.primary or settings.chosen_flags)
     return path._replace(mark=mark, sources=sources, announced=announced,
-                         flags=(SIGNAL,) if alone else path.flags)
+                         flags=_choose_flags(settings, belongings, path.primary))
+
+
+def _choose_flags(
+    settings: Settings, belongings: Belongings, primary: bool
+) -> tuple[str, ...]:
+    # Who says what a further address is announced as, and gives no flags, wants nothing else.
+    alone = belongings.announced and not (primary or settings.chosen_flags)
+    return (SIGNAL,) if alone else settings.flags
 
 
 def choose_belongings(
@@ -402,10 +438,14 @@ def _choose_table(
         ours = (old.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0
         if ours and old.table not in taken:
             return old.table
+    return _find_free_table(path.ifindex, taken)
+
+
+def _find_free_table(ifindex: int, taken: Container[int]) -> int:
     position = 0
-    while table_number(path.ifindex, position) in taken:
+    while table_number(ifindex, position) in taken:
         position += 1
-    return table_number(path.ifindex, position)
+    return table_number(ifindex, position)
 
 
 def _judge_endpoint(
