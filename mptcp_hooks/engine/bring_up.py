@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.line import is_mptcp
 from mptcp_hooks.base.model import LEAVING, SILENT, Installed, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine import commands
@@ -29,8 +30,17 @@ from mptcp_hooks.engine.compare import (
     replace_stanzas,
 )
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
-from mptcp_hooks.engine.plan import Plan, demote, find_holder, plan_paths, takes, yields
-from mptcp_hooks.engine.work import Work
+from mptcp_hooks.engine.plan import (
+    Plan,
+    choose_belongings,
+    demote,
+    find_holder,
+    keep_belongings,
+    plan_paths,
+    takes,
+    yields,
+)
+from mptcp_hooks.engine.work import Change, Work
 from mptcp_hooks.intent.event import method_of, recall_event
 from mptcp_hooks.intent.settings import (
     has_belongings,
@@ -44,7 +54,7 @@ if TYPE_CHECKING:
 
     from mptcp_hooks.base.model import DeviceView, Lease, Path, TableUse
     from mptcp_hooks.engine.record import Store
-    from mptcp_hooks.engine.work import Change, Records, Undo
+    from mptcp_hooks.engine.work import Records, Undo
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Configuration, Settings
     from mptcp_hooks.machine.system import Machine
@@ -87,17 +97,29 @@ class WorkBuilder:
         self._warnings: list[str] = []
         self._remarks: list[str] = []
         self._told: set[tuple[str, ...]] = set()
+        self._coming: dict[str, tuple[Event, ...]] = {}
+        self._reduced: dict[Stanza, Stanza] = {}
 
     def add_each(self, events: Iterable[Event], add: Callable[[Event], None]) -> None:
         """Add each event, less those that a later one renews; a bad one costs itself."""
         meant = list_current(events)
         # None takes the place of another one because the addresses of that are away.
         self._told.update(event.told for event in meant)
+        self.foretell(meant)
         for event in meant:
             try:
                 add(event)
             except Problem as problem:
                 self.problems.append(problem)
+
+    def foretell(self, events: Iterable[Event]) -> None:
+        """Have it known which events are to be added: what they give up is free for others."""
+        for event in events:
+            self._coming[event.iface] = (*self._coming.get(event.iface, ()), event)
+
+    def holds(self, iface: str, stanza: Stanza) -> bool:
+        """Whether a stanza is still as it was on record, but for what it gave up to others."""
+        return not {stanza, self._reduced.get(stanza)}.isdisjoint(self.list_stanzas(iface))
 
     def add(self, event: Event) -> None:
         """Add what one event takes; Problem leaves the work as it was."""
@@ -205,13 +227,15 @@ class WorkBuilder:
     ) -> None:
         settings = read_settings(event, self._configuration)
         self._told.add(event.told)
+        if settings.table or settings.usual_table or has_belongings(settings):
+            self._look_at_all()
+        if has_belongings(settings):
+            settings = self._settle_contest(event, settings, replaced)
         others = self._list_others(event.device, replaced)
         # What a stanza was found to have is another's that states it.
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
         old = [*list_own(replaced, left), *list_given_up(others, left)]
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
-        if settings.table or settings.usual_table or has_belongings(settings):
-            self._look_at_all()
         planned = self._plan(event, settings, old, left, ())
         if self._make_way(planned, others, left):
             others = self._list_others(event.device, replaced)
@@ -251,6 +275,92 @@ class WorkBuilder:
         self._note_given_up(others, left)
         if planned.crowded or left:
             self._change_others(planned)
+
+    def _settle_contest(
+        self, event: Event, settings: Settings, replaced: tuple[Stanza, ...]
+    ) -> Settings:
+        """The settings without what other paths still have that is not to be theirs any more.
+
+        Those that this work is yet to renew give it up first. What is left out is said.
+        """
+        from mptcp_hooks.engine.clashes import find_waiting, leave_out, tell_waiting
+
+        if self._list_contested(event, settings, replaced):
+            self._give_back(replaced)
+        for stanza, path in self._list_contested(event, settings, replaced):
+            kept = self._keep_meant(path, stanza, self._ask_edited(path.iface))
+            waiting = find_waiting(settings, event, path, kept)
+            if any(waiting):
+                self.problems.append(tell_waiting(event.iface, waiting, path.iface))
+                settings = leave_out(settings, waiting)
+        return settings
+
+    def _list_contested(
+        self, event: Event, settings: Settings, replaced: tuple[Stanza, ...]
+    ) -> list[tuple[Stanza, Path]]:
+        """The paths of other stanzas that have what the event wants for its own."""
+        from mptcp_hooks.engine.clashes import find_contested
+
+        stated = {(event.device, own.address) for own in event.addresses}
+        return [(stanza, one.path) for stanzas in self._records.values() for stanza in stanzas
+                if stanza.told and stanza not in replaced for one in stanza.paths
+                if (one.path.device, one.path.address) not in stated
+                and any(find_contested(settings, event, one.path))]
+
+    def _ask_edited(self, iface: str) -> list[Event]:
+        """What the stanzas of an interface say now, where that is not what was told of them."""
+        # Nobody asks but where there is a contest.
+        from mptcp_hooks.intent.ifupdown import list_edited
+
+        try:
+            return list_edited(iface, [one.told for one in self._records[iface] if one.told],
+                               self._configuration)
+        except Problem:
+            return []
+
+    def _give_back(self, replaced: tuple[Stanza, ...]) -> None:
+        """Have all stanzas that are yet to be renewed give up what is not to be theirs any more."""
+        for iface, events in self._coming.items():
+            if iface in self._records:
+                self._records[iface] = tuple(
+                    self._reduce(stanza, events) if stanza.told and stanza not in replaced
+                    else stanza for stanza in self._records[iface])
+
+    def _reduce(self, stanza: Stanza, events: Iterable[Event]) -> Stanza:
+        left = stanza._replace(paths=tuple(
+            self._cut(one, self._keep_meant(one.path, stanza, events)) for one in stanza.paths))
+        if left != stanza:
+            self._reduced[stanza] = left
+        return left
+
+    def _keep_meant(self, path: Path, stanza: Stanza, events: Iterable[Event]) -> Path:
+        """A path with what is still to belong to it, by the one of `events` that renews its stanza.
+
+        By what was told of it where none does.
+        """
+        event = next((one for one in events if renews(one, stanza)), recall_event(stanza.told))
+        try:
+            settings = read_settings(event, self._configuration)
+        except Problem:
+            # Who adds it says so.
+            return path
+        return keep_belongings(path, choose_belongings(
+            path.family, settings, is_first(path, stanza), path.primary))
+
+    def _cut(self, installed: Installed, path: Path) -> Installed:
+        """What is left of a path on record that is to have less, and is as it was otherwise."""
+        if path == installed.path or not installed.up:
+            return installed
+        if any(change.after == installed for change in self._changes):
+            return self._change_other(installed, path)
+        gone = {*commands.build_up(installed.path), *commands.build_down(installed.path)} - {
+            *commands.build_up(path), *commands.build_down(path)}
+        left = Installed(
+            path, tuple(line for line in installed.up if line not in gone),
+            tuple(line for line in installed.down if line not in gone),
+            installed.kernel if all(map(is_mptcp, gone)) else "")
+        self._undo_outdated(installed, [Change(installed, left, ())])
+        return left
 
     def _change_others(self, planned: Plan) -> None:
         """Have no other path lead what comes from a crowded subnet away, but for its address."""

@@ -69,6 +69,7 @@ def prepare_all(
     told = list_told(store)
     renewed = list(edited)
     changed = {event.iface for event in renewed}
+    builder.foretell(renewed)
     _follow(builder, machine, [iface for iface in store.list_interfaces() if iface not in changed],
             (_let_go, _call_back))
     builder.add_each(renewed, lambda event: _name(builder, machine, event))
@@ -174,11 +175,12 @@ def _follow(
     know the same of the machine: it is asked once for each stanza.
     """
     recorded = [seen for iface in ifaces for seen in _list_seen(builder, machine, iface)]
+    builder.foretell(recall_event(seen.stanza.told) for seen in recorded if seen.stanza.told)
     for act in acts:
         for seen in recorded:
             try:
                 # A stanza that stands on record twice was made one with the first of the two.
-                if seen.stanza in builder.list_stanzas(seen.iface):
+                if builder.holds(seen.iface, seen.stanza):
                     act(builder, machine, seen)
             except Problem as problem:
                 _note(builder, problem)

@@ -9,12 +9,12 @@ from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.intent.event import Event, read_event, recall_event
+from mptcp_hooks.intent.event import Event, is_of_stanza, read_event, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.intent.stanza_lines import PATH, group_stanzas, list_stanza_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from mptcp_hooks.intent.settings import Configuration
 
@@ -73,6 +73,18 @@ def find_edits(
                       for line in event.told if line.startswith("IF_")}
                      for stanzas in (map(recall_event, told), events))
     return {line.partition("=")[0] for line in before ^ after}
+
+
+def list_edited(
+    iface: str, told: Collection[tuple[str, ...]], configuration: Configuration
+) -> list[Event]:
+    """The events of an interface whose stanzas say something else than what was `told` of it.
+
+    None where it has no stanza, or is not one's at all. Problem where a stanza is wrong.
+    """
+    environments = ask_ifquery(iface) if all(map(is_of_stanza, told)) else []
+    edited = environments and find_edits(told, environments, configuration)
+    return read_events(environments) if edited else []
 
 
 def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
