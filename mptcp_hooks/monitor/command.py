@@ -194,9 +194,7 @@ class Monitor:
         self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
         if report.paths is not None:
             self._listener.watch(report.resolvers)
-            self._on_change.changes.note(
-                [(iface, address) for address, iface, _, _ in report.addresses],
-                [(iface, address, fault) for iface, address, _, fault in report.faults])
+            self._on_change.changes.note(report.alive, report.faults)
             self._tell_changes()
         if report.failed:
             self._adopting |= self._adopted

@@ -482,7 +482,9 @@ class _Upkeep:
             resolvers=self._resolvers,
             tunnels=self._tunnels,
             overtaken=tuple(self._overtaken),
-            free=tuple(sorted(self._free)))
+            free=tuple(sorted(self._free)),
+            alive=tuple((one.path.iface, one.path.address)
+                        for one in self._judged if not one.fault))
 
     def _list_faulty(self) -> Iterator[Judged]:
         """The paths that are out, those among them that are on record no more.
