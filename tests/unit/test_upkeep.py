@@ -1166,7 +1166,7 @@ def test_a_look_makes_no_endpoint_again_that_would_get_no_subflow(kept: Kept) ->
 
 def take_all(preference: int) -> ForeignRule:
     """As wg-quick makes it."""
-    return ForeignRule(Rule(preference, "", "", "", 51820, None, 0), True, True, False)
+    return ForeignRule(Rule(preference, "", "", "", 51820, None, 0), True, True, False, 0)
 
 
 ANSWERING = NO_CONFIGURATION._replace(answer=True)
@@ -1201,6 +1201,26 @@ def test_uplinks_answer_before_a_rule_that_takes_all(kept: Kept) -> None:
     kept.round()
     del machine.routes[4, 51820]
     assert machine.snapshot() == full
+
+
+@pytest.mark.parametrize("table, refuses, leads_to, moved", [
+    (0, False, 0, False), (0, False, FIRST_PREFERENCE, False), (0, True, 0, True),
+    (0, False, FIRST_PREFERENCE + SIZE, True), (100, False, 0, False), (101, False, 0, True)])
+def test_ours_move_before_what_leaves_them_nothing(
+    kept: Kept, table: int, refuses: bool, leads_to: int, moved: bool
+) -> None:
+    """And not before what does nothing, leads to ours, or has no way out in its table."""
+    machine = kept.bench.machine
+    kept.configuration = kept.bench.configuration = ANSWERING
+    kept.bench.up(ETH0)
+    throw, blackhole = (Route("default", kind, "", 0, "", 0, 3) for kind in ("throw", "blackhole"))
+    machine.routes[4, 100], machine.routes[4, 101] = [throw], [blackhole]
+    # As the kernel answers where no table is named.
+    machine.routes[4, 0] = [*machine.routes[4, 254]]
+    machine.foreign = [ForeignRule(
+        Rule(19000, "", "", "", table, None, 0), False, False, refuses, leads_to)]
+    report = kept.round()
+    assert bool(report.overtaken) == bool(machine.ran) == moved
 
 
 def test_whoever_races_for_the_front_has_it(kept: Kept) -> None:
