@@ -443,7 +443,8 @@ def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
     return not seen.rule.table or any(
         route.route.destination == "default" or contains(route.route.destination, destination)
         for route in survey.routes
-        if (route.family, route.table) == (seen.family, seen.rule.table))
+        if (route.family, route.table) == (seen.family, seen.rule.table)
+        and route.route.kind != "throw")
 
 
 def _judge_shared(survey: Survey) -> Iterator[Finding]:

@@ -152,6 +152,13 @@ def test_a_rule_for_other_packets_or_that_leads_nowhere_is_not_to_blame(row: str
     assert (found["kind"], found["difference"]) == ("strays", [])
 
 
+@pytest.mark.parametrize("kind, blamed", [("9", "strays"), ("7", "shadowed")])
+def test_a_table_that_throws_back_is_not_to_blame(kind: str, blamed: str) -> None:
+    route = f'{{"type":"{kind}","dst":"default","table":"52","flags":[]}},'
+    (found,) = find(STRAYS | add_rule('"src":"all","table":"52"') | {ROUTES: ROUTES + route})
+    assert found["kind"] == blamed
+
+
 def test_a_rule_that_somebody_added_is_told_of_with_all_it_says() -> None:
     (found,) = find(add_rule('"not":null,"src":"10.1.2.2","fwmark":"0x5","table":"9"'))
     assert found["difference"] == ["+ 100: not from 10.1.2.2 fwmark 0x5 lookup 9"]
@@ -472,6 +479,19 @@ def test_a_tunnel_beside_which_subflows_leave_is_told_where_its_family_has_an_en
     assert [one["kind"] for one in found] == kinds
     assert all("leaves beside it" in one["text"] and "'vpn = beside'" in one["remedy"]
                for one in found)
+
+
+@pytest.mark.parametrize(("does", "kinds"), [
+    ('"action":"7"', ["partly-shadowed"]), ('"nop":null', []), ('"goto":32766', []),
+    ('"table":"52"', []), ('"table":"53"', ["partly-shadowed"])])
+def test_a_rule_for_some_packets_that_decides_nothing_is_no_finding(
+    does: str, kinds: list[str]
+) -> None:
+    rule = f'{{"priority":30000,"src":"all","dport":443,{does}}},'
+    routes = "".join(f'{{"type":"{kind}","dst":"default","table":"{table}","flags":[]}},'
+                     for kind, table in ((9, 52), (7, 53)))
+    found = find({LOCAL_RULE: LOCAL_RULE + rule, ROUTES: ROUTES + routes})
+    assert [one["kind"] for one in found] == kinds
 
 
 @pytest.mark.parametrize(("selectors", "words"), [
