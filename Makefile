@@ -46,9 +46,8 @@ LIBRARY = $(DESTDIR)/usr/share/mptcp-hooks
 # bash-completion looks here for a file of the name of the command that is typed.
 COMPLETIONS = $(DESTDIR)/usr/share/bash-completion/completions
 
-# All of Debian's packages that any target here needs, the lab's programs among them,
-# but for those of coverage, of pictures, of build-on, and of test-bpf, which does without it
-# where they cannot be had.
+# Debian's packages that lint, demo, test and deb need. Those of other targets are named below, and
+# what the lab's tests need of programs, they fetch.
 PACKAGES = build-essential debhelper dh-python dpkg-dev fakeroot flake8 gcc-bpf \
 	ifupdown iproute2 libcap2-bin lintian man-db mypy procps python3 python3-hypothesis \
 	python3-jinja2 python3-netifaces python3-prometheus-client python3-pytest \
@@ -60,8 +59,9 @@ ROOT_PACKAGES = mmdebstrap
 PIUPARTS_PACKAGES = mmdebstrap piuparts
 # What debian/tests needs, and the program that runs them.
 TESTED = $(ROOT)-tested
-TEST_PACKAGES = autopkgtest dpkg-dev ifupdown iproute2 libcap2-bin man-db mount procps python3-hypothesis \
-	python3-jinja2 python3-netifaces python3-pytest python3-pytest-xdist
+TEST_PACKAGES = autopkgtest binutils dpkg-dev ifupdown iproute2 libcap2-bin man-db mount procps \
+	python3-hypothesis python3-jinja2 python3-netifaces python3-prometheus-client python3-pytest \
+	python3-pytest-xdist tmux
 
 # The files or folders of `make test`.
 TESTS = tests

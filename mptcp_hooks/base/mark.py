@@ -38,8 +38,9 @@ def are_mixed(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 def _parse(text: str) -> int:
     """A number of 32 bits; as Python reads it, without what else Python would take for one."""
-    digits = text.lower().removeprefix("0x")
-    base = 10 if digits == text else 16
+    small = text.lower()
+    digits = small.removeprefix("0x")
+    base = 10 if digits == small else 16
     if not digits or not set(digits) <= set("0123456789abcdef"[:base]) or len(digits) > 10:
         raise ValueError(f"{text!r} is no number")
     number = int(digits, base)

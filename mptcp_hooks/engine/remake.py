@@ -91,10 +91,15 @@ def _prepare_repetition(
 
 def list_paths(store: Store) -> Iterator[Path]:
     """All paths on record."""
+    return (one.path for one in list_installed(store))
+
+
+def list_installed(store: Store) -> Iterator[Installed]:
+    """The same with their lines."""
     # What cannot be read, the work that follows all that is on record says.
     recorded, _ = _load_all(store)
     for stanzas in recorded.values():
-        yield from (one.path for stanza in stanzas for one in stanza.paths)
+        yield from (one for stanza in stanzas for one in stanza.paths)
 
 
 def list_endpoints(store: Store) -> Iterator[Installed]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.model import BACKUP
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.remake import list_endpoints
+from mptcp_hooks.engine.remake import list_installed
 from mptcp_hooks.machine.runner import tell_failure
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def settle_roles(
     recorded = store.load_roles()
     backups = {role.address for role in new}
     known = backups | {role.address for role in recorded}
-    installed = [one for one in list_endpoints(store) if one.path.address in known]
-    paths = {one.path.address: one.path for one in installed}
+    # One whose endpoint is away for now has its window still.
+    installed = [one for one in list_installed(store) if one.path.address in known]
+    paths = {one.path.address: one.path for one in installed if one.path.endpoint}
     endpoints = kernel.read_path_manager().endpoints or () if paths else ()
     lines = (*_list_changes(paths, endpoints, backups),
              *_list_windows(installed, kernel, backups & set(leading)))
@@ -75,9 +76,9 @@ def _list_windows(
         path = one.path
         made = [line for line in one.up if line.startswith(f"ip -{path.family} {_DEFAULT}")]
         # A template may have its own.
-        if not (path.primary and path.default and made) or "initrwnd" in made[0]:
+        if not (path.default and made) or "initrwnd" in made[0]:
             continue
-        wanted = path.address in meant
+        wanted = path.primary and path.address in meant
         if wanted != (kernel.read_first_window(path.family, path.table) == 1):
             yield made[0] + _ONE_PACKET * wanted
 

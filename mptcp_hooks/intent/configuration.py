@@ -163,7 +163,10 @@ def _read_text_of_root(path: str, name: str, directory: int) -> str:
     file = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK,
                       dir_fd=directory)
     try:
-        refuse_foreign(path, posix.fstat(file))
+        info = posix.fstat(file)
+        refuse_foreign(path, info)
+        if not is_regular(info):
+            raise Problem(f"{path} is not a file: remove it", USAGE)
         return _read_text(path, file)
     finally:
         posix.close(file)
@@ -172,7 +175,7 @@ def _read_text_of_root(path: str, name: str, directory: int) -> str:
 def _read_text(path: str, file: int) -> str:
     info = posix.fstat(file)
     if not is_regular(info):
-        raise Problem(f"{path} is not a file: put one there", USAGE)
+        raise Problem(f"{path} is not a file: name one", USAGE)
     if info.st_size > _SIZE_AT_MOST:
         raise Problem(f"{path}: {info.st_size} bytes are too many, {_SIZE_AT_MOST} may be: "
                       "nothing of it counts", USAGE)

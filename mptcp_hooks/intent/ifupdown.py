@@ -8,7 +8,7 @@ import posix
 from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.intent.event import Event, read_event, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.intent.stanza_lines import PATH, group_stanzas, list_stanza_lines
@@ -17,15 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mptcp_hooks.intent.settings import Configuration
-    from mptcp_hooks.intent.stanza_lines import StanzaLine
 
-# What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
 # Options that ifupdown takes for another one.
 _SAME = {"post-up": "up", "pre-down": "down"}
+# Those that have a line each time that they are stated; the values of all others go on below.
+_COMMANDS = {"IF_PRE_UP", "IF_UP", "IF_DOWN", "IF_POST_DOWN"}
 _NO_FILE = "No such file or directory"
+# What ifupdown adds to a static stanza by itself, inet's and inet6's, and which of it always.
 _ADDED_LAST = {"IF_BROADCAST", "IF_DAD_INTERVAL"}
 _ADDED = {*_ADDED_LAST, "IF_NETMASK", "IF_AUTOCONF", "IF_ACCEPT_RA", "IF_DAD_ATTEMPTS",
           "IF_PREFERRED_LIFETIME"}
+
+
+class _Written(NamedTuple):
+    """A stanza as it stands in the file, and what it has from the one that it inherits from.
+
+    `stated` are the variables of its options, each as often as ifquery prints it.
+    """
+
+    iface: str
+    family: str
+    method: str
+    stated: tuple[str, ...]
+
+
+_UNKNOWN = _Written("", "", "", ())
 
 
 def list_up() -> list[str]:
@@ -82,17 +98,30 @@ def read_stanzas(iface: str, logical: str = "", path: str = PATH) -> list[dict[s
         _refuse_unreadable(outcome.errors)
     if outcome.status != 0 or any(line.startswith("iface ") for line in lines):
         return []
-    written = [stanza for stanza in group_stanzas(list_stanza_lines(path))
-               if stanza[0].iface == name]
-    found = split_stanzas(lines, [_list_variables(stanza) for stanza in written])
-    begins = [stanza[0].value for stanza in written] or [""] * len(found)
-    return [{"IFACE": iface, **_tell_kind(stanza, begin), **stanza}
-            for stanza, begin in zip(found, begins)]
+    written = [one for one in _list_written(path) if one.iface == name]
+    found = split_stanzas(lines, [one.stated for one in written])
+    return [{"IFACE": iface, **_tell_kind(stanza, one), **stanza}
+            for stanza, one in zip(found, written or [_UNKNOWN] * len(found))]
 
 
-def _list_variables(stanza: Iterable[StanzaLine]) -> frozenset[str]:
-    return frozenset(_name_variable(_SAME.get(line.option, line.option))
-                     for line in stanza if line.option)
+def _list_written(path: str) -> list[_Written]:
+    """The stanzas of a file; one inherits from the first of a name that is of its family.
+
+    If it names one, and among those that stand before, as seen with ifupdown 0.8.41.
+    """
+    written: list[_Written] = []
+    for begin, *lines in group_stanzas(list_stanza_lines(path)):
+        kind, _, inherited = f" {begin.value}".partition(" inherits ")
+        family, method, *_ = *kind.split(), "", ""
+        base = next((one for one in written if one.iface == inherited
+                     and family in ("", one.family)), _UNKNOWN)
+        names = [*base.stated, *map(_name_variable, (
+            _SAME.get(line.option, line.option) for line in lines))]
+        written.append(_Written(
+            begin.iface, family or base.family, method or base.method,
+            tuple(name for place, name in enumerate(names)
+                  if name in _COMMANDS or name not in names[:place])))
+    return written
 
 
 def _refuse_unreadable(errors: str) -> None:
@@ -116,27 +145,33 @@ def is_missing(complaint: str) -> bool:
 
 
 def split_stanzas(
-    lines: Iterable[str], expected: Sequence[frozenset[str]] = ()
+    lines: Iterable[str], expected: Sequence[Sequence[str]] = ()
 ) -> list[dict[str, str]]:
     """ifquery's lines as the IF_* of each stanza; what comes first may be no stanza at all.
 
-    `expected` are the options that stand in each stanza, in the order of the file: one that
-    stands in the next stanza, and not in this one, begins that, and what stands in neither is
-    what ifupdown adds. Where nothing is known of the file, _guess_stanzas tells them apart.
+    `expected` is what each stanza states, in the order of the file. ifquery prints that first,
+    and then what ifupdown adds, which may be what the next stanza states: so they are told apart
+    from the last one on. Where nothing is known of the file, _guess_stanzas does it.
     """
     pairs = _read_pairs(lines)
     if not expected:
         return _guess_stanzas(pairs)
-    stanzas: list[dict[str, str]] = [{} for _ in expected]
-    left = [set(options) for options in expected]
-    now = 0
-    for name, value in pairs:
-        while name not in left[now] and now + 1 < len(left) and any(
-                name in options for options in left[now + 1:]):
-            now += 1
-        left[now].discard(name)
-        stanzas[now][name] = value
-    return stanzas
+    stanzas: list[dict[str, str]] = []
+    for stated in reversed(expected[1:]):
+        begin = _find_begin([name for name, _ in pairs], stated)
+        stanzas.insert(0, dict(pairs[begin:]))
+        del pairs[begin:]
+    return [dict(pairs), *stanzas]
+
+
+def _find_begin(names: list[str], stated: Iterable[str]) -> int:
+    """Where the last stanza begins: at the last place behind which is all that it states."""
+    left, begin = list(stated), len(names)
+    for place in reversed(range(len(names))):
+        if names[place] in left:
+            left.remove(names[place])
+            begin = place
+    return begin
 
 
 def _read_pairs(lines: Iterable[str]) -> list[tuple[str, str]]:
@@ -213,10 +248,9 @@ def _find_logical(iface: str) -> str:
     return outcome.output.strip().partition("=")[2] or iface
 
 
-def _tell_kind(stanza: dict[str, str], begin: str) -> dict[str, str]:
+def _tell_kind(stanza: dict[str, str], written: _Written) -> dict[str, str]:
     """What ifquery does not print, the family and the method, by the stanza's first line."""
-    family, _, method = begin.partition(" ")
-    if family in ("inet", "inet6"):
-        return {"ADDRFAM": family, "METHOD": method}
+    if written.family in ("inet", "inet6"):
+        return {"ADDRFAM": written.family, "METHOD": written.method}
     text = stanza.get("IF_ADDRESS", "")
     return {"ADDRFAM": "inet6" if address.family_of(text) == 6 else "inet"} if text else {}

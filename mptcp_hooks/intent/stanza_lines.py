@@ -25,8 +25,9 @@ _BEGINNINGS = ("mapping", "rename", "template", "no-auto-down", "no-scripts")
 class StanzaLine(NamedTuple):
     """One option of a stanza, or its first line (`option` ''); `value` with single blanks.
 
-    `file` and `number` say where it stands. Of a first line `value` is family and method. An
-    option has - in its name, as hooks are told of it: mptcp_table is mptcp-table.
+    `file` and `number` say where it stands. Of a first line `value` is what follows the name, as
+    `inet static` or `inet inherits wan`. An option has - in its name, as hooks are told of it:
+    mptcp_table is mptcp-table.
     """
 
     file: str
@@ -75,7 +76,7 @@ def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
                 yield from _walk(sourced, seen)
         elif words[0] == "iface":
             iface = words[1] if len(words) > 1 else ""
-            yield StanzaLine(path, number, iface, "", " ".join(words[2:4]))
+            yield StanzaLine(path, number, iface, "", " ".join(words[2:]))
         elif words[0] == "auto" or words[0].startswith("allow-"):
             iface = ""
             yield StanzaLine(path, number, "", words[0], " ".join(words[1:]))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # The paths on record that shall stay.
     Standing = list[tuple[PathStatus, Installed]]
 
-_LINES = "the firewall's lines of containers.md in /usr/share/doc/mptcp-hooks"
+_LINES = "the firewall's lines of /usr/share/doc/mptcp-hooks/docs/containers.md"
 # What no provider routes here (RFC 1918, RFC 6598, RFC 4193).
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 

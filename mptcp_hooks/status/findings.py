@@ -699,7 +699,7 @@ def _judge_monitor(survey: Survey) -> Iterator[Finding]:
     if not survey.monitored and any(_list_installed(survey)):
         yield Finding(NOTE, "no-monitor", "", "mptcp_monitor does not run: nobody follows cables, "
                       "leases and router advertisements", "'systemctl enable --now mptcp-hooks', "
-                      "or 'mptcp_monitor &' without systemd")
+                      f"or '{_SERVICE} start' without systemd")
 
 
 def _judge_traffic(survey: Survey) -> Iterator[Finding]:

@@ -126,6 +126,13 @@ def test_a_stanza_that_was_edited_is_told_and_applied(lab: Lab) -> None:
     "iface eth1 inet static\n    address 10.1.2.3/24\n    mptcp-table 505\n",
     "iface eth1 inet manual\n    up ip addr add 10.1.2.2/24 dev eth1\n    mptcp-gateway 10.1.2.1\n"
     "iface eth1 inet6 auto\n    mptcp off\n",
+    "iface eth1 inet static\n    address 10.1.2.2/24\n    mptcp-gateway 10.1.2.1\n"
+    "    up true\n    up true\n    mptcp-flags subflow backup\n"
+    "iface eth1 inet6 static\n    address fd00:2::2\n    netmask 64\n    dad-attempts 0\n"
+    "    mptcp-gateway fd00:2::1\n    up true\n    mptcp-flags signal\n",
+    "iface wan inet static\n    address 10.1.2.2/24\n    mptcp-gateway 10.1.2.1\n"
+    "iface eth1 inet static inherits wan\n    mptcp-table 505\n"
+    "iface eth1 inet6 static\n    address fd00:2::2/64\n    mptcp-gateway fd00:2::1\n",
 ])
 def test_a_stanza_that_was_not_edited_is_not_told_of(lab: Lab, stanzas: str) -> None:
     """However it is written: what hooks are told is what ifquery prints."""

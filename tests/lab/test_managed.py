@@ -366,4 +366,4 @@ def test_a_file_that_is_no_file_hangs_nobody(person: Lab) -> None:
     person.client.run("sh", "-c", f"rm {CONFIGURATION}; mkfifo {CONFIGURATION}")
     monitor = Monitor(person)
     assert monitor.stop() == 0
-    assert monitor.read_log() == [f"mptcp_monitor: {CONFIGURATION} is not a file: put one there"]
+    assert monitor.read_log() == [f"mptcp_monitor: {CONFIGURATION} is not a file: remove it"]

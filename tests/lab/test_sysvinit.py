@@ -71,6 +71,23 @@ def test_the_script_starts_each_program_once_and_stops_it(booted: Lab) -> None:
     assert booted.client.run("find", "/etc", "/run", "-name", "*mptcp*") == ""
 
 
+def test_a_stranger_that_has_the_number_by_now_is_left_alone(booted: Lab) -> None:
+    """Nothing removes the file of a monitor that was killed, and its number can be used again."""
+    noted = "/run/mptcp_monitor.pid"
+    booted.client.run("sh", "-c", f"kill -KILL $(cat {noted})")
+    wait_for(lambda: list_running(booted) == ["mptcp_check"])
+    stranger = booted.client.start("sh", "-c", "echo $$; exec sleep 600")
+    assert stranger.stdout is not None
+    number = stranger.stdout.readline()
+    booted.write(noted, number)
+    assert ask(booted, "status") != 0 and ask(booted, "reload") != 0
+    assert ask(booted, "start") == 0 and booted.read(noted) != number
+    assert list_running(booted) == list(PROGRAMS) and stranger.poll() is None
+    booted.write(noted, number)
+    ask(booted, "stop")
+    assert stranger.poll() is None
+
+
 def test_mptcp_run_says_what_enabling_a_service_needs(booted: Lab) -> None:
     done = booted.client.try_run("mptcp_run", "--enable", "ssh")
     assert (done.returncode, done.stderr) == (

@@ -70,8 +70,10 @@ def _is_alone(model: Model, path: Written, after: Snapshot) -> bool:
     """Whether no other path, and no other device, has a part in a path's subnet."""
     subnet = ipaddress.ip_network(path.wish.subnet)
     others = {other.wish.address for told in model.told for other in told.paths.values()}
-    others |= {held.address for held in after.addresses if held.device != path.wish.device}
-    return not any(ipaddress.ip_address(other) in subnet for other in others - {path.wish.address})
+    # The same address on another device is a part too.
+    elsewhere = {held.address for held in after.addresses if held.device != path.wish.device}
+    return not any(ipaddress.ip_address(other) in subnet
+                   for other in others - {path.wish.address} | elsewhere)
 
 
 def list_ours(stanzas: Iterable[Told], seen: Snapshot) -> list[Thing]:

@@ -49,7 +49,8 @@ def test_a_mark_has_one_spelling(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "", "0", "0x0/0xff", "x", "-1", "+1", "1_0", "0x", "4294967296", "0x100000000", "1/0x1ffffffff",
-    "1/", "/1", "1/2/3", "1 2", "0x100/0xff", "1/0", "1\n2", "1" * 5000, "\u0661", "on"])
+    "AB", "1E", "1/FF", "1/", "/1", "1/2/3", "1 2", "0x100/0xff", "1/0", "1\n2", "1" * 5000,
+    "\u0661", "on"])
 def test_what_is_no_mark_is_told(text: str) -> None:
     with pytest.raises(Problem, match="^eth1: mptcp-mark '.* is wrong: it must be ") as refusal:
         read_mark("eth1", "mptcp-mark", text)

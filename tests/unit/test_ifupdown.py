@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mptcp_hooks.base.spawn import Outcome
@@ -45,20 +47,76 @@ def test_the_lines_of_the_file_tell_stanzas_apart() -> None:
     assert ifupdown.split_stanzas(
         ["address: 10.1.1.2", "mptcp_gateway: 10.1.1.1", "up: true", "broadcast: +",
          "netmask: 24", "mptcp: off", "accept_ra: 2"],
-        [frozenset(), frozenset(("IF_ADDRESS", "IF_MPTCP_GATEWAY", "IF_UP")),
-         frozenset(("IF_MPTCP",)), frozenset()]) == [
+        [(), ("IF_ADDRESS", "IF_MPTCP_GATEWAY", "IF_UP"), ("IF_MPTCP",), ()]) == [
         {}, {"IF_ADDRESS": "10.1.1.2", "IF_MPTCP_GATEWAY": "10.1.1.1", "IF_UP": "true",
              "IF_BROADCAST": "+", "IF_NETMASK": "24"},
         {"IF_MPTCP": "off", "IF_ACCEPT_RA": "2"}, {}]
 
 
 def test_an_option_that_stands_in_two_stanzas_is_the_seconds_when_it_comes_again() -> None:
-    both = frozenset(("IF_ADDRESS", "IF_MPTCP_FLAGS"))
+    both = "IF_ADDRESS", "IF_MPTCP_FLAGS"
     assert ifupdown.split_stanzas(
         ["address: 10.1.1.2", "mptcp-flags: subflow", "backup", "address: fd00::2",
          "mptcp-flags: signal"], [both, both]) == [
         {"IF_ADDRESS": "10.1.1.2", "IF_MPTCP_FLAGS": "subflow\nbackup"},
         {"IF_ADDRESS": "fd00::2", "IF_MPTCP_FLAGS": "signal"}]
+
+
+V4, V6 = "10.1.1.2", "fd00::2"
+ADDED = "broadcast: 10.1.1.255\nnetmask: 255.255.255.0\n"
+ADDED6 = "autoconf: 0\npreferred-lifetime: \ndad-attempts: 60\ndad-interval: 0.1\n"
+STATIC = f"iface eth0 inet static\n address {V4}/24\n"
+STATIC6 = f"iface eth0 inet6 static\n address {V6}\n netmask 64\n"
+
+
+@pytest.mark.parametrize("text, printed, stanzas", [
+    # Of what ifupdown adds to one, the next one states some.
+    (STATIC + STATIC6, f"address: {V4}\n{ADDED}address: {V6}\nnetmask: 64\n{ADDED6}",
+     [("inet", "static", V4, "255.255.255.0", ""), ("inet6", "static", V6, "64", "")]),
+    (STATIC.replace("/24", "/24\n mptcp-table 7")
+     + STATIC6.replace(" address", " accept_ra 0\n address").replace("\n netmask ", "/"),
+     f"address: {V4}\nmptcp-table: 7\n{ADDED}accept_ra: 0\naddress: {V6}\n{ADDED6}netmask: 64\n",
+     [("inet", "static", V4, "255.255.255.0", "7"), ("inet6", "static", V6, "64", "")]),
+    # Two of each, of which one of each is in CIDR, with what is added to one with a gateway.
+    (STATIC + STATIC.replace("/24", "\n netmask 24") + STATIC6.replace("\n netmask ", "/")
+     + STATIC6,
+     f"address: {V4}\n{ADDED}address: {V4}\nnetmask: 255.255.255.0\nbroadcast: 10.1.1.255\n"
+     f"address: {V6}\n{ADDED6}netmask: 64\naccept_ra: 0\n"
+     f"address: {V6}\nnetmask: 64\n{ADDED6}",
+     [("inet", "static", V4, "255.255.255.0", ""), ("inet", "static", V4, "255.255.255.0", ""),
+      ("inet6", "static", V6, "64", ""), ("inet6", "static", V6, "64", "")]),
+    ("iface eth0 inet6 auto\n accept_ra 2\n" + STATIC + " accept_ra 1\n",
+     f"accept_ra: 2\nrequest_prefix: 0\naddress: {V4}\naccept_ra: 1\n{ADDED}",
+     [("inet6", "auto", "", "", ""), ("inet", "static", V4, "255.255.255.0", "")]),
+    # A command that comes twice has a line for each.
+    (STATIC + " up a\n post-up b\n mptcp-table 7\n" + STATIC6 + " up c\n mptcp-table 8\n",
+     f"address: {V4}\nup: a\nup: b\nmptcp-table: 7\n{ADDED}"
+     f"address: {V6}\nnetmask: 64\nup: c\nmptcp-table: 8\n{ADDED6}",
+     [("inet", "static", V4, "255.255.255.0", "7"), ("inet6", "static", V6, "64", "8")]),
+    # Those of the first stanza of that name, of the family if one is named.
+    (STATIC6.replace("eth0", "wan") + STATIC.replace("eth0", "wan") + " up a\n"
+     + "iface lan inet static inherits wan\n mptcp-table 7\n"
+     + "iface eth0 inet inherits lan\n up b\n address 10.9.9.9\n"
+     + "iface eth0 inherits wan\n mptcp-table 8\n",
+     f"address: {V4}\nup: a\nmptcp-table: 7\nup: b\n{ADDED}"
+     f"address: {V6}\nnetmask: 64\nmptcp-table: 8\n{ADDED6}",
+     [("inet", "static", V4, "255.255.255.0", "7"), ("inet6", "static", V6, "64", "8")]),
+    # What stands in the file and is not printed costs nothing.
+    (STATIC + " mtu 1400\n" + STATIC6 + " mtu 1400\n",
+     f"address: {V4}\n{ADDED}address: {V6}\nnetmask: 64\n{ADDED6}",
+     [("inet", "static", V4, "255.255.255.0", ""), ("inet6", "static", V6, "64", "")]),
+])
+def test_each_stanza_has_what_it_states_and_what_ifupdown_adds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, printed: str,
+    stanzas: list[tuple[str, ...]]
+) -> None:
+    """As ifupdown 0.8.41 prints them."""
+    file = tmp_path / "interfaces"
+    file.write_text(text)
+    monkeypatch.setattr(ifupdown, "run_program", lambda *_: Outcome(0, printed, ""))
+    assert [tuple(one.get(name, "") for name in (
+        "ADDRFAM", "METHOD", "IF_ADDRESS", "IF_NETMASK", "IF_MPTCP_TABLE"))
+        for one in ifupdown.read_stanzas("eth0", "eth0", str(file))] == stanzas
 
 
 HELD = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static", "IF_ADDRESS": "10.1.2.2",

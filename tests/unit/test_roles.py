@@ -10,7 +10,10 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Role
+from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.remake import list_paths
 from mptcp_hooks.engine.roles import settle_roles
+from mptcp_hooks.engine.take_down import prepare_silence
 from tests.unit.engine import Bench, open_bench, static
 from tests.unit.memory import Killed, fail_at, kill_at
 
@@ -85,6 +88,18 @@ def test_a_peer_may_send_one_packet_first_where_main_leads_to_a_backup(bench: Be
     assert settle(bench, SLOW, leading=(SECOND,)) == [] and bench.machine.windows[4, table] == 1
     assert settle(bench, leading=(SECOND,)) == [] and bench.machine.windows[4, table] == 0
     assert bench.machine.snapshot() == full
+
+
+def test_the_window_is_as_it_was_though_the_endpoint_is_away_by_then(bench: Bench) -> None:
+    with bench.open_store() as store:
+        (path,) = [one for one in list_paths(store) if one.address == SECOND]
+    assert settle(bench, SLOW, leading=(SECOND,)) == []
+    with bench.open_store() as store:
+        assert carry_out(store, bench.machine,
+                         prepare_silence(store, bench.machine, [path])) == []
+    assert SECOND not in list_flags(bench) and bench.machine.windows[4, path.table] == 1
+    assert settle(bench, leading=(SECOND,)) == []
+    assert bench.machine.windows[4, path.table] == 0
 
 
 def test_another_reason_is_noted_without_a_command(bench: Bench) -> None:
