@@ -23,7 +23,7 @@ from mptcp_hooks.status.openmetrics import draw_metrics
 from mptcp_hooks.status.survey import UP, Device, KernelState, PathStatus, Survey
 from mptcp_hooks.status.survey import Exit as Way
 from mptcp_hooks.status.uplinks import Rate
-from tests.unit.canned import run_status
+from tests.unit.canned import hide_endpoints, run_status
 
 STATUS = Path(__file__).parents[1] / "cases/status"
 CASE = STATUS / "all-good"
@@ -111,6 +111,12 @@ def test_a_plugin_tells_who_is_alive_and_what_is_expected() -> None:
     assert "; 1 path alive (eth0) | paths=1;;2:;0;2 findings=2 " in output
 
 
+def test_a_plugin_says_what_only_root_sees() -> None:
+    code, output = run_status(CASE, "--nagios", change=hide_endpoints)
+    assert code == OK and output.startswith(
+        "MPTCP OK - 2 paths alive (eth0, eth1); not seen: endpoints (only root may see them) | ")
+
+
 @pytest.mark.parametrize("arguments", [("eth9",), ("--expect", "x")])
 def test_a_plugin_says_what_is_wrong_with_its_call(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -139,10 +145,12 @@ def test_no_text_ends_a_plugins_line_or_begins_its_data() -> None:
     assert answer_unknown(Problem("a | b"))[1] == "MPTCP UNKNOWN - a / b"
 
 
-def read_metrics(case: Path, *arguments: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+def read_metrics(
+    case: Path, *arguments: str, change: Callable[[str], str] = str
+) -> dict[str, list[tuple[dict[str, str], float]]]:
     """The values by their names, as Prometheus' own parser reads them."""
     code, output = run_status(case, "--openmetrics", *arguments,
-                              change=lambda machine: machine.rstrip() + NO_SOCKETS)
+                              change=lambda machine: change(machine).rstrip() + NO_SOCKETS)
     assert code == 0 and output.endswith("# EOF\n")
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in parse_metrics(output):
@@ -182,6 +190,12 @@ def test_metrics_have_states_and_counters() -> None:
     assert found["mptcp_fallbacks_total"][0][0] == {"counter": "MPCapableFallbackSYNACK"}
     assert [labels["interface"] for labels, _ in read_metrics(CASE, "eth1")[
         "mptcp_path_alive"]] == ["eth1"]
+
+
+def test_metrics_leave_out_what_only_root_sees() -> None:
+    assert len(read_metrics(CASE)["mptcp_path_backup"]) == 2
+    found = read_metrics(CASE, change=hide_endpoints)
+    assert "mptcp_path_backup" not in found and len(found["mptcp_path_alive"]) == 2
 
 
 def test_metrics_have_each_byte_and_any_name() -> None:
