@@ -79,8 +79,8 @@ def plan_paths(
         before = [path for path in previous if path.address == own.address]
         plan = _plan_address(plan, own, iface, settings, view, before, others, manager)
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
-        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it "
-                                "is 1")
+        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
+                                "until it is 1")
     return plan._replace(crowded=tuple(path for path in plan.paths if any(
         address.contains(address.network(*other), path.address) for other in view.elsewhere)))
 

@@ -111,7 +111,7 @@ def _run_without(options: Namespace, command: list[str]) -> int:
                               "it must ask for TCP (systemd by SocketProtocol=tcp of its socket)")
     way_around = find_way_around(program)
     if way_around:
-        say_if_heard(PROGRAM, f"{command[0]} may use Multipath TCP all the same: {way_around}")
+        say_if_heard(PROGRAM, f"{command[0]} may use Multipath TCP anyway: {way_around}")
     ignored = guess_ignored()
 
     def start() -> NoReturn:

@@ -64,7 +64,7 @@ def find_way_around(program: Program) -> str:
     What socketcall(2) is given is in memory; glibc and Go open sockets by it where it is there.
     """
     machine = _SOCKETCALL.get(program.elf.platform[2]) if program.elf else None
-    return f"programs of {machine} open sockets by socketcall(2), which no filter looks into" \
+    return f"{machine} programs open sockets with socketcall(2), which a filter cannot inspect" \
         if machine else ""
 
 
@@ -90,7 +90,7 @@ def refuse_mptcp() -> None:
     if status:
         raise Problem(f"the kernel takes no seccomp filter: {os.strerror(get_errno())}")
     if _gets_mptcp():
-        raise Problem(f"on {os.uname().machine} no filter sees how sockets are opened")
+        raise Problem(f"a filter cannot see how sockets are opened on {os.uname().machine}")
 
 
 def _write_filter() -> Iterator[bytes]:

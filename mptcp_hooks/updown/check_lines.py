@@ -75,8 +75,8 @@ def _list_second_defaults(
         other = first.setdefault((family, metric), gateway)
         if other is not gateway:
             yield gateway, (
-                f"gateway {shorten(gateway.value)} is a second default route beside {other.iface}'s"
-                f" ({other.file}:{other.number}), and ifup fails of it, or the first one is lost: "
+                f"gateway {shorten(gateway.value)} is a second default route besides {other.iface}'s"
+                f" ({other.file}:{other.number}): ifup fails, or the first one is replaced: "
                 f"write '{_OWN_GATEWAY} {shorten(gateway.value)}', or give it a 'metric'")
 
 

@@ -193,8 +193,8 @@ def test_off_says_of_whom_it_cannot_keep_from_it(lab: Lab) -> None:
     for command in (program, "/run/script"):
         done = lab.client.try_run("mptcp_run", "--off", command)
         assert done.returncode == 0 and done.stderr == (
-            f"mptcp_run: {command} may use Multipath TCP all the same: programs of i386 open "
-            "sockets by socketcall(2), which no filter looks into\n")
+            f"mptcp_run: {command} may use Multipath TCP anyway: i386 programs open sockets "
+            "with socketcall(2), which a filter cannot inspect\n")
     assert lab.client.try_run("mptcp_run", "--off", "true").stderr == ""
 
 

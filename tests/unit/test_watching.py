@@ -95,7 +95,7 @@ def test_of_many_uplinks_those_in_trouble_and_the_busiest_are_shown() -> None:
                for number in range(9)]
     lines = draw_frame(HEAD, uplinks, [["broken: it"], ["path"] * 9], Paint(False, width=80), 14)
     assert [line.split()[0] for line in lines if line.startswith("eth")] == ["eth2", "eth7", "eth8"]
-    assert len(lines) == 14 and "6 more uplinks, in which less goes on" in lines
+    assert len(lines) == 14 and "6 more uplinks with less traffic" in lines
     assert "broken: it" in lines and lines[-1].startswith("9 more lines")
     # Where nothing else is there, they have all of it.
     lines = draw_frame(HEAD, uplinks, [], Paint(False, width=80), 14)
