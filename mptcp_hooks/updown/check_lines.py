@@ -75,9 +75,9 @@ def _list_second_defaults(
         other = first.setdefault((family, metric), gateway)
         if other is not gateway:
             yield gateway, (
-                f"gateway {shorten(gateway.value)} is a second default route besides {other.iface}'s"
-                f" ({other.file}:{other.number}): ifup fails, or the first one is replaced: "
-                f"write '{_OWN_GATEWAY} {shorten(gateway.value)}', or give it a 'metric'")
+                f"gateway {shorten(gateway.value)} is a second default route besides "
+                f"{other.iface}'s ({other.file}:{other.number}): ifup fails, or the first one is "
+                f"replaced: write '{_OWN_GATEWAY} {shorten(gateway.value)}', or give it a 'metric'")
 
 
 def _list_mistyped(lines: list[StanzaLine]) -> Iterator[tuple[StanzaLine, str]]:
