@@ -71,13 +71,16 @@ def judge(survey: Survey) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: finding.severity != BROKEN))
 
 
-def judge_expected(paths: Iterable[PathStatus], expected: int) -> tuple[Finding, ...]:
+def judge_expected(
+    survey: Survey, paths: Iterable[PathStatus], expected: int
+) -> tuple[Finding, ...]:
     """That fewer of these paths are alive than somebody expects; nobody does where that is 0."""
     shown = list(paths)
     alive = [path for path in shown if is_alive(path)]
     if len(alive) >= expected:
         return ()
-    dead = dict.fromkeys(path.interface for path in shown if path not in alive)
+    dead = dict.fromkeys(path.interface for path in shown
+                         if path not in alive and not _is_left_alone(survey, path))
     names = f"{', '.join(dead)} {'is' if len(dead) == 1 else 'are'} not" if dead else (
         "there are no more")
     return (Finding(BROKEN, "too-few-paths", "", f"{count(len(alive), 'path')} of {expected} "
@@ -632,6 +635,13 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
         elif path.link == UP:
             yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
                           "yet", "see to its DHCP server or router")
+
+
+def _is_left_alone(survey: Survey, path: PathStatus) -> bool:
+    """Whether an address is a LAN's, or its interface nobody's business here."""
+    lan = (not path.installed and not path.table and path.link == UP and path.address != ""
+           and path.interface not in _list_leaving(survey))
+    return lan or path.interface in survey.excluded
 
 
 def _is_led(survey: Survey, path: PathStatus) -> bool:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,17 @@ def test_who_is_stopped_gives_the_screen_back_and_goes_on_with_it() -> None:
         screen.wait_for(golden.__eq__)
         screen.press("q")
         screen.wait_for(lambda shown: "status 1\n" in shown)
+
+
+def test_a_look_is_taken_to_its_end_before_the_stop(tmp_path: Path) -> None:
+    """What it has asked has its time, and that goes on while a process is stopped."""
+    looked = tmp_path / "looked"
+    with open_screen(run_here, f"set -m; {WATCHED} {looked}; echo stopped $?; read line; fg",
+                     *SIZES[0]) as screen:
+        screen.wait_for(lambda shown: "stopped 148\n" in shown)
+        assert looked.exists()
+        screen.press("Enter")
+        screen.wait_for((CASES / "80x24.txt").read_text().__eq__)
 
 
 def test_a_signal_gives_the_screen_back_and_the_keyboard() -> None:
