@@ -25,6 +25,7 @@ from mptcp_hooks.intent.ifupdown import (
     ask_events,
     ask_ifquery,
     list_edited,
+    list_stated,
     list_up,
     read_events,
 )
@@ -169,8 +170,10 @@ def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
         told = list_told(store)
         events = _gather((iface for iface in list_up() if iface not in told),
                          lambda iface: _ask_or_recall(store, iface), problems)
-        edited = _gather(told, lambda iface: list_edited(
-            iface, [event.told for event in recall_events(store, iface)], configuration), problems)
+        stated = list_stated(told)
+        edited = _gather(stated, lambda iface: list_edited(
+            iface, [event.told for event in recall_events(store, iface)], configuration,
+            stated[iface]), problems)
         work = prepare_all(store, machine, events, configuration, edited)
     else:
         events = _gather(_list_meant(store, machine, options.interfaces),

@@ -142,7 +142,7 @@ def test_so_it_does_where_only_the_file_of_stanzas_tells_of_it(
     new = {"eth0": static("eth0", 4, **{option: other}), "eth1": static("eth1", 4, **{option: one})}
     with open_bench() as bench:
         bench.up(static("eth0", 4, **{option: one}), static("eth1", 4, **{option: other}))
-        monkeypatch.setattr(ifupdown, "ask_ifquery", lambda iface: [
+        monkeypatch.setattr(ifupdown, "ask_ifquery", lambda iface, logical: [
             dict(line.partition("=")[::2] for line in new[iface].told)])
         bench.farewell("eth0")
         bench.down("eth0")
@@ -162,7 +162,7 @@ def test_what_both_are_to_have_sets_nothing_up(
     option: str, key: str, one: str, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standing, refused = static("eth1", 4, **{option: one}), static("eth0", 4, **{option: one})
-    monkeypatch.setattr(ifupdown, "ask_ifquery", lambda iface: [
+    monkeypatch.setattr(ifupdown, "ask_ifquery", lambda iface, logical: [
         dict(line.partition("=")[::2] for line in standing.told)])
     with open_bench() as bench:
         bench.up(standing)

@@ -53,7 +53,10 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
         monkeypatch.setattr(command, "read_configuration", lambda: (NO_CONFIGURATION, []))
         monkeypatch.setattr(command, "list_up", lambda: list(made.up))
         for module in (command, ifupdown):
-            monkeypatch.setattr(module, "ask_ifquery", lambda iface: made.stanzas.get(iface, []))
+            monkeypatch.setattr(module, "ask_ifquery",
+                                lambda iface, logical="": made.stanzas.get(iface, []))
+        monkeypatch.setattr(command, "list_stated", lambda ifaces: {
+            iface: iface for iface in ifaces if iface in made.stanzas})
         monkeypatch.setattr(command, "ask_events", lambda iface: [])
         yield made
 
