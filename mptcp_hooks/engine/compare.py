@@ -153,11 +153,6 @@ def give_up(stanza: Stanza, event: Event) -> Stanza:
         one for one in stanza.paths if one.path.address not in stated))
 
 
-def is_first(path: Path, stanza: Stanza) -> bool:
-    """Whether a path is the first of its family that its stanza has."""
-    return path == next(one.path for one in stanza.paths if one.path.family == path.family)
-
-
 def list_given_up(before: Iterable[Stanza], after: Iterable[Stanza]) -> list[Installed]:
     """The paths that stanzas had and have no more."""
     return [one for old, new in zip(before, after) for one in old.paths if one not in new.paths]

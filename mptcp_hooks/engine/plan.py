@@ -17,15 +17,15 @@ from mptcp_hooks.base.numbering import (
     MAIN_TABLE,
     PROTOCOL,
     TABLE_STEP,
+    find_free_table,
     number_rules,
     table_number,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-
-from mptcp_hooks.intent.settings import Belongings
+from mptcp_hooks.intent.settings import Belongings, has_belongings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable
+    from collections.abc import Collection, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
     from mptcp_hooks.base.model import DeviceView, Endpoint, PathManager, TableUse
@@ -111,7 +111,7 @@ def _plan_address(
     primary = not adjective and not any(
         path.primary and not yields(path, own.address) for path in beside)
     first = not any(path.family == own.family for path in plan.paths)
-    belongings = choose_belongings(own.family, settings, first, primary)
+    belongings = _choose_belongings(own.family, settings, first, primary)
     holder = dict(view.held).get(own.address, "")
     if holder:
         said = f"{own.address} is the address of {holder} as well"
@@ -127,10 +127,15 @@ def _plan_address(
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
-    path = _add_belongings(path, settings, belongings)
     path = share(path) if holder else path._replace(
         wide=_may_be_wide(path, own, view, beside))
-    plan, path = _judge_announced(plan, path, before, manager)
+    if any(belongings):
+        from mptcp_hooks.engine.belongings import add_belongings, judge_announced
+
+        path = add_belongings(path, settings, belongings)
+        path, warnings, remarks = judge_announced(path, before, manager)
+        plan = plan._replace(warnings=(*plan.warnings, *warnings),
+                             remarks=(*plan.remarks, *remarks))
     # One that yields has it until it has gone elsewhere.
     usual = 0 if not primary or any(
         other.table == settings.usual_table and yields(other, own.address)
@@ -162,30 +167,13 @@ def yields(path: Path, own: str) -> bool:
     return address.is_unique_local(path.address) and not address.is_unique_local(own)
 
 
-def demote(path: Path, settings: Settings, first: bool, beside: Iterable[Path]) -> Path:
-    """A path that was the first of its family on its device, as it is without that place.
+def _choose_belongings(family: int, settings: Settings, first: bool, primary: bool) -> Belongings:
+    if not has_belongings(settings):
+        return Belongings()
+    # Few machines have any: the others do not load it.
+    from mptcp_hooks.engine.belongings import choose_belongings
 
-    `settings` are its stanza's, of which it is the `first` of its family or not, and `beside` the
-    paths that the device has besides. What its section has for that place it leaves to the other.
-    """
-    belongings = choose_belongings(path.family, settings, first, False)
-    path = keep_belongings(path._replace(
-        primary=False, way_out=False, flags=_choose_flags(settings, belongings, False),
-        endpoint=path.endpoint and bool(settings.chosen_flags or belongings.announced)), belongings)
-    own = settings.table if first else 0
-    if path.table != settings.usual_table or path.table == own:
-        return path
-    return path._replace(table=_find_free_table(
-        path.ifindex, {other.table for other in beside if other.family == path.family}))
-
-
-def keep_belongings(path: Path, belongings: Belongings) -> Path:
-    """The path with what of its mark, sources and announced addresses is among `belongings`."""
-    mark, sources, announced = belongings
-    return path._replace(
-        mark=path.mark if path.mark == mark else "",
-        sources=tuple(one for one in path.sources if one in sources),
-        announced=tuple(one for one in path.announced if one in announced))
+    return choose_belongings(family, settings, first, primary)
 
 
 def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
@@ -203,70 +191,6 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
         if fitting:
             return (near or fitting)[0]
     return ""
-
-
-def _add_belongings(path: Path, settings: Settings, belongings: Belongings) -> Path:
-    """The path with what belongs to it besides its address."""
-    mark, sources, announced = belongings
-    return path._replace(mark=mark, sources=sources, announced=announced,
-                         flags=_choose_flags(settings, belongings, path.primary))
-
-
-def _choose_flags(
-    settings: Settings, belongings: Belongings, primary: bool
-) -> tuple[str, ...]:
-    # Who says what a further address is announced as, and gives no flags, wants nothing else.
-    alone = belongings.announced and not (primary or settings.chosen_flags)
-    return (SIGNAL,) if alone else settings.flags
-
-
-def choose_belongings(
-    family: int, settings: Settings, first: bool, primary: bool
-) -> Belongings:
-    """What belongs to a path: the first one of its stanza, of its device (`primary`), or neither.
-
-    Each is of one family.
-    """
-    own = settings.own if first else Belongings()
-    usual = settings.usual if primary else Belongings()
-    return Belongings(
-        own.mark or usual.mark,
-        _of_family(family, own.sources or usual.sources),
-        _of_family(family, own.announced or usual.announced))
-
-
-def _of_family(family: int, words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(one for one in words if address.family_of(one) == family)
-
-
-def _judge_announced(
-    plan: Plan, path: Path, before: list[Path], manager: PathManager
-) -> tuple[Plan, Path]:
-    """The path with those announced addresses alone that can have an endpoint."""
-    if not path.announced:
-        return plan, path
-    if not path.endpoint:
-        text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
-        held = any(one.stands_for(path.address) for one in manager.endpoints or ())
-        return plan.add(warning=text) if held else plan.add(remark=text), path
-    endpoints = manager.endpoints or ()
-    mine = [one for one in endpoints if any(old.owns(one) for old in before)]
-    others = [one.address for one in endpoints if one not in mine and not one.port]
-    free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
-    # What has a place keeps it: the own endpoint, and then as many as there is room for.
-    alone = path._replace(announced=())
-    kept: tuple[str, ...] = ()
-    for one in path.announced:
-        wanted = path._replace(announced=(*kept, one))
-        if one in others:
-            plan = plan.add(warning=f"{path.iface}: {one} is not announced: there is an endpoint "
-                                    "of it already, left to its maker")
-        elif len(wanted.endpoints) > free:
-            plan = plan.add(warning=f"{path.iface}: {one} is not announced: the kernel's "
-                                    f"{ENDPOINTS_AT_MOST} endpoints are taken")
-        else:
-            kept = wanted.announced
-    return plan, alone._replace(announced=kept)
 
 
 def find_intruder(path: Path, use: TableUse) -> str:
@@ -438,14 +362,7 @@ def _choose_table(
         ours = (old.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0
         if ours and old.table not in taken:
             return old.table
-    return _find_free_table(path.ifindex, taken)
-
-
-def _find_free_table(ifindex: int, taken: Container[int]) -> int:
-    position = 0
-    while table_number(ifindex, position) in taken:
-        position += 1
-    return table_number(ifindex, position)
+    return find_free_table(path.ifindex, taken)
 
 
 def _judge_endpoint(

@@ -14,7 +14,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
-from mptcp_hooks.engine.plan import choose_belongings
+from mptcp_hooks.engine.belongings import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
