@@ -177,6 +177,7 @@ class Model:
         for one in replaced:
             told.paths |= one.paths
             told.tables |= one.tables
+            told.standing |= one.standing
         others = [one for one in self.told if one not in replaced]
         if not is_wanted(told, self.configuration):
             self.told = others

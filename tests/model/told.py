@@ -20,7 +20,7 @@ class Told:
     what the step under way makes of it, None where it leaves it alone; `loose` is where it may
     put back what is missing of paths that are no wish. `tables` are those that its paths had when
     the step began, by family. `headless` are the families of whose paths the step could not make
-    the first one.
+    the first one. `standing` are the addresses that had paths then, 0 for the first of a device.
     """
 
     stanza: Stanza
@@ -33,12 +33,14 @@ class Told:
     loose: bool = False
     tables: set[tuple[int, int]] = field(default_factory=set)
     headless: set[int] = field(default_factory=set)
+    standing: dict[str, int] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
         self.release()
         self.mute &= set(self.paths)
         self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
+        self.standing = {address: 1 - path.primary for address, path in self.paths.items()}
 
     def settle(self, wishes: list[Wish], loose: bool = False) -> None:
         """Have the step make these paths of it."""
@@ -120,8 +122,7 @@ def list_wishes(
 
 def _order(told: Told, own: Iterable[Own]) -> list[Own]:
     """Those that are found: the first is the one that was, then come those that were there."""
-    standing = {address: 1 - path.primary for address, path in told.paths.items()}
-    return sorted(own, key=lambda one: standing.get(one.address, 2))
+    return sorted(own, key=lambda one: told.standing.get(one.address, 2))
 
 
 def _find_own(told: Told, others: list[Told], seen: Snapshot) -> Iterator[Own]:
