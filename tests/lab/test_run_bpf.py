@@ -338,35 +338,3 @@ def test_a_service(booted: Lab) -> None:
     client.run("mptcp_run", "--disable", "opens")
     assert list_pins(client) == []
     assert start() == NONE_FORCED
-
-
-def test_kill_9_of_what_forces_a_service(booted: Lab) -> None:
-    """Whatever of it stands then goes with the unit, and the next start is forced again."""
-    client = booted.client
-    booted.write("/usr/local/lib/open", KEEP_OPEN)
-    booted.write("/etc/systemd/system/opens.service", UNIT)
-    client.run("systemctl", "daemon-reload")
-    client.run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
-    client.run("mptcp_run", "--method", "bpf", "--enable", "opens")
-    killed = 0
-    for moment in range(8):
-        client.run("systemctl", "start", "--no-block", "opens")
-        wait_for(lambda: read_property(client, "ControlPID") != "0"
-                 or read_property(client, "ActiveState") == "active")
-        # From its first moments to its end, as many of them as there are.
-        time.sleep(moment * 0.1)
-        killed += client.try_run("sh", "-c", "kill -KILL $(systemctl show opens --value "
-                                 "--property ControlPID)").returncode == 0
-        wait_for(lambda: read_property(client, "ActiveState") in ("active", "failed"), 120)
-        client.run("systemctl", "stop", "opens")
-        assert list_pins(client) == []
-        client.try_run("systemctl", "reset-failed", "opens")
-    assert killed
-    client.run("rm", "-f", "/run/opened")
-    client.run("systemctl", "start", "opens")
-    wait_for(lambda: "\n" in client.try_run("cat", "/run/opened").stdout)
-    assert [int(word) for word in booted.read("/run/opened").split()] == ALL_FORCED
-
-
-def read_property(client: Host, name: str) -> str:
-    return client.run("systemctl", "show", "opens", "--value", "--property", name).strip()
