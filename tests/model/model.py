@@ -154,6 +154,11 @@ class Model:
                 is_tunnel = best is not None and best.device == TUNNEL
                 (self.beside.add if is_tunnel else self.beside.discard)(family)
 
+    def leave_tunnels(self, after: Snapshot) -> None:
+        """Note the families that have another way out once their paths are made."""
+        self.beside -= {family for family in self.beside if not find_best(after, family)
+                        and list_candidates(self, family) and not self.ways[family].barred}
+
     def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
         if way == "del":
             self.foreign.discard(find_foreign(name, before))

@@ -64,6 +64,8 @@ def resolve(
     detours = find_detours(model, before, after)
     must |= detours
     may |= detours
+    if model.monitored:
+        model.leave_tunnels(after)
     if not any(told.paths for told in model.told):
         # With the last path goes what a monitor noted.
         model.beside.clear()
