@@ -98,7 +98,8 @@ def end_former_names(books: Books, path: Path) -> None:
 def make_room(books: Books, unserved: Iterable[Path]) -> bool:
     """Have an uplink that has two endpoints give one to one that has none, if there is any."""
     endpoints = books.manager.endpoints or ()
-    if all(path.ifindex in {one.device for one in endpoints} for path in unserved):
+    devices = [one.device for one in endpoints]
+    if all(path.ifindex in devices for path in unserved) or len(set(devices)) == len(devices):
         return False
     from mptcp_hooks.engine.lifelines import group
     from mptcp_hooks.engine.spares import find_spare
