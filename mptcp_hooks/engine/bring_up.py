@@ -141,9 +141,11 @@ class WorkBuilder(Books):
             carried = self._has_carrier(event.device)
             # What stands though it is out is all that a connection has.
             kept = {one.path.address for one in old if one.path.endpoint}
-            # What waits leaves its place to others, which may have to wait as well.
+            # What waits leaves its place to others, which may have to wait as well; and nobody
+            # makes room for what waits.
             while more := tuple(path.address for path in planned.paths
-                                if path.endpoint and path.address not in kept
+                                if (path.endpoint or path in planned.unserved)
+                                and path.address not in kept
                                 and not (carried and self.machine.answers(path))):
                 waiting += more
                 planned = self._plan(event, settings, old, left, waiting)

@@ -265,6 +265,19 @@ def test_a_place_that_a_silent_address_leaves_is_no_other_silent_ones() -> None:
         assert not {"10.1.2.2", "10.1.2.3", LOCAL} & set(list_ours(bench))
 
 
+def test_nobody_makes_room_for_what_is_silent() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:4], *events[-2:-1])
+        silence(bench, "wan4")
+        bench.machine.endpoints += [Endpoint(90 + number, f"10.8.8.{number}", 0, ("signal",))
+                                    for number in range(8 - len(bench.machine.endpoints))]
+        before = bench.machine.snapshot()
+        for _ in range(2):
+            bench.all()
+            assert bench.machine.snapshot() == before
+
+
 def make_path(own: str, ifindex: int, primary: bool = True) -> Path:
     return Path("", f"eth{ifindex}", ifindex, 6 if ":" in own else 4, own, "", "", False, True,
                 0, primary, True, ("subflow",))
