@@ -59,9 +59,9 @@ ROOT_PACKAGES = mmdebstrap
 PIUPARTS_PACKAGES = mmdebstrap piuparts
 # What debian/tests needs, and the program that runs them.
 TESTED = $(ROOT)-tested
-TEST_PACKAGES = autopkgtest binutils dpkg-dev ifupdown iproute2 libcap2-bin man-db mount procps \
-	python3-hypothesis python3-jinja2 python3-netifaces python3-prometheus-client python3-pytest \
-	python3-pytest-xdist tmux
+TEST_PACKAGES = autopkgtest binutils dpkg-dev ifupdown iproute2 libcap2-bin man-db mount passwd \
+	procps python3-hypothesis python3-jinja2 python3-netifaces python3-prometheus-client \
+	python3-pytest python3-pytest-xdist tmux
 
 # The files or folders of `make test`.
 TESTS = tests

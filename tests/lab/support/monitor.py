@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -26,6 +27,14 @@ class Monitor(Daemon):
         # Longer than the 200 ms after which a round begins at the latest.
         time.sleep(0.3)
         return before == self.read_status("voluntary_ctxt_switches")
+
+    def reload(self) -> None:
+        """Have it read its configuration, and wait until it has heeded it."""
+        before = self.read_status("voluntary_ctxt_switches")
+        self.signal(signal.SIGHUP)
+        # On a busy machine it hears of it only after a while.
+        wait_for(lambda: self.read_status("voluntary_ctxt_switches") != before)
+        self.rest()
 
     def rest(self) -> None:
         """Wait until all that happened is dealt with."""
