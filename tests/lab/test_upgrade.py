@@ -41,7 +41,7 @@ def up(lab: Lab) -> Lab:
 @pytest.fixture
 def booted(make_lab: MakeLab, deb: str) -> Lab:
     """The same on a host with systemd, and the service."""
-    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=False)
+    lab = make_lab(*SYSTEMD, "mptcpize", without=WITHOUT, client=BootedHost, installed=False)
     lab.client.run("dpkg", "--install", deb)
     lab.set_interfaces(TWO_UPLINKS)
     lab.client.run("systemctl", "restart", "networking")
@@ -225,15 +225,20 @@ def test_without_a_python3_it_is_upgraded_and_removed(
 
 
 @pytest.mark.long
-def test_where_etc_systemd_cannot_be_written_all_but_its_links_is_done(
+def test_where_etc_systemd_cannot_be_written_dpkg_does_the_rest(
     booted: Lab, deb: str, tmp_path: Path
 ) -> None:
     full = booted.snapshot()
+    booted.write("/etc/systemd/system/web.service", "[Service]\nExecStart=/usr/bin/sleep 9\n")
+    booted.client.run("systemctl", "daemon-reload")
+    booted.client.run("mptcp_run", "--enable", "web")
     booted.client.run("sh", "-ec", "mount --bind /etc/systemd /etc/systemd; "
                       "mount -o remount,bind,ro /etc/systemd")
-    said = run_dpkg(booted, "--install", make_newer(deb, tmp_path))
+    assert run_dpkg(booted, "--install", make_newer(deb, tmp_path)) == []
     assert booted.snapshot() == full and show(booted, "ActiveState") == "active"
-    said = run_dpkg(booted, "--remove", "mptcp-hooks")
+    assert run_dpkg(booted, "--remove", "mptcp-hooks") == [
+        "mptcp-hooks: /etc/systemd/system/web.service.d/mptcp-hooks.conf stays: it cannot be "
+        "removed"]
     assert booted.endpoints() == [] and booted.rules() == []
     assert show(booted, "ActiveState") == "inactive"
     run_dpkg(booted, "--purge", "mptcp-hooks")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 NEWER = "9.9"
 # What is said where a removal could not take away all.
-RECORD_STAYS = ("mptcp-hooks: what /run/mptcp-hooks tells of stays, until 'mptcp_down --all' of the "
-                "package that is installed again, or a purge")
+RECORD_STAYS = ("mptcp-hooks: what /run/mptcp-hooks tells of stays, until 'mptcp_down --all' of "
+                "the package that is installed again, or a purge")
 
 
 def make_newer(deb: str, folder: Path, **lines: str) -> str:
