@@ -214,6 +214,8 @@ def test_a_disk_that_is_full_before_leaves_the_version_before(
 def test_without_a_python3_it_is_upgraded_and_removed(
     up: Lab, deb: str, tmp_path: Path, breakage: str
 ) -> None:
+    """A purge takes what is ours then, and leaves what is not."""
+    up.client.ip("mptcp endpoint add 10.1.1.7 dev eth0 subflow", "rule add pref 7 lookup 99")
     full = up.snapshot()
     up.client.run("sh", "-ec", breakage)
     said = run_dpkg(up, "--install", make_newer(deb, tmp_path))
@@ -221,7 +223,9 @@ def test_without_a_python3_it_is_upgraded_and_removed(
     said = run_dpkg(up, "--remove", "mptcp-hooks")
     assert said[-1] == RECORD_STAYS and up.snapshot() == full
     run_dpkg(up, "--purge", "mptcp-hooks")
-    assert up.endpoints() == [] and "proto mptcp" not in up.snapshot()
+    assert "proto mptcp" not in up.snapshot()
+    assert (up.endpoints(), up.rules()) == (
+        ["10.1.1.7 eth0 subflow"], ["7: from all lookup 99"])
 
 
 @pytest.mark.long
