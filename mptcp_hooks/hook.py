@@ -59,7 +59,7 @@ def _bring_up(program: str, environment: Environment) -> None:
 
     for own in wait_for_duplicate_check(event.device, event.addresses):
         _say(program, f"{event.iface}: {own} is still checked for a duplicate: mptcp_monitor, "
-                      f"or 'mptcp_up {event.iface}', goes on when that is over")
+                      f"or 'mptcp_up {event.iface}', completes the setup afterwards")
     _follow(program, environment,
             lambda store, machine: prepare_up(store, machine, events, configuration))
 

@@ -18,6 +18,11 @@
 
 from __future__ import annotations
 
+from mptcp_hooks.base.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
 PREFERENCES = {
     "mark_specific": 19994,
     "mark_default": 19995,
@@ -76,3 +81,11 @@ def number_rules(shift: int) -> dict[str, int]:
 def table_number(ifindex: int, position: int) -> int:
     """The table of the address that is number `position` (from 0) of its family on a device."""
     return TABLE_BASE + ifindex + position * TABLE_STEP
+
+
+def find_free_table(ifindex: int, taken: Container[int]) -> int:
+    """The first of a device's own tables that none of `taken` is."""
+    position = 0
+    while table_number(ifindex, position) in taken:
+        position += 1
+    return table_number(ifindex, position)

@@ -16,13 +16,26 @@ def end_overdue(call: tuple[str, ...], child: int, at_most: float, killed: list[
     """What the alarm does: kill the program's group, and give it up where that is no help.
 
     `killed` gets the child. Problem where it is there already: what a program waits for
-    in the kernel may keep it from dying, and that is not waited for.
+    in the kernel may keep it from dying, and that is not waited for. One that has ended is not
+    overdue: who was stopped, as by Ctrl-Z, hears the alarm first when it goes on.
     """
+    if _has_ended(child):
+        return
     if killed:
         raise describe_overdue(call, at_most, "cannot be killed")
     killed.append(child)
     setitimer(ITIMER_REAL, DYING_AT_MOST)
     kill(child)
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a child has ended; it is left to whoever waits for it."""
+    try:
+        return posix.waitid(posix.P_PID, child,
+                            posix.WEXITED | posix.WNOHANG | posix.WNOWAIT) is not None
+    except ChildProcessError:
+        # It was waited for just now.
+        return True
 
 
 def describe_overdue(call: tuple[str, ...], at_most: float, end: str = "was killed") -> Problem:

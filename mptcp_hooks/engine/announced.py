@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mptcp_hooks.base.model import Stanza
-    from mptcp_hooks.engine.bring_up import Leases
+    from mptcp_hooks.engine.books import Leases
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration

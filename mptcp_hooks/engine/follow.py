@@ -11,20 +11,21 @@ from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.engine.bring_up import WorkBuilder, prepare_up
+from mptcp_hooks.engine.bring_up import prepare_up
+from mptcp_hooks.engine.keeper import Keeper
 from mptcp_hooks.engine.compare import renews
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mptcp_hooks.engine.bring_up import Leases
+    from mptcp_hooks.engine.books import Leases
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration
     from mptcp_hooks.machine.system import Machine
 
-    Act = Callable[[WorkBuilder, Machine, "_Seen"], None]
+    Act = Callable[[Keeper, Machine, "_Seen"], None]
 
 
 class _Seen(NamedTuple):
@@ -43,14 +44,14 @@ def prepare_again(
 
     `leases` are those that the work is to note.
     """
-    builder = WorkBuilder(store, machine, configuration, leases)
+    builder = Keeper(store, machine, configuration, leases)
     _follow(builder, machine, ifaces, (_take_leave, _renew))
     return builder.finish()
 
 
 def prepare_wake(store: Store, machine: Machine, configuration: Configuration) -> Work:
     """The work of giving silent interfaces their endpoints, since nobody watches them any more."""
-    builder = WorkBuilder(store, machine, configuration)
+    builder = Keeper(store, machine, configuration)
     _follow(builder, machine, store.list_interfaces(), (_wake, _renew))
     return builder.finish()
 
@@ -65,10 +66,11 @@ def prepare_all(
     interfaces that are up and not on record, only what is there is taken in. `edited` are those
     of interfaces on record whose stanzas have changed since: as if a person named them.
     """
-    builder = WorkBuilder(store, machine, configuration)
+    builder = Keeper(store, machine, configuration)
     told = list_told(store)
     renewed = list(edited)
     changed = {event.iface for event in renewed}
+    builder.foretell(renewed)
     _follow(builder, machine, [iface for iface in store.list_interfaces() if iface not in changed],
             (_let_go, _call_back))
     builder.add_each(renewed, lambda event: _name(builder, machine, event))
@@ -84,12 +86,12 @@ def prepare_named(
     An interface that is not on record is taken as its manager would tell of it. What is on
     record stays there, whatever keeps it from coming: it comes by itself when it can.
     """
-    builder = WorkBuilder(store, machine, configuration)
+    builder = Keeper(store, machine, configuration)
     builder.add_each(events, lambda event: _name(builder, machine, event))
     return builder.finish()
 
 
-def _name(builder: WorkBuilder, machine: Machine, event: Event) -> None:
+def _name(builder: Keeper, machine: Machine, event: Event) -> None:
     """Add what a person names; Problem where it is on record and cannot come yet."""
     builder.say_exclusion(event)
     if not builder.list_stanzas(event.iface):
@@ -137,7 +139,7 @@ def prepare_adoption(
     """
     unnoted = {device: lease for device, lease in leases.items()
                if store.load_lease(device) is None}
-    builder = WorkBuilder(store, machine, configuration, unnoted)
+    builder = Keeper(store, machine, configuration, unnoted)
     _take_in(builder, machine, events, list_told(store))
     return builder.finish()
 
@@ -166,7 +168,7 @@ def _is_told(store: Store, iface: str) -> bool:
 
 
 def _follow(
-    builder: WorkBuilder, machine: Machine, ifaces: Iterable[str], acts: tuple[Act, Act]
+    builder: Keeper, machine: Machine, ifaces: Iterable[str], acts: tuple[Act, Act]
 ) -> None:
     """Add what goes of each stanza on record, and then what comes.
 
@@ -174,24 +176,25 @@ def _follow(
     know the same of the machine: it is asked once for each stanza.
     """
     recorded = [seen for iface in ifaces for seen in _list_seen(builder, machine, iface)]
+    builder.foretell(recall_event(seen.stanza.told) for seen in recorded if seen.stanza.told)
     for act in acts:
         for seen in recorded:
             try:
                 # A stanza that stands on record twice was made one with the first of the two.
-                if seen.stanza in builder.list_stanzas(seen.iface):
+                if builder.holds(seen.iface, seen.stanza):
                     act(builder, machine, seen)
             except Problem as problem:
                 _note(builder, problem)
 
 
-def _note(builder: WorkBuilder, problem: Problem) -> None:
+def _note(builder: Keeper, problem: Problem) -> None:
     """Note a problem once, whichever act meets it first."""
     if str(problem) not in map(str, builder.problems):
         builder.problems.append(problem)
 
 
 def _take_in(
-    builder: WorkBuilder, machine: Machine, events: Iterable[Event], told: list[str]
+    builder: Keeper, machine: Machine, events: Iterable[Event], told: list[str]
 ) -> None:
     """Add what is there of interfaces that are up and not `told` of."""
     for event in events:
@@ -203,7 +206,7 @@ def _take_in(
             builder.problems.append(problem)
 
 
-def _list_seen(builder: WorkBuilder, machine: Machine, iface: str) -> list[_Seen]:
+def _list_seen(builder: Keeper, machine: Machine, iface: str) -> list[_Seen]:
     try:
         return [_Seen(iface, stanza, see(machine, recall_event(stanza.told)) if stanza.told
                       else None) for stanza in builder.list_stanzas(iface)]
@@ -212,7 +215,7 @@ def _list_seen(builder: WorkBuilder, machine: Machine, iface: str) -> list[_Seen
         return []
 
 
-def _take_leave(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _take_leave(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     """As _end, but what is leaving goes by itself, unless its addresses are gone already.
 
     Only coming back is not for us then: ifdown may have been cut off in the middle.
@@ -224,7 +227,7 @@ def _take_leave(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
         builder.empty(seen.iface, stanza)
 
 
-def _end(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _end(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     """Prepare the end of what could not be undone before, and of paths that are not to be.
 
     Those without an address are none, nor those of an interface that is excluded now.
@@ -235,7 +238,7 @@ def _end(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
         builder.empty(seen.iface, seen.stanza)
 
 
-def _let_go(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _let_go(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     """As _end; what goes may come back by itself, though it was leaving."""
     _end(builder, machine, seen)
     # Where that changed it, there is no second act.
@@ -243,19 +246,19 @@ def _let_go(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
         builder.call_back(seen.iface, seen.stanza)
 
 
-def _wake(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _wake(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     """Prepare that a stanza's paths do not wait for anything any more."""
     if seen.stanza.state == SILENT:
         builder.wake(seen.iface, seen.stanza)
         _bring_back(builder, machine, seen)
 
 
-def _renew(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _renew(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     if seen.stanza.state != LEAVING:
         _bring_back(builder, machine, seen)
 
 
-def _bring_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _bring_back(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     """Prepare that a stanza has the paths of what is there of it now."""
     # A link that is down has lost its routes and takes no new ones; the unreachable
     # default stands until it is up again.
@@ -263,7 +266,7 @@ def _bring_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
         builder.renew(seen.stanza, seen.event)
 
 
-def _call_back(builder: WorkBuilder, machine: Machine, seen: _Seen) -> None:
+def _call_back(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     """As _bring_back; what cannot come back now may do so by itself."""
     _bring_back(builder, machine, seen)
     builder.call_back(seen.iface, seen.stanza)

@@ -17,14 +17,15 @@ from mptcp_hooks.base.numbering import (
     MAIN_TABLE,
     PROTOCOL,
     TABLE_STEP,
+    find_free_table,
+    number_rules,
     table_number,
 )
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-
-from mptcp_hooks.intent.settings import Belongings
+from mptcp_hooks.intent.settings import Belongings, has_belongings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
     from mptcp_hooks.base.model import DeviceView, Endpoint, PathManager, TableUse
@@ -79,8 +80,8 @@ def plan_paths(
         before = [path for path in previous if path.address == own.address]
         plan = _plan_address(plan, own, iface, settings, view, before, others, manager)
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
-        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints do nothing until it "
-                                "is 1")
+        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
+                                "until it is 1")
     return plan._replace(crowded=tuple(path for path in plan.paths if any(
         address.contains(address.network(*other), path.address) for other in view.elsewhere)))
 
@@ -110,7 +111,7 @@ def _plan_address(
     primary = not adjective and not any(
         path.primary and not yields(path, own.address) for path in beside)
     first = not any(path.family == own.family for path in plan.paths)
-    belongings = choose_belongings(own.family, settings, first, primary)
+    belongings = _choose_belongings(own.family, settings, first, primary)
     holder = dict(view.held).get(own.address, "")
     if holder:
         said = f"{own.address} is the address of {holder} as well"
@@ -126,11 +127,20 @@ def _plan_address(
     if verdict.endpoint and adjective:
         verdict = _Verdict(False, "", f"a {adjective} address: no endpoint")
     path = _lay_path(iface, own, settings, view, primary, verdict.endpoint)
-    path = _add_belongings(path, settings, belongings)
     path = share(path) if holder else path._replace(
         wide=_may_be_wide(path, own, view, beside))
-    plan, path = _judge_announced(plan, path, before, manager)
-    wanted = (settings.table if first else 0) or (settings.usual_table if primary else 0)
+    if any(belongings):
+        from mptcp_hooks.engine.belongings import add_belongings, judge_announced
+
+        path = add_belongings(path, settings, belongings)
+        path, warnings, remarks = judge_announced(path, before, manager)
+        plan = plan._replace(warnings=(*plan.warnings, *warnings),
+                             remarks=(*plan.remarks, *remarks))
+    # One that yields has it until it has gone elsewhere.
+    usual = 0 if not primary or any(
+        other.table == settings.usual_table and yields(other, own.address)
+        for other in beside) else settings.usual_table
+    wanted = (settings.table if first else 0) or usual
     path = path._replace(table=_choose_table(path, wanted, before, beside))
     if verdict.full:
         plan = plan._replace(unserved=(*plan.unserved, path))
@@ -157,6 +167,15 @@ def yields(path: Path, own: str) -> bool:
     return address.is_unique_local(path.address) and not address.is_unique_local(own)
 
 
+def _choose_belongings(family: int, settings: Settings, first: bool, primary: bool) -> Belongings:
+    if not has_belongings(settings):
+        return Belongings()
+    # Few machines have any: the others do not load it.
+    from mptcp_hooks.engine.belongings import choose_belongings
+
+    return choose_belongings(family, settings, first, primary)
+
+
 def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) -> str:
     """The gateway of the settings, of the stanza, or of the device's default route in main."""
     subnet = _subnet(own)
@@ -172,64 +191,6 @@ def find_gateway(own: InterfaceAddress, settings: Settings, view: DeviceView) ->
         if fitting:
             return (near or fitting)[0]
     return ""
-
-
-def _add_belongings(path: Path, settings: Settings, belongings: Belongings) -> Path:
-    """The path with what belongs to it besides its address."""
-    mark, sources, announced = belongings
-    # Who says what a further address is announced as, and gives no flags, wants nothing else.
-    alone = announced and not (path.primary or settings.chosen_flags)
-    return path._replace(mark=mark, sources=sources, announced=announced,
-                         flags=(SIGNAL,) if alone else path.flags)
-
-
-def choose_belongings(
-    family: int, settings: Settings, first: bool, primary: bool
-) -> Belongings:
-    """What belongs to a path: the first one of its stanza, of its device (`primary`), or neither.
-
-    Each is of one family.
-    """
-    own = settings.own if first else Belongings()
-    usual = settings.usual if primary else Belongings()
-    return Belongings(
-        own.mark or usual.mark,
-        _of_family(family, own.sources or usual.sources),
-        _of_family(family, own.announced or usual.announced))
-
-
-def _of_family(family: int, words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(one for one in words if address.family_of(one) == family)
-
-
-def _judge_announced(
-    plan: Plan, path: Path, before: list[Path], manager: PathManager
-) -> tuple[Plan, Path]:
-    """The path with those announced addresses alone that can have an endpoint."""
-    if not path.announced:
-        return plan, path
-    if not path.endpoint:
-        text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
-        held = any(one.stands_for(path.address) for one in manager.endpoints or ())
-        return plan.add(warning=text) if held else plan.add(remark=text), path
-    endpoints = manager.endpoints or ()
-    mine = [one for one in endpoints if any(old.owns(one) for old in before)]
-    others = [one.address for one in endpoints if one not in mine and not one.port]
-    free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
-    # What has a place keeps it: the own endpoint, and then as many as there is room for.
-    alone = path._replace(announced=())
-    kept: tuple[str, ...] = ()
-    for one in path.announced:
-        wanted = path._replace(announced=(*kept, one))
-        if one in others:
-            plan = plan.add(warning=f"{path.iface}: {one} is not announced: there is an endpoint "
-                                    "of it already, left to its maker")
-        elif len(wanted.endpoints) > free:
-            plan = plan.add(warning=f"{path.iface}: {one} is not announced: the kernel's "
-                                    f"{ENDPOINTS_AT_MOST} endpoints are taken")
-        else:
-            kept = wanted.announced
-    return plan, alone._replace(announced=kept)
 
 
 def find_intruder(path: Path, use: TableUse) -> str:
@@ -255,18 +216,22 @@ def find_intruder(path: Path, use: TableUse) -> str:
     return ""
 
 
-def find_holder(path: Path, use: TableUse, others: Iterable[Path]) -> str:
+def find_holder(path: Path, use: TableUse, others: Collection[Path]) -> str:
     """Which path of another device has the path's address, in words; '' where none has.
 
     `use` is what the kernel holds of others there. One of the same device is find_sharer's.
+    A host that is among another path's further sources is no address of it.
     """
     host = f"{path.address}/{address.BITS[path.family]}"
+    # The others' rules stand where ours do, or where they stood before these moved.
+    further = {number_rules(shift)["further_default"]
+               for shift in (path.shift, *(other.shift for other in others))}
     for other in others:
         if other.address == path.address and not other.shared:
             return other.iface if other.device != path.device else ""
     for rule in use.rules:
         if rule.protocol == PROTOCOL and rule.source == host and rule.table not in (
-                path.table, MAIN_TABLE):
+                path.table, MAIN_TABLE) and rule.preference not in further:
             return f"the interface with table {rule.table}"
     return ""
 
@@ -397,10 +362,7 @@ def _choose_table(
         ours = (old.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0
         if ours and old.table not in taken:
             return old.table
-    position = 0
-    while table_number(path.ifindex, position) in taken:
-        position += 1
-    return table_number(path.ifindex, position)
+    return find_free_table(path.ifindex, taken)
 
 
 def _judge_endpoint(

@@ -9,12 +9,12 @@ from mptcp_hooks.base import address
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.spawn import run_program
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
-from mptcp_hooks.intent.event import Event, read_event, recall_event
+from mptcp_hooks.intent.event import Event, is_of_stanza, read_event, recall_event
 from mptcp_hooks.intent.settings import read_settings
-from mptcp_hooks.intent.stanza_lines import PATH, group_stanzas, list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import PATH, group_stanzas, list_names, list_stanza_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from mptcp_hooks.intent.settings import Configuration
 
@@ -55,9 +55,20 @@ def ask_events(iface: str) -> list[Event]:
     return read_events(ask_ifquery(iface) or [{"IFACE": iface}])
 
 
-def ask_ifquery(iface: str) -> list[dict[str, str]]:
-    """The environments of an interface's stanzas; none where nobody knows of any."""
-    return read_stanzas(iface) if has_ifupdown() else []
+def list_stated(ifaces: Iterable[str]) -> dict[str, str]:
+    """Those interfaces that have stanzas, with whose those are, without a question for each."""
+    logical = _read_states() if has_ifupdown() else {}
+    names = set(list_names())
+    return {iface: logical.get(iface, iface) for iface in ifaces
+            if logical.get(iface, iface) in names}
+
+
+def ask_ifquery(iface: str, logical: str = "") -> list[dict[str, str]]:
+    """The environments of an interface's stanzas; none where nobody knows of any.
+
+    `logical` is whose those are, where that is known.
+    """
+    return read_stanzas(iface, logical) if has_ifupdown() else []
 
 
 def find_edits(
@@ -73,6 +84,19 @@ def find_edits(
                       for line in event.told if line.startswith("IF_")}
                      for stanzas in (map(recall_event, told), events))
     return {line.partition("=")[0] for line in before ^ after}
+
+
+def list_edited(
+    iface: str, told: Collection[tuple[str, ...]], configuration: Configuration, logical: str = ""
+) -> list[Event]:
+    """The events of an interface whose stanzas say something else than what was `told` of it.
+
+    None where it has no stanza, or is not one's at all. `logical` is as for ask_ifquery. Problem
+    where a stanza is wrong.
+    """
+    environments = ask_ifquery(iface, logical) if all(map(is_of_stanza, told)) else []
+    edited = environments and find_edits(told, environments, configuration)
+    return read_events(environments) if edited else []
 
 
 def read_events(environments: Iterable[dict[str, str]]) -> list[Event]:
@@ -227,9 +251,14 @@ def list_complaints(path: str = PATH) -> list[str]:
 
 def list_up_interfaces() -> list[str]:
     """The interfaces that ifupdown has up, in the order they came up, aliases after devices."""
+    return sorted(reversed(_read_states()), key=lambda iface: ":" in iface)
+
+
+def _read_states() -> dict[str, str]:
+    """By whose stanzas ifupdown has interfaces up, the newest first."""
     outcome = run_program("ifquery", ("--state",))
-    newest_first = [line.partition("=")[0] for line in outcome.output.splitlines()]
-    return sorted(reversed(newest_first), key=lambda iface: ":" in iface)
+    pairs = (line.partition("=") for line in outcome.output.splitlines())
+    return {iface: logical for iface, _, logical in pairs}
 
 
 def has_ifupdown() -> bool:

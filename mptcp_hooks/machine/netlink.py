@@ -80,7 +80,8 @@ _U32 = Struct("=I")
 _U16_SIZE = 2
 
 # RTN_* of rtnetlink.h, and MPTCP_PM_ADDR_FLAG_* of mptcp_pm.h, as `ip` names them.
-ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+ROUTE_TYPES = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit",
+               9: "throw"}
 ENDPOINT_FLAGS = {"signal": 1, "subflow": 2, "backup": 4, "fullmesh": 8, "implicit": 16,
                   "laminar": 32}
 

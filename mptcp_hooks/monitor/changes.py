@@ -44,15 +44,13 @@ class Changes:
         self._told: dict[Key, State] = {}
         self._telling: set[Key] = set()
 
-    def note(
-        self, paths: Iterable[tuple[str, str]], faults: Iterable[tuple[str, str, str]]
-    ) -> None:
-        """Take in the paths that there are, by interface and address, and which are out, and why.
+    def note(self, alive: Iterable[Key], faults: Iterable[tuple[str, str, str, str]]) -> None:
+        """Take in which paths are alive, and which are out, each with its gateway, and why.
 
         What is out may be no path meanwhile.
         """
-        states = dict.fromkeys(paths, State(ALIVE)) | {
-            (iface, address): State(DEAD, why) for iface, address, why in faults}
+        states = dict.fromkeys(alive, State(ALIVE)) | {
+            (iface, address): State(DEAD, why) for iface, address, _, why in faults}
         if self._now is None:
             self._told = states
         self._now = states

@@ -67,23 +67,25 @@ def run_mptcp_monitor() -> int:
         from mptcp_hooks.monitor.farewell import leave_to_hooks
 
         return leave_to_hooks(show, _tell)
-    # Two of them would undo each other's work. It is held until this process ends.
-    claim()
-    Monitor(show).run()
+    # Two of them would undo each other's work. It is held until this process ends, and its rounds.
+    Monitor(show, claim()).run()
     return 0
 
 
 class Monitor:
-    """Watches, and begins rounds; ends on SIGTERM or SIGINT, SIGHUP has it look again."""
+    """Watches, and begins rounds; ends on SIGTERM or SIGINT, SIGHUP has it look again.
 
-    def __init__(self, show: Callable[[str], None] | None) -> None:
+    `claimed` is the descriptor by which it is the only one.
+    """
+
+    def __init__(self, show: Callable[[str], None] | None, claimed: int) -> None:
         self._show = show
         self._listener = Listener()
         self._schedule = Schedule()
         self._fights = Fights()
         self._races = Fights(OVERTAKEN)
         self._health = Health(_tell, self._warn, monotonic())
-        self._on_change = OnChange(PROGRAM)
+        self._on_change = OnChange(PROGRAM, claimed)
         self._heard = Heard()
         self._history = History(self._warn, monotonic())
         self._status = Status(PROGRAM)
@@ -192,9 +194,7 @@ class Monitor:
         self._listener.await_neighbours(frozenset(map(find_ifindex, report.waiting)))
         if report.paths is not None:
             self._listener.watch(report.resolvers)
-            self._on_change.changes.note(
-                [(iface, address) for address, iface, _, _ in report.addresses],
-                [(iface, address, fault) for iface, address, _, fault in report.faults])
+            self._on_change.changes.note(report.alive, report.faults)
             self._tell_changes()
         if report.failed:
             self._adopting |= self._adopted

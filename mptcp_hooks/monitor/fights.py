@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 _REPAIRS_AT_MOST, _REPAIRS_WITHIN = 5, 60.0
 
 
-UNDONE = ("another program takes away its rules or routes again and again: left as they are until "
-          "its link or an address of it changes")
-OVERTAKEN = ("another program puts its rule in front of ours again and again: left there until a "
-             "reload")
+UNDONE = ("another program keeps removing its rules or routes: not restored until its link or an "
+          "address of it changes")
+OVERTAKEN = ("another program keeps putting its rule in front of ours: left there until a reload")
 
 
 class Fights:

@@ -216,7 +216,7 @@ class Health:
 
     def _word_faults(self, report: RoundResult) -> dict[tuple[str, int], str]:
         """Why paths are out, or may be, by interface and family."""
-        suspected = {(iface, family_of(address)): "those who use it wait in vain"
+        suspected = {(iface, family_of(address)): "its connections get no answer"
                      for address, iface, _, _ in report.addresses
                      if address in self._notice.suspected}
         return suspected | {(iface, family_of(address)): _word_fault(gateway, fault)
@@ -262,7 +262,7 @@ class Health:
         ifaces = {address: iface for iface, address, _, fault in report.faults
                   if fault != UNSTEADY}
         for iface in sorted({ifaces[address] for address in self._flaps.note(ifaces, now)}):
-            self._tell(f"{iface}: comes and goes: what uses it waits until it has been there for "
+            self._tell(f"{iface}: comes and goes: its endpoint waits until it has been up for "
                        "a while")
 
     def _note_tunnels(self, tunnels: tuple[str, ...], now: float) -> None:
@@ -272,9 +272,9 @@ class Health:
         self._tunnels = tunnels
         if tunnels:
             self._tell(f"new connections leave by {' and '.join(tunnels)}, and get no subflow "
-                       "beside that")
+                       "outside it")
         else:
-            self._tell("new connections leave by no tunnel any more, and use all paths again")
+            self._tell("new connections no longer leave by a tunnel, and use all paths again")
             self.joins.expect(now)
 
     def _note_faults(self, report: RoundResult) -> None:
@@ -340,8 +340,8 @@ class Health:
             save_off(None)
         except Problem as problem:
             self._warn(str(problem))
-        self._tell("a provider was silent while somebody connected, and the kernel took it for a "
-                   "firewall: Multipath TCP is on again")
+        self._tell("the kernel took a silent provider for a firewall: Multipath TCP is on "
+                   "again")
 
     def _note_off(self, now: float) -> None:
         """Leave it to the kernel, and note for how long it does without Multipath TCP."""
@@ -353,7 +353,7 @@ class Health:
             save_off(Off(began, began + seconds, outages))
         except Problem as problem:
             self._warn(str(problem))
-        self._warn("a firewall drops what asks for Multipath TCP, and answers plain TCP: the kernel"
+        self._warn("a firewall drops requests for Multipath TCP, but not plain TCP: the kernel"
                    f" turns it off for new connections, for {seconds} s")
 
 

@@ -257,12 +257,6 @@ class Judge:
                 self._consider_backup(iface, record, now)
                 self._consider_rest(iface, record, now)
 
-    def wait(self, now: float) -> float:
-        """How long until a trial ends, in seconds; without end where there is none."""
-        ends = [record.rest.ends if record.rest else record.trial_ends
-                for record in self._records.values()]
-        return max(0.0, min(ends, default=_NEVER) - now)
-
     def _is_spared(self, iface: str) -> bool:
         """Whether another uplink is alive that carries more and is no backup itself."""
         return any(other.alive and not self._records[other.iface].why

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.bring_up import WorkBuilder
 from mptcp_hooks.engine.follow import is_covered, is_up
+from mptcp_hooks.engine.keeper import Keeper
 from mptcp_hooks.intent.event import MANAGED, announce, method_of, recall_event
 from mptcp_hooks.intent.ifupdown import ask_events
 from mptcp_hooks.intent.settings import read_settings
@@ -27,7 +27,7 @@ def prepare_managed(
     A family that a stanza on record tells of is that stanza's; `resting` are left
     as they are.
     """
-    builder = WorkBuilder(store, machine, configuration)
+    builder = Keeper(store, machine, configuration)
     for iface in store.list_interfaces():
         try:
             for stanza in builder.list_stanzas(iface):
@@ -45,7 +45,7 @@ def prepare_managed(
 
 
 def _take_in(
-    builder: WorkBuilder, machine: Machine, configuration: Configuration, device: str
+    builder: Keeper, machine: Machine, configuration: Configuration, device: str
 ) -> None:
     """Add what a device has; one whose link is down takes no routes, and waits on record."""
     known = builder.list_of_device(device)

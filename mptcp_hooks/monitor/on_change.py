@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 from contextlib import suppress
 
 from mptcp_hooks.base.errors import Problem
@@ -28,10 +29,14 @@ _NULL = "/dev/null"
 
 
 class OnChange:
-    """Tells people's programs of changes; `program` is who says what is wrong with them."""
+    """Tells people's programs of changes; `program` is who says what is wrong with them.
 
-    def __init__(self, program: str) -> None:
+    `claimed` is the descriptor by which the monitor is the only one.
+    """
+
+    def __init__(self, program: str, claimed: int) -> None:
         self._program = program
+        self._claimed = claimed
         self.changes = Changes()
         # The processes that are under way, by a descriptor that is readable when one has ended.
         self._running: dict[int, tuple[int, Change]] = {}
@@ -67,13 +72,18 @@ class OnChange:
             say_if_heard(self._program, f"cannot run the programs of {FOLDER}: {error.strerror}")
             return
         if pid == 0:
-            _run_and_exit(self._program, change)
+            _run_and_exit(self._program, change, self._claimed)
         self._running[os.pidfd_open(pid)] = pid, change
 
 
-def _run_and_exit(program: str, change: Change) -> None:
+def _run_and_exit(program: str, change: Change, claimed: int) -> None:
+    """In the child: it outlives a monitor that stops, and is in the way of no other one."""
     try:
+        os.close(claimed)
+        # The monitor is not to hear of what ends this process.
         signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit())
         for problem in run_all(change):
             say_if_heard(program, str(problem))
     except Exception as error:
@@ -142,12 +152,15 @@ def _wait(path: str, child: int) -> None:
     end = select.poll()
     descriptor = os.pidfd_open(child)
     end.register(descriptor, select.POLLIN)
-    in_time = bool(end.poll(1000 * _AT_MOST))
-    os.close(descriptor)
-    if not in_time:
-        # With all that it started, but for what left its group.
-        with suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
+    in_time = False
+    try:
+        in_time = bool(end.poll(1000 * _AT_MOST))
+    finally:
+        os.close(descriptor)
+        if not in_time:
+            # With all that it started, but for what left its group.
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if not in_time:
         raise Problem(f"{path} took more than {_AT_MOST:.0f} s and was killed")

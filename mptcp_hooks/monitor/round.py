@@ -44,7 +44,8 @@ class RoundResult(NamedTuple):
     the one that they leave by instead, '' where they do so no more. `resolvers` are those that
     one interface alone names, wherever they are asked. `free` are the interfaces whose role is
     nobody's word. `tunnels` are those that new connections keep to, and `overtaken`
-    the tables before whose rules ours were put.
+    the tables before whose rules ours were put. `alive` are all paths that are not out, also
+    those that lead nowhere but to a LAN, as interface and address.
     """
 
     said: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ class RoundResult(NamedTuple):
     free: tuple[str, ...] = ()
     tunnels: tuple[str, ...] = ()
     overtaken: tuple[str, ...] = ()
+    alive: tuple[tuple[str, str], ...] = ()
 
 
 class Round:

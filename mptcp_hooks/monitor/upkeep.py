@@ -254,16 +254,19 @@ class _Upkeep:
             rules = self.machine.list_foreign(family)
             addresses = [path.address for path in paths if path.family == family]
             taking += [one for one in rules if any(map(one.covers, addresses))
-                       and self._takes_all(family, one)]
+                       and self._takes_all(family, one, usual)]
             others += rules
         return choose_front(usual, taking, others)
 
-    def _takes_all(self, family: int, foreign: ForeignRule) -> bool:
-        """Whether a rule that covers an address leaves nothing of it to rules behind it."""
-        return foreign.refuses or (foreign.rule.suppress is None and any(
-            route.destination == "default"
-            or int(route.destination.partition("/")[2]) <= SUPPRESSED_LENGTHS[family]
-            for route in self.machine.read_table(family, foreign.rule.table)))
+    def _takes_all(self, family: int, foreign: ForeignRule, usual: int) -> bool:
+        """Whether a rule that covers an address leaves nothing of it to ours, `usual` at first."""
+        if not foreign.rule.table:
+            return foreign.refuses or foreign.leads_to > usual
+        return foreign.rule.suppress is None and any(
+            route.kind != "throw" and (
+                route.destination == "default"
+                or int(route.destination.partition("/")[2]) <= SUPPRESSED_LENGTHS[family])
+            for route in self.machine.read_table(family, foreign.rule.table))
 
     def _list_spare(self, paths: list[Path]) -> list[Path]:
         """Those of the paths that no connection has as its last one."""
@@ -482,7 +485,9 @@ class _Upkeep:
             resolvers=self._resolvers,
             tunnels=self._tunnels,
             overtaken=tuple(self._overtaken),
-            free=tuple(sorted(self._free)))
+            free=tuple(sorted(self._free)),
+            alive=tuple((one.path.iface, one.path.address)
+                        for one in self._judged if not one.fault))
 
     def _list_faulty(self) -> Iterator[Judged]:
         """The paths that are out, those among them that are on record no more.

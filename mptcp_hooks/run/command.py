@@ -97,13 +97,21 @@ def _run_command(options: Namespace, command: list[str]) -> int:
 
 def _run_without(options: Namespace, command: list[str]) -> int:
     # Few commands are started so: the others do not load it.
-    from mptcp_hooks.run.off import leave_out_library, list_inherited, refuse_mptcp
+    from mptcp_hooks.run.off import (
+        find_way_around,
+        leave_out_library,
+        list_inherited,
+        refuse_mptcp,
+    )
 
     environment = leave_out_library(read_environment())
     program = find_program(command[0], environment)
     for number in list_inherited():
         say_if_heard(PROGRAM, f"descriptor {number} is an MPTCP socket, and stays one: who opened "
                               "it must ask for TCP (systemd by SocketProtocol=tcp of its socket)")
+    way_around = find_way_around(program)
+    if way_around:
+        say_if_heard(PROGRAM, f"{command[0]} may use Multipath TCP anyway: {way_around}")
     ignored = guess_ignored()
 
     def start() -> NoReturn:

@@ -22,6 +22,8 @@ from mptcp_hooks.machine.sockets import IPPROTO_MPTCP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mptcp_hooks.force.program import Program
+
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 22, 2, 38
 # The kernel's number on each of the architectures below (asm-generic/socket.h).
 _SO_PROTOCOL = 38
@@ -37,6 +39,8 @@ _PROTOCOL_AT = 16 + 2 * 8 + (0 if byteorder == "little" else 4)
 _SOCKET_CALLS = (
     (0xC000003E, 41), (0x40000003, 359), (0xC00000B7, 198), (0x40000028, 281),
     (0xC00000F3, 198), (0xC0000015, 326), (0x80000016, 359), (0xC0000102, 198))
+# Machines of elf(5) whose programs use another call: EM_386 and EM_S390.
+_SOCKETCALL = {3: "i386", 22: "s390x"}
 _LIBRARY, _PRELOAD = b"libmptcpwrap.so", b"LD_PRELOAD"
 
 
@@ -52,6 +56,16 @@ def leave_out_library(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
             if _LIBRARY not in word]
     others = {name: value for name, value in environment.items() if name != _PRELOAD}
     return others | ({_PRELOAD: b":".join(kept)} if kept else {})
+
+
+def find_way_around(program: Program) -> str:
+    """Why a program may get MPTCP all the same, '' where it does not.
+
+    What socketcall(2) is given is in memory; glibc and Go open sockets by it where it is there.
+    """
+    machine = _SOCKETCALL.get(program.elf.platform[2]) if program.elf else None
+    return f"{machine} programs open sockets with socketcall(2), which a filter cannot inspect" \
+        if machine else ""
 
 
 def list_inherited() -> list[int]:
@@ -76,7 +90,7 @@ def refuse_mptcp() -> None:
     if status:
         raise Problem(f"the kernel takes no seccomp filter: {os.strerror(get_errno())}")
     if _gets_mptcp():
-        raise Problem(f"the number of socket(2) on {os.uname().machine} is not known")
+        raise Problem(f"a filter cannot see how sockets are opened on {os.uname().machine}")
 
 
 def _write_filter() -> Iterator[bytes]:
@@ -103,7 +117,13 @@ def _gets_mptcp() -> bool:
 
 def _is_mptcp(number: int) -> bool:
     try:
-        with socket.socket(fileno=os.dup(number)) as one:
-            return one.getsockopt(socket.SOL_SOCKET, _SO_PROTOCOL) == IPPROTO_MPTCP
+        one = socket.socket(fileno=number)
+    except OSError:
+        # It is none.
+        return False
+    try:
+        return one.getsockopt(socket.SOL_SOCKET, _SO_PROTOCOL) == IPPROTO_MPTCP
     except OSError:
         return False
+    finally:
+        one.detach()

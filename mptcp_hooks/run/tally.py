@@ -44,8 +44,8 @@ class Count(NamedTuple):
             text += f": {uplinks}"
         if not self.fallbacks:
             return text
-        return (f"{text}; {self.fallbacks} fell back to plain TCP: the other end, or a box on "
-                "the way, does without it")
+        return (f"{text}; {self.fallbacks} fell back to plain TCP: the other end or a "
+                "middlebox does not support it")
 
     def _name_kind(self) -> str:
         kept = self.mptcp - self.fallbacks

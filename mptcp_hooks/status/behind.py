@@ -64,7 +64,8 @@ def _judge_template(installed: Installed) -> Iterator[Remark]:
 def _judge_marks_of_others(installed: Installed) -> Iterator[Remark]:
     path = installed.path
     for user in judge_mark(path.mark) if path.mark else ():
-        yield Remark("mark-of-others", path.iface, f"its mark {path.mark} is somebody's: {user}",
+        yield Remark("mark-of-others", path.iface,
+                     f"its mark {path.mark} is also used by others: {user}",
                      "another mptcp-mark, where that is on this machine")
 
 

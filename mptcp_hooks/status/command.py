@@ -31,9 +31,9 @@ from mptcp_hooks.status.stream import stream
 from mptcp_hooks.status.watch import watch
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterable
-    from typing import TypeVar
+    from typing import NoReturn, TypeVar
 
     from mptcp_hooks.status.looks import ConnectionsLook, PathsLook
     from mptcp_hooks.status.survey import Survey
@@ -59,11 +59,11 @@ _GOES_WITH = {
 
 def run_mptcp_status() -> int:
     """Exit status of mptcp_status(1): 0 all good, 1 a path is broken, 2 wrong usage."""
-    options = _read_arguments()
+    if any(word.startswith("--nagios") for word in sys.argv[1:]):
+        return _answer_plugin()
+    options = _read_arguments(_make_parser())
     if options.report:
         return _report(options)
-    if options.nagios:
-        return _answer_plugin(options)
     if options.openmetrics:
         return _answer_metrics(options)
     if options.probe is not None:
@@ -117,15 +117,23 @@ def _report(options: Namespace) -> int:
     return 0
 
 
-def _answer_plugin(options: Namespace) -> int:
-    """What Nagios shows, a Problem among it: its status is none of the usual ones."""
+def _answer_plugin() -> int:
+    """What Nagios shows, a wrong call and a Problem among it: 2 would be CRITICAL there."""
+    parser = _make_parser()
+    setattr(parser, "error", _refuse)
     try:
+        options = _read_arguments(parser)
         look = _take_first(_choose_paths(options), options)
         status, line = answer_plugin(look, _read_expected(options.expect))
     except Problem as problem:
         status, line = answer_unknown(problem)
     print(line)
     return status
+
+
+def _refuse(text: str) -> NoReturn:
+    """What argparse has to say, as a Problem."""
+    raise Problem(text, USAGE)
 
 
 def _answer_metrics(options: Namespace) -> int:
@@ -140,7 +148,7 @@ def _answer_metrics(options: Namespace) -> int:
     return 0
 
 
-def _read_arguments() -> Namespace:
+def _make_parser() -> ArgumentParser:
     parser = make_parser(PROGRAM, "Draw the paths of Multipath TCP, and say what is wrong with "
                          "them and what to do.")
     parser.add_argument("interfaces", nargs="*", metavar="IFACE",
@@ -170,7 +178,11 @@ def _read_arguments() -> Namespace:
                         help="write all that a bug report needs, without addresses")
     parser.add_argument("--with-addresses", action="store_true",
                         help="with --report: leave addresses as they are")
-    options = parser.parse_args()
+    return parser
+
+
+def _read_arguments(parser: ArgumentParser) -> Namespace:
+    options: Namespace = parser.parse_args()
     if wrong := _find_clash(options):
         parser.error(wrong)
     return options

@@ -74,7 +74,7 @@ def _judge_capable(counters: _Counters) -> Evidence | None:
     return Evidence(
         f"{plain} of {plain + capable} connections were answered without MPTCP, and are plain TCP",
         "where the server should speak it, see there with 'ss -M' and 'sysctl net.mptcp.enabled';"
-        " if it does, a box on the way strips it: try another port or provider")
+        " if it does, a middlebox strips it: try another port or provider")
 
 
 def _judge_joins(counters: _Counters) -> Evidence | None:
@@ -89,7 +89,7 @@ def _judge_joins(counters: _Counters) -> Evidence | None:
         return None
     return Evidence(
         f"{sent - answered} of {sent} further subflows were not answered with MPTCP",
-        "an uplink is dead, or a box on its way strips or drops MP_JOIN: see by which they go with"
+        "an uplink is dead, or a middlebox strips or drops MP_JOIN: see by which they go with"
         " 'mptcp_status --connections', try another port or provider")
 
 
@@ -124,7 +124,7 @@ def _judge_data(counters: _Counters) -> Evidence | None:
         return None
     return Evidence(
         f"data of a connection was altered under way {_times(altered)}",
-        "a box on the way rewrites data or segments: try another port or provider, or encrypt")
+        "a middlebox rewrites data or segments: try another port or provider, or encrypt")
 
 
 def _judge_late_fallback(counters: _Counters) -> Evidence | None:
@@ -142,7 +142,7 @@ def _judge_late_fallback(counters: _Counters) -> Evidence | None:
         return None
     return Evidence(
         f"{fallen} of {began} connections began with MPTCP and fell back to plain TCP",
-        "a box on the way strips options from data: try another port or provider")
+        "a middlebox strips options from data: try another port or provider")
 
 
 def _judge_clients(counters: _Counters) -> Evidence | None:

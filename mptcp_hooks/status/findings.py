@@ -71,13 +71,16 @@ def judge(survey: Survey) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: finding.severity != BROKEN))
 
 
-def judge_expected(paths: Iterable[PathStatus], expected: int) -> tuple[Finding, ...]:
+def judge_expected(
+    survey: Survey, paths: Iterable[PathStatus], expected: int
+) -> tuple[Finding, ...]:
     """That fewer of these paths are alive than somebody expects; nobody does where that is 0."""
     shown = list(paths)
     alive = [path for path in shown if is_alive(path)]
     if len(alive) >= expected:
         return ()
-    dead = dict.fromkeys(path.interface for path in shown if path not in alive)
+    dead = dict.fromkeys(path.interface for path in shown
+                         if path not in alive and not _is_left_alone(survey, path))
     names = f"{', '.join(dead)} {'is' if len(dead) == 1 else 'are'} not" if dead else (
         "there are no more")
     return (Finding(BROKEN, "too-few-paths", "", f"{count(len(alive), 'path')} of {expected} "
@@ -113,7 +116,7 @@ def _judge_off(survey: Survey) -> Iterator[Finding]:
             f"since an outage of {' and '.join(off.outages)}" if off.outages
             else "and no path was out before")
     yield Finding(BROKEN, "mptcp-off", "", f"the kernel makes new connections plain TCP, {span}: "
-                  "what asked for MPTCP was not answered, and plain TCP was",
+                  "requests for MPTCP got no answer, plain TCP did",
                   f"'sysctl -w net.mptcp.blackhole_timeout={off.timeout}' ends it at once; if it "
                   "comes back, a firewall drops MPTCP: try another port or provider")
 
@@ -130,17 +133,18 @@ def _judge_use(survey: Survey) -> Iterator[Finding]:
         joined = read_counters(survey.counters).get("MPJoinSynAckRx", 0)
         unused = not use.using and bool(joined or use.lost)
         yield Finding(BROKEN if unused else NOTE, "not-joined", use.iface,
-                      f"{missing} of {total} could use {use.address}, and do not",
+                      f"{missing} of {total} {'has' if missing == 1 else 'have'} no subflow over "
+                      f"{use.address}",
                       _have_join(use, use.address in survey.lifelines))
 
 
 def _have_join(use: Use, is_lifeline: bool) -> str:
     """What has connections join again, without harm to one that has no other path."""
-    watched = f"'{_SERVICE} start' has mptcp_monitor do it"
+    watched = f"'{_SERVICE} start' makes mptcp_monitor do it"
     if is_lifeline:
-        return f"{watched}, once no connection has {use.address} for its only path"
-    return (f"'mptcp_down {use.iface}; mptcp_up {use.iface}' has them try again, and takes it from "
-            f"the others for a moment; {watched}, unless that costs more than it is worth")
+        return f"{watched}, once no connection has {use.address} as its only path"
+    return (f"'mptcp_down {use.iface}; mptcp_up {use.iface}' makes them try again, and interrupts "
+            f"its use by the others for a moment; {watched}, unless that costs too much")
 
 
 def _judge_records(survey: Survey) -> Iterator[Finding]:
@@ -183,33 +187,33 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
         whose = f"new connections over IPv{way.family}"
         if way.leading is None:
             if not way.left:
-                yield Finding(BROKEN, "no-way-out", "", f"{whose} have no way: main has no default "
-                              "route, and no uplink is a way out", "'ifup' one that has a gateway, "
-                              "or take its 'mptcp-way-out off' away")
+                yield Finding(BROKEN, "no-way-out", "", f"{whose} cannot leave: main has no "
+                              "default route, and no uplink is a way out", "'ifup' one that has a "
+                              "gateway, or remove its 'mptcp-way-out off'")
             continue
         fault = describe_fault(way.leading) or "was out or silent a moment ago"
         cause = f"{way.leading.interface} {fault}"
         if way.taken:
             yield Finding(NOTE, "no-way-out", way.leading.interface, f"{whose} leave by "
-                          f"{way.taken[0]}, since {cause}", "nothing: they leave by it again some "
-                          "time after it is back")
+                          f"{way.taken[0]}, because {cause}", "nothing to do: they use it again "
+                          "shortly after it is back")
         elif way.left:
-            yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: main "
-                          f"leads them to {way.leading.interface}, and {cause}", f"'{_SERVICE} "
-                          f"start' has mptcp_monitor lead them by {way.left[0]}")
+            yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} cannot leave: "
+                          f"main leads them to {way.leading.interface}, and {cause}",
+                          f"'{_SERVICE} start' makes mptcp_monitor send them by {way.left[0]}")
         else:
-            yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} have no way: "
-                          f"{cause}, and no other uplink is a way out", "bring one up, or take its "
-                          "'mptcp-way-out off' away")
+            yield Finding(BROKEN, "no-way-out", way.leading.interface, f"{whose} cannot leave: "
+                          f"{cause}, and no other uplink is a way out", "bring one up, or remove "
+                          "its 'mptcp-way-out off'")
 
 
 def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
     """What leaves beside a tunnel leaves in clear, and tells the peer of other addresses."""
-    meant = (f"'vpn = beside' in [default] of {CONFIGURATION_FILE}, if part of them may leave "
-             "beside it, in clear")
+    meant = (f"'vpn = beside' in [default] of {CONFIGURATION_FILE}, if part of them may bypass "
+             "it, unencrypted")
     if survey.kept_to:
         names = " and ".join(dict.fromkeys(one.device for one in survey.kept_to))
-        yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have no further "
+        yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have only one "
                       "path", meant)
         for path, installed in _list_installed(survey):
             if installed.path.endpoint and installed.path.tells:
@@ -221,8 +225,8 @@ def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
                 if installed.path.endpoint}
     beside = [one.device for one in survey.tunnels if one.family in families]
     if beside and survey.private:
-        yield Finding(NOTE, "tunnel", "", f"new connections leave by {beside[0]}, and a part of "
-                      "each leaves beside it, in clear", f"'{_SERVICE} start' has "
+        yield Finding(NOTE, "tunnel", "", f"new connections leave by {beside[0]}, but part of "
+                      "each bypasses it, unencrypted", f"'{_SERVICE} start' makes "
                       f"mptcp_monitor keep them to it; or {meant}")
 
 
@@ -240,14 +244,15 @@ def _judge_weak_default(survey: Survey) -> Iterator[Finding]:
                   "main" if others else "give another uplink 'gateway' instead of 'mptcp-gateway', "
                   f"and this one 'metric {min(own) + 100}'")
         yield Finding(NOTE, "weak-default", path.interface, "new connections over "
-                      f"IPv{path.family} begin by it, as main has it, and it {path.role}", remedy)
+                      f"IPv{path.family} start on it, as main leads there, and it {path.role}",
+                      remedy)
 
 
 def _judge_routing(survey: Survey) -> Iterator[Finding]:
     for path, found in _list_changed(survey):
         if found is None:
             yield Finding(BROKEN, "unfinished", path.interface, f"{path.address} was not set up "
-                          "to its end", _bring_back(path))
+                          "completely", _bring_back(path))
         else:
             yield _describe_change(path, found)
 
@@ -281,8 +286,8 @@ def _describe_change(path: PathStatus, found: Difference) -> Finding:
     what = f"{path.address}: its rules or routes are not as they were set up"
     if found.missing:
         return Finding(BROKEN, "routing-changed", path.interface, what, _bring_back(path), lines)
-    return Finding(NOTE, "routing-added", path.interface, f"{path.address}: somebody added to its "
-                   "rules or routes", "remove what is not wanted", lines)
+    return Finding(NOTE, "routing-added", path.interface, f"{path.address}: another program "
+                   "added rules or routes to it", "remove what is not wanted", lines)
 
 
 def _judge_endpoints(survey: Survey) -> Iterator[Finding]:
@@ -314,7 +319,7 @@ def _compare_endpoints(survey: Survey, path: PathStatus, wanted: Path) -> Iterat
         # mptcp_up leaves one that is there as it is.
         remedy = f"mptcp_down {path.interface}; " * ours + _bring_back(path)
         yield Finding(BROKEN, "endpoint-changed", path.interface, f"{meant.address}: its endpoint "
-                      + ("is another one" if present else "is gone"), remedy, tuple(lines))
+                      + ("was changed" if present else "is gone"), remedy, tuple(lines))
 
 
 def _judge_outages(survey: Survey) -> Iterator[Finding]:
@@ -325,8 +330,8 @@ def _judge_outages(survey: Survey) -> Iterator[Finding]:
         makes = "mptcp_monitor makes the endpoint when "
         if path.outage.why == CHECK_FAILED:
             yield Finding(BROKEN, "check-failed", path.interface, _say_outage(
-                path, installed, "nobody answers its check"),
-                f"see to its provider; {makes}somebody does")
+                path, installed, "its check gets no answer"),
+                f"see to its provider; {makes}it gets one")
         elif path.outage.why == GATEWAY_SILENT:
             yield Finding(BROKEN, "gateway-silent", path.interface, _say_outage(
                 path, installed, f"its gateway {path.gateway} does not answer"),
@@ -336,8 +341,8 @@ def _judge_outages(survey: Survey) -> Iterator[Finding]:
                 path, installed, "it comes and goes"),
                 f"see to its cable or radio; {makes}it has been there for a while")
         elif path.outage.why == SUSPECTED:
-            yield Finding(NOTE, "suspected", path.interface, f"{path.address}: those who use it "
-                          f"wait{say_since(path)}, for several peers, and nobody is answered",
+            yield Finding(NOTE, "suspected", path.interface, f"{path.address}: connections over it "
+                          f"to several peers get no answer{say_since(path)}",
                           "see to its provider; new connections use other uplinks meanwhile, as "
                           "far as there are any, and with 'notice = off' in [default] they do not")
 
@@ -372,9 +377,10 @@ def _judge_exits(survey: Survey) -> Iterator[Finding]:
         if rules:
             number = rules[0].partition(":")[0]
             last = max(PREFERENCES.values()) + installed.path.shift
-            yield Finding(BROKEN, "shadowed", path.interface, f"{text}: a rule stands before ours",
+            yield Finding(BROKEN, "shadowed", path.interface,
+                          f"{text}: another rule comes before ours",
                           f"give it a preference above {last}, or 'ip -{path.family} rule del pref "
-                          f"{number}'; 'answer = yes' in [default] of {CONFIGURATION_FILE} has "
+                          f"{number}'; 'answer = yes' in [default] of {CONFIGURATION_FILE} makes "
                           "mptcp_monitor put ours before it",
                           tuple(f"+ {line}" for line in rules))
         elif found and not found.missing:
@@ -394,10 +400,10 @@ def _judge_partial(survey: Survey) -> Iterator[Finding]:
         names = " and ".join(survey.name_of(one) if one else "no device"
                              for one in sorted(conflict.exits))
         addresses = " and ".join(path.address for path in conflict.paths)
-        text = (f"a rule before ours sends a part of what comes from {addresses} by {names}"
+        text = (f"a rule before ours sends some packets from {addresses} by {names}"
                 if conflict.before else
-                f"a rule behind ours does not get what comes from {addresses}, to lead it by "
-                f"{names}")
+                f"a rule behind ours, which leads to {names}, never sees packets from "
+                f"{addresses}")
         yield Finding(NOTE, "partly-shadowed", conflict.paths[0].iface, text,
                       f"where it is made, give it another preference: '{describe_move(conflict)}'",
                       (f"+ {conflict.seen.text}",))
@@ -443,7 +449,8 @@ def _decides(survey: Survey, seen: SeenRule, destination: str) -> bool:
     return not seen.rule.table or any(
         route.route.destination == "default" or contains(route.route.destination, destination)
         for route in survey.routes
-        if (route.family, route.table) == (seen.family, seen.rule.table))
+        if (route.family, route.table) == (seen.family, seen.rule.table)
+        and route.route.kind != "throw")
 
 
 def _judge_shared(survey: Survey) -> Iterator[Finding]:
@@ -462,11 +469,11 @@ def _judge_further(survey: Survey) -> Iterator[Finding]:
     """Addresses that came beside those of paths, and that no rule of a subnet leads."""
     for one in survey.further:
         way = (f"leaves by {one.exit.device}" if one.exit.device
-               else f"has no way ({one.exit.refusal})")
+               else f"cannot leave ({one.exit.refusal})")
         where = "another device has an address in its subnet" if one.inside else (
             "it is in no subnet of an uplink")
         yield Finding(BROKEN if one.inside else NOTE, "further-address", one.interface,
-                      f"what comes from {one.address} of {one.device} {way}: {where}",
+                      f"traffic from {one.address} of {one.device} {way}: {where}",
                       f"if it is the uplink's, a stanza of its own ('iface {one.device}:1 ...') "
                       f"with 'mptcp-gateway {one.gateway or 'ADDRESS'}'")
 
@@ -622,12 +629,19 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
                 path.link == UP and path.address and _is_led(survey, path)):
             continue
         elif path.link == UP and path.address:
-            yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway, and "
-                          "is left alone as a LAN", "if it is an uplink, give its stanza "
+            yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway: "
+                          "treated as a LAN and left alone", "if it is an uplink, give its stanza "
                           f"'mptcp-gateway ADDRESS', and then 'mptcp_up {path.interface}'")
         elif path.link == UP:
             yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
                           "yet", "see to its DHCP server or router")
+
+
+def _is_left_alone(survey: Survey, path: PathStatus) -> bool:
+    """Whether an address is a LAN's, or its interface nobody's business here."""
+    lan = (not path.installed and not path.table and path.link == UP and path.address != ""
+           and path.interface not in _list_leaving(survey))
+    return lan or path.interface in survey.excluded
 
 
 def _is_led(survey: Survey, path: PathStatus) -> bool:
@@ -643,12 +657,12 @@ def _judge_untold(survey: Survey) -> Iterator[Finding]:
         if path.endpoint:
             if path.link == UP and not path.works:
                 yield Finding(NOTE, "foreign-endpoint", path.interface, f"{path.address} has an "
-                              "endpoint of somebody else's, and no rules of ours: what is sent "
-                              f"from there {_say_exit(path)}", "nothing, if whoever made it has "
-                              f"rules for it; else {_say_how_to_tell(path.device)}")
+                              "endpoint that another program made, and no rules of ours: what is "
+                              f"sent from there {_say_exit(path)}", "nothing to do, if that "
+                              f"program has rules for it; else {_say_how_to_tell(path.device)}")
         elif path.link == UP and path.gateway:
             yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
-                          "that nobody told mptcp-hooks of", _say_how_to_tell(path.device))
+                          "that mptcp-hooks has not been told about", _say_how_to_tell(path.device))
 
 
 def _judge_configuration(survey: Survey) -> Iterator[Finding]:
@@ -675,8 +689,8 @@ def _judge_number(survey: Survey) -> Iterator[Finding]:
                       "ifup one that has a gateway, or name it in 'manage' of "
                       f"{CONFIGURATION_FILE}")
     elif count_uplinks(paths) == 1:
-        yield Finding(NOTE, "one-uplink", "", "there is one uplink: a connection has no second "
-                      "path", _find_second(paths) or "bring another one up" + (
+        yield Finding(NOTE, "one-uplink", "", "there is only one uplink: connections have no "
+                      "second path", _find_second(paths) or "bring another one up" + (
                           "; 'mptcp_up --all -v' says why one has no path"
                           if _have_reasons(survey) else ""))
 
@@ -697,8 +711,9 @@ def _find_second(paths: list[PathStatus]) -> str:
 
 def _judge_monitor(survey: Survey) -> Iterator[Finding]:
     if not survey.monitored and any(_list_installed(survey)):
-        yield Finding(NOTE, "no-monitor", "", "mptcp_monitor does not run: nobody follows cables, "
-                      "leases and router advertisements", "'systemctl enable --now mptcp-hooks', "
+        yield Finding(NOTE, "no-monitor", "", "mptcp_monitor does not run: cables, leases and "
+                      "router advertisements are not followed",
+                      "'systemctl enable --now mptcp-hooks', "
                       f"or '{_SERVICE} start' without systemd")
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MARK = "fwmark"
 # For what comes in at another device, or leaves by one that is asked for: not for a path's own.
 _OTHERS_TRAFFIC = {"iif", "l3mdev"}
+# What a rule does that leads nowhere by itself.
+_NO_DECISION = {"goto", "nop"}
 
 
 class Conflict(NamedTuple):
@@ -74,7 +76,8 @@ def _is_partial(seen: SeenRule) -> bool:
     rule = seen.rule
     return (rule.protocol != PROTOCOL and 0 < rule.preference < MAIN_PREFERENCE
             and rule.suppress is None and not seen.negated and not rule.device
-            and "goto" not in seen.text and seen.selectors.isdisjoint(_OTHERS_TRAFFIC)
+            and _NO_DECISION.isdisjoint(seen.text.split())
+            and seen.selectors.isdisjoint(_OTHERS_TRAFFIC)
             and bool(seen.selectors or rule.destination))
 
 
@@ -98,7 +101,8 @@ def _list_exits(seen: SeenRule, routes: Iterable[SeenRoute]) -> Iterator[int]:
         return
     host = seen.rule.destination.partition("/")[0]
     for one in routes:
-        if (one.family, one.table) == (seen.family, seen.rule.table) and (
+        if (one.family, one.table) == (seen.family, seen.rule.table) \
+                and one.route.kind != "throw" and (
                 one.route.destination == "default"
                 or (host and contains(one.route.destination, host))):
             yield one.route.device if one.route.kind == "unicast" else 0

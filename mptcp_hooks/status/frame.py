@@ -43,7 +43,7 @@ def draw_frame(
     lines = [_draw_head(head, paint), *_draw_uplinks(uplinks, bool(rest), paint, height), *rest]
     if height is not None and len(lines) > height:
         lost = count(len(lines) - height + 1, "more line")
-        lines[height - 1:] = [paint.doubtful(f"{lost}, for which the window is too small")]
+        lines[height - 1:] = [paint.doubtful(f"{lost} than the window has room for")]
     return [cut(line, paint.width, paint.mark) for line in lines]
 
 
@@ -64,7 +64,7 @@ def _draw_uplinks(
     lines = int(room * _SHARE_OF_UPLINKS) if shared else room
     if height is not None and len(uplinks) * _LINES_OF_AN_UPLINK > lines:
         shown = choose_uplinks(uplinks, max(1, (lines - 1) // _LINES_OF_AN_UPLINK))
-        hidden = [paint.doubtful(f"{count(len(uplinks) - len(shown), 'more uplink')}, in which "
-                                 "less goes on")] * (len(shown) < len(uplinks))
+        hidden = [paint.doubtful(f"{count(len(uplinks) - len(shown), 'more uplink')} with "
+                                 "less traffic")] * (len(shown) < len(uplinks))
     table = draw_uplinks(shown, paint)
     return ["", *table, *hidden] if table else []

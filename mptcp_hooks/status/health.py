@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _IN_WORDS = {GONE: "is gone", DOWN: "is down", LINK_NO_CARRIER: "has no carrier",
              CHECK_FAILED: "fails its check", GATEWAY_SILENT: "has a silent gateway",
-             UNSTEADY: "comes and goes", SUSPECTED: "leaves those who use it waiting"}
+             UNSTEADY: "comes and goes", SUSPECTED: "gets no answers"}
 
 
 def find_outage(

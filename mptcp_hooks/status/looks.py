@@ -193,7 +193,7 @@ def look_at_paths(interfaces: frozenset[str], expected: int = 0) -> PathsLook:
     findings = tuple(one for one in judge(survey)
                      if not meant or one.interface in {*meant, ""})
     look = PathsLook(monotonic(), meant, survey, findings, machine.read_clock())
-    return look._replace(findings=(*judge_expected(look.paths, expected), *findings))
+    return look._replace(findings=(*judge_expected(look.survey, look.paths, expected), *findings))
 
 
 def _list_names(survey: Survey, interfaces: frozenset[str]) -> frozenset[str]:

@@ -30,7 +30,7 @@ _FINDINGS_SHOWN = 3
 
 
 def answer_plugin(look: PathsLook, expected: int) -> tuple[int, str]:
-    """The status and the line: the worst findings, or who is alive, and performance data.
+    """The status and the line: the worst findings, who is alive, what is not seen, and the data.
 
     `expected` is how many paths should be alive, 0 where nobody said so.
     """
@@ -40,7 +40,8 @@ def answer_plugin(look: PathsLook, expected: int) -> tuple[int, str]:
     alive = [path for path in look.paths if is_alive(path)]
     names = ", ".join(dict.fromkeys(path.interface for path in alive))
     state = f"{count(len(alive), 'path')} alive" + (f" ({names})" if names else "")
-    text = "; ".join((*_say_findings(look.findings), state))
+    unseen = (f"not seen: {what}" for what in look.survey.unseen)
+    text = "; ".join((*_say_findings(look.findings), state, *unseen))
     measured = " ".join(_list_measures(look, len(alive), expected))
     return status, f"{_say(status, text)} | {measured}"
 

@@ -19,7 +19,7 @@ from mptcp_hooks.status.health import is_alive
 from mptcp_hooks.status.survey import UP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mptcp_hooks.status.connections import Connection
     from mptcp_hooks.status.looks import PathsLook, Rates
@@ -42,7 +42,7 @@ def draw_metrics(
     look: PathsLook, rates: Rates, connections: tuple[Connection, ...]
 ) -> Iterator[str]:
     """The lines of the answer; `rates` are those of devices."""
-    for family in (*_list_machine(look), *_list_path_metrics(look.paths),
+    for family in (*_list_machine(look), *_list_path_metrics(look),
                    *_list_interfaces(look, rates, connections), *_list_counters(look)):
         yield f"# HELP {family.name} {family.help}"
         yield f"# TYPE {family.name} {family.kind}"
@@ -62,17 +62,18 @@ def _list_machine(look: PathsLook) -> Iterator[Family]:
         for (severity, kind, interface), number in found.items()])
 
 
-def _list_path_metrics(paths: Iterable[PathStatus]) -> Iterator[Family]:
+def _list_path_metrics(look: PathsLook) -> Iterator[Family]:
     named = {(path.interface, path.family, path.address): path
-             for path in paths if path.installed}
+             for path in look.paths if path.installed}
     labelled = [(_label(path), path) for path in named.values()]
     yield _tell("mptcp_path_alive", "Whether a path carries what it should, as far as is known.",
                 [(labels, is_alive(path)) for labels, path in labelled])
     yield _tell("mptcp_path_state", "1 for the state that a path is in.",
                 [({**labels, "state": _name_state(path)}, 1) for labels, path in labelled])
-    yield _tell("mptcp_path_backup", "Whether a path's endpoint is a backup.",
-                [(labels, path.endpoint is not None and "backup" in path.endpoint.flags)
-                 for labels, path in labelled])
+    if look.survey.endpoints is not None:
+        yield _tell("mptcp_path_backup", "Whether a path's endpoint is a backup.",
+                    [(labels, path.endpoint is not None and "backup" in path.endpoint.flags)
+                     for labels, path in labelled])
 
 
 def _list_interfaces(

@@ -107,9 +107,9 @@ def draw_summary(paths: Iterable[PathStatus], findings: Iterable[Finding], paint
     uplinks = count_uplinks(ours)
     counts = f"{count(uplinks, 'uplink')}, {count(len(ours), 'path')}"
     if broken:
-        return paint.bad(f"{count(broken, 'thing')} to repair")
+        return paint.bad(f"{count(broken, 'problem')} to repair")
     if uplinks < 2:
-        return paint.doubtful(f"{counts}: one way for all connections")
+        return paint.doubtful(f"{counts}: all connections share it")
     return paint.good(f"{counts}, all {'work' if notes else 'as they should be'}")
 
 

@@ -83,9 +83,10 @@ def write_report(
     placeholders = None if with_addresses else Placeholders(subnets)
     yield from _introduce(machine, with_addresses)
     for section in _list_sections(machine, look):
-        yield from ("", _TITLE.format(section.title))
-        for line in _cut(section.lines) or ("(nothing)",):
-            yield make_printable(placeholders.replace(line) if placeholders else line)
+        # A file may be called as a device, and that as its link address.
+        title, *lines = (make_printable(placeholders.replace(line) if placeholders else line)
+                         for line in (section.title, *(_cut(section.lines) or ("(nothing)",))))
+        yield from ("", _TITLE.format(title), *lines)
 
 
 def _introduce(machine: AskedMachine, with_addresses: bool) -> Iterator[str]:

@@ -36,11 +36,12 @@ class Terminal:
     def __init__(self, output: TextIO) -> None:
         self._output = output
         self._before: list[Any] | None = None
+        self._stopping = False
         self._resized, self._awake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def __enter__(self) -> Terminal:
         signal.signal(signal.SIGWINCH, self._wake)
-        signal.signal(signal.SIGTSTP, self._stop)
+        signal.signal(signal.SIGTSTP, self._note_stop)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _end)
         self._take()
@@ -61,11 +62,16 @@ class Terminal:
         self._output.flush()
 
     def wait(self, until: float) -> bool:
-        """Wait until then, or until the size is another one; whether somebody wants to leave."""
+        """Wait until then, or until the size is another one; whether somebody wants to leave.
+
+        Who pressed Ctrl-Z gets the shell now, and not while somebody asks something.
+        """
         keys = [sys.stdin.fileno()] * self.has_keys
         ready, _, _ = select.select([self._resized, *keys], [], [], max(0.0, until - monotonic()))
         if self._resized in ready:
             os.read(self._resized, _KEYS_AT_ONCE)
+        if self._stopping:
+            self._stop()
         if not keys or keys[0] not in ready:
             return False
         pressed = os.read(keys[0], _KEYS_AT_ONCE)
@@ -93,14 +99,18 @@ class Terminal:
         except BlockingIOError:
             return
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        """Ctrl-Z: the shell gets its screen, and this process gets its own when it goes on."""
-        self._give_back()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        signal.signal(number, self._stop)
-        self._take()
+    def _note_stop(self, *_: object) -> None:
+        self._stopping = True
         self._wake()
+
+    def _stop(self) -> None:
+        """The shell gets its screen, and this process gets its own when it goes on."""
+        self._stopping = False
+        self._give_back()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self._note_stop)
+        self._take()
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -14,7 +14,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
-from mptcp_hooks.engine.plan import choose_belongings
+from mptcp_hooks.engine.belongings import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
@@ -24,7 +24,7 @@ from mptcp_hooks.intent.settings import (
     note_mark,
     read_settings,
 )
-from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines
+from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines, list_started
 from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def check_all(ifaces: list[str]) -> CheckResult:
     stanzas = _check_file(stanza_lines.PATH, ifaces, reading.configuration) \
         if ifupdown.has_ifupdown() else _NOTHING
     return _join(
-        CheckResult(tuple(reading.problems), tuple(_note_headings(reading.headings)),
+        CheckResult(tuple(reading.problems),
+                    tuple(_note_headings(reading.headings, stanza_lines.PATH)),
                     (f"checked {' and '.join(_list_installed())}",)),
         stanzas,
         CheckResult(tuple(_check_templates()), (), (
@@ -91,7 +92,8 @@ def check_candidates(config: str, interfaces: str, ifaces: list[str]) -> CheckRe
     """
     reading = configuration.read_candidate(config) if config else None
     known = reading.configuration if reading else configuration.read_installed().configuration
-    own = CheckResult(tuple(reading.problems), tuple(_note_headings(reading.headings)), (
+    notes = _note_headings(reading.headings, interfaces or stanza_lines.PATH) if reading else ()
+    own = CheckResult(tuple(reading.problems), tuple(notes), (
         f"checked {config}",)) if reading else _NOTHING
     return _join(own, _check_candidate(interfaces, ifaces, known) if interfaces else _NOTHING)
 
@@ -134,7 +136,8 @@ def _check_file(path: str, ifaces: list[str], known: Configuration) -> CheckResu
         *complaints, *_list_unknown(ifaces, lines, path),
         *(problem for name in stanzas
           for problem in _check_stanzas(name, stanzas[name], known, lines)),
-        *_check_clashes(events, known, lines), *judge_lines(lines, names)]
+        *_check_clashes(events, known, lines),
+        *judge_lines(lines, names, list_started(path))]
     return CheckResult(tuple(problems), tuple(_list_notes(events, known, lines)), (
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {path}",))
 
@@ -154,9 +157,12 @@ def _list_installed() -> list[str]:
     return [configuration.PATH, *(f"{folder}/{name}" for name in further)]
 
 
-def _note_headings(headings: list[Heading]) -> Iterator[str]:
-    """Sections that are of no interface here, and nearly of one: right where it is to come."""
-    there = {*list_names("/sys/class/net"), *(line.iface for line in list_stanza_lines())}
+def _note_headings(headings: list[Heading], path: str) -> Iterator[str]:
+    """Sections that are of no interface here, and nearly of one: right where it is to come.
+
+    `path` is the file of stanzas that counts.
+    """
+    there = {*list_names("/sys/class/net"), *(line.iface for line in list_stanza_lines(path))}
     for where, name in headings:
         # Another number is another interface, and may be to come.
         swapped = [one for one in sorted(there) if sorted(one) == sorted(name) and one != name

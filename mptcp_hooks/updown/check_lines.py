@@ -11,7 +11,7 @@ from mptcp_hooks.base.text import find_like
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.event import split_list
 from mptcp_hooks.intent.settings import OPTIONS
-from mptcp_hooks.intent.stanza_lines import group_stanzas, list_started
+from mptcp_hooks.intent.stanza_lines import group_stanzas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,9 +27,14 @@ _OWN_GATEWAY = "mptcp-gateway"
 _COMMANDS = ("IF_PRE_UP", "IF_UP", "IF_POST_UP")
 
 
-def judge_lines(lines: list[StanzaLine], names: Iterable[str]) -> list[Problem]:
-    """What is wrong with the lines of the interfaces `names`, beside those of all others."""
-    found = [*_list_second_defaults(lines, list_started()), *_list_mistyped(lines)]
+def judge_lines(
+    lines: list[StanzaLine], names: Iterable[str], started: set[str]
+) -> list[Problem]:
+    """What is wrong with the lines of the interfaces `names`, beside those of all others.
+
+    `started` are those that come up by themselves.
+    """
+    found = [*_list_second_defaults(lines, started), *_list_mistyped(lines)]
     if os.access(_IFRELOAD, os.X_OK):
         found += _list_unheard(lines)
     wanted = frozenset(names)
@@ -70,9 +75,9 @@ def _list_second_defaults(
         other = first.setdefault((family, metric), gateway)
         if other is not gateway:
             yield gateway, (
-                f"gateway {shorten(gateway.value)} is a second default route beside {other.iface}'s"
-                f" ({other.file}:{other.number}), and ifup fails of it, or the first one is lost: "
-                f"write '{_OWN_GATEWAY} {shorten(gateway.value)}', or give it a 'metric'")
+                f"gateway {shorten(gateway.value)} is a second default route besides "
+                f"{other.iface}'s ({other.file}:{other.number}): ifup fails, or the first one is "
+                f"replaced: write '{_OWN_GATEWAY} {shorten(gateway.value)}', or give it a 'metric'")
 
 
 def _list_mistyped(lines: list[StanzaLine]) -> Iterator[tuple[StanzaLine, str]]:

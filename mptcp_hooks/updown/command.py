@@ -20,11 +20,12 @@ from mptcp_hooks.engine.follow import (
 from mptcp_hooks.engine.record import Store, open_store
 from mptcp_hooks.engine.take_down import prepare_dismissal
 from mptcp_hooks.intent.configuration import read_configuration
-from mptcp_hooks.intent.event import Event, check_name, is_of_stanza
+from mptcp_hooks.intent.event import Event, check_name
 from mptcp_hooks.intent.ifupdown import (
     ask_events,
     ask_ifquery,
-    find_edits,
+    list_edited,
+    list_stated,
     list_up,
     read_events,
 )
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.engine.work import Work
-    from mptcp_hooks.intent.settings import Configuration
 
     Prepare = Callable[[Store, Machine], Work]
 
@@ -170,7 +170,10 @@ def _prepare_up(store: Store, machine: Machine, options: Namespace) -> Work:
         told = list_told(store)
         events = _gather((iface for iface in list_up() if iface not in told),
                          lambda iface: _ask_or_recall(store, iface), problems)
-        edited = _gather(told, lambda iface: _list_edited(store, iface, configuration), problems)
+        stated = list_stated(told)
+        edited = _gather(stated, lambda iface: list_edited(
+            iface, [event.told for event in recall_events(store, iface)], configuration,
+            stated[iface]), problems)
         work = prepare_all(store, machine, events, configuration, edited)
     else:
         events = _gather(_list_meant(store, machine, options.interfaces),
@@ -199,16 +202,6 @@ def _gather(
         except Problem as problem:
             problems.append(problem)
     return events
-
-
-def _list_edited(store: Store, iface: str, configuration: Configuration) -> list[Event]:
-    """The events of an interface whose stanzas say something else than its hooks were told."""
-    told = [event.told for event in recall_events(store, iface)]
-    if not all(map(is_of_stanza, told)):
-        return []
-    environments = ask_ifquery(iface)
-    edited = environments and find_edits(told, environments, configuration)
-    return read_events(environments) if edited else []
 
 
 def _list_events(store: Store, machine: Machine, iface: str) -> list[Event]:

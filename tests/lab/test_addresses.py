@@ -137,6 +137,8 @@ def test_two_links_in_one_subnet_share_it_by_their_own_addresses_alone(lab: Lab)
     lab.client.run("mptcp_up", "--all")
     assert list_wide(lab) == []
     lab.ifdown("mac0")
+    # Who goes down knows of no other: without a monitor that is a person's.
+    assert list_wide(lab) == []
     lab.client.run("mptcp_up", "--all")
     assert lab.rules() == alone
 

@@ -109,8 +109,8 @@ def test_bytes_that_are_no_text_are_shown_escaped(link: Lab) -> None:
 
 def test_mptcp_switched_off_is_said(link: Lab) -> None:
     link.client.run("sysctl", "-qw", "net.mptcp.enabled=0")
-    assert up(link) == ("mptcp_up: eth1: net.mptcp.enabled is 0: endpoints do nothing until "
-                        "it is 1\n")
+    assert up(link) == ("mptcp_up: eth1: net.mptcp.enabled is 0: endpoints have no "
+                        "effect until it is 1\n")
     assert link.endpoints() == ["10.1.2.2 eth1 subflow"]
 
 

@@ -235,6 +235,22 @@ def test_what_is_another_uplinks_sets_nothing_up(
     shared.ifdown("eth1")
 
 
+def test_marks_that_are_swapped_come_true_by_one_command(lab: Lab) -> None:
+    text = TWO_UPLINKS.replace("gateway 10.1.1.1\n", "gateway 10.1.1.1\n    mptcp-mark {0}\n") + (
+        "    mptcp-mark {1}\n")
+    lab.set_interfaces(text.format(1, 2))
+    assert lab.ifup("-a") == ""
+    lab.set_interfaces(text.format(2, 1))
+    lab.ifdown("eth0")
+    assert "eth0: not yet with mptcp-mark 0x2: eth1 still has it" in lab.ifup("eth0")
+    assert lab.endpoints() == ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow"]
+    assert "dev eth1 " in lab.client.run("ip", "route", "get", SERVER_4, "mark", "2")
+    done = lab.client.try_run("mptcp_up", "--all")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dev eth0 " in lab.client.run("ip", "route", "get", SERVER_4, "mark", "2")
+    assert "dev eth1 " in lab.client.run("ip", "route", "get", SERVER_4, "mark", "1")
+
+
 @pytest.fixture(scope="module")
 def shared(make_shared_lab: MakeLab) -> Lab:
     """A client whose eth0 has all that can be one uplink's alone."""

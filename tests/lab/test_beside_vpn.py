@@ -217,6 +217,18 @@ def test_whoever_puts_its_rule_in_front_again_and_again_has_it_there_until_a_rel
         return [route_get(lab, SERVER_4, "from", f"10.1.{number}.2")["dev"]
                 for number in (1, 2)] == ["eth0", "eth1"]
 
+    usual = lab.rules()
+    # Not one of these keeps anything from ours.
+    harmless = ["pref 90 nop", "pref 91 goto 92", "pref 92 lookup 101", "pref 93 goto 94"]
+    lab.client.ip("route add throw default table 101", *(f"rule add {one}" for one in harmless))
+    monitor.rest()
+    assert lab.rules()[len(harmless):] == usual and do_answer()
+    # But what leads past them does.
+    lab.client.ip("rule add pref 95 goto 32766")
+    assert not do_answer()
+    wait_for(do_answer)
+    lab.client.ip("rule del pref 95", *(f"rule del {one}" for one in harmless))
+    wait_for(lambda: lab.rules() == usual)
     for _ in range(5):
         # Without a preference it is before all that there are.
         lab.client.ip("rule add lookup 100")

@@ -136,6 +136,23 @@ def test_what_is_to_be_installed_is_judged_alone(good: Lab) -> None:
     assert check(good, *config) == []
 
 
+def test_a_file_to_come_says_itself_what_comes_up_and_is_there(good: Lab) -> None:
+    """Its own auto lines make a default route the second one, and its stanzas interfaces."""
+    two = TWO_UPLINKS.replace("mptcp-gateway", "gateway")
+    one = two.replace("auto eth0 eth1", "auto eth0")
+    config, stanzas = ("--config", "/var/tmp/new.conf"), ("--interfaces", "/var/tmp/new-interfaces")
+    good.write("/var/tmp/new-interfaces", one + "iface wan7 inet dhcp\n")
+    assert check(good, *stanzas) == []
+    good.write("/var/tmp/new.conf", "[wna7]\ntable = 7\n")
+    assert check(good, *config) == []
+    done = good.client.try_run("mptcp_up", "--check", *config, *stanzas)
+    assert done.returncode == 0 and done.stderr.endswith("wna7: did you mean [wan7]?\n")
+    good.set_interfaces(one)
+    good.write("/var/tmp/new-interfaces", two)
+    (said,) = check(good, *stanzas)
+    assert said.startswith("/var/tmp/new-interfaces:7: eth1: gateway 10.1.2.1 is a second default")
+
+
 @pytest.mark.parametrize("option", ["--config", "--interfaces"])
 def test_a_file_that_cannot_be_looked_at_is_one_line(good: Lab, option: str) -> None:
     good.client.run("sh", "-c", "truncate -s 100M /var/tmp/large; mkfifo /var/tmp/fifo; "

@@ -94,6 +94,7 @@ def test_a_name_is_no_command(lab: Lab) -> None:
     ("curl --ver", ["offset 1"]), ("--method bpf -v -- curl ", ["offset 5"]),
     ("--disable ", [r"a\\x2db.service"]), ("--disable b", [""]),
     ("--disable c a", [r"a\\x2db.service"]), ("--disable a --meth", ["--method"]),
+    ("--enable a --method m", ["mptcpize"]), ("--method bpf --disable ", [r"a\\x2db.service"]),
 ])
 def test_mptcp_run_offers_its_own_words_up_to_the_command(
     lab: Lab, line: str, offered: list[str]

@@ -37,8 +37,8 @@ def test_a_second_default_route_is_told_before_and_after_ifup_fails_of_it(
     lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost)
     lab.set_interfaces(TWO_DEFAULTS)
     assert check(lab) == [
-        f"{INTERFACES}:7: eth1: gateway 10.1.2.1 is a second default route beside eth0's "
-        f"({INTERFACES}:4), and ifup fails of it, or the first one is lost: write "
+        f"{INTERFACES}:7: eth1: gateway 10.1.2.1 is a second default route besides eth0's "
+        f"({INTERFACES}:4): ifup fails, or the first one is replaced: write "
         "'mptcp-gateway 10.1.2.1', or give it a 'metric'"]
     lab.client.try_run("systemctl", "restart", "networking")
     row = next(line for line in lab.client.try_run("mptcp_status").stdout.splitlines()

@@ -54,6 +54,7 @@ def lab(make_lab: MakeLab) -> Lab:
     return make_lab("ifupdown-ng", *compat, "isc-dhcp-client", routers=SERVICES)
 
 
+@pytest.mark.long
 def test_lists_of_addresses_come_and_go_with_one_call(lab: Lab) -> None:
     before = lab.snapshot()
     lab.set_interfaces(LISTS)

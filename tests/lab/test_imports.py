@@ -20,10 +20,12 @@ GOING = DOOR | {
     "engine", "engine.carry_out", "engine.command_cache", "engine.commands", "engine.limits",
     "engine.record", "engine.take_down", "engine.work"}
 KNOWN = BYSTANDER | GOING - {"engine.take_down"} | {
-    "engine.bring_up", "engine.compare", "engine.plan", "machine.system"}
+    "engine.books", "engine.bring_up", "engine.compare", "engine.plan", "machine.system"}
 CONFIGURED = {"intent.configuration", "intent.inifile", "intent.pattern"}
 # Of a file that says something of some interfaces, and not of others.
 SELECTING = CONFIGURED | {"machine.altnames"}
+# Of what belongs to an uplink besides its address.
+CONTESTED = {"base.mark", "engine.belongings", "engine.clashes", "engine.contests"}
 
 
 # What the hook in each folder starts, with that hook's path.
@@ -83,8 +85,8 @@ def test_the_way_up_with_a_check(
 
 
 @pytest.mark.parametrize("changes, modules", [
-    ({"IF_MPTCP_MARK": "1"}, {"base.mark", "engine.clashes"}),
-    ({"IF_MPTCP_SOURCES": "10.8.0.0/16"}, {"base.mark", "engine.clashes"}),
+    ({"IF_MPTCP_MARK": "1"}, CONTESTED),
+    ({"IF_MPTCP_SOURCES": "10.8.0.0/16"}, CONTESTED),
     ({"IF_MPTCP_MARK": "off"}, {"base.mark"})])
 def test_the_way_up_with_what_belongs_to_an_uplink(
     link: Lab, changes: dict[str, str], modules: set[str]

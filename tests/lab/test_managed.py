@@ -33,8 +33,8 @@ WRONG = {
     "manage = eth*\n": "1: 'manage = eth*' stands before any [section]",
     "[default]\nmanage = eth1\nmanage = eth*\n": "3: manage is there already, in line 2",
 }
-GIVEN_UP = [f"mptcp_monitor: {name}: another program takes away its rules or routes again and "
-            "again: left as they are until its link or an address of it changes"
+GIVEN_UP = [f"mptcp_monitor: {name}: another program keeps removing its rules or routes: not "
+            "restored until its link or an address of it changes"
             for name in ("eth0", "eth1")]
 # An `ip` whose rules are gone before anybody can look at them.
 FLUSHED_AT_ONCE = """\
@@ -168,7 +168,10 @@ def test_a_wrong_configuration_is_one_line_and_loses_nothing(person: Lab) -> Non
         lines = len(monitor.read_log())
         save(person, text)
         monitor.signal(signal.SIGHUP)
-        (line,) = wait_for(lambda: monitor.read_log()[lines:])
+        wait_for(lambda: monitor.read_log()[lines:])
+        monitor.rest()
+        # A round that began between the two had read it already.
+        (line,) = set(monitor.read_log()[lines:])
         assert line.startswith(f"mptcp_monitor: {CONFIGURATION}:{said}")
         assert person.snapshot() == full
 

@@ -165,8 +165,8 @@ def test_a_fight_is_given_up_with_one_message_each(up: Lab, monitor: Monitor) ->
     said = flush_and_wait()
     assert not up.rules()
     assert sorted(said) == [
-        f"mptcp_monitor: {name}: another program takes away its rules or routes again and again: "
-        "left as they are until its link or an address of it changes" for name in ("eth0", "eth1")]
+        f"mptcp_monitor: {name}: another program keeps removing its rules or routes: not restored "
+        "until its link or an address of it changes" for name in ("eth0", "eth1")]
     for uplink in (0, 1):
         pull(up, uplink)
         plug(up, uplink)
@@ -355,7 +355,7 @@ def test_one_flush_of_many_addresses_is_no_fight(up: Lab, monitor: Monitor) -> N
     for _ in range(2):
         flush(up)
         wait_for(lambda: up.snapshot() == before)
-    assert not [line for line in monitor.read_log() if "again and again" in line]
+    assert not [line for line in monitor.read_log() if "another program keeps" in line]
 
 
 @pytest.mark.parametrize("family, server, router", [

@@ -74,3 +74,23 @@ def test_programs_hear_of_paths_and_cost_nothing_else(lab: Lab) -> None:
     (said,) = [line for line in monitor.read_words() if "05-hangs" in line]
     assert said == f"{FOLDER}/05-hangs took more than 10 s and was killed"
     assert monitor.is_running()
+
+
+def test_they_keep_no_other_monitor_from_its_work_and_end_by_a_signal(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    install(lab, "05-hangs", HANG)
+    install(lab, "10-tell", TELL)
+    monitor = Monitor(lab)
+    monitor.rest()
+    pull(lab, 1)
+    wait_for(lambda: lab.client.try_run("pgrep", "-f", "sleep 77.31").stdout)
+    program = lab.client.run("pgrep", "-of", "05-hangs").strip()
+    assert monitor.stop() == 0
+    other = Monitor(lab)
+    # With what it runs, and what comes after that is not begun.
+    lab.client.run("kill", lab.client.run("ps", "-o", "ppid=", "-p", program).strip())
+    wait_for(lambda: not lab.client.try_run("pgrep", "-f", "sleep 77.31").stdout)
+    assert lab.client.try_run("test", "-e", TOLD).returncode == 1
+    assert [line for line in other.read_words() if "05-hangs" in line] == []
+    assert other.is_running()

@@ -264,7 +264,7 @@ def test_an_address_waits_for_the_carrier(lab: Lab) -> None:
     lab.routers[1].ip("link set lan down")
     assert lab.ifup("-a") == (
         "mptcp_up: eth1: fd00:2::2 is still checked for a duplicate: mptcp_monitor, or "
-        "'mptcp_up eth1', goes on when that is over\n")
+        "'mptcp_up eth1', completes the setup afterwards\n")
     monitor.rest()
     assert lab.endpoints() == ["fd00:1::2 eth0 subflow"] and "eth1" not in lab.snapshot()
     lab.routers[1].ip("link set lan up")

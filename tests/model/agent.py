@@ -119,6 +119,11 @@ def stop_monitor(number: int) -> None:
         await_orphans()
 
 
+def signal_monitor(number: int) -> None:
+    if monitor is not None:
+        monitor.send_signal(number)
+
+
 def reload_monitor() -> None:
     if monitor is not None:
         monitor.send_signal(signal.SIGHUP)
@@ -155,7 +160,7 @@ tap = Tap()
 _ACTIONS: dict[str, Callable[..., Any]] = {
     "run": run, "look": look, "write": write, "remove": remove, "read": read,
     "start_monitor": start_monitor, "stop_monitor": stop_monitor,
-    "reload_monitor": reload_monitor, "rest": rest,
+    "signal_monitor": signal_monitor, "reload_monitor": reload_monitor, "rest": rest,
     "ask": tap.ask, "open_tunnel": tap.open_tunnel, "close_tunnel": tap.close_tunnel}
 
 

@@ -61,6 +61,10 @@ class Machine:
             self._silence(*step.words)
         elif step.kind == "tunnel":
             self._change_tunnel(*step.words)
+        elif step.kind == "damage":
+            # On a busy machine it would see many losses, one by one, and take them for a fight.
+            self._namespace.stop_monitor_for(
+                lambda: self.alter(list(_list_lines(step, seen, ours))))
         else:
             self.alter(list(_list_lines(step, seen, ours)))
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any, NamedTuple
 
 from tests.lab.support.lab import Host, Installation, find_obstacles, make_scratch, remove_scratch
@@ -77,6 +78,12 @@ class Namespace:
 
     def stop_monitor(self, number: int) -> None:
         self._ask("stop_monitor", number)
+
+    def stop_monitor_for(self, act: Callable[[], None]) -> None:
+        """Do something of which the monitor, if there is one, sees only what is left."""
+        self._ask("signal_monitor", SIGSTOP)
+        act()
+        self._ask("signal_monitor", SIGCONT)
 
     def reload_monitor(self) -> None:
         """Have the monitor look at everything again, and wait until it has."""

@@ -14,7 +14,7 @@ import pytest
 from tests.model.driver import run
 from tests.model.namespace import Installation, find_obstacles
 
-STEPS = 200
+STEPS = 120
 SEEDS = (8,)
 
 

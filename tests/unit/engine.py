@@ -20,6 +20,7 @@ from mptcp_hooks.engine.follow import prepare_again, prepare_all
 from mptcp_hooks.engine.record import Store
 from mptcp_hooks.engine.take_down import prepare_dismissal, prepare_down, prepare_farewell
 from mptcp_hooks.engine.work import Work
+from mptcp_hooks.intent import ifupdown
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration
 from tests.unit.memory import MemoryMachine
@@ -66,11 +67,14 @@ class Bench:
             return self._carry_out(store, prepare_again(
                 store, self.machine, ifaces or store.list_interfaces(), self.configuration))
 
-    def all(self, *events: Event) -> list[Problem]:
-        """What `mptcp_up --all` does; `events` are of interfaces that are not on record."""
+    def all(self, *events: Event, edited: Sequence[Event] = ()) -> list[Problem]:
+        """What `mptcp_up --all` does; `events` are of interfaces that are not on record.
+
+        `edited` are of those whose stanzas have changed.
+        """
         with self.open_store() as store:
             return self._carry_out(store, prepare_all(
-                store, self.machine, events, self.configuration))
+                store, self.machine, events, self.configuration, edited))
 
     def farewell(self, *ifaces: str) -> list[Problem]:
         """What if-down.d does."""
@@ -100,10 +104,12 @@ class Bench:
 def open_bench(
     configuration: Configuration = NO_CONFIGURATION, kind: type[MemoryMachine] = MemoryMachine
 ) -> Iterator[Bench]:
-    """A fresh one; the package's own templates render, and no command is cached."""
+    """A fresh one; the package's own templates render, no command is cached, and no stanza known.
+    """
     with TemporaryDirectory() as folder, \
             mock.patch.object(commands, "FOLDERS", commands.FOLDERS[1:]), \
-            mock.patch.object(command_cache, "KEPT", f"{folder}/none"):
+            mock.patch.object(command_cache, "KEPT", f"{folder}/none"), \
+            mock.patch.object(ifupdown, "has_ifupdown", lambda: False):
         bench = Bench(Path(folder) / "record", kind())
         bench.configuration = configuration
         yield bench

@@ -8,7 +8,8 @@ import pytest
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.mark import are_mixed, normalise_mark, parse_mark
-from mptcp_hooks.base.model import Endpoint, Tunnel
+from mptcp_hooks.base.model import Endpoint, Path, Tunnel
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.engine import salvage
 from mptcp_hooks.intent.belongings import read_announced, read_mark, read_sources
 from mptcp_hooks.intent.event import Event, read_event
@@ -293,3 +294,35 @@ def test_a_section_that_fits_two_is_the_firsts() -> None:
     with open_bench(marked) as bench:
         (problem,) = bench.up(static("eth0", 4), static("eth1", 4))
         assert problem.status == USAGE and str(problem).startswith("eth1: mptcp-mark ")
+
+
+def list_paths(bench: Bench, iface: str) -> list[Path]:
+    """The paths that an interface has on record."""
+    with bench.open_store() as store:
+        return [one.path for stanza in store.load(iface) for one in stanza.paths]
+
+
+@pytest.mark.parametrize("device, known", [("eth0", True), ("eth1", True), ("eth0", False)])
+def test_a_host_among_the_sources_of_one_uplink_may_be_anothers_address(
+    device: str, known: bool
+) -> None:
+    """Its rules by source stand before those of further sources, and take it."""
+    first = static(device, 4, mptcp_sources="10.1.2.9")
+    second = read_event({"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static",
+                         "IF_ADDRESS": "10.1.2.9", "IF_NETMASK": "24",
+                         "IF_GATEWAY": "10.1.2.1", "IF_MPTCP_FLAGS": "subflow"})
+    assert second is not None
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"],
+                           InterfaceAddress(4, "10.1.2.9", 24, "", ""))
+        assert bench.up(first) == []
+        if not known:
+            (bench.folder / f"{device}.paths").unlink()
+        # Where nothing is on record of it, nobody knows where its rules stood before.
+        for preference in (FIRST_PREFERENCE, 18000)[:1 + known]:
+            bench.configuration = NO_CONFIGURATION._replace(preference=preference)
+            for again in (False, True):
+                assert (bench.again() if again else bench.up(second)) == []
+                (path,) = (one for one in list_paths(bench, "eth1") if one.address == "10.1.2.9")
+                assert not path.shared and path.endpoint
+                assert "10.1.2.9" in [own for own, _, _ in list_own(bench)]

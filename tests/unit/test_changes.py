@@ -7,7 +7,7 @@ from mptcp_hooks.monitor.changes import ALIVE, DEAD, GONE, Change, Changes, Stat
 
 ONE, TWO = ("eth0", "10.1.1.2"), ("eth1", "10.1.2.2")
 LIVE, OUT, AWAY = State(ALIVE), State(DEAD, "no carrier"), State(GONE)
-FAULT = (*TWO, "no carrier")
+FAULT = (*TWO, "10.1.2.1", "no carrier")
 
 
 def begin() -> Changes:
@@ -20,7 +20,7 @@ def begin() -> Changes:
 def test_what_is_there_at_first_is_no_change() -> None:
     assert begin().take_due() == []
     changes = Changes()
-    changes.note([ONE, TWO], [FAULT])
+    changes.note([ONE], [FAULT])
     assert changes.take_due() == []
     changes.note([ONE, TWO], [])
     assert changes.take_due() == [Change(*TWO, LIVE, OUT)]
@@ -34,7 +34,7 @@ def test_a_path_that_dies_and_comes_back() -> None:
     assert died.describe() == "eth1: 10.1.2.2 is dead (no carrier), was alive"
     changes.end(died)
     # Another reason is no other state.
-    changes.note([ONE], [(*TWO, "gateway silent")])
+    changes.note([ONE], [(*TWO, "10.1.2.1", "gateway silent")])
     assert changes.take_due() == []
     changes.note([ONE, TWO], [])
     (back,) = changes.take_due()
@@ -58,7 +58,7 @@ def test_one_at_a_time_for_a_path_and_the_newest_counts() -> None:
     (died,) = changes.take_due()
     changes.note([ONE, TWO], [])
     assert changes.take_due() == []
-    changes.note([], [FAULT, (*ONE, "no carrier")])
+    changes.note([], [FAULT, (*ONE, "10.1.1.1", "no carrier")])
     # Another path does not wait for it.
     assert changes.take_due() == [Change(*ONE, OUT, LIVE)]
     changes.end(died)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.help import ROOT, answer, read_real_options
+from tests.unit.screens import open_screen, run_here
 
 COMMANDS = sorted(path.name for path in (ROOT / "hooks").glob("mptcp_*"))
 
@@ -27,3 +30,21 @@ def test_options_are_those_of_help(command: str) -> None:
     assert complete(command, "--v") == sorted(
         option for option in options if option.startswith("--v"))
     assert complete(command, "--nothing") == []
+
+
+@pytest.mark.parametrize("option", ["--config", "--interfaces"])
+def test_a_file_is_completed_as_bash_does_it(option: str, tmp_path: Path) -> None:
+    """On a terminal: in a folder, and with a blank in its name."""
+    (tmp_path / "folder").mkdir()
+    for name in ("folder/file", "of mine"):
+        (tmp_path / name).write_text("")
+    typed = f"mptcp_up --check {option} "
+    with open_screen(run_here, f"cd {tmp_path} && PS1='> ' bash --norc", 100, 24) as screen:
+        screen.press(f"source {ROOT}/completions/mptcp-hooks", "Enter", typed + "fol", "Tab", "f",
+                     "Tab", "C-a", "#", "Enter", typed + "o", "Tab")
+        screen.wait_for(lambda shown: f"{typed}folder/file" in shown
+                        and f"{typed}of\\ mine" in shown)
+
+
+def test_a_number_is_not_completed() -> None:
+    assert complete("mptcp_status", "--expect ") == []

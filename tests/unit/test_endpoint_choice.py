@@ -12,6 +12,7 @@ from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.model import Endpoint, Path
 from mptcp_hooks.engine.spares import find_spare
 from mptcp_hooks.intent.event import Event, read_event
+from mptcp_hooks.intent.settings import NO_CONFIGURATION, Wishes
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
 from tests.unit.engine import Bench, open_bench
@@ -95,6 +96,84 @@ def test_flags_of_its_own_leave_a_local_one_its_endpoint() -> None:
         bench.up(state(LOCAL, IF_MPTCP_FLAGS="signal"))
         bench.up(state(GLOBAL))
         assert sorted(list_ours(bench)) == sorted([LOCAL, GLOBAL])
+
+
+@pytest.mark.parametrize("order", permutations((LOCAL, GLOBAL)))
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("said", [
+    Wishes("eth1", table=777), Wishes("eth1", mark="0x1"),
+    Wishes("eth1", sources=("2001:db8:9::/64",)), Wishes("eth1", announced=("3fff::10",)),
+    Wishes("eth1", None, 777, mark="0x1", sources=("2001:db8:9::/64",), announced=("3fff::10",)),
+])
+def test_so_it_is_with_what_a_section_has_for_the_first_address(
+    order: tuple[str, ...], together: bool, said: Wishes
+) -> None:
+    with open_bench(NO_CONFIGURATION._replace(wishes=(said,))) as bench:
+        bench.machine.plug("eth1", 3, *own_addresses(LOCAL, GLOBAL))
+        events = [state(own) for own in order]
+        for some in ([events] if together else [[one] for one in events]):
+            assert bench.up(*some) == []
+        with bench.open_store() as store:
+            paths = {one.path.address: one.path for stanza in store.load("eth1")
+                     for one in stanza.paths}
+        first, other = paths[GLOBAL], paths[LOCAL]
+        assert (first.mark, first.sources, first.announced) == (
+            said.mark or "", said.sources or (), said.announced or ())
+        assert (other.mark, other.sources, other.announced) == ("", (), ())
+        assert first.table == said.table or not said.table and first.table != other.table
+        assert other.table == 20003 or not said.table and other.table == 10020003
+        led = {rule.table for _, rule in bench.machine.rules
+               if rule.mark or rule.source == "2001:db8:9::/64"} - {254}
+        assert led == ({first.table} if said.mark or said.sources else set())
+        routes = bench.machine.routes[6, first.table]
+        assert {route.source for route in routes} == {GLOBAL, ""}
+        assert sorted(list_ours(bench)) == sorted([GLOBAL, *(said.announced or ())])
+        before = bench.machine.snapshot()
+        assert bench.again() == [] and bench.machine.snapshot() == before
+        assert bench.all() == [] and bench.machine.ran == []
+        bench.down("eth1")
+        assert bench.machine.snapshot() == bench.before
+
+
+def test_what_the_stanza_of_a_local_one_says_stays_its_own() -> None:
+    said = Wishes("eth1", mark="0x2", sources=("2001:db8:9::/64",))
+    with open_bench(NO_CONFIGURATION._replace(wishes=(said,))) as bench:
+        bench.machine.plug("eth1", 3, *own_addresses(LOCAL, GLOBAL))
+        bench.up(state(LOCAL, IF_MPTCP_MARK="1", IF_MPTCP_TABLE="777",
+                       IF_MPTCP_ANNOUNCE="3fff::10"))
+        assert bench.up(state(GLOBAL)) == []
+        with bench.open_store() as store:
+            paths = {one.path.address: one.path for stanza in store.load("eth1")
+                     for one in stanza.paths}
+        assert (paths[LOCAL].mark, paths[LOCAL].table, paths[LOCAL].announced,
+                paths[LOCAL].sources) == ("0x1", 777, ("3fff::10",), ())
+        assert (paths[GLOBAL].mark, paths[GLOBAL].sources) == ("0x2", said.sources)
+        before = bench.machine.snapshot()
+        assert bench.again() == [] and bench.machine.snapshot() == before
+
+
+@pytest.mark.parametrize("said", [
+    Wishes("eth1", mark="0x1"), Wishes("eth1", announced=("3fff::10",))])
+def test_a_local_one_keeps_its_place_where_the_global_one_is_refused(said: Wishes) -> None:
+    with open_bench(NO_CONFIGURATION._replace(wishes=(said,))) as bench:
+        bench.machine.plug("eth1", 3, *own_addresses(LOCAL, GLOBAL))
+        assert bench.up(state(LOCAL)) == []
+        before = bench.machine.snapshot()
+        (problem,) = bench.up(state(GLOBAL, IF_MPTCP_ANNOUNCE="fd00:2::2"))
+        assert "mptcp-announce" in str(problem) and bench.machine.snapshot() == before
+        assert bench.again() == [] and bench.machine.ran == []
+
+
+@pytest.mark.parametrize("order", permutations((GLOBAL, SECOND)))
+def test_what_a_section_announces_is_no_obstacle_to_a_further_address(
+    order: tuple[str, ...]
+) -> None:
+    said = Wishes("eth1", announced=("3fff::10",))
+    with open_bench(NO_CONFIGURATION._replace(wishes=(said,))) as bench:
+        bench.machine.plug("eth1", 3, *own_addresses(GLOBAL, SECOND))
+        for own in order:
+            assert bench.up(state(own)) == []
+        assert list_ours(bench) == [order[0], "3fff::10"]
 
 
 def plug_all(bench: Bench) -> list[Event]:

@@ -156,7 +156,7 @@ def test_what_could_not_be_undone_stays_on_record(event: Event, data: st.DataObj
         assert bench.machine.snapshot() == before
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(some_stanzas, st.integers(0, 40))
 def test_after_a_kill_on_the_way_up_the_next_hook_makes_it_right(
     events: list[Event], number: int
@@ -173,7 +173,7 @@ def test_after_a_kill_on_the_way_up_the_next_hook_makes_it_right(
         assert bench.machine.snapshot() == before
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(some_stanzas, st.integers(0, 40))
 def test_after_a_kill_the_way_down_takes_all_away(events: list[Event], number: int) -> None:
     with open_bench() as bench:

@@ -14,7 +14,7 @@ USUAL = FIRST_PREFERENCE
 
 
 def rule(preference: int) -> ForeignRule:
-    return ForeignRule(Rule(preference, "", "", "", 7, None, 0), False, False, False)
+    return ForeignRule(Rule(preference, "", "", "", 7, None, 0), False, False, False, 0)
 
 
 @pytest.mark.parametrize(("taking", "others", "preference"), [

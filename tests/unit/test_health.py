@@ -25,8 +25,7 @@ NEVER = float("inf")
 BOTH = RoundResult(paths=("eth0", "eth1"))
 OUT = RoundResult(paths=("eth0",), silent=("eth1",))
 WAITS = OUT._replace(waiting=("eth1",))
-ON_AGAIN = ("a provider was silent while somebody connected, and the kernel took it for a "
-            "firewall: Multipath TCP is on again")
+ON_AGAIN = "the kernel took a silent provider for a firewall: Multipath TCP is on again"
 FIRST, SECOND = "10.1.1.2", "10.1.2.2"
 
 
@@ -292,7 +291,7 @@ def test_a_firewall_is_left_and_noted_with_its_time(world: World) -> None:
     assert world.ended == 1
     assert world.noted == [None, Off(1_000_000_000, 1_000_003_600)]
     assert world.warned == [
-        "a firewall drops what asks for Multipath TCP, and answers plain TCP: the kernel turns it "
+        "a firewall drops requests for Multipath TCP, but not plain TCP: the kernel turns it "
         "off for new connections, for 3600 s"]
     assert world.health.describe() == (
         "2 paths: eth0, eth1; Multipath TCP is off for new connections")
@@ -505,7 +504,7 @@ def test_a_path_that_comes_and_goes_is_said_once_and_its_rounds_are_told(world: 
     assert unsteady == {SECOND} and pause == 8.0
     assert world.health.describe().endswith("; eth1: comes and goes")
     assert [text for text in world.told if "comes" in text] == [
-        "eth1: comes and goes: what uses it waits until it has been there for a while"]
+        "eth1: comes and goes: its endpoint waits until it has been up for a while"]
     assert world.faults[-1] == (Fault(SECOND, "comes and goes", 10**9),)
     world.clock += 8.0
     assert world.health.recall(world.clock).unsteady == frozenset()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,20 @@ def test_interfaces_in_the_order_they_came_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ifupdown, "run_program",
                         lambda program, arguments: Outcome(0, "eth1:1=a\neth1=b\nlo=lo\n", ""))
     assert ifupdown.list_up_interfaces() == ["lo", "eth1", "eth1:1"]
+
+
+def test_whose_stanzas_interfaces_have_is_asked_once_for_all(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def answer(program: str, arguments: Sequence[str]) -> Outcome:
+        asked.append(arguments)
+        return Outcome(0, "wlan0=home\neth1=eth1\n", "")
+
+    monkeypatch.setattr(ifupdown, "has_ifupdown", lambda: True)
+    monkeypatch.setattr(ifupdown, "run_program", answer)
+    monkeypatch.setattr(ifupdown, "list_names", lambda: ["home", "eth1", "eth2", "eth3"])
+    assert ifupdown.list_stated(["wlan0", "eth1", "eth2", "wwan0"]) == {
+        "wlan0": "home", "eth1": "eth1", "eth2": "eth2"}
+    assert asked == [("--state",)]

@@ -172,7 +172,7 @@ class World:
     def watch(self, *acts: Callable[[], RoundResult]) -> list[tuple[bool, frozenset[str]]]:
         """Run a monitor to its end; what its rounds were told."""
         self.acts = list(acts)
-        command.Monitor(None).run()
+        command.Monitor(None, -1).run()
         return self.rounds
 
 
@@ -385,7 +385,7 @@ def test_a_round_goes_before_a_look(world: World) -> None:
     world.health.due = [Errand({}, {})]
     world.sight = see
     world.acts = [world.announce, quiet, quiet]
-    command.Monitor(None).run()
+    command.Monitor(None, -1).run()
     assert len(world.looks) == 1
 
 

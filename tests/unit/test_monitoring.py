@@ -23,7 +23,7 @@ from mptcp_hooks.status.openmetrics import draw_metrics
 from mptcp_hooks.status.survey import UP, Device, KernelState, PathStatus, Survey
 from mptcp_hooks.status.survey import Exit as Way
 from mptcp_hooks.status.uplinks import Rate
-from tests.unit.canned import run_status
+from tests.unit.canned import hide_endpoints, run_status
 
 STATUS = Path(__file__).parents[1] / "cases/status"
 CASE = STATUS / "all-good"
@@ -62,6 +62,9 @@ def test_what_is_too_few_is_said_with_the_interfaces() -> None:
     _, screen = run_status(STATUS / "no-carrier", "--expect", "2")
     assert "broken: 1 path of 2 expected is alive: eth1 is not =>" in screen
     assert "alive: there are no more =>" in run_status(CASE, "--expect", "3")[1]
+    # A LAN is no path that is out, but what mptcp_down took away is one.
+    assert "alive: there are no more =>" in run_status(STATUS / "no-gateway", "--expect", "2")[1]
+    assert "alive: eth1 is not =>" in run_status(STATUS / "taken-down", "--expect", "2")[1]
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "1000", "two", "", "1.5", "9" * 5000])
@@ -73,14 +76,12 @@ def test_a_number_that_nobody_can_expect(text: str, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("arguments, said", [
-    (("--nagios", "--json"), "--nagios is an answer of its own: give it without --json"),
     (("--openmetrics", "--watch"), "--openmetrics is an answer of its own: give it without "
                                    "--watch"),
     (("--connections", "--expect", "2"), "--connections is an answer of its own: give it without "
                                          "--expect"),
     (("--probe", "--watch"), "--probe is an answer of its own: give it without --watch"),
     (("--report", "eth0"), "--report is an answer of its own: give it without an interface"),
-    (("--report", "--nagios"), "--report is an answer of its own: give it without --nagios"),
     (("--with-addresses",), "--with-addresses goes with --report alone"),
 ])
 def test_options_that_do_not_go_together(
@@ -111,12 +112,27 @@ def test_a_plugin_tells_who_is_alive_and_what_is_expected() -> None:
     assert "; 1 path alive (eth0) | paths=1;;2:;0;2 findings=2 " in output
 
 
-@pytest.mark.parametrize("arguments", [("eth9",), ("--expect", "x")])
+def test_a_plugin_says_what_only_root_sees() -> None:
+    code, output = run_status(CASE, "--nagios", change=hide_endpoints)
+    assert code == OK and output.startswith(
+        "MPTCP OK - 2 paths alive (eth0, eth1); not seen: endpoints (only root may see them) | ")
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (("eth9",), "eth9: no such interface, and none on record"),
+    (("--expect", "x"), "--expect 'x' is wrong: it must be a number from 1 to 999"),
+    (("--expect", ""), "--expect '' is wrong: it must be a number from 1 to 999"),
+    (("--expect",), "argument --expect: expected one argument"),
+    (("--expct", "2"), "unrecognized arguments: --expct (did you mean --expect?)"),
+    (("--json",), "--nagios is an answer of its own: give it without --json"),
+    (("--report",), "--report is an answer of its own: give it without --nagios"),
+    (("--nagios=2",), "argument --nagios: ignored explicit argument '2'"),
+])
 def test_a_plugin_says_what_is_wrong_with_its_call(
-    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, output = run_status(CASE, "--nagios", *arguments)
-    assert code == UNKNOWN and output.startswith("MPTCP UNKNOWN - ") and output.count("\n") == 1
+    """Where Nagios looks for it, on stdout; 2 would be CRITICAL to it."""
+    assert run_status(CASE, "--nagios", *arguments) == (UNKNOWN, f"MPTCP UNKNOWN - {said}\n")
     assert capsys.readouterr().err == ""
 
 
@@ -139,10 +155,12 @@ def test_no_text_ends_a_plugins_line_or_begins_its_data() -> None:
     assert answer_unknown(Problem("a | b"))[1] == "MPTCP UNKNOWN - a / b"
 
 
-def read_metrics(case: Path, *arguments: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+def read_metrics(
+    case: Path, *arguments: str, change: Callable[[str], str] = str
+) -> dict[str, list[tuple[dict[str, str], float]]]:
     """The values by their names, as Prometheus' own parser reads them."""
     code, output = run_status(case, "--openmetrics", *arguments,
-                              change=lambda machine: machine.rstrip() + NO_SOCKETS)
+                              change=lambda machine: change(machine).rstrip() + NO_SOCKETS)
     assert code == 0 and output.endswith("# EOF\n")
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in parse_metrics(output):
@@ -182,6 +200,12 @@ def test_metrics_have_states_and_counters() -> None:
     assert found["mptcp_fallbacks_total"][0][0] == {"counter": "MPCapableFallbackSYNACK"}
     assert [labels["interface"] for labels, _ in read_metrics(CASE, "eth1")[
         "mptcp_path_alive"]] == ["eth1"]
+
+
+def test_metrics_leave_out_what_only_root_sees() -> None:
+    assert len(read_metrics(CASE)["mptcp_path_backup"]) == 2
+    found = read_metrics(CASE, change=hide_endpoints)
+    assert "mptcp_path_backup" not in found and len(found["mptcp_path_alive"]) == 2
 
 
 def test_metrics_have_each_byte_and_any_name() -> None:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.spawn import Outcome
+from mptcp_hooks.status import report
 from mptcp_hooks.status.looks import PathsLook
 from mptcp_hooks.status.questions import AskedMachine
 from mptcp_hooks.status.report import withhold, write_report
@@ -44,10 +47,12 @@ class MuteMachine(AskedMachine):
         return 0.0
 
 
-def test_a_report_says_what_it_cannot_see() -> None:
-    def fail() -> PathsLook:
-        raise Problem("'ip rule' failed: 10.1.1.1")
+def fail() -> PathsLook:
+    """A look that is not to be had."""
+    raise Problem("'ip rule' failed: 10.1.1.1")
 
+
+def test_a_report_says_what_it_cannot_see() -> None:
     lines = list(write_report(MuteMachine(), fail, False))
     assert lines[0].endswith(", 1970-01-01 00:00:00 UTC")
     begin = lines.index("=== mptcp_status ===")
@@ -57,3 +62,19 @@ def test_a_report_says_what_it_cannot_see() -> None:
     assert lines[begin + 3000:begin + 3003] == ["\\x1b[2J", "(status 1)", ""]
     assert "(the program 'sysctl' is not installed)" in lines
     assert all(line.isascii() and line.isprintable() for line in lines)
+
+
+def test_a_title_is_as_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record is called as its interface, and further files as anybody likes."""
+    for name in ("enx525400abcdef.paths", "büro 10.1.1.1.conf"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(report, "RECORD", str(tmp_path))
+
+    def list_titles(with_addresses: bool) -> list[str]:
+        lines = write_report(MuteMachine(), fail, with_addresses)
+        return [line for line in lines if line.startswith(f"=== {tmp_path}")]
+
+    assert list_titles(False) == [f"=== {tmp_path}/b\\xfcro <private-v4-1>.conf ===",
+                                  f"=== {tmp_path}/enx<mac-1>.paths ==="]
+    assert list_titles(True) == [f"=== {tmp_path}/b\\xfcro 10.1.1.1.conf ===",
+                                 f"=== {tmp_path}/enx525400abcdef.paths ==="]

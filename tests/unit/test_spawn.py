@@ -72,6 +72,17 @@ def test_one_that_cannot_be_killed_is_left(monkeypatch: pytest.MonkeyPatch) -> N
     os.waitpid(spared[0], 0)
 
 
+def test_one_that_has_ended_is_not_overdue() -> None:
+    """As after Ctrl-Z and fg: the alarm came while nobody could hear it."""
+    child = os.posix_spawn("/bin/true", ("true",), os.environ)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    killed: list[int] = []
+    overdue.end_overdue(("true",), child, 1, killed)
+    assert killed == [] and os.waitpid(child, 0) == (child, 0)
+    overdue.end_overdue(("true",), child, 1, killed)
+    assert killed == []
+
+
 def test_what_was_started_ahead_and_is_not_needed_ends_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.status.paint import Paint
 from mptcp_hooks.status.paths_screen import draw_paths
 from mptcp_hooks.status.survey import Exit, PathStatus
-from tests.unit.canned import CannedMachine, run_status
+from tests.unit.canned import CannedMachine, hide_endpoints, run_status
 
 FOLDER = Path(__file__).parents[1] / "cases/status"
 CASES = sorted(FOLDER.iterdir())
@@ -85,8 +85,7 @@ def test_a_kernel_that_knows_no_path_manager_by_name() -> None:
 
 def test_endpoints_that_only_root_may_see_are_no_finding() -> None:
     code, answer = run_status(
-        FOLDER / "all-good", "--json", change=lambda text: text.replace(
-            '[{"address":"10.1.1.2","id":1', '! 2 Operation not permitted\n[{"id":1'))
+        FOLDER / "all-good", "--json", change=hide_endpoints)
     assert (code, json.loads(answer)["findings"]) == (0, [])
     assert json.loads(answer)["unseen"] == ["endpoints (only root may see them)"]
 
@@ -150,6 +149,13 @@ def test_a_rule_that_does_something_else_than_a_lookup_shadows_too(row: str, tex
 def test_a_rule_for_other_packets_or_that_leads_nowhere_is_not_to_blame(row: str) -> None:
     (found,) = find(STRAYS | add_rule(row))
     assert (found["kind"], found["difference"]) == ("strays", [])
+
+
+@pytest.mark.parametrize("kind, blamed", [("9", "strays"), ("7", "shadowed")])
+def test_a_table_that_throws_back_is_not_to_blame(kind: str, blamed: str) -> None:
+    route = f'{{"type":"{kind}","dst":"default","table":"52","flags":[]}},'
+    (found,) = find(STRAYS | add_rule('"src":"all","table":"52"') | {ROUTES: ROUTES + route})
+    assert found["kind"] == blamed
 
 
 def test_a_rule_that_somebody_added_is_told_of_with_all_it_says() -> None:
@@ -227,29 +233,29 @@ def connect(*addresses: str) -> dict[str, str]:
 def test_a_path_that_no_connection_uses_is_broken_where_others_joined() -> None:
     (found,) = find(connect("1 10.1.1.2", "2 10.1.1.2") | set_counter("MPJoinSynAckRx", 1))
     assert (found["severity"], found["kind"], found["interface"], found["text"]) == (
-        "broken", "not-joined", "eth1", "2 of 2 running connections could use 10.1.2.2, "
-        "and do not")
+        "broken", "not-joined", "eth1", "2 of 2 running connections have no subflow "
+        "over 10.1.2.2")
     assert "'mptcp_down eth1; mptcp_up eth1'" in found["remedy"]
 
 
 @pytest.mark.parametrize(("subflows", "counter", "text"), [
-    (("1 10.1.1.2", "1 10.1.2.2", "2 10.1.1.2"), 1, "1 of 2 running connections"),
+    (("1 10.1.1.2", "1 10.1.2.2", "2 10.1.1.2"), 1, "1 of 2 running connections has"),
     # The peers may be such as take none.
-    (("1 10.1.1.2",), 0, "1 of 1 running connection"),
+    (("1 10.1.1.2",), 0, "1 of 1 running connection has"),
 ])
 def test_a_path_that_some_use_or_that_nobody_ever_joined_is_a_note(
     subflows: tuple[str, ...], counter: int, text: str
 ) -> None:
     (found,) = find(connect(*subflows) | set_counter("MPJoinSynAckRx", counter))
     assert (found["severity"], found["kind"], found["text"]) == (
-        "note", "not-joined", f"{text} could use 10.1.2.2, and do not")
+        "note", "not-joined", f"{text} no subflow over 10.1.2.2")
 
 
 def test_the_remedy_takes_no_connection_its_only_path() -> None:
     first, second = find(connect("1 10.1.1.2", "2 10.1.2.2") | set_counter("MPJoinSynAckRx", 1))
     for found, address in ((first, "10.1.1.2"), (second, "10.1.2.2")):
-        assert found["remedy"] == ("'service mptcp-hooks start' has mptcp_monitor do it, once no "
-                                   f"connection has {address} for its only path")
+        assert found["remedy"] == ("'service mptcp-hooks start' makes mptcp_monitor do it, once no "
+                                   f"connection has {address} as its only path")
 
 
 @pytest.mark.parametrize("subflows", [
@@ -353,17 +359,17 @@ def read_row(screen: str, interface: str) -> str:
     ("960 gateway silent", "gateway-silent", "broken",
      "10.1.2.2: its gateway 10.1.2.1 does not answer for 40 s; its endpoint stays, as a "
      "connection has no other path", ("gateway silent for 40 s", "no: gateway silent")),
-    ("700 check failed", "check-failed", "broken", "10.1.2.2: nobody answers its check for 5 min; "
+    ("700 check failed", "check-failed", "broken", "10.1.2.2: its check gets no answer for 5 min; "
      "its endpoint stays, as a connection has no other path",
      ("check failed for 5 min", "no: check failed")),
     ("994 comes and goes", "unsteady", "broken", "10.1.2.2: it comes and goes for 6.0 s; its "
      "endpoint stays, as a connection has no other path",
      ("comes and goes for 6.0 s", "no: comes and goes")),
-    ("988 suspected", "suspected", "note", "10.1.2.2: those who use it wait for 12 s, for several "
-     "peers, and nobody is answered", ("suspected for 12 s", "yes")),
+    ("988 suspected", "suspected", "note", "10.1.2.2: connections over it to several peers get no "
+     "answer for 12 s", ("suspected for 12 s", "yes")),
     # The clock was set meanwhile.
-    ("2000 suspected", "suspected", "note", "10.1.2.2: those who use it wait for 0.0 s, for "
-     "several peers, and nobody is answered", ("suspected for 0.0 s", "yes"))])
+    ("2000 suspected", "suspected", "note", "10.1.2.2: connections over it to several peers "
+     "get no answer for 0.0 s", ("suspected for 0.0 s", "yes"))])
 def test_a_path_that_is_out_under_its_carrier_is_told_with_since_when(
     tmp_path: Path, fault: str, kind: str, severity: str, text: str, row: tuple[str, str]
 ) -> None:
@@ -402,7 +408,7 @@ def test_where_new_connections_leave_by_is_told_with_why_and_since_when() -> Non
               '"protocol":"77"},'}
     found = {one["kind"]: one for one in find(detour | put_out(eth0="960 gateway silent"))}
     assert found["no-way-out"]["text"] == (
-        "new connections over IPv4 leave by eth1, since eth0 has a silent gateway for 40 s")
+        "new connections over IPv4 leave by eth1, because eth0 has a silent gateway for 40 s")
 
 
 def test_what_is_only_suspected_has_a_way_where_there_is_no_other() -> None:
@@ -470,8 +476,21 @@ def test_a_tunnel_beside_which_subflows_leave_is_told_where_its_family_has_an_en
 ) -> None:
     found = find({ENABLED: f"{ENABLED}$ tunnels\n{tunnel}\n"})
     assert [one["kind"] for one in found] == kinds
-    assert all("leaves beside it" in one["text"] and "'vpn = beside'" in one["remedy"]
+    assert all("bypasses it" in one["text"] and "'vpn = beside'" in one["remedy"]
                for one in found)
+
+
+@pytest.mark.parametrize(("does", "kinds"), [
+    ('"action":"7"', ["partly-shadowed"]), ('"nop":null', []), ('"goto":32766', []),
+    ('"table":"52"', []), ('"table":"53"', ["partly-shadowed"])])
+def test_a_rule_for_some_packets_that_decides_nothing_is_no_finding(
+    does: str, kinds: list[str]
+) -> None:
+    rule = f'{{"priority":30000,"src":"all","dport":443,{does}}},'
+    routes = "".join(f'{{"type":"{kind}","dst":"default","table":"{table}","flags":[]}},'
+                     for kind, table in ((9, 52), (7, 53)))
+    found = find({LOCAL_RULE: LOCAL_RULE + rule, ROUTES: ROUTES + routes})
+    assert [one["kind"] for one in found] == kinds
 
 
 @pytest.mark.parametrize(("selectors", "words"), [

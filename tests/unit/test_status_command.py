@@ -91,7 +91,7 @@ def test_watch_draws_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) ->
     code, screen = run_status(CASES / "status/no-carrier", "--watch")
     before, first, second = screen.split("00:16:40  ")
     assert (code, before) == (FAILED, "")
-    assert "1 thing to repair\n" in first and "0 bit/s" not in first and "0 bit/s" in second
+    assert "1 problem to repair\n" in first and "0 bit/s" not in first and "0 bit/s" in second
     # There is no terminal that could be cleared.
     assert "\x1b" not in screen and all(0 <= seconds <= 1 for seconds in slept)
 

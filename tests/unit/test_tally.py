@@ -25,7 +25,7 @@ def tally(*looks: list[Socket], held: frozenset[int] = frozenset({7, 8})) -> Cou
 
 
 DEVICES = {"10.1.1.2": "eth0", "10.1.2.2": "eth1", "10.1.3.2": "eth1"}
-FELL_BACK = "1 fell back to plain TCP: the other end, or a box on the way, does without it"
+FELL_BACK = "1 fell back to plain TCP: the other end or a middlebox does not support it"
 
 
 @pytest.mark.parametrize(("looks", "count", "failed", "words"), [

@@ -11,6 +11,7 @@ import pytest
 
 from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.engine import record
+from mptcp_hooks.intent import ifupdown
 from mptcp_hooks.intent.settings import NO_CONFIGURATION
 from mptcp_hooks.updown import command
 from mptcp_hooks.updown.check import CheckResult
@@ -51,7 +52,11 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
         monkeypatch.setattr(command, "Machine", lambda show=None: bench.machine)
         monkeypatch.setattr(command, "read_configuration", lambda: (NO_CONFIGURATION, []))
         monkeypatch.setattr(command, "list_up", lambda: list(made.up))
-        monkeypatch.setattr(command, "ask_ifquery", lambda iface: made.stanzas.get(iface, []))
+        for module in (command, ifupdown):
+            monkeypatch.setattr(module, "ask_ifquery",
+                                lambda iface, logical="": made.stanzas.get(iface, []))
+        monkeypatch.setattr(command, "list_stated", lambda ifaces: {
+            iface: iface for iface in ifaces if iface in made.stanzas})
         monkeypatch.setattr(command, "ask_events", lambda iface: [])
         yield made
 

@@ -23,6 +23,7 @@ from mptcp_hooks.machine.sockets import TCP_ESTABLISHED, TCP_SYN_SENT
 from mptcp_hooks.machine.subflows import Subflow
 from mptcp_hooks.monitor import gateways, managed, upkeep
 from mptcp_hooks.monitor import look as look_module
+from mptcp_hooks.monitor.changes import ALIVE, DEAD, GONE, Changes
 from mptcp_hooks.monitor.front import SIZE
 from mptcp_hooks.monitor.gateways import WatchfulMachine
 from mptcp_hooks.monitor.look import Errand, look
@@ -63,6 +64,7 @@ class Kept:
         self.mistakes: list[Problem] = []
         self.subflows: list[Subflow] = []
         self.free: tuple[str, ...] = ()
+        self.changes = Changes()
         patch.setattr(record, "RECORD", str(bench.folder))
         for module in (gateways, look_module):
             patch.setattr(module, "sleep", lambda seconds: None)
@@ -89,7 +91,8 @@ class Kept:
         assert set(report.endpoints) == standing
         assert set(report.addresses) == self._list_addresses()
         self.free = report.free
-        return report._replace(endpoints=(), addresses=(), free=())
+        self.changes.note(report.alive, report.faults)
+        return report._replace(endpoints=(), addresses=(), free=(), alive=())
 
     def _list_addresses(self) -> set[tuple[str, str, str, int]]:
         """The addresses that are the first of their devices and lead out, with what they have."""
@@ -98,6 +101,13 @@ class Kept:
                     for iface in store.list_interfaces()
                     for stanza in store.load(iface) for one in stanza.paths
                     if one.path.primary and one.path.default}
+
+    def tell(self) -> list[tuple[str, str, str]]:
+        """How paths changed in the last round, by their addresses."""
+        due = self.changes.take_due()
+        for change in due:
+            self.changes.end(change)
+        return [(change.address, change.old.name, change.new.name) for change in due]
 
     def set_link(self, device: str, link: Link) -> None:
         devices = self.bench.machine.devices
@@ -135,6 +145,31 @@ def test_a_lost_carrier_takes_the_endpoint_until_it_is_back(kept: Kept) -> None:
     kept.set_link("eth1", UP)
     assert kept.round() == quiet("eth0", "eth1", made=True)
     assert kept.bench.machine.snapshot() == full
+
+
+def test_whatever_path_dies_is_told_as_dead(kept: Kept) -> None:
+    """Also a further address of an uplink, and that of a LAN."""
+    uplink = read_event({
+        "IFACE": "eth0", "ADDRFAM": "inet", "METHOD": "none", "IF_GATEWAY": "10.1.1.1",
+        "IF_ADDRESSES": "10.1.1.2/24 10.1.1.3/24", "IF_MPTCP_FLAGS": "signal"})
+    lan = read_event({"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static",
+                      "IF_ADDRESS": "10.1.2.2/24", "IF_MPTCP_FLAGS": "signal"})
+    assert uplink and lan
+    kept.bench.machine.plug("eth0", 2, *(InterfaceAddress(4, address, 24, "", "")
+                                         for address in ("10.1.1.2", "10.1.1.3")))
+    kept.bench.up(uplink, lan)
+    kept.round()
+    assert sorted(kept.endpoints()) == ["10.1.1.2", "10.1.1.3", "10.1.2.2"]
+    assert kept.tell() == []
+    for link, old, new in ((UNPLUGGED, ALIVE, DEAD), (UP, DEAD, ALIVE)):
+        for device in ("eth0", "eth1"):
+            kept.set_link(device, link)
+        kept.round()
+        assert kept.tell() == [(address, old, new)
+                               for address in ("10.1.1.2", "10.1.1.3", "10.1.2.2")]
+    kept.bench.down("eth1")
+    kept.round()
+    assert kept.tell() == [("10.1.2.2", ALIVE, GONE)]
 
 
 def test_an_endpoint_comes_back_when_its_gateway_answers(kept: Kept) -> None:
@@ -1131,7 +1166,7 @@ def test_a_look_makes_no_endpoint_again_that_would_get_no_subflow(kept: Kept) ->
 
 def take_all(preference: int) -> ForeignRule:
     """As wg-quick makes it."""
-    return ForeignRule(Rule(preference, "", "", "", 51820, None, 0), True, True, False)
+    return ForeignRule(Rule(preference, "", "", "", 51820, None, 0), True, True, False, 0)
 
 
 ANSWERING = NO_CONFIGURATION._replace(answer=True)
@@ -1166,6 +1201,26 @@ def test_uplinks_answer_before_a_rule_that_takes_all(kept: Kept) -> None:
     kept.round()
     del machine.routes[4, 51820]
     assert machine.snapshot() == full
+
+
+@pytest.mark.parametrize("table, refuses, leads_to, moved", [
+    (0, False, 0, False), (0, False, FIRST_PREFERENCE, False), (0, True, 0, True),
+    (0, False, FIRST_PREFERENCE + SIZE, True), (100, False, 0, False), (101, False, 0, True)])
+def test_ours_move_before_what_leaves_them_nothing(
+    kept: Kept, table: int, refuses: bool, leads_to: int, moved: bool
+) -> None:
+    """And not before what does nothing, leads to ours, or has no way out in its table."""
+    machine = kept.bench.machine
+    kept.configuration = kept.bench.configuration = ANSWERING
+    kept.bench.up(ETH0)
+    throw, blackhole = (Route("default", kind, "", 0, "", 0, 3) for kind in ("throw", "blackhole"))
+    machine.routes[4, 100], machine.routes[4, 101] = [throw], [blackhole]
+    # As the kernel answers where no table is named.
+    machine.routes[4, 0] = [*machine.routes[4, 254]]
+    machine.foreign = [ForeignRule(
+        Rule(19000, "", "", "", table, None, 0), False, False, refuses, leads_to)]
+    report = kept.round()
+    assert bool(report.overtaken) == bool(machine.ran) == moved
 
 
 def test_whoever_races_for_the_front_has_it(kept: Kept) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_who_is_stopped_gives_the_screen_back_and_goes_on_with_it() -> None:
         screen.wait_for(lambda shown: "status 1\n" in shown)
 
 
+def test_a_look_is_taken_to_its_end_before_the_stop(tmp_path: Path) -> None:
+    """What it has asked has its time, and that goes on while a process is stopped."""
+    looked = tmp_path / "looked"
+    with open_screen(run_here, f"set -m; {WATCHED} {looked}; echo stopped $?; read line; fg",
+                     *SIZES[0]) as screen:
+        screen.wait_for(lambda shown: "stopped 148\n" in shown)
+        assert looked.exists()
+        screen.press("Enter")
+        screen.wait_for((CASES / "80x24.txt").read_text().__eq__)
+
+
 def test_a_signal_gives_the_screen_back_and_the_keyboard() -> None:
     with open_screen(run_here, f"{WATCHED}; echo ended $?; stty -a | grep -o ' icanon'",
                      *SIZES[0]) as screen:
@@ -83,7 +95,7 @@ def test_of_many_uplinks_those_in_trouble_and_the_busiest_are_shown() -> None:
                for number in range(9)]
     lines = draw_frame(HEAD, uplinks, [["broken: it"], ["path"] * 9], Paint(False, width=80), 14)
     assert [line.split()[0] for line in lines if line.startswith("eth")] == ["eth2", "eth7", "eth8"]
-    assert len(lines) == 14 and "6 more uplinks, in which less goes on" in lines
+    assert len(lines) == 14 and "6 more uplinks with less traffic" in lines
     assert "broken: it" in lines and lines[-1].startswith("9 more lines")
     # Where nothing else is there, they have all of it.
     lines = draw_frame(HEAD, uplinks, [], Paint(False, width=80), 14)

@@ -2,12 +2,15 @@
 """mptcp_status --watch on a recorded machine, for a terminal: `python3 -m tests.unit.watched`.
 
 eth0 sends more each second, up to 48 Mbit/s, of 60 that it once carried; eth1, of which nothing is
-remembered, receives in bursts. So far it draws at once, and then it waits for a key.
+remembered, receives in bursts. So far it draws at once, and then it waits for a key. With a file's
+name as an argument somebody presses Ctrl-Z during the fifth look, which writes that file then.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -38,6 +41,9 @@ RECEIVED = tuple(1_000_000 * (number % 3 == 1) for number in range(LOOKS))
 def take_look(number: int) -> PathsLook:
     """What is seen so many seconds after the first look."""
     look = look_at_paths(frozenset())
+    if number == 5 and sys.argv[1:]:
+        os.kill(os.getpid(), signal.SIGTSTP)
+        Path(sys.argv[1]).write_text("")
     sent, received = sum(SENT[:number + 1]), sum(RECEIVED[:number + 1])
     traffic = {"eth0": (sent, sent // 50), "eth1": (received // 50, received)}
     devices = (device._replace(sent=traffic[device.name][0], received=traffic[device.name][1])

@@ -27,6 +27,13 @@ def build_c(static: bool) -> Path:
     return _build(name, "send.c", ["gcc", "-O2", "-Wall", "-Werror", *["-static"] * static], {})
 
 
+def build_i386() -> Path:
+    """The program of i386 that asks by socketcall(2); it takes no library."""
+    return _build("socketcall", "socketcall.c", [
+        "gcc", "-m32", "-O2", "-Wall", "-Werror", "-static", "-nostdlib", "-fno-pic",
+        "-fno-stack-protector"], {})
+
+
 def build_go(name: str) -> Path:
     """The Go program by one of the compilers; tests.virtual.archive.Unavailable where it is not."""
     suite, version = _GO[name]

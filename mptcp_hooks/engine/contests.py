@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What belongs to one uplink by now, and to another one still: who has it after the work.
+
+A machine where nothing belongs to an uplink but its address does not load this module.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.address import family_of
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.line import is_mptcp
+from mptcp_hooks.base.model import Installed
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine import commands
+from mptcp_hooks.engine.belongings import choose_belongings, is_first, keep_belongings
+from mptcp_hooks.engine.clashes import (
+    find_announced,
+    find_contested,
+    find_waiting,
+    leave_out,
+    tell_waiting,
+)
+from mptcp_hooks.engine.compare import renews
+from mptcp_hooks.engine.work import Change
+from mptcp_hooks.intent.event import recall_event
+from mptcp_hooks.intent.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mptcp_hooks.base.model import Path, Stanza
+    from mptcp_hooks.engine.books import Books
+    from mptcp_hooks.engine.plan import Plan
+    from mptcp_hooks.intent.event import Event
+    from mptcp_hooks.intent.settings import Settings
+
+
+def settle_contest(
+    books: Books, event: Event, settings: Settings, replaced: tuple[Stanza, ...]
+) -> Settings:
+    """The settings without what other paths still have that is not to be theirs any more.
+
+    Those that this work is yet to renew give it up first. What is left out is said.
+    """
+    if _list_contested(books, event, settings, replaced):
+        _give_back(books, replaced)
+    for stanza, path in _list_contested(books, event, settings, replaced):
+        kept = _keep_meant(books, path, stanza, _ask_edited(books, path.iface))
+        waiting = find_waiting(settings, event, path, kept)
+        if any(waiting):
+            books.problems.append(tell_waiting(event.iface, waiting, path.iface))
+            settings = leave_out(settings, waiting)
+    return settings
+
+
+def _list_contested(
+    books: Books, event: Event, settings: Settings, replaced: tuple[Stanza, ...]
+) -> list[tuple[Stanza, Path]]:
+    """The paths of other stanzas that have what the event wants for its own."""
+    stated = {(event.device, own.address) for own in event.addresses}
+    return [(stanza, one.path) for stanzas in books.records.values() for stanza in stanzas
+            if stanza.told and stanza not in replaced for one in stanza.paths
+            if (one.path.device, one.path.address) not in stated
+            and any(find_contested(settings, event, one.path))]
+
+
+def _ask_edited(books: Books, iface: str) -> list[Event]:
+    """What the stanzas of an interface say now, where that is not what was told of them."""
+    # Nobody asks but where there is a contest.
+    from mptcp_hooks.intent.ifupdown import list_edited
+
+    try:
+        return list_edited(iface, [one.told for one in books.records[iface] if one.told],
+                           books.configuration)
+    except Problem:
+        return []
+
+
+def _give_back(books: Books, replaced: tuple[Stanza, ...]) -> None:
+    """Have all stanzas that are yet to be renewed give up what is not to be theirs any more."""
+    for iface, events in books.coming.items():
+        if iface in books.records:
+            books.records[iface] = tuple(
+                _reduce(books, stanza, events) if stanza.told and stanza not in replaced
+                else stanza for stanza in books.records[iface])
+
+
+def _reduce(books: Books, stanza: Stanza, events: Iterable[Event]) -> Stanza:
+    left = stanza._replace(paths=tuple(
+        _cut(books, one, _keep_meant(books, one.path, stanza, events)) for one in stanza.paths))
+    if left != stanza:
+        books.reduced[stanza] = left
+    return left
+
+
+def _keep_meant(
+    books: Books, path: Path, stanza: Stanza, events: Iterable[Event]
+) -> Path:
+    """A path with what is still to belong to it, by the one of `events` that renews its stanza.
+
+    By what was told of it where none does.
+    """
+    event = next((one for one in events if renews(one, stanza)), recall_event(stanza.told))
+    try:
+        settings = read_settings(event, books.configuration)
+    except Problem:
+        # Who adds it says so.
+        return path
+    return keep_belongings(path, choose_belongings(
+        path.family, settings, is_first(path, stanza), path.primary))
+
+
+def _cut(books: Books, installed: Installed, path: Path) -> Installed:
+    """What is left of a path on record that is to have less, and is as it was otherwise."""
+    if path == installed.path or not installed.up:
+        return installed
+    if any(change.after == installed for change in books.changes):
+        from mptcp_hooks.engine.others import change_other
+
+        return change_other(books, installed, path)
+    gone = {*commands.build_up(installed.path), *commands.build_down(installed.path)} - {
+        *commands.build_up(path), *commands.build_down(path)}
+    left = Installed(
+        path, tuple(line for line in installed.up if line not in gone),
+        tuple(line for line in installed.down if line not in gone),
+        installed.kernel if all(map(is_mptcp, gone)) else "")
+    books.undo_outdated(installed, [Change(installed, left, ())])
+    return left
+
+
+def judge_announced(
+    books: Books, iface: str, settings: Settings, planned: Plan, old: list[Installed]
+) -> None:
+    """Raise Problem where an address cannot be announced for the interface."""
+    first = {path.family for path in planned.paths if path.primary}
+    announced = (*settings.own.announced, *(
+        one for one in settings.usual.announced if family_of(one) in first))
+    if announced:
+        own = {one.address for device in books.machine.list_devices()
+               for label in {device, *books.machine.list_labels(device)}
+               for one in books.machine.list_addresses(label, (4, 6))}
+        for _, problem in find_announced(
+                iface, announced, own, books.list_others_planned(old)):
+            raise problem

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What mptcp_up and the monitor do with stanzas on record, and hooks do not."""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.bring_up import WorkBuilder, tell_exclusion
+from mptcp_hooks.engine.compare import replace_stanzas
+from mptcp_hooks.intent.settings import read_settings
+
+if TYPE_CHECKING:
+    from mptcp_hooks.intent.event import Event
+
+
+class Keeper(WorkBuilder):
+    """A builder that knows what may become of stanzas besides that they come up."""
+
+    def holds(self, iface: str, stanza: Stanza) -> bool:
+        """Whether a stanza is still as it was on record, but for what it gave up to others."""
+        return not {stanza, self.reduced.get(stanza)}.isdisjoint(self.list_stanzas(iface))
+
+    def want(self, event: Event) -> None:
+        """As `add`, for what a person names: it stays on record where it is excluded."""
+        self.settle(event, self.list_replaced(event), forgetting=False)
+
+    def expect(self, event: Event) -> None:
+        """Add that an event is on record without paths: it gets them when its link is up."""
+        self.told.add(event.told)
+        self._take_place(event.iface, self.list_replaced(event), (Stanza(event.told, ()),))
+
+    def renew(self, stanza: Stanza, event: Event) -> None:
+        """Add what it takes that a stanza on record becomes what `event` says of it.
+
+        One that the configuration excludes may be meant again: it stays on record.
+        """
+        self.settle(event, self._list_same(event.iface, stanza), forgetting=False)
+
+    def empty(self, iface: str, stanza: Stanza) -> None:
+        """Add what it takes that a stanza on record has no path left; it may get some again."""
+        self._take_place(iface, self._list_same(iface, stanza), (stanza._replace(paths=()),))
+
+    def drop(self, iface: str, stanza: Stanza) -> None:
+        """Add what it takes that a stanza is as if it had never come."""
+        self._take_place(iface, self._list_same(iface, stanza), ())
+
+    def call_back(self, iface: str, stanza: Stanza) -> None:
+        """Add that what is leaving, or was taken away, may come back by itself again."""
+        for one in self._list_same(iface, stanza):
+            if one.state == LEAVING:
+                self.records[iface] = replace_stanzas(
+                    self.list_stanzas(iface), (one,), (one._replace(state=""),))
+
+    def wake(self, iface: str, stanza: Stanza) -> None:
+        """Add that a stanza's paths do not wait for a carrier or a gateway any more."""
+        self.records[iface] = tuple(
+            one._replace(state="") if one.told == stanza.told and one.state == SILENT else one
+            for one in self.list_stanzas(iface))
+
+    def is_meant(self, event: Event) -> bool:
+        """Whether the interface is to have paths: its options and the configuration say it."""
+        return read_settings(event, self.configuration).wanted
+
+    def say_exclusion(self, event: Event) -> None:
+        """Have a person who names an interface hear why it is left alone, if it is."""
+        settings = read_settings(event, self.configuration)
+        if not settings.wanted:
+            self.warnings.append(tell_exclusion(event, settings))
+
+    def list_of_device(self, device: str) -> tuple[Stanza, ...]:
+        """The stanzas of a device, by whichever of its names, without those of its aliases."""
+        names = self.machine.list_of_device(
+            device, sorted(iface for iface in {
+                device, *self.store.list_interfaces(), *self.records} if ":" not in iface))
+        return tuple(stanza for name in names for stanza in self.list_stanzas(name))
+
+    def _take_place(
+        self, iface: str, replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]
+    ) -> None:
+        """Put stanzas without paths, or none, in the place of what is on record."""
+        for installed in [one for each in replaced for one in each.paths]:
+            self.undo_outdated(installed, [])
+        self.records[iface] = replace_stanzas(self.list_stanzas(iface), replaced, new)
+
+    def _list_same(self, iface: str, stanza: Stanza) -> tuple[Stanza, ...]:
+        """What is on record of one stanza: twice where a hook was killed between old and new."""
+        return tuple(one for one in self.list_stanzas(iface) if one.told == stanza.told)

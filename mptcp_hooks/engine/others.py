@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the paths of other stanzas give up for those that an event brings.
+
+Nearly always there is nothing: a hook does not load this module then.
+"""
+
+from __future__ import annotations
+
+from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.belongings import demote, is_first
+from mptcp_hooks.engine.plan import takes, yields
+from mptcp_hooks.intent.event import recall_event
+from mptcp_hooks.intent.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mptcp_hooks.base.model import Installed, Path, Stanza
+    from mptcp_hooks.engine.books import Books
+    from mptcp_hooks.engine.plan import Plan
+
+
+def narrow(books: Books, planned: Plan) -> None:
+    """Have no other path lead what comes from a crowded subnet away, but for its address."""
+    change_each(books, lambda stanza, path: path._replace(wide=False) if any(
+        takes(path, one) for one in planned.crowded) else path)
+
+
+def make_way(
+    books: Books, planned: Plan, others: tuple[Stanza, ...], left: tuple[Stanza, ...]
+) -> bool:
+    """Have those of fc00::/7 give up being the device's first where a global one comes.
+
+    `left` is what the device's `others` keep. Whether any of their paths gave way.
+    """
+    kept = [one.path for stanza in left for one in stanza.paths]
+    yielding = {path for path in kept if path.primary and any(
+        one.primary and one.family == path.family and yields(path, one.address)
+        for one in planned.paths)}
+
+    def judge(stanza: Stanza, path: Path) -> Path:
+        if path not in yielding or stanza not in others or not stanza.told:
+            return path
+        settings = read_settings(recall_event(stanza.told), books.configuration)
+        return demote(path, settings, is_first(path, stanza), kept)
+
+    if yielding:
+        change_each(books, judge)
+    return bool(yielding)
+
+
+def change_each(books: Books, judge: Callable[[Stanza, Path], Path]) -> None:
+    """Change the paths of all stanzas that are known as `judge` has it."""
+    for iface, stanzas in tuple(books.records.items()):
+        books.records[iface] = tuple(stanza._replace(paths=tuple(
+            change_other(books, one, judge(stanza, one.path))
+            if one.up else one for one in stanza.paths)) for stanza in stanzas)
+
+
+def change_other(books: Books, installed: Installed, path: Path) -> Installed:
+    """What comes of a path on record that is to be another one."""
+    if path == installed.path:
+        return installed
+    # This work may be about to make it.
+    pending = [change for change in books.changes if change.after == installed]
+    before = [one.before for one in pending if one.before] if pending else [installed]
+    try:
+        change = books.prepare_change(path, before, pending)
+    except Problem as problem:
+        books.problems.append(problem)
+        return installed
+    if pending:
+        books.changes.remove(pending[0])
+        books.manager = books.manager.without([installed.path])
+    for one in before:
+        books.undo_outdated(one, [change])
+    books.changes.append(change)
+    books.expect_endpoints([path])
+    return change.after
+
+
+def make_room(books: Books, unserved: Iterable[Path]) -> bool:
+    """Have an uplink that has two endpoints give one to one that has none, if there is any."""
+    endpoints = books.manager.endpoints or ()
+    if all(path.ifindex in {one.device for one in endpoints} for path in unserved):
+        return False
+    from mptcp_hooks.engine.lifelines import group
+    from mptcp_hooks.engine.spares import find_spare
+
+    books.look_at_all()
+    try:
+        connections = group(books.machine.read_subflows())
+    except Problem:
+        # Some connection may have the last of its subflows there.
+        return False
+    spare = find_spare([one.path for one in books.list_planned()], endpoints, connections)
+    if spare is None:
+        return False
+    books.records = {iface: tuple(stanza._replace(paths=tuple(
+        change_other(books, one, one.path._replace(endpoint=False))
+        if one.up and one.path == spare else one for one in stanza.paths))
+        for stanza in stanzas) for iface, stanzas in books.records.items()}
+    return True
+
+
+def note_given_up(
+    books: Books, others: tuple[Stanza, ...], left: tuple[Stanza, ...]
+) -> None:
+    """Note what is left of other stanzas that gave up paths."""
+    new = dict(zip(others, left))
+    books.records = {iface: tuple(new.get(stanza, stanza) for stanza in stanzas)
+                     for iface, stanzas in books.records.items()}
