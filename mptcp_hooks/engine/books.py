@@ -15,6 +15,8 @@ from mptcp_hooks.engine.compare import (
     list_leftovers,
 )
 
+from mptcp_hooks.machine.system import choose_of_device
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -50,6 +52,7 @@ class Books:
         self.manager = machine.read_path_manager().without_roles(store.load_roles())
         self.tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
+        self._indexes: dict[str, int] = {}
         self._uses: dict[Path, TableUse] = {}
         self.on_file: Records = {}
         self.records: Records = {}
@@ -66,6 +69,15 @@ class Books:
         if iface not in self.records:
             self.on_file[iface] = self.records[iface] = self.store.load(iface)
         return self.records[iface]
+
+    def choose_names(self, device: str, ifaces: Iterable[str]) -> list[str]:
+        """Those of `ifaces` that are the device; each name is looked up once in a work."""
+        return choose_of_device(device, ifaces, self._find_ifindex)
+
+    def _find_ifindex(self, device: str) -> int:
+        if device not in self._indexes:
+            self._indexes[device] = self.machine.find_ifindex(device)
+        return self._indexes[device]
 
     def list_planned(self) -> Iterator[Installed]:
         """What interfaces will have, as far as this work is about them."""

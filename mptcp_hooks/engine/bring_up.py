@@ -226,15 +226,15 @@ class WorkBuilder(Books):
 
     def _find_lease(self, device: str) -> Lease | None:
         """The lease that is noted of a device, or about to be, by whichever of its names."""
-        for name in self.machine.list_of_device(device, self.leases):
+        for name in self.choose_names(device, self.leases):
             return self.leases[name]
         found = map(self.store.load_lease,
-                    self.machine.list_of_device(device, self.store.list_leased()))
+                    self.choose_names(device, self.store.list_leased()))
         return next(found, None)
 
     def _list_others(self, device: str, replaced: tuple[Stanza, ...]) -> tuple[Stanza, ...]:
         """The device's other stanzas and those of its aliases."""
-        labels = self.machine.list_of_device(
+        labels = self.choose_names(
             device, sorted({*self.store.list_interfaces(), *self.records}))
         return tuple(stanza for label in sorted(labels) for stanza in self.list_stanzas(label)
                      if stanza not in replaced)

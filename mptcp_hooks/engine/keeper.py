@@ -69,7 +69,7 @@ class Keeper(WorkBuilder):
 
     def list_of_device(self, device: str) -> tuple[Stanza, ...]:
         """The stanzas of a device, by whichever of its names, without those of its aliases."""
-        names = self.machine.list_of_device(
+        names = self.choose_names(
             device, sorted(iface for iface in {
                 device, *self.store.list_interfaces(), *self.records} if ":" not in iface))
         return tuple(stanza for name in names for stanza in self.list_stanzas(name))

@@ -83,7 +83,8 @@ def change_other(books: Books, installed: Installed, path: Path) -> Installed:
 def make_room(books: Books, unserved: Iterable[Path]) -> bool:
     """Have an uplink that has two endpoints give one to one that has none, if there is any."""
     endpoints = books.manager.endpoints or ()
-    if all(path.ifindex in {one.device for one in endpoints} for path in unserved):
+    devices = [one.device for one in endpoints]
+    if all(path.ifindex in devices for path in unserved) or len(set(devices)) == len(devices):
         return False
     from mptcp_hooks.engine.lifelines import group
     from mptcp_hooks.engine.spares import find_spare

@@ -22,7 +22,7 @@ from mptcp_hooks.machine import netlink
 from mptcp_hooks.machine.runner import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mptcp_hooks.base.model import Path, Route
     from mptcp_hooks.machine.subflows import Subflow
@@ -75,10 +75,7 @@ class Machine(Kernel):
 
     def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
         """Those of `ifaces` that are this device, by any of its names, or an alias of it."""
-        ifindex = self.find_ifindex(device)
-        bases = {iface: iface.partition(":")[0] for iface in ifaces}
-        return [iface for iface, base in bases.items()
-                if base == device or ifindex and self.find_ifindex(base) == ifindex]
+        return choose_of_device(device, ifaces, self.find_ifindex)
 
     def read_link(self, device: str) -> Link | None:
         """The state of a device, None where there is no such device."""
@@ -102,12 +99,19 @@ class Machine(Kernel):
         self, label: str, families: tuple[int, ...]
     ) -> tuple[InterfaceAddress, ...]:
         """The addresses of an interface or alias; a device has them under each of its names."""
+        names = [label] if ":" in label else [
+            label, *(one for one in self.list_labels(label) if ":" not in one and one != label)]
+        return tuple(dict.fromkeys(
+            one for name in names for one in self.list_labelled(name, families)))
+
+    def list_labelled(
+        self, label: str, families: tuple[int, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        """The addresses that go by this very name, as ifupdown gives them an altname or alias."""
         # A stanza that states its addresses needs neither netifaces nor what asks it.
         from mptcp_hooks.machine.addresses import ask_addresses
 
-        names = [label] if ":" in label else [
-            label, *(one for one in self.list_labels(label) if ":" not in one and one != label)]
-        return tuple(dict.fromkeys(one for name in names for one in ask_addresses(name, families)))
+        return tuple(ask_addresses(label, families))
 
     def list_labels(self, device: str) -> list[str]:
         """The names that the device's addresses go by: its own, and those of aliases."""
@@ -130,7 +134,7 @@ class Machine(Kernel):
     ) -> tuple[InterfaceAddress, ...]:
         families = tuple({one.family for one in addresses})
         present = {one.address for label in labels
-                   for one in self.list_addresses(label, families)}
+                   for one in self.list_labelled(label, families)}
         return tuple(one for one in addresses if one.address in present)
 
     def list_devices(self) -> list[str]:
@@ -205,6 +209,16 @@ def wait_for_duplicate_check(
         if ours:
             sleep(0.05)
     return ours
+
+
+def choose_of_device(
+    device: str, ifaces: Iterable[str], find: Callable[[str], int]
+) -> list[str]:
+    """Those of `ifaces` that are a device or its aliases, where `find` tells a name's ifindex."""
+    ifindex = find(device)
+    bases = {iface: iface.partition(":")[0] for iface in ifaces}
+    return [iface for iface, base in bases.items()
+            if base == device or ifindex and find(base) == ifindex]
 
 
 def find_ifindex(device: str) -> int:

@@ -145,7 +145,7 @@ class MemoryMachine(Machine):
     def read_link(self, device: str) -> Link | None:
         return self.devices[device].link if device in self.devices else None
 
-    def list_addresses(
+    def list_labelled(
         self, label: str, families: tuple[int, ...]
     ) -> tuple[InterfaceAddress, ...]:
         found = self.devices[label].addresses if label in self.devices else ()
