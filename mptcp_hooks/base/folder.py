@@ -73,12 +73,17 @@ class Folder:
                 posix.close(descriptor)
 
     def lock(self) -> bool:
-        """Take the lock of a folder that was opened for it, unless somebody else has it."""
+        """Take the lock of a folder that was opened for it, unless somebody else has it.
+
+        Problem where there can be none.
+        """
         assert self._lock is not None
         try:
             flock(self._lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise Problem(f"cannot lock {self.path}: {error.strerror}") from None
         return True
 
     def list_names(self) -> list[str]:

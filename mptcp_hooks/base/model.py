@@ -135,6 +135,13 @@ class PathManager(NamedTuple):
         return self._replace(endpoints=tuple(
             one for one in self.endpoints or () if not any(path.owns(one) for path in gone)))
 
+    def expecting(self, paths: Iterable[Path]) -> PathManager:
+        """The path manager as it is when these paths have their endpoints."""
+        endpoints = self.endpoints or ()
+        made = tuple(one for path in paths for one in path.endpoints
+                     if not any(other.stands_for(one.address) for other in endpoints))
+        return self._replace(endpoints=(*endpoints, *made)) if made else self
+
     def without_roles(self, roles: Iterable[Role]) -> PathManager:
         """The path manager as it is without what roles add to endpoints' flags."""
         addresses = {role.address for role in roles}

@@ -97,14 +97,20 @@ def _batch_arguments(option: str, force: bool) -> tuple[str, ...]:
 def _start(call: tuple[str, ...]) -> _Started:
     # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
     signal(SIGCHLD, SIG_DFL)
-    reading, writing = posix.pipe()
-    output, errors = posix.memfd_create("output"), posix.memfd_create("errors")
+    path = _find(call[0])
+    opened: list[int] = []
     try:
-        child = posix.posix_spawn(_find(call[0]), call, _ENVIRONMENT, file_actions=[
+        opened += posix.pipe()
+        opened += posix.memfd_create("output"), posix.memfd_create("errors")
+        reading, writing, output, errors = opened
+        child = posix.posix_spawn(path, call, _ENVIRONMENT, file_actions=[
             (posix.POSIX_SPAWN_DUP2, stream, number)
             for number, stream in enumerate((reading, output, errors))], setpgroup=0)
-    finally:
-        posix.close(reading)
+    except OSError as error:
+        for stream in opened:
+            posix.close(stream)
+        raise Problem(f"cannot start {call[0]}: {error.strerror}") from None
+    posix.close(reading)
     return _Started(child, writing, output, errors)
 
 

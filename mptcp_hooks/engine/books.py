@@ -139,9 +139,3 @@ class Books:
             self.manager = self.manager._replace(endpoints=tuple(
                 one for one in self.manager.endpoints or ()
                 if not (one.address in gone and installed.path.owns(one))))
-
-    def expect_endpoints(self, paths: Iterable[Path]) -> None:
-        endpoints = self.manager.endpoints or ()
-        there = {endpoint.address for endpoint in endpoints}
-        made = tuple(one for path in paths for one in path.endpoints if one.address not in there)
-        self.manager = self.manager._replace(endpoints=(*endpoints, *made))

@@ -9,6 +9,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.books import Books
 from mptcp_hooks.engine.compare import (
     give_up,
+    is_renamed,
     join_stanzas,
     judge_found,
     keep_standing,
@@ -24,7 +25,7 @@ from mptcp_hooks.engine.compare import (
 from mptcp_hooks.engine.limits import judge_wanted, settle_limits
 from mptcp_hooks.engine.plan import Plan, find_holder, plan_paths
 from mptcp_hooks.engine.work import Work
-from mptcp_hooks.intent.event import method_of, recall_event
+from mptcp_hooks.intent.event import MANAGED, method_of, recall_event
 from mptcp_hooks.intent.settings import (
     has_belongings,
     judge_options,
@@ -140,10 +141,15 @@ class WorkBuilder(Books):
             carried = self._has_carrier(event.device)
             # What stands though it is out is all that a connection has.
             kept = {one.path.address for one in old if one.path.endpoint}
-            waiting = tuple(path.address for path in planned.paths
-                            if path.endpoint and path.address not in kept
-                            and not (carried and self.machine.answers(path)))
+            # What waits leaves its place to others, which may have to wait as well.
+            while more := tuple(path.address for path in planned.paths
+                                if path.endpoint and path.address not in kept
+                                and not (carried and self.machine.answers(path))):
+                waiting += more
+                planned = self._plan(event, settings, old, left, waiting)
             silent = bool(waiting) or not carried
+        if any(is_renamed(path, self.read_use(path)) for path in planned.paths):
+            self._end_former_names(planned.paths[0])
             planned = self._plan(event, settings, old, left, waiting)
         if planned.crowded:
             self.look_at_all()
@@ -162,7 +168,7 @@ class WorkBuilder(Books):
         for installed in old:
             self.undo_outdated(installed, changes)
         self.changes += [change for change in changes if change.lines or change.late]
-        self.expect_endpoints(planned.paths)
+        self.manager = self.manager.expecting(planned.paths)
         stanza = Stanza(event.told, tuple(change.after for change in changes),
                         SILENT * silent)
         stays = settings.wanted or not forgetting
@@ -180,6 +186,11 @@ class WorkBuilder(Books):
         from mptcp_hooks.engine.others import make_way
 
         return make_way(self, planned, others, left)
+
+    def _end_former_names(self, path: Path) -> None:
+        from mptcp_hooks.engine.others import end_former_names
+
+        end_former_names(self, path)
 
     def _make_room(self, unserved: Iterable[Path]) -> bool:
         from mptcp_hooks.engine.others import make_room
@@ -258,10 +269,11 @@ class WorkBuilder(Books):
     def _is_replaced(self, stanza: Stanza, event: Event) -> bool:
         """Whether an event renews a stanza on record, or finds its addresses gone.
 
-        What this work is about it does not take away.
+        What this work is about it does not take away; nor does a device that only the
+        configuration names take away what a manager told.
         """
         renewed = renews(event, stanza)
-        if renewed is None and stanza.told in self.told:
+        if renewed is None and (stanza.told in self.told or method_of(event.told) == MANAGED):
             return False
         return not self._holds_any(event, stanza) if renewed is None else renewed
 

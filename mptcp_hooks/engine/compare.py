@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown, read_value
 from mptcp_hooks.base.model import Installed, Stanza, TableUse
+from mptcp_hooks.base.numbering import PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import bind_ids, is_about_id, list_former
 from mptcp_hooks.engine.plan import find_intruder, find_sharer, settle_order
@@ -85,6 +86,15 @@ def list_foreign(path: Path, use: TableUse, ours: Iterable[Installed]) -> TableU
     tables = {one.path.table for one in ours if one.path.family == path.family}
     return TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
                     () if path.table in tables else use.routes)
+
+
+def is_renamed(path: Path, use: TableUse) -> bool:
+    """Whether the path's device seems to be called otherwise than when its table was filled.
+
+    `use` is what the kernel holds of the path: the rules of a device keep the name that it had.
+    """
+    return any(rule.table == path.table and rule.protocol == PROTOCOL
+               and rule.device not in ("", path.device) for rule in use.rules)
 
 
 def renews(event: Event, stanza: Stanza) -> bool | None:

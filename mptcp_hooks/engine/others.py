@@ -9,6 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.belongings import demote, is_first
+from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.engine.plan import takes, yields
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.settings import read_settings
@@ -76,8 +77,22 @@ def change_other(books: Books, installed: Installed, path: Path) -> Installed:
     for one in before:
         books.undo_outdated(one, [change])
     books.changes.append(change)
-    books.expect_endpoints([path])
+    books.manager = books.manager.expecting([path])
     return change.after
+
+
+def end_former_names(books: Books, path: Path) -> None:
+    """End the paths that stanzas have of a path's device by a name that it has no more."""
+    books.look_at_all()
+    for iface, stanzas in tuple(books.records.items()):
+        for stanza in stanzas:
+            former = {one.path.device for one in stanza.paths if one.path.ifindex == path.ifindex}
+            if former and not books.machine.list_of_device(path.device, sorted(former)):
+                for one in stanza.paths:
+                    books.undo_outdated(one, [])
+                books.records[iface] = replace_stanzas(
+                    books.records[iface], (stanza,), (stanza._replace(paths=()),))
+                books.remarks.append(f"{iface}: its device is called {path.device} now")
 
 
 def make_room(books: Books, unserved: Iterable[Path]) -> bool:

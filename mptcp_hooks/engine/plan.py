@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     """Paths, what a person must hear (warnings), and what -v adds (remarks).
 
     `crowded` are those whose address another device's subnet has as well, `unserved` those that
-    would have an endpoint, were not all taken.
+    would have the only endpoint of the plan, were not all taken.
     """
 
     paths: tuple[Path, ...]
@@ -78,7 +78,8 @@ def plan_paths(
     # others is the first address of its family.
     for own in sorted(view.addresses, key=lambda own: address.is_unique_local(own.address)):
         before = [path for path in previous if path.address == own.address]
-        plan = _plan_address(plan, own, iface, settings, view, before, others, manager)
+        plan = _plan_address(plan, own, iface, settings, view, before, others,
+                             manager.expecting(plan.paths))
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
         plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
                                 "until it is 1")
@@ -142,7 +143,7 @@ def _plan_address(
         for other in beside) else settings.usual_table
     wanted = (settings.table if first else 0) or usual
     path = path._replace(table=_choose_table(path, wanted, before, beside))
-    if verdict.full:
+    if verdict.full and not any(one.endpoint for one in plan.paths):
         plan = plan._replace(unserved=(*plan.unserved, path))
     return plan.add(
         path=path,

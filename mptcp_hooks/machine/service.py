@@ -53,13 +53,15 @@ class Status:
         if not self._address or text == self._told:
             return
         ready = "" if self._told else "READY=1\n"
-        self._told = text
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         try:
             with socket(AF_UNIX, SOCK_DGRAM) as notifying:
                 notifying.sendto(f"{ready}STATUS={text}".encode(), address)
         except OSError as error:
+            # What is not told now is told the next time.
             if ready:
                 say(self._program,
                     f"cannot tell {self._address} that it is ready: {error.strerror}")
-            self._address = ""
+                self._address = ""
+            return
+        self._told = text

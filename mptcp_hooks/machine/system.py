@@ -15,6 +15,7 @@ from time import monotonic, sleep
 
 from mptcp_hooks.base import address
 from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import DeviceView, Link
 from mptcp_hooks.base.numbering import MAIN_TABLE, PROTOCOL
 from mptcp_hooks.base.value import TYPE_CHECKING
@@ -78,9 +79,12 @@ class Machine(Kernel):
         return choose_of_device(device, ifaces, self.find_ifindex)
 
     def read_link(self, device: str) -> Link | None:
-        """The state of a device, None where there is no such device."""
+        """The state of a device, None where there is no such device; Problem where nobody says."""
         request = device.encode()[:_IFNAMSIZ - 1].ljust(_IFREQ_SIZE, b"\0")
-        asking = socket(AF_INET, SOCK_DGRAM)
+        try:
+            asking = socket(AF_INET, SOCK_DGRAM)
+        except OSError as error:
+            raise Problem(f"cannot ask the kernel about {device}: {error.strerror}") from None
         try:
             answer = ioctl(asking, _SIOCGIFFLAGS, request)
         except OSError:

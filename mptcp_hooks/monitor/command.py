@@ -18,7 +18,7 @@ from time import monotonic
 
 from mptcp_hooks.base.entry import make_parser
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.report import say, show_command
+from mptcp_hooks.base.report import say_if_heard, show_command
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.machine import journal
 from mptcp_hooks.machine.claim import claim
@@ -251,7 +251,7 @@ class Monitor:
         """Say what was not said in the last hour; news of an hour ago may be news again."""
         self._said = {said: then for said, then in self._said.items() if now - then < _SAID_FOR}
         if text not in self._said:
-            say(_find_prefix() + PROGRAM, text)
+            say_if_heard(_find_prefix() + PROGRAM, text)
         if len(self._said) < _SAID_AT_MOST:
             self._said.setdefault(text, now)
 
@@ -263,13 +263,17 @@ def _to_milliseconds(seconds: float) -> int | None:
 
 def _is_off(ifindex: int) -> bool:
     """Whether a device is switched off, or gone: the kernel forgets what routers said on it."""
-    link = Machine().read_link(find_device(ifindex))
+    try:
+        link = Machine().read_link(find_device(ifindex))
+    except Problem:
+        # What comes of it, the next announcement of the device tells.
+        return False
     return link is None or not link.up
 
 
 def _tell(text: str) -> None:
     """Say what a person may want to know, each time that it happens."""
-    say(PROGRAM, text)
+    say_if_heard(PROGRAM, text)
 
 
 def _find_prefix() -> str:

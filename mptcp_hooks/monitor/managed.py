@@ -52,8 +52,8 @@ def _take_in(
     news = [event for event in (announce(device, family, MANAGED) for family in (4, 6))
             if not is_covered(event, known)]
     if news and not _is_refused(configuration, device):
-        for event in news:
-            (builder.add if is_up(machine, device) else builder.expect)(event)
+        # Each family by itself: one that is refused does not cost the other.
+        builder.add_each(news, builder.add if is_up(machine, device) else builder.expect)
 
 
 def _has_ended(machine: Machine, configuration: Configuration, stanza: Stanza) -> bool:

@@ -78,15 +78,17 @@ class Round:
     def __init__(self, work: Callable[[], RoundResult]) -> None:
         # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._output, writing = os.pipe()
         self._report = b""
         self._end = monotonic() + _AT_MOST
+        pipe: tuple[int, ...] = ()
         try:
+            pipe = os.pipe()
             self._child = os.fork()
         except OSError as error:
-            os.close(self._output)
-            os.close(writing)
+            for descriptor in pipe:
+                os.close(descriptor)
             raise Problem(f"cannot begin a round: {error.strerror}") from None
+        self._output, writing = pipe
         if self._child == 0:
             _do_and_exit(work, writing)
         os.close(writing)

@@ -47,6 +47,8 @@ def booted(deb: str, lab: Lab) -> Iterator[Booted]:
         try:
             disk = make_disk(Path(deb), "trixie", Path(name), {
                 "/etc/network/interfaces": _STANZAS,
+                # So that the journal outlives a shutdown.
+                "/var/log/journal/kept": "",
                 "/root/transfer.py": Path(TRANSFER).read_text()})
         except Unavailable as reason:
             pytest.skip(str(reason))
@@ -89,13 +91,17 @@ def test_boot_hotplug_reboot_removal(booted: Booted, lab: Lab) -> None:
     _check_both_paths(booted, lab)
 
     booted.run("sed -i '$a mptcp-flags subflow backup' /etc/network/interfaces")
+    since = booted.run("date +%s").strip()
     booted.reboot()
     booted.wait_for_boot()
     _wait_for(booted, _BOTH)
     assert "backup" in booted.run("ip mptcp endpoint show | grep 10.1.2.2")
-    # What the shutdown before had to say.
-    said = booted.run("journalctl -b -p warning -t mptcp_up -t mptcp_down -t mptcp_monitor -o cat")
+    # What the shutdown had to say, and the boot after it.
+    assert booted.run("journalctl --list-boots --quiet").count("\n") == 2
+    said = booted.run(f"journalctl --since=@{since} -p warning -t mptcp_up -t mptcp_down "
+                      "-t mptcp_monitor -t mptcp_check -o cat")
     assert said.strip() in ("", "-- No entries --"), said
+    assert booted.run("systemctl --failed --no-legend").strip() == ""
 
     booted.run("apt-get remove -y mptcp-hooks")
     assert _list_endpoints(booted) == []

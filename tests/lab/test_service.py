@@ -5,26 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
 from tests.lab.support.boxes import put_box, remove_boxes
 from tests.lab.support.checker import find_failed, has_results, read_results
-from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
+from tests.lab.support.lab import SERVER_4, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.paths import BOTH, RULES, check_both_paths, flush, plug, pull
+from tests.lab.support.service import CHECKER, SERVICE, ask, boot, show
 from tests.lab.support.waiting import wait_for
 
-SERVICE, CHECKER = "mptcp-hooks.service", "mptcp-hooks-check.service"
 ONLY_NET_ADMIN, ONLY_NET_RAW = 1 << 12, 1 << 13
 KILOBYTES_AT_MOST = 20_000
-
-
-def boot(make_lab: MakeLab, installed: bool, routers: tuple[str, ...] = ()) -> Lab:
-    """A lab whose client has booted, and has networking.service bring up two uplinks."""
-    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=installed,
-                   routers=routers)
-    lab.set_interfaces(TWO_UPLINKS)
-    lab.client.run("systemctl", "restart", "networking")
-    return lab
 
 
 @pytest.fixture
@@ -39,15 +29,6 @@ def running(make_lab: MakeLab) -> Lab:
     lab = boot(make_lab, installed=True)
     lab.client.run("systemctl", "start", SERVICE)
     return lab
-
-
-def show(lab: Lab, name: str, service: str = SERVICE) -> str:
-    """A property of the service."""
-    return lab.client.run("systemctl", "show", service, "--value", "--property", name).strip()
-
-
-def ask(lab: Lab, verb: str, service: str = SERVICE) -> str:
-    return lab.client.try_run("systemctl", verb, service).stdout.strip()
 
 
 def read_status(lab: Lab, field: str, service: str = SERVICE) -> str:

@@ -16,6 +16,7 @@ from tests.model.world import (
     FAMILIES,
     FOREIGN,
     FOREIGN_ENDPOINTS,
+    MARKS,
     PLACES,
     TABLES,
     TUNNEL,
@@ -100,6 +101,7 @@ def _choose_stanza(random: Random) -> Stanza:
         flags=random.choice(_FLAGS) if unusual and random.random() < 0.6 else (),
         table=random.choice(TABLES) if unusual and random.random() < 0.4 else 0,
         off=unusual and random.random() < 0.15,
+        mark=MARKS[iface] if random.random() < 0.15 else "",
     )
 
 

@@ -16,7 +16,10 @@ _FLAGS = ("subflow", "signal", "backup", "fullmesh")
 
 
 class Rule(NamedTuple):
-    """One policy routing rule; an empty text or None where it does not say."""
+    """One policy routing rule; an empty text or None where it does not say.
+
+    `mark` is what a firewall must have set; a rule for all that has another one has none here.
+    """
 
     family: int
     preference: int
@@ -26,6 +29,7 @@ class Rule(NamedTuple):
     table: int
     suppress: int | None = None
     incoming: str = ""
+    mark: str = ""
 
 
 class Route(NamedTuple):
@@ -174,6 +178,7 @@ def _read_rules(family: int, rows: list[dict[str, Any]]) -> Iterator[tuple[str, 
             table=int(row.get("table", 0)),
             suppress=row.get("suppress_prefixlen"),
             incoming=row.get("iif", ""),
+            mark="" if "not" in row else row.get("fwmark", ""),
         )
 
 

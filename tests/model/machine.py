@@ -282,6 +282,7 @@ def _delete_rule(rule: Rule) -> str:
              *[f"from {rule.source}"] * bool(rule.source),
              *[f"to {rule.destination}"] * bool(rule.destination),
              *[f"oif {rule.device}"] * bool(rule.device),
+             *[f"fwmark {rule.mark}"] * bool(rule.mark),
              *[f"suppress_prefixlength {rule.suppress}"] * (rule.suppress is not None)]
     return " ".join(words)
 

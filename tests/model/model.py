@@ -35,7 +35,8 @@ class Model:
     families of whose new connections it has seen that they leave by a tunnel.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
-    whether it sees to them, and `now` is when the kernel was looked at, in seconds.
+    whether it sees to them, `leading` are the families that had a way out when it began, and `now`
+    is when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -50,11 +51,13 @@ class Model:
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
     settling: bool = False
+    leading: set[int] = field(default_factory=set)
     now: float = 0.0
 
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
+        self.leading = {family for family in FAMILIES if list_candidates(self, family)}
         for told in self.told:
             told.begin()
 
@@ -151,6 +154,11 @@ class Model:
                 is_tunnel = best is not None and best.device == TUNNEL
                 (self.beside.add if is_tunnel else self.beside.discard)(family)
 
+    def leave_tunnels(self, after: Snapshot) -> None:
+        """Note the families that have another way out once their paths are made."""
+        self.beside -= {family for family in self.beside if not find_best(after, family)
+                        and list_candidates(self, family) and not self.ways[family].barred}
+
     def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
         if way == "del":
             self.foreign.discard(find_foreign(name, before))
@@ -174,6 +182,7 @@ class Model:
         for one in replaced:
             told.paths |= one.paths
             told.tables |= one.tables
+            told.standing |= one.standing
         others = [one for one in self.told if one not in replaced]
         if not is_wanted(told, self.configuration):
             self.told = others
@@ -197,6 +206,8 @@ class Model:
         failing = {wish.address for wish in wishes if wish not in makeable}
         told.paths = {address: path for address, path in told.paths.items() if address in failing}
         told.settle(makeable, loose=True)
+        firsts = {wish.family: wish for wish in reversed(wishes)}
+        told.headless = {family for family, wish in firsts.items() if wish not in makeable}
         if wishes and not makeable and not told.paths:
             # A stanza whose every path failed is as if it had never come.
             self.told.remove(told)
@@ -334,7 +345,7 @@ def _is_replaced(told: Told, stanza: Stanza, before: Snapshot) -> bool:
 def _is_refused(
     told: Told, wishes: list[Wish], others: list[Told], before: Snapshot
 ) -> bool:
-    """Whether another path or program has an address or a table that a stanza wants."""
+    """Whether another path or program has an address, a table or a mark that a stanza wants."""
     paths = [path for one in others if one.wishes is None for path in one.paths.values()]
     coming = [wish for one in others for wish in one.wishes or ()]
     theirs = [*(path.wish for path in paths), *coming]
@@ -342,13 +353,15 @@ def _is_refused(
         (wish.family, wish.table or wish.usual_table) for wish in coming
         if wish.table or wish.device != told.stanza.device}
     # Who comes to a table that a path has already, has to live with that.
+    marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
     tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
     for wish in wishes:
         beside = any((one.device, one.family) == (wish.device, wish.family) for one in theirs)
         standing = told.paths.get(wish.address)
         usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
         table = wish.table or usual
-        if table and (wish.family, table) in tables or (wish.address, wish.device) in {
+        if (wish.family, wish.mark) in marks or table and (
+                wish.family, table) in tables or (wish.address, wish.device) in {
                 (one.address, one.device) for one in theirs}:
             return True
     return False

@@ -38,8 +38,13 @@ def resolve(
     may: set[Thing] = set()
     held = frozenset((*before.marked, *before.endpoints))
     kept = held & {*after.marked, *after.endpoints} if disturbed else held
+    giving = set() if disturbed and not model.monitored else _list_giving(model, before, after)
     for told in model.told:
         _leave_standing(told)
+        given = {address for address in told.paths if address in giving}
+        told.paths |= {address: told.paths[address].without_endpoint() for address in given}
+        # The routing of a path that gives its endpoint away is made whole.
+        may |= {thing for address in given for thing in told.paths[address].things}
         if model.monitored:
             told.paths = {address: _heed_silence(model, told, path, after)
                           for address, path in told.paths.items()}
@@ -59,11 +64,25 @@ def resolve(
     detours = find_detours(model, before, after)
     must |= detours
     may |= detours
+    if model.monitored:
+        model.leave_tunnels(after)
     if not any(told.paths for told in model.told):
         # With the last path goes what a monitor noted.
         model.beside.clear()
     lowest, highest = _find_limits(model, before, after)
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
+
+
+def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
+    """The addresses that gave their endpoints to uplinks that had none, where all are taken.
+
+    Which ones do is nobody's promise, but that of an uplink that keeps another.
+    """
+    served = [{one.device for one in seen.endpoints if one.device} for seen in (before, after)]
+    if len(before.endpoints | after.endpoints) <= ENDPOINTS_AT_MOST or served[1] <= served[0]:
+        return set()
+    return {one.address for one in before.endpoints - after.endpoints - model.foreign
+            if one.device in served[1]}
 
 
 def _is_alone(model: Model, path: Written, after: Snapshot) -> bool:
@@ -115,6 +134,8 @@ def _write(
     beside = [path for told in model.told for path in told.paths.values()
               if (path.wish.device, path.wish.family) == (wishes[0].device, wishes[0].family)]
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
+    if any(wish.address == first and wish.family in told.headless for told, wish in group):
+        first = ""
     for told, wish in group:
         if wish.shared and wish.address != first:
             # Nothing would lead to its table.

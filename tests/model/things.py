@@ -29,7 +29,8 @@ class Wish(NamedTuple):
 
     `table` is what its stanza names, `usual_table` what the configuration has for the first
     address; `chosen` is whether its flags are chosen for it; `endpoint` whether it may have one,
-    and `shared` whether a path of another device has the address.
+    `mark` what a firewall sets for it, and `shared` whether a path of another device has the
+    address.
     """
 
     family: int
@@ -43,6 +44,7 @@ class Wish(NamedTuple):
     flags: tuple[str, ...]
     chosen: bool
     endpoint: bool
+    mark: str = ""
     shared: bool = False
 
 
@@ -85,6 +87,10 @@ def list_wide(path: Written) -> set[Thing]:
 
 def _list_rules(wish: Wish, table: int, primary: bool) -> Iterator[Rule]:
     own = wish.address
+    if wish.mark:
+        yield Rule(wish.family, 19994, "", "", "", MAIN_TABLE, _SUPPRESSED[wish.family],
+                   mark=wish.mark)
+        yield Rule(wish.family, 19995, "", "", "", table, mark=wish.mark)
     if wish.shared:
         yield Rule(wish.family, 19996, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
         yield Rule(wish.family, 19997, "", "", wish.device, table)

@@ -19,7 +19,8 @@ class Told:
     `mute` are the addresses whose endpoints went since their gateways do not answer. `wishes` is
     what the step under way makes of it, None where it leaves it alone; `loose` is where it may
     put back what is missing of paths that are no wish. `tables` are those that its paths had when
-    the step began, by family.
+    the step began, by family. `headless` are the families of whose paths the step could not make
+    the first one. `standing` are the addresses that had paths then, 0 for the first of a device.
     """
 
     stanza: Stanza
@@ -31,16 +32,20 @@ class Told:
     wishes: list[Wish] | None = None
     loose: bool = False
     tables: set[tuple[int, int]] = field(default_factory=set)
+    headless: set[int] = field(default_factory=set)
+    standing: dict[str, int] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
         self.release()
         self.mute &= set(self.paths)
         self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
+        self.standing = {address: 1 - path.primary for address, path in self.paths.items()}
 
     def settle(self, wishes: list[Wish], loose: bool = False) -> None:
         """Have the step make these paths of it."""
         self.wishes, self.loose = wishes, loose
+        self.headless = set()
 
     def release(self) -> None:
         """Leave it alone after all."""
@@ -110,14 +115,14 @@ def list_wishes(
             wish = _make_wish(told, one, gateway, configuration, seen)
             first = one.family not in {wish.family for wish in wishes}
             wishes.append(wish._replace(table=wish.table if first else 0,
+                                        mark=wish.mark if first else "",
                                         endpoint=wish.endpoint and one.address not in taken))
     return wishes
 
 
 def _order(told: Told, own: Iterable[Own]) -> list[Own]:
     """Those that are found: the first is the one that was, then come those that were there."""
-    standing = {address: 1 - path.primary for address, path in told.paths.items()}
-    return sorted(own, key=lambda one: standing.get(one.address, 2))
+    return sorted(own, key=lambda one: told.standing.get(one.address, 2))
 
 
 def _find_own(told: Told, others: list[Told], seen: Snapshot) -> Iterator[Own]:
@@ -169,6 +174,7 @@ def _make_wish(
         usual_table=dict(configuration.tables).get(stanza.device, 0),
         flags=chosen or configuration.usual_flags or ("subflow",),
         chosen=bool(chosen),
+        mark=stanza.mark,
         endpoint=not (told.silent and not seen.is_running(stanza.device)),
     )
 

@@ -57,7 +57,8 @@ class Stanza(NamedTuple):
 
     `places` are the addresses it states, in each of its families; without any it states
     none, as dhcp does. `gateway` is whether it has the one of its first place, and
-    `mptcp_gateway` whether its option has that of its first family.
+    `mptcp_gateway` whether its option has that of its first family. `mark` is what a firewall
+    sets for it.
     """
 
     iface: str
@@ -68,6 +69,7 @@ class Stanza(NamedTuple):
     flags: tuple[str, ...] = ()
     table: int = 0
     off: bool = False
+    mark: str = ""
 
     @property
     def device(self) -> str:
@@ -75,7 +77,7 @@ class Stanza(NamedTuple):
 
     @property
     def has_options(self) -> bool:
-        return bool(self.mptcp_gateway or self.flags or self.table or self.off)
+        return bool(self.mptcp_gateway or self.flags or self.table or self.off or self.mark)
 
     def list_own(self) -> list[Own]:
         """The addresses stated."""
@@ -105,6 +107,8 @@ class Stanza(NamedTuple):
             yield "flags=" + ",".join(self.flags)
         if self.table:
             yield f"table={self.table}"
+        if self.mark:
+            yield f"mark={self.mark}"
 
 
 def read_stanza(words: tuple[str, ...]) -> Stanza:
@@ -121,6 +125,7 @@ def read_stanza(words: tuple[str, ...]) -> Stanza:
         flags=tuple(said["flags"].split(",")) if "flags" in said else (),
         table=int(said.get("table", 0)),
         off="off" in options,
+        mark=said.get("mark", ""),
     )
 
 
@@ -145,6 +150,7 @@ def _tell(stanza: Stanza) -> dict[str, str]:
         "IF_MPTCP_FLAGS": " ".join(stanza.flags),
         "IF_MPTCP_TABLE": str(stanza.table or ""),
         "IF_MPTCP": "off" if stanza.off else "",
+        "IF_MPTCP_MARK": stanza.mark,
     }
     return {name: value for name, value in said.items() if value}
 
@@ -251,3 +257,5 @@ FOREIGN_ENDPOINTS = {
     "other-device": ("10.3.0.2", "lo", "subflow"),
 }
 TABLES = (101, 102)
+# Each interface has its own, which two stanzas of it want at once.
+MARKS = {iface: f"0x{number:x}" for number, iface in enumerate((*DEVICES, ALIAS), start=0x61)}

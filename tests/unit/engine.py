@@ -18,7 +18,13 @@ from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.follow import prepare_again, prepare_all
 from mptcp_hooks.engine.record import Store
-from mptcp_hooks.engine.take_down import prepare_dismissal, prepare_down, prepare_farewell
+from mptcp_hooks.engine.remake import list_endpoints
+from mptcp_hooks.engine.take_down import (
+    prepare_dismissal,
+    prepare_down,
+    prepare_farewell,
+    prepare_silence,
+)
 from mptcp_hooks.engine.work import Work
 from mptcp_hooks.intent import ifupdown
 from mptcp_hooks.intent.event import Event, read_event
@@ -127,6 +133,17 @@ def static(iface: str, family: int, *, gateway: str = "", **options: str) -> Eve
         **{f"IF_{name.upper()}": value for name, value in options.items()}})
     assert event is not None
     return event
+
+
+def silence(bench: Bench, iface: str) -> None:
+    """Have an interface lose its carrier, and what a round does then."""
+    link = bench.machine.devices[iface].link
+    bench.machine.devices[iface] = bench.machine.devices[iface]._replace(
+        link=link and link._replace(running=False))
+    with bench.open_store() as store:
+        paths = [one.path for one in list_endpoints(store) if one.path.iface == iface]
+        assert carry_out(store, bench.machine,
+                         prepare_silence(store, bench.machine, paths)) == []
 
 
 def list_lines(bench: Bench, events: Sequence[Event]) -> list[str]:

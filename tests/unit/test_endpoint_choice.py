@@ -15,7 +15,7 @@ from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Wishes
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
-from tests.unit.engine import Bench, open_bench
+from tests.unit.engine import Bench, open_bench, silence
 
 LOCAL, GLOBAL, SECOND = "fd00:2::2", "2001:db8:2::2", "2001:db8:2::3"
 DEVICES = [f"wan{number}" for number in range(5)]
@@ -218,6 +218,51 @@ def test_no_connection_loses_the_last_of_its_subflows_for_it() -> None:
             for number, own in enumerate(own for own in list_ours(bench) if own != "10.5.2.2")]
         bench.up(events[-2])
         assert "10.5.2.2" not in list_ours(bench) and "10.5.5.2" in list_ours(bench)
+
+
+def test_a_stanza_of_two_families_gets_the_place_that_is_made_and_asks_for_no_other() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:-2])
+        both = read_event({
+            "IFACE": "wan4", "ADDRFAM": "inet,inet6", "METHOD": "static",
+            "IF_ADDRESSES": "10.5.5.2/24 2001:db8:5::2/64",
+            "IF_GATEWAYS": "10.5.5.1 2001:db8:5::1"})
+        assert both is not None
+        bench.machine.ran.clear()
+        assert bench.up(both) == []
+        assert [line for line in bench.machine.ran if "endpoint add" in line] == [
+            "mptcp endpoint add 10.5.5.2 dev wan4 subflow"]
+        assert {one.device for one in bench.machine.endpoints if one.device} == {
+            11, 12, 13, 14, 15}
+
+
+def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:-2])
+        before = bench.machine.snapshot()
+        taken = tell("wan4", "10.5.5.2", IF_MPTCP_TABLE="20011")
+        (problem,) = bench.up(taken)
+        assert "table 20011 is in use by" in str(problem)
+        assert bench.machine.snapshot() == before
+        assert bench.again() == [] and bench.machine.snapshot() == before
+
+
+def test_a_place_that_a_silent_address_leaves_is_no_other_silent_ones() -> None:
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *own_addresses("10.1.2.2", "10.1.2.3", LOCAL),
+                           gateways=("10.1.2.1", "fd00:2::1"))
+        event = read_event({"IFACE": "eth1", "ADDRFAM": "inet,inet6", "METHOD": "dhcp",
+                            "IF_MPTCP_FLAGS": "signal"})
+        assert event is not None and bench.up(event) == []
+        assert len(list_ours(bench)) == 3
+        silence(bench, "eth1")
+        # Two are left, for three.
+        bench.machine.endpoints += [Endpoint(90 + number, f"10.8.8.{number}", 0, ("signal",))
+                                    for number in range(5)]
+        bench.all()
+        assert not {"10.1.2.2", "10.1.2.3", LOCAL} & set(list_ours(bench))
 
 
 def make_path(own: str, ifindex: int, primary: bool = True) -> Path:

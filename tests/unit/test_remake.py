@@ -18,7 +18,7 @@ from mptcp_hooks.engine.remake import (
     prepare_reminder,
 )
 from mptcp_hooks.engine.take_down import prepare_silence
-from tests.unit.engine import Bench, open_bench, static
+from tests.unit.engine import Bench, open_bench, silence, static
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
 FIRST, SECOND = "10.1.1.2", "10.1.2.2"
@@ -38,16 +38,6 @@ def remind(bench: Bench, identities: Mapping[str, tuple[int, ...]]) -> list[Prob
 def part(bench: Bench, identities: Mapping[str, tuple[int, ...]]) -> list[Problem]:
     with bench.open_store() as store:
         return carry_out(store, bench.machine, prepare_parting(store, bench.machine, identities))
-
-
-def silence(bench: Bench, iface: str) -> None:
-    link = bench.machine.devices[iface].link
-    bench.machine.devices[iface] = bench.machine.devices[iface]._replace(
-        link=link._replace(running=False))
-    with bench.open_store() as store:
-        paths = [one.path for one in list_endpoints(store) if one.path.iface == iface]
-        assert carry_out(store, bench.machine,
-                         prepare_silence(store, bench.machine, paths)) == []
 
 
 def own_endpoints(bench: Bench) -> dict[str, int]:

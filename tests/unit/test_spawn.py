@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import posix
 import signal
 import time
 from pathlib import Path
@@ -90,8 +92,22 @@ def test_what_was_started_ahead_and_is_not_needed_ends_at_once(
     (tmp_path / "ip").write_text("#!/bin/sh\nexec sleep 300\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setattr(spawn, "_DIRECTORIES", (str(tmp_path),))
-    before, began = os.listdir("/proc/self/fd"), time.monotonic()
+    before, began = sorted(os.listdir("/proc/self/fd")), time.monotonic()
     spawn.start_batch_ahead("-4", force=True)
     spawn.dismiss_ahead()
     assert time.monotonic() - began < 20
-    assert os.listdir("/proc/self/fd") == before
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("name", ["pipe", "memfd_create", "posix_spawn"])
+def test_what_cannot_be_started_is_a_problem_and_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = sorted(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(posix, name, refuse)
+    with pytest.raises(Problem, match="^cannot start true: Too many open files$"):
+        spawn.run_program("true", ())
+    assert sorted(os.listdir("/proc/self/fd")) == before

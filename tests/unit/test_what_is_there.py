@@ -9,7 +9,7 @@ import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import LEAVING, Link, Route, Stanza
+from mptcp_hooks.base.model import LEAVING, Link, Route, Rule, Stanza
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.compare import order_records
@@ -451,6 +451,28 @@ def test_an_alias_that_is_leaving_keeps_its_routing_until_its_address_goes() -> 
         assert bench.again() == [] and bench.machine.snapshot() == standing
         del bench.machine.devices["eth1:0"]
         assert bench.again() == [] and list_paths(bench) == []
+
+
+def test_a_family_of_a_managed_device_that_is_refused_does_not_cost_the_other() -> None:
+    with open_bench(MANAGING) as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1", "fd00:2::1"))
+        theirs = 4, Rule(5000, "10.7.7.7/32", "", "", 20003, None, 0)
+        bench.machine.rules.append(theirs)
+        (problem,) = manage(bench)
+        assert "table 20003 is in use by somebody else (rule 5000" in str(problem)
+        assert list_paths(bench) == [("fd00:2::2", 20003)]
+        bench.machine.rules.remove(theirs)
+        assert manage(bench) == [] and len(list_paths(bench)) == 2
+
+
+def test_what_a_manager_told_outlives_its_address_on_a_managed_device() -> None:
+    with open_bench(MANAGING) as bench:
+        bench.up(ETH1)
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"][1:], gateways=("10.1.2.1", "fd00:2::1"))
+        assert bench.again() == manage(bench) == []
+        assert [stanza.told for stanza in load(bench)] == [
+            ETH1.told, announce("eth1", 6, MANAGED).told]
+        assert list_paths(bench) == [("fd00:2::2", 20003)]
 
 
 def test_a_managed_device_whose_link_is_down_waits_on_record() -> None:
