@@ -59,9 +59,9 @@ ROOT_PACKAGES = mmdebstrap
 PIUPARTS_PACKAGES = mmdebstrap piuparts
 # What debian/tests needs, and the program that runs them.
 TESTED = $(ROOT)-tested
-TEST_PACKAGES = autopkgtest binutils dpkg-dev ifupdown iproute2 libcap2-bin man-db mount procps \
-	python3-hypothesis python3-jinja2 python3-netifaces python3-prometheus-client python3-pytest \
-	python3-pytest-xdist tmux
+TEST_PACKAGES = autopkgtest binutils dpkg-dev ifupdown iproute2 libcap2-bin man-db mount passwd \
+	procps python3-hypothesis python3-jinja2 python3-netifaces python3-prometheus-client \
+	python3-pytest python3-pytest-xdist tmux
 
 # The files or folders of `make test`.
 TESTS = tests
@@ -233,13 +233,14 @@ autopkgtest: $(DEB) | $(TESTED)
 		/build/$(notdir $(DEB)) /build/mptcp-hooks/ -- null || [ $$? = 2 ]
 	@rm -rf $(TESTED).run
 
-# Installed, upgraded, removed and purged in a root of a release, and what is left of it.
+# Installed, upgraded, removed and purged in a root of a release, and what is left of it. The folder
+# that is passed over is where debconf extracts the questions of all packages there.
 piuparts: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(PIUPARTS_PACKAGES)'
 	@[ -f $(ROOT).tar.gz ] || { mkdir -p $(dir $(ROOT)) && apt-config dump Acquire >$(ROOT).conf && \
 		mmdebstrap --variant=apt --aptopt=$(ROOT).conf $(RELEASE) $(ROOT).tar.gz; }
 	piuparts --basetgz=$(ROOT).tar.gz --distribution=$(RELEASE) --keep-sources-list \
-		--no-eatmydata $(DEB)
+		--no-eatmydata --ignore-regex='/var/cache/debconf/tmp\.ci/?' $(DEB)
 
 $(TESTED):
 	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'

@@ -151,9 +151,10 @@ class _Shown:
         if name == "endpoint_id":
             return _stand_in(self._path.address)
         if name == "endpoints":
-            return tuple(_ShownEndpoint(one.address, self._path.device if one.device else "",
-                                        one.flags, _stand_in(one.address))
-                         for one in self._path.endpoints)
+            # An interface that is not here, as --dry-run is told of, has no index but a name.
+            return tuple(_ShownEndpoint(
+                one.address, self._path.device if one.address == self._path.address else "",
+                one.flags, _stand_in(one.address)) for one in self._path.endpoints)
         return getattr(self._path, name)
 
 

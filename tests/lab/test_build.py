@@ -25,11 +25,12 @@ def copy_sources(to: Path) -> Path:
     return to
 
 
-def build(sources: Path) -> dict[str, str]:
+def build(sources: Path, umask: int = 0o022, **environment: str) -> dict[str, str]:
     """The hashes of what a build of sources and package puts beside them, by name."""
     done = subprocess.run(
         ["dpkg-buildpackage", "--no-sign", "--build=source,all"], cwd=sources, text=True,
-        env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"}, capture_output=True)
+        env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck", **environment}, umask=umask,
+        capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sources.parent.iterdir() if path.suffix in (".deb", ".dsc", ".xz")}
@@ -50,7 +51,8 @@ def test_two_builds_in_a_row_and_elsewhere_are_the_same(tmp_path: Path) -> None:
     assert len(first) == 3
     leave_what_work_leaves(here)
     assert build(here) == first
-    assert build(copy_sources(tmp_path / "quite/elsewhere/mptcp-hooks")) == first
+    elsewhere = copy_sources(tmp_path / "quite/elsewhere/mptcp-hooks")
+    assert build(elsewhere, umask=0o077, TZ="Asia/Tokyo", LC_ALL="C", HOME="/nonexistent") == first
 
 
 def read_elf_order(path: Path) -> int:

@@ -223,6 +223,7 @@ def test_an_interface_that_is_not_there(lab: Lab) -> None:
     done = lab.client.try_run("/usr/sbin/mptcp_up", "-n", env=environment)
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 13
+    assert done.stdout.endswith(" dev nosuch0 subflow\n")
     assert done.stderr.startswith("mptcp_up: nosuch0: no such interface here")
 
 

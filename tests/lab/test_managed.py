@@ -94,8 +94,7 @@ def save(lab: Lab, text: str) -> None:
 def configure(lab: Lab, monitor: Monitor, text: str) -> None:
     """Change the configuration, and wait until the monitor has heeded it."""
     save(lab, text)
-    monitor.signal(signal.SIGHUP)
-    monitor.rest()
+    monitor.reload()
 
 
 def test_what_a_person_sets_up_by_hand(person: Lab) -> None:
@@ -360,8 +359,7 @@ def test_what_a_person_took_down_stays_down_though_the_file_names_it(person: Lab
     monitor = Monitor(person)
     before = person.endpoints()
     person.client.run("mptcp_down", "--all")
-    monitor.signal(signal.SIGHUP)
-    monitor.rest()
+    monitor.reload()
     assert before == BOTH[:1] and person.endpoints() == [] and person.rules() == []
 
 

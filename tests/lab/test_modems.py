@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 
 from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.support.monitor import Monitor
@@ -66,8 +65,7 @@ def test_a_gateway_that_stands_in_another_table_is_found(lab: Lab) -> None:
     lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1",
                   "-6 addr add fd00:2::2/64 dev eth1 nodad")
     lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nmanage = eth1\n")
-    monitor.signal(signal.SIGHUP)
-    monitor.rest()
+    monitor.reload()
     assert lab.endpoints() == ["10.1.1.2 eth0 subflow"]
     lab.client.ip("route add default via 10.1.2.1 dev eth1 table 1001",
                   "-6 route add default via fd00:2::1 dev eth1 table 1001")

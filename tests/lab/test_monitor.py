@@ -293,8 +293,7 @@ def test_what_a_person_took_down_stays_down(up: Lab, monitor: Monitor) -> None:
     up.client.run("mptcp_down", "eth1")
     pull(up, 1)
     plug(up, 1)
-    monitor.signal(signal.SIGHUP)
-    monitor.rest()
+    monitor.reload()
     assert up.endpoints() == ONLY_FIRST and len(up.rules()) == RULES
     up.client.run("mptcp_up", "--all")
     assert up.snapshot() == before

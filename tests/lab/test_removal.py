@@ -8,8 +8,10 @@ import pytest
 from mptcp_hooks.force.methods import MPTCPIZE
 from mptcp_hooks.run.dropins import write_text
 from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
+from tests.lab.support.checker import has_results
 from tests.lab.support.lab import TWO_UPLINKS, Host, Lab
 from tests.lab.support.making import MakeLab
+from tests.lab.support.package import RECORD_STAYS
 from tests.lab.support.paths import BOTH
 from tests.lab.support.waiting import wait_for
 
@@ -102,32 +104,46 @@ def test_what_is_up_goes_with_the_package(lab: Lab) -> None:
     assert not is_there(lab.client, "/run/mptcp-hooks")
 
 
-def find_ours(lab: Lab) -> list[str]:
-    """All that has our name, or is in a folder that has it, and is no package manager's."""
-    found = lab.client.run(
-        "find", "/etc", "/usr", "/var", "/run", "/sys/fs", "-path", "*mptcp[-_]*",
-        "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "*/mptcp-hooks-lab*")
-    return sorted(found.splitlines())
+def list_files(lab: Lab) -> set[str]:
+    """All there is, but what dpkg, systemd, ifupdown and the kernel keep of themselves."""
+    left_out = ("/var/lib/dpkg", "/var/log", "/run/systemd", "/run/log", "/run/user",
+                "/run/network", "/sys/fs/cgroup", "/var/cache/man")
+    skipped = " -o ".join(f"-path {path}" for path in left_out)
+    found = lab.client.run("sh", "-c", "find /etc /usr /var /run /root /srv /opt /sys/fs "
+                           f"\\( {skipped} \\) -prune -o -print")
+    return {path for path in found.splitlines() if "mptcp-hooks-lab" not in path}
 
 
+@pytest.mark.long
 def test_purge_leaves_nothing_that_the_package_or_its_commands_made(
     make_lab: MakeLab, deb: str
 ) -> None:
-    lab = make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost, installed=False)
-    before = find_ours(lab)
-    lab.client.run("dpkg", "--install", deb)
+    """And what people made, which dpkg tells them of."""
+    lab = make_lab(*SYSTEMD, "mptcpize", without=WITHOUT, client=BootedHost, installed=False)
+    lab.write(f"{UNITS}/web.service", "[Service]\nExecStart=/usr/bin/sleep infinity\n")
     lab.set_interfaces(TWO_UPLINKS)
+    lab.client.run("systemctl", "daemon-reload")
+    before, state = list_files(lab), lab.snapshot()
+    lab.client.run("dpkg", "--install", deb)
+    theirs = {f"/etc/mptcp-hooks/{name}" for name in (
+        "mptcp-hooks.conf", "mptcp-hooks.conf.d/web.conf", "on-change.d/tell")}
+    for path in theirs:
+        lab.write(path, "")
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\ncheck = gateway\n")
     lab.ifup("-a")
-    write_drop_in(lab, "web", OURS)
     # Each start of a program of ours may compile what it loads.
     for command in ("mptcp_up --check", "mptcp_status", "mptcp_status --connections",
-                    "mptcp_run true", f"systemctl restart {SERVICE}"):
+                    "mptcp_run true", "mptcp_run --enable web", "systemctl restart web",
+                    f"systemctl restart {SERVICE}", "mptcp_down eth1", "mptcp_up eth1"):
         lab.client.run(*command.split())
-    wait_for(lambda: lab.endpoints() == BOTH)
-    lab.client.run("dpkg", "--remove", "mptcp-hooks")
+    wait_for(lambda: lab.endpoints() == BOTH and has_results(lab))
+    # What is remembered of an uplink takes a minute to be known.
+    lab.write("/var/lib/mptcp-hooks/uplinks", "")
     lab.client.run("dpkg", "--purge", "mptcp-hooks")
-    assert find_ours(lab) == before
-    assert "proto mptcp" not in lab.snapshot() and lab.endpoints() == []
+    assert list_files(lab) ^ before == theirs | {
+        "/etc/mptcp-hooks", "/etc/mptcp-hooks/mptcp-hooks.conf.d", "/etc/mptcp-hooks/on-change.d"}
+    lab.ifdown("-a")
+    assert lab.snapshot() == state
 
 
 BROKEN_PYTHON = "ln -sf /bin/false /usr/bin/python3"
@@ -143,9 +159,7 @@ def test_a_python3_that_cannot_start_keeps_dpkg_from_nothing(lab: Lab, deb: str)
     assert done.returncode == 0, done.stderr
     assert ("mptcp-hooks: its modules are not compiled, and hooks take longer "
             "(dpkg-reconfigure mptcp-hooks)") in done.stderr.splitlines()
-    assert remove(lab) == [
-        "mptcp-hooks: mptcp_down failed, so /run/mptcp-hooks stays: what it tells of goes with "
-        "'mptcp_down --all' once the package is installed again"]
+    assert remove(lab) == [RECORD_STAYS]
     assert lab.snapshot() == full and is_there(lab.client, "/run/mptcp-hooks")
     lab.client.run("dpkg", "--purge", "mptcp-hooks")
     assert not is_there(lab.client, "/run/mptcp-hooks")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 
 import pytest
@@ -37,8 +36,7 @@ def configure(lab: Lab, text: str) -> None:
 def reload(lab: Lab, monitor: Monitor, text: str) -> None:
     """Change the file, and wait until the monitor has heeded it."""
     configure(lab, text)
-    monitor.signal(signal.SIGHUP)
-    monitor.rest()
+    monitor.reload()
 
 
 def find_gateways(lab: Lab, table: int) -> list[str]:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
+from tests.lab.support.package import make_newer
 from tests.lab.support.paths import BOTH, check_both_paths, plug, pull
 from tests.lab.support.sysv import SYSVINIT, SysvHost
 from tests.lab.support.waiting import wait_for
@@ -35,13 +38,19 @@ def test_a_cable_that_is_pulled_takes_its_endpoint_and_syslog_has_it(booted: Lab
     wait_for(lambda: booted.endpoints() == BOTH)
     pull(booted, 1)
     wait_for(lambda: booted.endpoints() == BOTH[:1])
+    # Of a cable that is back before the round is over nothing need be said.
+    said = wait_for(lambda: [line for line in list_said(booted) if line.startswith("eth1: ")])
+    assert "endpoint taken away" in said[0], said
+    assert any(line.startswith("[#] ip mptcp endpoint delete ") for line in list_said(booted))
     plug(booted, 1)
     wait_for(lambda: booted.endpoints() == BOTH)
     check_both_paths(booted)
-    said = [line.partition("mptcp_monitor")[2].partition(": ")[2]
-            for line in booted.client.run("logread").splitlines() if "mptcp_monitor" in line]
-    assert any(line.startswith("[#] ip mptcp endpoint delete ") for line in said), said
-    assert any(line.startswith("eth1: ") and "endpoint taken away" in line for line in said), said
+
+
+def list_said(lab: Lab) -> list[str]:
+    """What syslog has of the monitor."""
+    return [line.partition("mptcp_monitor")[2].partition(": ")[2]
+            for line in lab.client.run("logread").splitlines() if "mptcp_monitor" in line]
 
 
 def test_what_the_configuration_names_is_set_up_after_a_reload(booted: Lab) -> None:
@@ -69,6 +78,20 @@ def test_the_script_starts_each_program_once_and_stops_it(booted: Lab) -> None:
     assert list_running(booted) == []
     booted.client.run("dpkg", "--purge", "mptcp-hooks")
     assert booted.client.run("find", "/etc", "/run", "-name", "*mptcp*") == ""
+
+
+def test_an_upgrade_starts_both_anew_and_keeps_what_is_up(
+    booted: Lab, deb: str, tmp_path: Path
+) -> None:
+    booted.set_interfaces(TWO_UPLINKS)
+    booted.client.run("service", "networking", "restart")
+    wait_for(lambda: booted.endpoints() == BOTH)
+    full, first = booted.snapshot(), booted.read("/run/mptcp_monitor.pid")
+    booted.client.run("dpkg", "--install", make_newer(deb, tmp_path))
+    assert booted.read("/run/mptcp_monitor.pid") != first
+    assert list_running(booted) == list(PROGRAMS) and booted.snapshot() == full
+    booted.client.run("dpkg", "--purge", "mptcp-hooks")
+    assert list_running(booted) == [] and booted.endpoints() == booted.rules() == []
 
 
 def test_a_stranger_that_has_the_number_by_now_is_left_alone(booted: Lab) -> None:

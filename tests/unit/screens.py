@@ -25,9 +25,10 @@ class Screen:
         self._run = run
         self._tmux = (*_ENVIRONMENT, "tmux", "-u", "-f", "/dev/null",
                       "-L", f"tests-{os.getpid()}-{next(_numbers)}")
+        # Not every shell goes on after a Ctrl-C that its command heeded, where it has no trap.
         # Without its own line at the bottom the window is as large as it is told to be.
         self._ask("new-session", "-d", "-x", str(width), "-y", str(height),
-                  f"echo before; {command}; echo status $?; exec sleep infinity", ";",
+                  f"trap : INT; echo before; {command}; echo status $?; exec sleep infinity", ";",
                   "set", "-g", "status", "off")
 
     def read(self) -> str:

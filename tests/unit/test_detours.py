@@ -186,7 +186,7 @@ def test_anothers_rules_of_the_same_preference_stay_and_count_for_none(bench: Be
 
 
 @pytest.mark.parametrize("line", range(MOST))
-@pytest.mark.parametrize(("first", "then"), zip(COURSES, COURSES[1:]))
+@pytest.mark.parametrize(("first", "then"), list(zip(COURSES, COURSES[1:])))
 def test_who_is_killed_leaves_what_the_next_mends(
     bench: Bench, first: Mapping[int, int | None], then: Mapping[int, int | None], line: int
 ) -> None:
@@ -207,7 +207,7 @@ def test_who_is_killed_leaves_what_the_next_mends(
 
 
 @pytest.mark.parametrize("line", range(MOST))
-@pytest.mark.parametrize(("first", "then"), zip(COURSES, COURSES[1:]))
+@pytest.mark.parametrize(("first", "then"), list(zip(COURSES, COURSES[1:])))
 def test_what_a_killed_one_was_about_may_be_wanted_no_more(
     bench: Bench, first: Mapping[int, int | None], then: Mapping[int, int | None], line: int
 ) -> None:

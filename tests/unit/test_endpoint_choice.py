@@ -53,7 +53,7 @@ def list_bound(bench: Bench) -> set[int]:
     return {rule.table for _, rule in bench.machine.rules if rule.device == "eth1"} - {254}
 
 
-@pytest.mark.parametrize("order", permutations((LOCAL, GLOBAL)))
+@pytest.mark.parametrize("order", list(permutations((LOCAL, GLOBAL))))
 @pytest.mark.parametrize("together", [True, False])
 def test_a_global_address_has_the_endpoint_before_one_of_its_site(
     order: tuple[str, ...], together: bool
@@ -77,7 +77,7 @@ def test_a_global_address_has_the_endpoint_before_one_of_its_site(
         assert list_ours(bench) == []
 
 
-@pytest.mark.parametrize("order", permutations((LOCAL, GLOBAL, SECOND)))
+@pytest.mark.parametrize("order", list(permutations((LOCAL, GLOBAL, SECOND))))
 def test_so_it_is_with_addresses_that_routers_advertise(order: tuple[str, ...]) -> None:
     """The kernel lists the newest first; of two global ones the first to come keeps its place."""
     event = read_event({"IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "auto"})

@@ -244,7 +244,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         ("keep_up", made.keep_up), ("monotonic", made.look_at_the_clock),
         ("Health", made.health.open), ("look", made.look),
         ("find_ifindex", {"eth0": 2, "eth1": 3}.__getitem__),
-        ("say", made.say),
+        ("say_if_heard", made.say),
     ):
         monkeypatch.setattr(command, name, value)
     monkeypatch.setattr(service, "say", made.say)

@@ -258,7 +258,7 @@ def test_who_is_killed_between_leaves_an_order_that_the_next_makes_right(
 
 
 @pytest.mark.parametrize("line", range(MOST))
-@pytest.mark.parametrize(("first", "then"), zip(COURSES, COURSES[1:]))
+@pytest.mark.parametrize(("first", "then"), list(zip(COURSES, COURSES[1:])))
 def test_who_is_killed_leaves_what_the_next_mends(
     bench: Bench, first: Wanted, then: Wanted, line: int
 ) -> None:
@@ -280,7 +280,7 @@ def test_who_is_killed_leaves_what_the_next_mends(
 
 
 @pytest.mark.parametrize("line", range(MOST))
-@pytest.mark.parametrize(("first", "then"), zip(COURSES, COURSES[1:]))
+@pytest.mark.parametrize(("first", "then"), list(zip(COURSES, COURSES[1:])))
 def test_what_a_killed_one_was_about_may_be_wanted_no_more(
     bench: Bench, first: Wanted, then: Wanted, line: int
 ) -> None:

@@ -61,8 +61,10 @@ def test_every_truncation_is_noticed(store: Store, tmp_path: Path) -> None:
     whole = (tmp_path / "eth0:1.paths").read_bytes()
     for length in range(len(whole)):
         (tmp_path / "eth0:1.paths").write_bytes(whole[:length])
-        cut = Store(open_folder(str(tmp_path), lock=False))
+        folder = open_folder(str(tmp_path), lock=False)
+        cut = Store(folder)
         assert not any(one.up for stanza in cut.load("eth0:1") for one in stanza.paths)
+        folder.close()
         assert cut.damaged == (("eth0:1", f"{tmp_path}/eth0:1.paths is damaged"),)
 
 

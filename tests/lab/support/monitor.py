@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -25,8 +26,32 @@ class Monitor(Daemon):
         before = self.read_status("voluntary_ctxt_switches")
         # Longer than the 200 ms after which a round begins at the latest.
         time.sleep(0.3)
-        return before == self.read_status("voluntary_ctxt_switches")
+        return (before == self.read_status("voluntary_ctxt_switches") and self._sleeps()
+                and not self._has_round())
+
+    def _sleeps(self) -> bool:
+        """Whether it waits, and not for a processor: one that is woken may get none for long."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return stat.rpartition(") ")[2].startswith("S")
+
+    def _has_round(self) -> bool:
+        """Whether it has a child that is a copy of it, as each round is."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return any(read_name(pid) == read_name(self.pid) for pid in children)
+
+    def reload(self) -> None:
+        """Have it read its configuration, and wait until it has heeded it."""
+        self.signal(signal.SIGHUP)
+        self.rest()
 
     def rest(self) -> None:
         """Wait until all that happened is dealt with."""
         wait_for(self.is_at_rest)
+
+
+def read_name(pid: int | str) -> str:
+    """The name of a process, '' of one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
