@@ -48,6 +48,9 @@ class Outages:
         `faults` has, in words, why interfaces are out that have a carrier.
         """
         self._faults = faults
+        # What was silent, and is neither that nor waits, has lost its carrier since.
+        self._mute = {iface: fault for iface, fault in self._mute.items()
+                      if iface in {*faults, *waiting}}
         for iface in paths:
             self._since.setdefault(iface, now)
         said = [*self._note_silent(frozenset(silent), faults, now),

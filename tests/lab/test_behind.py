@@ -126,7 +126,7 @@ def test_ports_of_containers_are_answered_by_the_uplink_that_they_are_asked_over
     lab.client.run("nft", "-f", "-", text=PORTS)
     for value in (0, 2):
         set_rp_filter(lab, value)
-        assert list_answering(lab) == ARRIVALS
+        wait_for(lambda: list_answering(lab) == ARRIVALS)
     set_rp_filter(lab, 1)
     assert list_answering(lab) == [one for one in ARRIVALS if one != "10.1.2.2"]
     assert find(lab) == (("note", "mark-ignored", "eth1"),)

@@ -37,6 +37,17 @@ def test_of_what_goes_well_nothing_is_said() -> None:
     assert outages.settle(USES, count(0, 0), 1003.0) == []
 
 
+def test_a_carrier_that_is_lost_behind_a_silent_gateway_is_what_is_wrong_then() -> None:
+    outages = Outages()
+    outages.note(BOTH, (), (), (), {}, 1000.0)
+    outages.note(ONE, ("eth1",), (), (), GATEWAY, 1100.0)
+    assert outages.describe() == ["eth1: gateway 10.1.2.1 silent"]
+    outages.note(ONE, ("eth1",), (), (), {}, 1101.0)
+    assert outages.describe() == ["eth1: no carrier"]
+    assert outages.note(ONE, ("eth1",), (), ("eth1",), {}, 1102.0) == [
+        "eth1: carrier back, its gateway does not answer yet"]
+
+
 def test_a_carrier_that_is_lost_is_said_once() -> None:
     outages = Outages()
     outages.note(BOTH, (), (), (), {}, 1000.0)
