@@ -46,8 +46,8 @@ def test_two_gateways_on_one_card_are_two_ways(lab: Lab) -> None:
 
 def test_a_manual_stanza_and_ports_that_are_managed_are_as_they_should_be(lab: Lab) -> None:
     lab.client.ip("link add br0 type bridge", "link add eth7 type bridge", "link set eth7 up",
-                  "link add eth8 type veth peer name eth9", "link set eth8 master br0 up",
-                  "link set eth9 master br0 up")
+                  "link add eth8 type veth peer name port8", "link set eth8 master br0 up",
+                  "link add eth9 type veth peer name port9", "link set eth9 master br0 up")
     lab.set_interfaces(TWO_UPLINKS + "iface eth7 inet manual\n")
     assert lab.ifup("eth0", "eth1", "eth7") == ""
     lab.write(CONFIGURATION, "[default]\nmanage = eth8, eth9\n")
