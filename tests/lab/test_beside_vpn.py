@@ -235,8 +235,8 @@ def test_whoever_puts_its_rule_in_front_again_and_again_has_it_there_until_a_rel
         assert not do_answer()
         wait_for(do_answer)
     lab.client.ip("rule add lookup 100")
-    wait_for(lambda: any("table 100: another program keeps putting its rule in front of ours" in line
-                         for line in monitor.read_words()))
+    said = "table 100: another program keeps putting its rule in front of ours"
+    wait_for(lambda: any(said in line for line in monitor.read_words()))
     monitor.rest()
     assert not do_answer() and {kind for _, kind, _ in find(lab)} == {"shadowed", "tunnel"}
     monitor.signal(signal.SIGHUP)
