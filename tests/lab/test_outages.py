@@ -212,14 +212,13 @@ def test_a_cable_that_comes_and_goes(up: Lab) -> None:
         plug(up, 1)
         # It is to be there for two seconds at the most, which mptcp_status can take.
         wait_for(lambda: "unsteady" in list_kinds(up) if last else up.endpoints() == BOTH)
-    began = time.monotonic()
     pull(up, 1)
     wait_for(lambda: "no-carrier" in list_kinds(up))
     # mptcp_status asks the kernel, and may be quicker than the monitor.
     monitor.rest()
     plug(up, 1)
-    assert crowd.measure_return(1, 20) > 4
-    assert up.endpoints() == BOTH and time.monotonic() - began < 20
+    assert 4 < crowd.measure_return(1, 60) < 60
+    assert up.endpoints() == BOTH
     wait_for(lambda: not {"unsteady", "no-carrier"} & {*list_kinds(up)})
     assert sum("comes and goes" in text for text in monitor.read_words()) == 1
 
