@@ -200,7 +200,7 @@ def list_kinds(lab: Lab) -> list[str]:
     return [kind for _, kind, _ in find(lab)]
 
 
-@pytest.mark.alone
+@pytest.mark.long
 def test_a_cable_that_comes_and_goes(up: Lab) -> None:
     """Its endpoint is made no more for moments; and once it stays."""
     monitor = Monitor(up)
@@ -209,6 +209,8 @@ def test_a_cable_that_comes_and_goes(up: Lab) -> None:
     for last in (False, False, False, True):
         pull(up, 1)
         wait_for(lambda: up.endpoints() == BOTH[:1])
+        # The endpoint goes before the round that notes the outage.
+        monitor.rest()
         plug(up, 1)
         # It is to be there for two seconds at the most, which mptcp_status can take.
         wait_for(lambda: "unsteady" in list_kinds(up) if last else up.endpoints() == BOTH)
