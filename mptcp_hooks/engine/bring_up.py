@@ -135,21 +135,12 @@ class WorkBuilder(Books):
             others = self._list_others(event.device, replaced)
             left = tuple(give_up(stanza, event) for stanza in others)
             planned = self._plan(event, settings, old, left, ())
-        silent = False
         waiting: tuple[str, ...] = ()
+        silent = False
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
-            carried = self._has_carrier(event.device)
-            # What stands though it is out is all that a connection has.
-            kept = {one.path.address for one in old if one.path.endpoint}
-            # What waits leaves its place to others, which may have to wait as well; and nobody
-            # makes room for what waits.
-            while more := tuple(path.address for path in planned.paths
-                                if (path.endpoint or path in planned.unserved)
-                                and path.address not in kept
-                                and not (carried and self.machine.answers(path))):
-                waiting += more
-                planned = self._plan(event, settings, old, left, waiting)
-            silent = bool(waiting) or not carried
+            waiting = self._list_waiting(event, settings, old, left, planned)
+            silent = bool(waiting) or not self._has_carrier(event.device)
+            planned = self._plan(event, settings, old, left, waiting)
         if any(is_renamed(path, self.read_use(path)) for path in planned.paths):
             self._end_former_names(planned.paths[0])
             planned = self._plan(event, settings, old, left, waiting)
@@ -163,10 +154,7 @@ class WorkBuilder(Books):
 
             judge_announced(self, event.iface, settings, planned, old)
         changes = [self.prepare_change(path, old) for path in planned.paths]
-
-        self.warnings += [*judge_options(event, settings), *note_mark(event, settings),
-                          *planned.warnings]
-        self.remarks += planned.remarks
+        self._note_plan(event, settings, planned)
         for installed in old:
             self.undo_outdated(installed, changes)
         self.changes += [change for change in changes if change.lines or change.late]
@@ -181,6 +169,31 @@ class WorkBuilder(Books):
 
             note_given_up(self, others, left)
             narrow(self, planned)
+
+    def _list_waiting(
+        self, event: Event, settings: Settings, old: list[Installed], left: tuple[Stanza, ...],
+        planned: Plan,
+    ) -> tuple[str, ...]:
+        """The addresses of a silent stanza whose endpoints wait: for a carrier, or a gateway."""
+        carried = self._has_carrier(event.device)
+        # What stands though it is out is all that a connection has.
+        kept = {one.path.address for one in old if one.path.endpoint}
+        waiting: tuple[str, ...] = ()
+        # What waits leaves its place to others, which may have to wait as well; and nobody
+        # makes room for what waits.
+        while more := tuple(path.address for path in planned.paths
+                            if (path.endpoint or path in planned.unserved)
+                            and path.address not in kept
+                            and not (carried and self.machine.answers(path))):
+            waiting += more
+            planned = self._plan(event, settings, old, left, waiting)
+        return waiting
+
+    def _note_plan(self, event: Event, settings: Settings, planned: Plan) -> None:
+        """Have said what is to be said of an event's options and paths."""
+        self.warnings += [*judge_options(event, settings), *note_mark(event, settings),
+                          *planned.warnings]
+        self.remarks += planned.remarks
 
     def _make_way(
         self, planned: Plan, others: tuple[Stanza, ...], left: tuple[Stanza, ...]
@@ -296,4 +309,5 @@ def _have_rivals(planned: Plan, left: Iterable[Stanza]) -> bool:
 
 
 def tell_exclusion(event: Event, settings: Settings) -> str:
+    """Why an interface is left alone, for a person who names it."""
     return f"{event.iface}: left alone: {settings.reason}"

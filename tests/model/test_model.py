@@ -14,7 +14,7 @@ import pytest
 from tests.model.driver import run
 from tests.model.namespace import Installation, find_obstacles
 
-STEPS = 120
+STEPS = 200
 SEEDS = (8,)
 
 

@@ -160,7 +160,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Watched]:
 
 @given(content=hostile_files() | some.binary(max_size=300).map(lambda tail: elf.ELFMAG + tail),
        length=some.sampled_from([0, 5 << 20, 1 << 40]))
-@settings(max_examples=2 * settings().max_examples, deadline=None,
+@settings(max_examples=5 * settings().max_examples, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_hostile_files(tmp_path: Path, watched: _Watched, content: bytes, length: int) -> None:
     path = tmp_path / "hostile"
