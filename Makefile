@@ -137,6 +137,8 @@ fuzz: packages
 test-bpf: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
 	$(PYTHON) -m tests.lab.support.peers.build
+	@# The VM has no network to fetch from.
+	$(PYTHON) -c 'from tests.lab.support import booted, programs; programs.download(booted.SYSTEMD)'
 	$(PYTHON) -m tests.virtual $(PYTHON) -m pytest tests/lab --deb $(DEB) -m bpf || [ $$? = 77 ]
 
 # Routing, promises, limits, transfers and failover on the kernels of these releases: hours, for the
