@@ -241,8 +241,12 @@ def _parse_rows(output: str) -> tuple[dict[str, Any], ...] | None:
 
 
 def _is_near(pid: str) -> bool:
-    """Whether a process is in this network namespace; one that may not be asked counts as such."""
+    """Whether a process is in this network namespace; one that went meanwhile is not.
+
+    /proc/PID/ns/net is shown to its owner alone (ptrace(2)), /proc/PID/net to everybody: the
+    kernel numbers its files by namespace (fs/proc/proc_net.c).
+    """
     try:
-        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat("/proc/self/ns/net"))
+        return os.path.samestat(os.stat(f"/proc/{pid}/net/dev"), os.stat("/proc/self/net/dev"))
     except OSError:
-        return True
+        return False

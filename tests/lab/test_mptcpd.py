@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.support.lab import TWO_UPLINKS, Lab
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, RULES, check_both_paths
@@ -68,4 +68,7 @@ def test_one_in_another_network_is_nobodys_business(lab: Lab) -> None:
         running = host.start("python3", "-c", script)
         assert running.stdout is not None and running.stdout.readline() == "\n"
         assert find(lab) == findings
+        # Who is not root is told no more of it.
+        said = lab.client.run(*NOBODY, "mptcp_status")
+        assert ("mptcpd runs too" in said) == bool(findings)
         running.kill()

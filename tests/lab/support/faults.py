@@ -54,6 +54,14 @@ def hang_after(lab: Lab, count: int) -> None:
                 'exec /run/ip.real "$@"\n')
 
 
+def hang_with_lines(lab: Lab, seconds: int) -> None:
+    """Make `ip -batch` wait so long once it has its lines, and note who gave them to it."""
+    _replace_ip(lab, '#!/bin/sh\ncase "$*" in *-batch*) ;; *) exec /run/ip.real "$@" ;; esac\n'
+                "lines=$(cat)\necho $PPID >/run/ip.caller.new\n"
+                f"mv /run/ip.caller.new /run/ip.caller\nsleep {seconds}\n"
+                'echo "$lines" | /run/ip.real "$@"\n')
+
+
 def mend_ip(lab: Lab) -> None:
     lab.client.run("umount", "--lazy", lab.client.run("readlink", "-f", "/usr/sbin/ip").strip())
 
