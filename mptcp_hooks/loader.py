@@ -9,7 +9,8 @@ invalidation"). Whatever else it finds, and all that is not this package's, is l
 machinery.
 """
 
-from __future__ import annotations
+# Not `from __future__ import annotations`, which would be imported before anything stands in
+# its place: annotations are quoted.
 
 import builtins
 import gc
@@ -40,6 +41,12 @@ _BY_TIME = MAGIC_NUMBER + bytes(4)
 # None of ours comes near it; one that did would be left to the machinery.
 _SIZE_AT_MOST = 1 << 16
 
+# The compiler alone heeds `from __future__ import annotations`, and Python searches its library
+# for the module that the statement names nevertheless.
+_FUTURE = ModuleType("__future__")
+vars(_FUTURE)["annotations"] = None
+_FROM_FUTURE = ("annotations",)
+
 _modules = sys.modules
 _by_machinery = __import__
 
@@ -51,10 +58,13 @@ def import_quickly() -> None:
 
 
 def _import(
-    name: str, globals: Mapping[str, object] | None = None,
-    locals: Mapping[str, object] | None = None, fromlist: Sequence[str] | None = (), level: int = 0,
+    name: str, globals: "Mapping[str, object] | None" = None,
+    locals: "Mapping[str, object] | None" = None, fromlist: "Sequence[str] | None" = (),
+    level: int = 0,
 ) -> ModuleType:
     """What an import statement calls, see `__import__`; ours are all `from x import y`."""
+    if fromlist == _FROM_FUTURE and name == "__future__":
+        return _FUTURE
     if not fromlist or not name.startswith(_PACKAGE):
         return _by_machinery(name, globals, locals, fromlist or (), level)
     module = _modules.get(name) or _load(name)
@@ -84,7 +94,7 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-def _run(code: CodeType, module: ModuleType) -> None:
+def _run(code: "CodeType", module: ModuleType) -> None:
     """Make the module what its code says; one that cannot be made is not there."""
     _modules[module.__name__] = module
     try:
@@ -94,7 +104,7 @@ def _run(code: CodeType, module: ModuleType) -> None:
         raise
 
 
-def _read_code(source: str, path: str) -> CodeType | None:
+def _read_code(source: str, path: str) -> "CodeType | None":
     try:
         info = posix.stat(source)
         file = posix.open(path, posix.O_RDONLY)
@@ -109,5 +119,5 @@ def _read_code(source: str, path: str) -> CodeType | None:
         8, "little")
     if data[:_HEADER] != expected or len(data) == _SIZE_AT_MOST:
         return None
-    code: CodeType = loads(memoryview(data)[_HEADER:])
+    code: "CodeType" = loads(memoryview(data)[_HEADER:])
     return code
