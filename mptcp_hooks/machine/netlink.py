@@ -111,18 +111,32 @@ def find_rules(messages: list[bytes], about: tuple[bytes, ...]) -> list[Rule]:
             if len(messages[number]) >= RULE.size]
 
 
+def read_addresses(family: int, ifindex: int) -> list[str]:
+    """The addresses of a device, whatever their labels; none of a device that is not there."""
+    return [own for device, own, _ in _dump_addresses(family, ifindex) if device == ifindex]
+
+
 def read_addresses_elsewhere(family: int, ifindex: int) -> list[tuple[str, int]]:
     """The addresses that devices but this one and the loopback have, with their lengths."""
+    return [(own, length) for device, own, length in _dump_addresses(family, 0)
+            if device not in (ifindex, _LOOPBACK_IFINDEX)]
+
+
+def _dump_addresses(family: int, device: int) -> Iterator[tuple[int, str, int]]:
+    """The ifindex, address and length of those of one device, or of all (0)."""
     with Conversation(NETLINK_ROUTE) as kernel:
-        request = _IFADDR.pack(_ADDRESS_FAMILY[family], 0, 0, 0, 0)
+        if device:
+            # Without it the kernel tells of all devices.
+            kernel.check_strictly()
         try:
-            messages = kernel.ask(_RTM_GETADDR, request, NLM_F_DUMP)
+            messages = kernel.ask(
+                _RTM_GETADDR, _IFADDR.pack(_ADDRESS_FAMILY[family], 0, 0, 0, device), NLM_F_DUMP)
         except Refused as refused:
-            if refused.number != _EAFNOSUPPORT:
+            if refused.number not in (_EAFNOSUPPORT, ENODEV):
                 raise refused.problem("the addresses of devices") from None
-            return []
-    return [found for message in messages
-            for found in _parse_address(message, family, (ifindex, _LOOPBACK_IFINDEX))]
+            return
+    for message in messages:
+        yield from _parse_address(message, family)
 
 
 def read_routes(family: int, table: int, device: int = 0) -> list[Route]:
@@ -365,16 +379,14 @@ def _prefix(value: bytes | None, length: int) -> str:
     return f"{text}/{length}" if text else ""
 
 
-def _parse_address(
-    message: bytes, family: int, without: tuple[int, ...]
-) -> Iterator[tuple[str, int]]:
+def _parse_address(message: bytes, family: int) -> Iterator[tuple[int, str, int]]:
     if len(message) < _IFADDR.size:
         return
     told, length, _, _, ifindex = _IFADDR.unpack_from(message)
     said = read_attributes(message, _IFADDR.size)
     own = _address(said.get(_IFA_LOCAL) or said.get(_IFA_ADDRESS))
-    if told == _ADDRESS_FAMILY[family] and ifindex not in without and own:
-        yield own, length
+    if told == _ADDRESS_FAMILY[family] and own:
+        yield ifindex, own, length
 
 
 def parse_rule(message: bytes) -> Rule:

@@ -127,18 +127,9 @@ class Machine(Kernel):
         self, iface: str, addresses: tuple[InterfaceAddress, ...]
     ) -> tuple[InterfaceAddress, ...]:
         """Those of `addresses` that the interface's device has, under whatever label."""
-        device = iface.partition(":")[0]
-        there = self._find_under({iface, device}, addresses)
-        # The labels are asked for where they matter: for most addresses they do not.
-        return there if there == addresses else self._find_under(
-            self.list_labels(device), addresses)
-
-    def _find_under(
-        self, labels: Iterable[str], addresses: tuple[InterfaceAddress, ...]
-    ) -> tuple[InterfaceAddress, ...]:
-        families = tuple({one.family for one in addresses})
-        present = {one.address for label in labels
-                   for one in self.list_labelled(label, families)}
+        ifindex = self.find_ifindex(iface.partition(":")[0])
+        present = {own for family in {one.family for one in addresses} if ifindex
+                   for own in netlink.read_addresses(family, ifindex)}
         return tuple(one for one in addresses if one.address in present)
 
     def list_devices(self) -> list[str]:

@@ -154,6 +154,13 @@ class MemoryMachine(Machine):
     def list_labels(self, device: str) -> list[str]:
         return [name for name in self.devices if name.partition(":")[0] == device]
 
+    def find_present(
+        self, iface: str, addresses: tuple[InterfaceAddress, ...]
+    ) -> tuple[InterfaceAddress, ...]:
+        there = {one.address for label in self.list_labels(iface.partition(":")[0])
+                 for one in self.devices[label].addresses}
+        return tuple(one for one in addresses if one.address in there)
+
     def list_of_device(self, device: str, ifaces: Iterable[str]) -> list[str]:
         return [iface for iface in ifaces if iface.partition(":")[0] == device]
 

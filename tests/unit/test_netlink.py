@@ -21,6 +21,8 @@ from mptcp_hooks.machine.netlink import (
     dump_rules,
     find_exit,
     find_rules,
+    read_addresses,
+    read_addresses_elsewhere,
     read_attributes,
     read_path_manager,
     read_routes,
@@ -148,6 +150,15 @@ def test_what_is_whole_is_read(answer: Callable[..., None]) -> None:
     answer(RULE)
     assert find_rules(dump_rules(4), (OWN,)) == [
         Rule(20002, "10.1.1.2/32", "", "eth0", 20002, None, 77)]
+
+
+def test_addresses_are_a_devices_whatever_their_labels(answer: Callable[..., None]) -> None:
+    alias = ADDRESS + make_attributes((3, b"eth0:1\0"))
+    other = struct.pack("=BBBBI", AF_INET, 16, 0, 0, 3) + make_attributes((2, ROUTER))
+    answer(alias, other)
+    assert read_addresses(4, 2) == ["10.1.1.2"]
+    answer(alias, other)
+    assert read_addresses_elsewhere(4, 2) == [("10.1.1.1", 16)]
 
 
 def make_rule(preference: int, table: int, protocol: int, *more: tuple[int, bytes]) -> bytes:
@@ -285,6 +296,7 @@ def test_whatever_is_answered_is_a_value_or_a_refusal(given_: list[bytes]) -> No
         yield lambda: find_rules(dump_rules(4), (b"",))
         yield lambda: read_routes(6, 20002)
         yield lambda: find_exit(4, "192.0.2.1")
+        yield lambda: read_addresses(4, 2)
         yield read_path_manager
         yield sockets.read_sockets
 

@@ -35,19 +35,6 @@ def test_netifaces_and_netifaces2(mask_key: str, monkeypatch: pytest.MonkeyPatch
     assert [one.family for one in Machine().list_addresses("eth0", (6,))] == [6, 6]
 
 
-def test_an_address_is_found_under_the_label_of_an_alias(monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = {"eth0": [{"addr": "10.1.1.2", "netmask": "255.255.255.0"}],
-              "eth0:1": [{"addr": "10.1.1.3", "netmask": "255.255.255.0"}],
-              "eth1": [{"addr": "10.1.1.4", "netmask": "255.255.255.0"}]}
-    library = ModuleType("netifaces")
-    library.__dict__.update(AF_INET=2, AF_INET6=10, ifaddresses=lambda label: {2: labels[label]},
-                            interfaces=lambda: list(labels))
-    monkeypatch.setattr(addresses, "netifaces", library)
-    asked = tuple(InterfaceAddress(4, f"10.1.1.{number}", 24, "", "") for number in (2, 3, 4))
-    assert Machine().find_present("eth0", asked) == asked[:2]
-    assert Machine().find_present("eth1", asked[2:]) == asked[2:]
-
-
 def test_an_unknown_interface_in_both_dialects(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(label: str) -> Addresses:
         raise ValueError("You must specify a valid interface name.")
