@@ -188,7 +188,7 @@ def _open(duty: Duty, kind: int, protocol: int) -> socket:
         raise Problem(f"cannot ask anybody: no socket: {error.strerror}") from None
     try:
         made.setblocking(False)
-        made.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, duty.device.encode() + b"\0")
+        made.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, os.fsencode(duty.device) + b"\0")
         made.bind((duty.address, 0))
     except OSError:
         made.close()

@@ -17,7 +17,7 @@ STATE = "/var/lib/mptcp-hooks"
 _UPLINKS = "uplinks"
 _NOTHING = "-"
 # No link carries more, and a machine has no more uplinks.
-_RATE_AT_MOST, _UPLINKS_AT_MOST = 10**13, 64
+_RATE_AT_MOST, UPLINKS_AT_MOST = 10**13, 64
 
 
 class Remembered(NamedTuple):
@@ -42,19 +42,19 @@ def load_uplinks() -> tuple[tuple[Remembered, ...], str]:
         return (), str(problem)
     try:
         if not fault:
-            return tuple(map(_decode, lines[:_UPLINKS_AT_MOST])), ""
+            return tuple(map(_decode, lines[-UPLINKS_AT_MOST:])), ""
     except ValueError:
         fault = "makes no sense"
     return (), f"{STATE}/{_UPLINKS} {fault}: what uplinks carry is measured anew"
 
 
 def save_uplinks(uplinks: tuple[Remembered, ...]) -> None:
-    """Remember them; none leave no file. Problem where they cannot be written."""
+    """Remember the last of them; none leave no file. Problem where they cannot be written."""
     if not uplinks and not exists(STATE, _UPLINKS):
         return
     folder = open_unlocked(STATE)
     try:
-        folder.write_lines(_UPLINKS, list(map(_encode, uplinks[:_UPLINKS_AT_MOST])))
+        folder.write_lines(_UPLINKS, list(map(_encode, uplinks[-UPLINKS_AT_MOST:])))
     finally:
         folder.close()
 

@@ -26,6 +26,7 @@ from mptcp_hooks.intent.settings import (
     NO_CONFIGURATION,
     Configuration,
     Wishes,
+    is_truth,
     read_flags,
     read_gateways,
     read_table,
@@ -270,10 +271,11 @@ class _Reader:
 
     def _list_patterns(self, entry: Entry) -> list[str]:
         patterns = split_list(entry.value)
-        wrong = [one for one in patterns if not is_pattern(one)]
+        wrong = [one for one in patterns if not is_pattern(one) or _is_word(one)]
         for one in wrong:
+            meant = " (yes or no is for a section such as [eth0])" * _is_word(one)
             self._complain(entry.line, f"{entry.key}: {quote(one)} is no pattern of interface "
-                                       "names: ignored")
+                                       f"names: ignored{meant}")
         return [one for one in patterns if one not in wrong]
 
     def _try(self, read: Callable[[str, str, str], Any], entry: Entry) -> Any:
@@ -299,6 +301,11 @@ class _Reader:
 
     def _complain(self, line: int, text: str) -> None:
         self._problems.append((line, Problem(f"{self._path}:{line}: {text}", USAGE)))
+
+
+def _is_word(text: str) -> bool:
+    """Whether what should name interfaces says yes or no; a number may be a name."""
+    return text.isalpha() and is_truth(text)
 
 
 def _is_like_default(name: str) -> bool:

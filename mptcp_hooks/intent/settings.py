@@ -339,6 +339,11 @@ def read_truth(where: str, option: str, text: str, allowed: str) -> bool:
         raise wrong_value(where, option, text, allowed) from None
 
 
+def is_truth(text: str) -> bool:
+    """Whether read_truth takes it."""
+    return text.strip().lower() in _SPELLINGS
+
+
 def read_table(where: str, option: str, text: str) -> int:
     """A routing table that an uplink can have, by its number or iproute2's name for it.
 

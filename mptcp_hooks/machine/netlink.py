@@ -228,7 +228,7 @@ def mark_attribute(mark: int) -> bytes:
 
 def device_attribute(device: str) -> bytes:
     """How a rule's message says its outgoing device (FRA_OIFNAME)."""
-    return make_attribute(_FRA_OIFNAME, device.encode() + b"\0")
+    return make_attribute(_FRA_OIFNAME, device.encode("utf-8", "surrogateescape") + b"\0")
 
 
 class Refused(Exception):

@@ -80,7 +80,7 @@ class Machine(Kernel):
 
     def read_link(self, device: str) -> Link | None:
         """The state of a device, None where there is no such device; Problem where nobody says."""
-        request = device.encode()[:_IFNAMSIZ - 1].ljust(_IFREQ_SIZE, b"\0")
+        request = device.encode("utf-8", "surrogateescape")[:_IFNAMSIZ - 1].ljust(_IFREQ_SIZE, b"\0")
         try:
             asking = socket(AF_INET, SOCK_DGRAM)
         except OSError as error:
@@ -226,13 +226,14 @@ def find_ifindex(device: str) -> int:
 
 def _read_adjectives(ifindex: int) -> tuple[tuple[str, str], ...]:
     try:
-        with open("/proc/net/if_inet6", encoding="ascii") as lines:
-            rows = [line.split() for line in lines]
+        # A device's name may be any bytes, dev_valid_name() in net/core/dev.c.
+        with open("/proc/net/if_inet6", encoding="utf-8", errors="surrogateescape") as lines:
+            rows = [line.split(None, 5) for line in lines]
     except FileNotFoundError:
         # A kernel started with ipv6.disable=1.
         return ()
     found = []
-    for packed, index, _, _, flags, _ in rows:
+    for packed, index, _, _, flags, *_ in rows:
         fitting = [adjective for flag, adjective in _ADJECTIVES.items() if int(flags, 16) & flag]
         if int(index, 16) == ifindex and fitting:
             found.append((address.unpack(bytes.fromhex(packed)), fitting[0]))

@@ -217,7 +217,9 @@ class Monitor:
             self._schedule.note(_CHANGE, now)
         if news.lost:
             self._fights.forgive_all()
-        self._fights.forgive(frozenset(map(find_device, news.devices)))
+        names = frozenset(map(find_device, news.devices))
+        # A stanza may call it by an altname.
+        self._fights.forgive(lambda name: name in names or find_ifindex(name) in news.devices)
 
     def _heed_signals(self) -> bool:
         """Whether one of the signals that came says to stop."""

@@ -36,7 +36,8 @@ def _read_kept(lines: list[str]) -> dict[str, str]:
     last: dict[str, str] = {}
     expiry: list[str] = []
     for line in lines:
-        words = line.strip().removesuffix(";").replace(",", " ").split()
+        # Behind the date a comment says it for people (dhclient.conf(5), db-time-format local).
+        words = line.partition(";")[0].replace(",", " ").split()
         if words[:1] == ["lease"]:
             environment, expiry = {}, []
         elif words == ["}"]:

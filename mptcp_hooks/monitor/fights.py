@@ -9,7 +9,7 @@ from __future__ import annotations
 from mptcp_hooks.base.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # So many repairs in so many seconds are a fight with another program.
 _REPAIRS_AT_MOST, _REPAIRS_WITHIN = 5, 60.0
@@ -42,9 +42,9 @@ class Fights:
                 said.append(f"{iface}: {self._word}")
         return said
 
-    def forgive(self, devices: frozenset[str]) -> None:
-        """Begin anew with devices whose link or addresses changed."""
-        for iface in [one for one in self._repairs if one.partition(":")[0] in devices]:
+    def forgive(self, has_changed: Callable[[str], bool]) -> None:
+        """Begin anew with devices, by whichever of their names, whose link or addresses changed."""
+        for iface in [one for one in self._repairs if has_changed(one.partition(":")[0])]:
             del self._repairs[iface]
             self.resting -= {iface}
 

@@ -24,7 +24,12 @@ from mptcp_hooks.engine.faults import (
     save_faults,
 )
 from mptcp_hooks.engine.off import Off, save_off
-from mptcp_hooks.engine.remembered import Remembered, load_uplinks, save_uplinks
+from mptcp_hooks.engine.remembered import (
+    UPLINKS_AT_MOST,
+    Remembered,
+    load_uplinks,
+    save_uplinks,
+)
 from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, read_mptcp_counters
 from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
@@ -251,7 +256,9 @@ class Health:
                  if iface in gateways}
         if all(self._remembered.get(iface) == one for iface, one in found.items()):
             return
-        self._remembered |= found
+        # What was found last stands last: of too many the oldest are forgotten.
+        others = {iface: one for iface, one in self._remembered.items() if iface not in found}
+        self._remembered = dict([*others.items(), *found.items()][-UPLINKS_AT_MOST:])
         try:
             save_uplinks(tuple(self._remembered.values()))
         except Problem as problem:

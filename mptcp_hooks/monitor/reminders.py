@@ -24,17 +24,23 @@ class Reminders:
     """The ids that an address's endpoints had before, until no connection misses the address."""
 
     def __init__(self) -> None:
-        self._standing: dict[str, int] = {}
+        # Several where a path announces others in the place of its own address.
+        self._standing: dict[str, tuple[int, ...]] = {}
         self._former: dict[str, tuple[int, ...]] = {}
         self._due: dict[str, tuple[float, ...]] = {}
         self._earliest = 0.0
 
     def note(self, endpoints: Iterable[tuple[str, int]], now: float) -> None:
         """Take in which addresses have endpoints now, with their ids."""
-        standing = dict(endpoints)
-        gone = [one for one in self._standing.items() if one not in standing.items()]
-        for address, identity in gone:
-            former = (*self._former.pop(address, ()), identity)
+        standing: dict[str, tuple[int, ...]] = {}
+        for address, identity in endpoints:
+            standing[address] = (*standing.get(address, ()), identity)
+        gone = {address: [one for one in before if one not in standing.get(address, ())]
+                for address, before in self._standing.items()}
+        for address, identities in gone.items():
+            if not identities:
+                continue
+            former = (*self._former.pop(address, ()), *identities)
             self._former[address] = former[-_REMEMBERED_AT_MOST:]
             self._due[address] = tuple(now + after for after in _AFTER)
         for address in list(self._former)[:-_ADDRESSES_AT_MOST]:
@@ -53,9 +59,8 @@ class Reminders:
         return self._former.get(address, ())
 
     def list_known(self, address: str) -> tuple[int, ...]:
-        """As list_former, with the id that the address's endpoint has now."""
-        standing = self._standing.get(address)
-        return (*self.list_former(address), *(() if standing is None else (standing,)))
+        """As list_former, with the ids that the address's endpoints have now."""
+        return (*self.list_former(address), *self._standing.get(address, ()))
 
     def wait(self, now: float) -> float:
         """How long until a reminder is due, in seconds; without end where none is."""

@@ -25,6 +25,12 @@ def install(lab: Lab, name: str, text: str, mode: str = "755") -> None:
     lab.client.run("chmod", mode, f"{FOLDER}/{name}")
 
 
+def find_running(lab: Lab, words: str) -> list[str]:
+    """The numbers of the lab's own processes whose call has these words, the oldest first."""
+    return lab.client.try_run("pgrep", "--ns", str(lab.client.pid), "--nslist", "net", "-f",
+                              words).stdout.split()
+
+
 def read_told(lab: Lab) -> list[str]:
     """What 10-tell was given, once it was started, and how many descriptors; its own words not."""
     wait_for(lambda: lab.client.try_run("test", "-e", TOLD).returncode == 0)
@@ -66,11 +72,11 @@ def test_programs_hear_of_paths_and_cost_nothing_else(lab: Lab) -> None:
     wait_for(lambda: lab.endpoints() == BOTH)
     pull(lab, 1)
     wait_for(lambda: lab.endpoints() == BOTH[:1])
-    assert len(lab.client.run("pgrep", "-f", "05-hangs").split()) == 1
+    assert len(find_running(lab, "05-hangs")) == 1
     plug(lab, 1)
     wait_for(lambda: lab.endpoints() == BOTH)
     assert "STATE=alive" in read_told(lab)
-    assert lab.client.try_run("pgrep", "-f", "sleep 77.31").stdout == ""
+    assert find_running(lab, "sleep 77.31") == []
     (said,) = [line for line in monitor.read_words() if "05-hangs" in line]
     assert said == f"{FOLDER}/05-hangs took more than 10 s and was killed"
     assert monitor.is_running()
@@ -84,13 +90,13 @@ def test_they_keep_no_other_monitor_from_its_work_and_end_by_a_signal(lab: Lab) 
     monitor = Monitor(lab)
     monitor.rest()
     pull(lab, 1)
-    wait_for(lambda: lab.client.try_run("pgrep", "-f", "sleep 77.31").stdout)
-    program = lab.client.run("pgrep", "-of", "05-hangs").strip()
+    wait_for(lambda: find_running(lab, "sleep 77.31"))
+    program = find_running(lab, "05-hangs")[0]
     assert monitor.stop() == 0
     other = Monitor(lab)
     # With what it runs, and what comes after that is not begun.
     lab.client.run("kill", lab.client.run("ps", "-o", "ppid=", "-p", program).strip())
-    wait_for(lambda: not lab.client.try_run("pgrep", "-f", "sleep 77.31").stdout)
+    wait_for(lambda: not find_running(lab, "sleep 77.31"))
     assert lab.client.try_run("test", "-e", TOLD).returncode == 1
     assert [line for line in other.read_words() if "05-hangs" in line] == []
     assert other.is_running()

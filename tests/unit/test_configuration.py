@@ -141,6 +141,12 @@ def test_a_gateway_is_of_the_events_family(file: Path) -> None:
 
 
 @pytest.mark.parametrize("text, said", [
+    ("[default]\nmanage = yes\n",
+     "2: manage: 'yes' is no pattern of interface names: ignored (yes or no is for a section such "
+     "as [eth0])"),
+    ("[default]\nexclude = eth1 off\n",
+     "2: exclude: 'off' is no pattern of interface names: ignored (yes or no is for a section such "
+     "as [eth0])"),
     ("[default]\nmanage = eth* a;b\n",
      "2: manage: 'a;b' is no pattern of interface names: ignored"),
     ("[default]\nexclude = eth[0\n", "2: exclude: 'eth[0' is no pattern of interface names: "

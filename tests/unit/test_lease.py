@@ -317,10 +317,13 @@ def test_without_a_file_dhclient_keeps_no_lease(kept: Path) -> None:
 
 @pytest.mark.parametrize("expiry, counts", [
     ("never", True), ("epoch 4000000000", True), ("epoch 1700000000", False),
+    # By db-time-format local.
+    ("epoch 4000000000; # Tue Oct 02 07:06:40 2096", True),
+    ("epoch 1700000000; # Tue Nov 14 22:13:20 2023", False),
     ("4 2096/01/05 12:00:00", True), ("3 2019/01/02 12:00:00", False), ("nonsense", False),
 ])
 def test_a_lease_that_has_ended_does_not_count(kept: Path, expiry: str, counts: bool) -> None:
-    kept.write_text(LEASES.replace("expire never;", f"expire {expiry};"))
+    kept.write_text(LEASES.replace("expire never;", f"expire {expiry}{'' if ';' in expiry else ';'}"))
     assert read_kept_lease("eth1") == (FIRST if counts else None)
 
 

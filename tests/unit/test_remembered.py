@@ -11,7 +11,12 @@ from hypothesis import strategies as some
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.engine import remembered
-from mptcp_hooks.engine.remembered import Remembered, load_uplinks, save_uplinks
+from mptcp_hooks.engine.remembered import (
+    UPLINKS_AT_MOST,
+    Remembered,
+    load_uplinks,
+    save_uplinks,
+)
 
 BOTH = (Remembered("eth0", ("10.1.1.1", "fe80::1"), 50_000_000, 20_000_000, ""),
         Remembered("ppp0", (), 2_000_000, 0, "carries 2 of 50 Mbit/s, 800 ms when loaded"))
@@ -30,6 +35,12 @@ def test_they_are_remembered_and_forgotten(folder: Path) -> None:
         assert load_uplinks() == (uplinks, "")
     save_uplinks(())
     assert load_uplinks() == ((), "") and not (folder / "uplinks").exists()
+
+
+def test_of_too_many_the_last_are_remembered(folder: Path) -> None:
+    many = tuple(BOTH[0]._replace(iface=f"enx{number:03}") for number in range(UPLINKS_AT_MOST + 1))
+    save_uplinks(many)
+    assert load_uplinks() == (many[1:], "")
 
 
 def test_where_nothing_is_remembered_nothing_is_touched(folder: Path) -> None:

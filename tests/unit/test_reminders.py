@@ -37,6 +37,14 @@ def test_nobody_is_told_of_what_stands() -> None:
     assert reminders.begin(5.0) == {}
 
 
+def test_of_a_path_that_announces_others_each_id_is_told() -> None:
+    reminders = know((FIRST, 1), (FIRST, 2), (SECOND, 3))
+    reminders.note([(SECOND, 3)], 0.0)
+    assert list_reminders(reminders, 1.0)[0][1] == {FIRST: (1, 2)}
+    reminders.note([(FIRST, 4), (FIRST, 5), (SECOND, 3)], 1.0)
+    assert reminders.list_known(FIRST) == (1, 2, 4, 5)
+
+
 def test_what_went_is_told_again_and_again_for_some_seconds() -> None:
     reminders = know((FIRST, 1), (SECOND, 2))
     reminders.note([(FIRST, 1)], 0.0)

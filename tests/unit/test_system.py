@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO, TextIOWrapper
 from types import ModuleType
 
 import pytest
 
-from mptcp_hooks.base.address import InterfaceAddress
-from mptcp_hooks.machine import addresses
+from mptcp_hooks.base.address import DUPLICATE, TENTATIVE, InterfaceAddress
+from mptcp_hooks.machine import addresses, system
 from mptcp_hooks.machine.system import Machine
 
 Addresses = dict[int, list[dict[str, str]]]
@@ -33,6 +34,18 @@ def test_netifaces_and_netifaces2(mask_key: str, monkeypatch: pytest.MonkeyPatch
         InterfaceAddress(4, "10.64.0.2", 32, "10.64.0.1", ""),
         InterfaceAddress(6, "fe80::1", 64, "", ""), InterfaceAddress(6, "fd00::2", 64, "", "")]
     assert [one.family for one in Machine().list_addresses("eth0", (6,))] == [6, 6]
+
+
+def test_a_device_may_be_called_by_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dev_valid_name() in net/core/dev.c; such a one is nobody's reason to stop."""
+    rows = (b"fe800000000000000000000000000001 05 40 20 80 b\xc3\xbcro0\n"
+            b"20010db8000000000000000000000002 02 40 00 08     eth0\n"
+            b"20010db8000000000000000000000003 03 40 00 40 \xff\xc2\xa0x\n")
+    monkeypatch.setattr(system, "open", lambda _, **how: TextIOWrapper(BytesIO(rows), **how),
+                        raising=False)
+    assert [system._read_adjectives(number) for number in (2, 3, 5)] == [
+        (("2001:db8::2", DUPLICATE),), (("2001:db8::3", TENTATIVE),), ()]
+    assert Machine().read_link("\udcffx") is None
 
 
 def test_an_unknown_interface_in_both_dialects(monkeypatch: pytest.MonkeyPatch) -> None:
