@@ -45,7 +45,10 @@ class Rule(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One route; `device` is an ifindex, 0 for none, `metric` 0 for none."""
+    """One route; `device` is an ifindex, 0 for none, `metric` 0 for none.
+
+    `rank` is what a router says of itself (RFC 4191, 2.1): 1 for high, -1 for low, else 0.
+    """
 
     destination: str
     kind: str
@@ -54,6 +57,12 @@ class Route(NamedTuple):
     source: str
     metric: int
     protocol: int
+    rank: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The kernel takes the route for which it is the least, rt6_score_route() in its ipv6."""
+        return self.metric, -self.rank
 
 
 class TableUse(NamedTuple):
@@ -65,7 +74,8 @@ class TableUse(NamedTuple):
     def describe(self) -> str:
         """The whole of it as one line: where two of them are equal, nothing has changed."""
         return repr(([tuple(rule) for rule in self.rules],
-                     [tuple(route) for route in self.routes]))
+                     # No route of ours has a rank.
+                     [tuple(route[:-1]) for route in self.routes]))
 
 
 class Endpoint(NamedTuple):

@@ -49,7 +49,9 @@ _LOOPBACK_IFINDEX = 1
 
 # include/uapi/linux/rtnetlink.h
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
-_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA, _RTA_PREF = 9, 15, 18, 20
+# include/uapi/linux/icmpv6.h, ICMPV6_ROUTER_PREF_*: the ranks that are not 0.
+_RANKS = {b"\1": 1, b"\3": -1}
 # struct rtvia: the family comes before the address.
 _RTVIA_ADDRESS_AT = 2
 _NLA_TYPE_MASK = 0x3FFF
@@ -429,6 +431,7 @@ def _parse_routes(message: bytes) -> Iterator[Route]:
             source=_address(said.get(_RTA_PREFSRC)),
             metric=_number(said.get(_RTA_PRIORITY)),
             protocol=protocol,
+            rank=_RANKS.get(said.get(_RTA_PREF, b""), 0),
         )
 
 

@@ -80,13 +80,13 @@ class Machine(Kernel):
 
     def read_link(self, device: str) -> Link | None:
         """The state of a device, None where there is no such device; Problem where nobody says."""
-        request = device.encode("utf-8", "surrogateescape")[:_IFNAMSIZ - 1].ljust(_IFREQ_SIZE, b"\0")
+        name = device.encode("utf-8", "surrogateescape")[:_IFNAMSIZ - 1]
         try:
             asking = socket(AF_INET, SOCK_DGRAM)
         except OSError as error:
             raise Problem(f"cannot ask the kernel about {device}: {error.strerror}") from None
         try:
-            answer = ioctl(asking, _SIOCGIFFLAGS, request)
+            answer = ioctl(asking, _SIOCGIFFLAGS, name.ljust(_IFREQ_SIZE, b"\0"))
         except OSError:
             return None
         finally:
@@ -262,5 +262,5 @@ def _list_defaults(ifindex: int, family: int) -> list[Route]:
                  if route.destination == "default" and route.kind == "unicast"
                  and route.protocol != PROTOCOL]
         if found:
-            return sorted(found, key=lambda route: route.metric)
+            return sorted(found, key=lambda route: route.order)
     return []

@@ -150,7 +150,7 @@ def _is_narrower(address: str, routes: Routes) -> bool:
 
 def _is_taken(address: str, main: Iterable[Route], uplinks: frozenset[int]) -> bool:
     """Whether a piece of a default of main takes the address to what is no uplink."""
-    pieces = [(-length, route.metric, route.device) for route in main
+    pieces = [(-length, route.order, route.device) for route in main
               for length in _match(address, route) if length]
     return bool(pieces) and min(pieces)[2] not in uplinks
 

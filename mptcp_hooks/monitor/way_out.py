@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Path, Route
 
 # What a path has that main does not lead to.
-_LAST = 1 << 32
+_LAST = (1 << 32, 0)
 
 
 class Uplinks(NamedTuple):
@@ -65,18 +65,18 @@ def list_leading(uplinks: Uplinks, defaults: Iterable[Route]) -> list[Path]:
 
 
 def find_leading_devices(defaults: Iterable[Route]) -> set[int]:
-    """The devices that main's default with the least metric leads to."""
+    """The devices that main's first default leads to."""
     known = list(defaults)
-    least = min((route.metric for route in known), default=0)
-    return {route.device for route in known if route.metric == least}
+    least = min((route.order for route in known), default=(0, 0))
+    return {route.device for route in known if route.order == least}
 
 
 def _list_ways(uplinks: Uplinks, defaults: list[Route]) -> list[Path]:
     """The ways out that are alive, the best one first."""
-    metrics: dict[int, int] = {}
+    orders: dict[int, tuple[int, int]] = {}
     for route in defaults:
-        metrics[route.device] = min(route.metric, metrics.get(route.device, _LAST))
+        orders[route.device] = min(route.order, orders.get(route.device, _LAST))
     return sorted(
         (path for path in uplinks.paths if path.way_out and path.address in uplinks.alive),
-        key=lambda path: (path.address in uplinks.fresh, metrics.get(path.ifindex, _LAST),
+        key=lambda path: (path.address in uplinks.fresh, orders.get(path.ifindex, _LAST),
                           "backup" in path.flags, path.ifindex))

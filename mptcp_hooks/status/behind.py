@@ -115,7 +115,7 @@ def _find_leading(survey: Survey, family: int) -> str:
     """The device that main leads to what is beyond; '' where it has no default."""
     defaults = [seen.route for seen in survey.routes if (seen.family, seen.table) == (
         family, MAIN_TABLE) and seen.route.destination == "default" and seen.route.device]
-    best = min(defaults, key=lambda route: route.metric, default=None)
+    best = min(defaults, key=lambda route: route.order, default=None)
     return survey.name_of(best.device) if best else ""
 
 

@@ -236,13 +236,13 @@ def _judge_weak_default(survey: Survey) -> Iterator[Finding]:
         defaults = [seen.route for seen in survey.routes
                     if (seen.family, seen.table) == (path.family, MAIN_TABLE)
                     and seen.route.destination == "default"]
-        own = [route.metric for route in defaults if route.device == installed.path.ifindex]
-        others = [route.metric for route in defaults if route.device != installed.path.ifindex]
+        own = [route.order for route in defaults if route.device == installed.path.ifindex]
+        others = [route.order for route in defaults if route.device != installed.path.ifindex]
         if not path.role or not own or min(own) > min(others, default=min(own)):
             continue
-        remedy = (f"'metric {min(others) + 100}' in its stanza, where it has a default route in "
+        remedy = (f"'metric {min(others)[0] + 100}' in its stanza, where it has a default route in "
                   "main" if others else "give another uplink 'gateway' instead of 'mptcp-gateway', "
-                  f"and this one 'metric {min(own) + 100}'")
+                  f"and this one 'metric {min(own)[0] + 100}'")
         yield Finding(NOTE, "weak-default", path.interface, "new connections over "
                       f"IPv{path.family} start on it, as main leads there, and it {path.role}",
                       remedy)

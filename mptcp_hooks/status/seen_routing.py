@@ -23,6 +23,8 @@ _ORDINARY = {"priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "table"
 _ACTIONS = {"action", "goto", "unresolved", "flow_from", "flow_to", "suppress_ifgroup"}
 # What `ip` calls a range in JSON, and on its command line.
 _RANGES = {"uid": "uidrange"}
+# What `ip` calls a route's rank, where it is not 0.
+_RANKS = {"high": 1, "low": -1}
 # Where packets of this machine's own come in.
 _OF_OUR_OWN = ("", "lo")
 
@@ -98,6 +100,7 @@ def read_routes(
             metric=row.get("metric", 0),
             # `ip` does not print the usual one, that of a person's commands.
             protocol=int(row.get("protocol", 3)),
+            rank=_RANKS.get(row.get("pref", ""), 0),
         ))
 
 

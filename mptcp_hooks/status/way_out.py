@@ -30,8 +30,8 @@ def find_way(survey: Survey, family: int) -> Way | None:
              and path.installed.path.primary and path.installed.path.default]
     defaults = [seen.route for seen in survey.routes if (seen.family, seen.table) == (
         family, MAIN_TABLE) and seen.route.destination == "default"]
-    least = min((route.metric for route in defaults), default=0)
-    best = {survey.name_of(route.device) for route in defaults if route.metric == least}
+    least = min((route.order for route in defaults), default=(0, 0))
+    best = {survey.name_of(route.device) for route in defaults if route.order == least}
     leading = [path for path in paths if path.device in best]
     if not paths or best - {path.device for path in leading}:
         return None

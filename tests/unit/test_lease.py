@@ -323,7 +323,8 @@ def test_without_a_file_dhclient_keeps_no_lease(kept: Path) -> None:
     ("4 2096/01/05 12:00:00", True), ("3 2019/01/02 12:00:00", False), ("nonsense", False),
 ])
 def test_a_lease_that_has_ended_does_not_count(kept: Path, expiry: str, counts: bool) -> None:
-    kept.write_text(LEASES.replace("expire never;", f"expire {expiry}{'' if ';' in expiry else ';'}"))
+    end = "" if ";" in expiry else ";"
+    kept.write_text(LEASES.replace("expire never;", f"expire {expiry}{end}"))
     assert read_kept_lease("eth1") == (FIRST if counts else None)
 
 

@@ -52,9 +52,11 @@ def number(value: int) -> bytes:
     return struct.pack("=I", value)
 
 
-def head(family: int, length: int = 0, table: int = 254, kind: int = 1) -> bytes:
+def head(
+    family: int, length: int = 0, table: int = 254, kind: int = 1, protocol: int = 77
+) -> bytes:
     """A struct rtmsg, or fib_rule_hdr."""
-    return struct.pack("=BBBBBBBBI", family, length, length, 0, table, 77, 0, kind, 0)
+    return struct.pack("=BBBBBBBBI", family, length, length, 0, table, protocol, 0, kind, 0)
 
 
 PATH = Path("eth0", "eth0", 2, 4, "10.1.1.2", "10.1.1.0/24", "10.1.1.1", False, True, 20002, True,
@@ -150,6 +152,18 @@ def test_what_is_whole_is_read(answer: Callable[..., None]) -> None:
     answer(RULE)
     assert find_rules(dump_rules(4), (OWN,)) == [
         Rule(20002, "10.1.1.2/32", "", "eth0", 20002, None, 77)]
+
+
+def test_a_router_of_a_high_rank_comes_before_one_of_a_low(answer: Callable[..., None]) -> None:
+    """What they say of themselves, RFC 4191: of one metric the kernel takes the higher."""
+    def make_default(own: str, rank: int) -> bytes:
+        return head(AF_INET6, protocol=9) + make_attributes(
+            (RTA_TABLE, number(254)), (RTA_GATEWAY, ip_address(own).packed), (RTA_OIF, number(2)),
+            (6, number(1024)), (20, bytes((rank,))))
+
+    for order in ((3, 0, 1), (1, 3, 0)):
+        answer(*(make_default(f"fe80::{rank}", rank) for rank in order))
+        assert Machine().read_default_gateways(2, (6,)) == ("fe80::1", "fe80::", "fe80::3")
 
 
 def test_addresses_are_a_devices_whatever_their_labels(answer: Callable[..., None]) -> None:

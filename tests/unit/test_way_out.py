@@ -57,6 +57,15 @@ def test_a_default_by_a_dead_uplink_is_led_to_one_that_is_alive(
     assert choose_table(know(out=out), lead(FIRST), None) == table
 
 
+def test_of_two_routers_with_one_metric_the_higher_rank_leads() -> None:
+    """As routers of IPv6 say it of themselves: the kernel asks no other while that one is there."""
+    low, (high,) = lead(FIRST, SECOND, metric=1024), lead(THIRD, metric=1024)
+    low[0] = low[0]._replace(rank=-1)
+    defaults = [*low, high._replace(rank=1)]
+    assert choose_table(know(out=[FIRST]), defaults, None) is None
+    assert choose_table(know(out=[THIRD]), defaults, None) == 20003
+
+
 def test_where_nobody_is_alive_main_decides() -> None:
     nobody = know(out=(FIRST, SECOND, THIRD))
     for recorded in (None, 20003):
