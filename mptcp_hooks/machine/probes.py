@@ -98,15 +98,16 @@ def connect(
         opened = _open(source, SOCK_STREAM, IPPROTO_MPTCP if mptcp else IPPROTO_TCP)
     except OSError as error:
         return Answer(None, _say(error.errno)), None
-    why = _connect(opened, _find_end(source, remote, port), at_most)
-    moment = monotonic()
-    if not why and mptcp and not _is_mptcp(opened):
-        why = "answered without MPTCP"
+    try:
+        why = _connect(opened, _find_end(source, remote, port), at_most)
+        moment = monotonic()
+        if not why and mptcp:
+            why = _begin_mptcp(opened)
+    except OSError as error:
+        why = _say(error.errno)
     if why:
         opened.close()
         return Answer(None, why), None
-    if mptcp:
-        opened.send(_ONE_BYTE)
     return Answer(moment - began, ""), Connected(opened, moment)
 
 
@@ -125,10 +126,14 @@ def _await_gateway(source: Source, gateway: str, question: socket, began: float)
     watched = poll()
     watched.register(question, POLLERR)
     while (passed := monotonic() - began) < _GATEWAY_AT_MOST:
-        if monotonic() - asked >= _GATEWAY_AGAIN:
-            asked = monotonic()
-            # What a packet before it came to is said by the next call.
-            question.send(b"")
+        now = monotonic()
+        if now - asked >= _GATEWAY_AGAIN:
+            try:
+                question.send(b"")
+            except ConnectionRefusedError:
+                # That is the answer to the packet before it, come since we looked.
+                return Answer(now - asked, "")
+            asked = now
         if watched.poll(1000 * _LOOK_EACH):
             error = question.getsockopt(SOL_SOCKET, SO_ERROR)
             if error == ECONNREFUSED:
@@ -168,6 +173,17 @@ def _connect(opened: socket, end: _End, at_most: float) -> str:
             return f"no answer in {at_most:.0f} s"
         error = opened.getsockopt(SOL_SOCKET, SO_ERROR)
     return _say(error) if error else ""
+
+
+def _begin_mptcp(opened: socket) -> str:
+    """Send what lets a connection open further subflows: '' or why not.
+
+    OSError where it is gone by now, as a server resets it that wants none.
+    """
+    if not _is_mptcp(opened):
+        return "answered without MPTCP"
+    opened.send(_ONE_BYTE)
+    return ""
 
 
 def _is_mptcp(opened: socket) -> bool:

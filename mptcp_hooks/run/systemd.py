@@ -15,6 +15,9 @@ from mptcp_hooks.base.value import NamedTuple
 BOOTED = "/run/systemd/system"
 
 _SUFFIX = ".service"
+# systemd.unit(5), "Description": a name with a dot that is followed by anything else has none.
+_SUFFIXES = (_SUFFIX, ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path",
+             ".timer", ".slice", ".scope")
 # systemd.unit(5), "Description"; an escape such as \x2d has a backslash.
 _UNIT_NAME = re.compile(r"[\w:\\-][\w:.\\-]*(@[\w:.\\-]*)?\.service", re.ASCII)
 # A template is asked about as one of its instances.
@@ -46,7 +49,7 @@ class Unit(NamedTuple):
 
 def ask_unit(text: str) -> Unit:
     """A service by its name, whose suffix may be left out; Problem (USAGE) for any other name."""
-    name = text if "." in text else text + _SUFFIX
+    name = text if text.endswith(_SUFFIXES) else text + _SUFFIX
     if not _UNIT_NAME.fullmatch(name):
         raise Problem(f"{text}: it must be the name of a service", USAGE)
     asked = name.replace(_TEMPLATE, _INSTANCE)

@@ -45,7 +45,8 @@ def find_suspects(
 
     `uplinks` has the interface of each such address. Who has an MPTCP socket asks for
     it already, and the other end did not. A connection that came in is that of the
-    process that listens for it: what it was handed to cannot ask any more.
+    process that listens for it: what it was handed to cannot ask any more. Where
+    systemd listens, nobody can be asked to.
     """
     sockets = list(sockets)
     asking = {process.pid for socket in sockets if socket.mptcp
@@ -57,10 +58,17 @@ def find_suspects(
         if interface is None or socket.mptcp or socket.subflow or not socket.connected:
             continue
         holders = owners.get(_find_listener(socket, listeners) or socket.inode, ())
+        if any(map(_is_systemd, holders)):
+            continue
         if holders and not asking & {process.pid for process in holders}:
             # Of many that share it the first one started the others, mostly.
             found.setdefault(min(holders), []).append(interface)
     return [Suspect(process, tuple(interfaces)) for process, interfaces in sorted(found.items())]
+
+
+def _is_systemd(process: Process) -> bool:
+    """Whether it is the system's systemd or a person's own, which open sockets for services."""
+    return process.pid == 1 or process.name == "systemd"
 
 
 def _find_listener(socket: Socket, listeners: Mapping[tuple[str, int], int]) -> int:

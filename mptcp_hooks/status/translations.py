@@ -85,7 +85,7 @@ def _may_fit(statement: dict[str, Any], arrival: Arrival) -> bool:
     if meta.get("key") in ("iifname", "iif"):
         fits = _holds(match["right"], arrival.device)
     elif meta.get("key") == "nfproto":
-        fits = match["right"] in _WORDS[arrival.family]
+        fits = _join(_holds(match["right"], word) for word in _WORDS[arrival.family])
     elif payload.get("field") == "daddr" and payload.get("protocol") in _WORDS[arrival.family]:
         fits = _holds(match["right"], arrival.address)
     else:
@@ -101,8 +101,13 @@ def _holds(right: Any, value: str) -> bool | None:
             return None
         return value.startswith(right[:-1]) if right.endswith("*") else right == value
     if isinstance(right, dict) and isinstance(right.get("set"), list):
-        held = [_holds(one, value) for one in right["set"]]
-        return True if True in held else None if None in held else False
+        return _join(_holds(one, value) for one in right["set"])
     if isinstance(right, dict) and "prefix" in right:
         return contains(f"{right['prefix']['addr']}/{right['prefix']['len']}", value)
     return None
+
+
+def _join(held: Iterable[bool | None]) -> bool | None:
+    """Whether one of them is so; None where none is, but one cannot be told."""
+    found = {*held}
+    return True if True in found else None if None in found else False

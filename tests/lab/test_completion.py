@@ -38,10 +38,13 @@ complete -p "${1%% *}"
 """
 
 
-# The same for mptcp_run, which looks at bash's words.
+# The same for mptcp_run, which counts bash's words for another's completion: readline splits
+# them at these characters as well, each run of which is a word.
 ASK_RUN = """\
 set -f
-COMP_WORDS=($1) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'
+read -ra COMP_WORDS <<<"$(sed 's/[@=:]\\+/ & /g' <<<"$1")"
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 [[ $1 == *' ' ]] && COMP_CWORD=$((COMP_CWORD + 1)) COMP_WORDS+=('')
 COMP_LINE=$1 COMP_POINT=${#1}
 _command_offset() { COMPREPLY=("offset $1"); }
@@ -92,14 +95,23 @@ def test_a_name_is_no_command(lab: Lab) -> None:
     ("--ver", ["--verbose", "--version"]), ("mptcp_dow", ["mptcp_down"]),
     ("-v -- mptcp_dow", ["mptcp_down"]), ("--method bpf mptcp_dow", ["mptcp_down"]),
     ("curl --ver", ["offset 1"]), ("--method bpf -v -- curl ", ["offset 5"]),
-    ("--disable ", [r"a\\x2db.service"]), ("--disable b", [""]),
+    ("--disable ", [r"a\\x2db.service", "openvpn@my:x@y.service"]), ("--disable b", [""]),
     ("--disable c a", [r"a\\x2db.service"]), ("--disable a --meth", ["--method"]),
-    ("--enable a --method m", ["mptcpize"]), ("--method bpf --disable ", [r"a\\x2db.service"]),
+    (r"--disable a\\x", [r"a\\x2db.service"]), ("--disable=a", [r"a\\x2db.service"]),
+    ("--method=b", ["bpf"]), ("--method=", ["auto", "bpf", "godebug", "mptcpize"]),
+    ("--method=x", [""]), ("--method=bpf mptcp_dow", ["mptcp_down"]),
+    ("--method=bpf curl --ver", ["offset 4"]), ("--method bpf curl a@b:", ["offset 3"]),
+    # readline puts in what begins with the @.
+    ("--disable open", ["openvpn@my:x@y.service"]), ("--disable openvpn@", ["@my:x@y.service"]),
+    ("--disable openvpn@m", ["@my:x@y.service"]), ("--disable openvpn@my:", ["x@y.service"]),
+    ("--disable openvpn@my:x@", ["@y.service"]), ("--disable openvpn@z", [""]),
+    ("--enable a --method m", ["mptcpize"]), ("--method bpf --disable a", [r"a\\x2db.service"]),
 ])
 def test_mptcp_run_offers_its_own_words_up_to_the_command(
     lab: Lab, line: str, offered: list[str]
 ) -> None:
-    lab.write(r"/etc/systemd/system/a\x2db.service.d/mptcp-hooks.conf", "")
+    for unit in (r"a\x2db", "openvpn@my:x@y"):
+        lab.write(f"/etc/systemd/system/{unit}.service.d/mptcp-hooks.conf", "")
     done = lab.client.run("bash", "--norc", "-c", f"source {FILE}\n{ASK_RUN}", "bash",
                           f"mptcp_run {line}")
     assert done.splitlines() == offered

@@ -43,6 +43,10 @@ def meant(right: Any, operator: str = "==") -> dict[str, Any]:
     return match({"payload": {"protocol": "ip", "field": "daddr"}}, right, operator)
 
 
+def of_family(right: Any, operator: str = "==") -> dict[str, Any]:
+    return match({"meta": {"key": "nfproto"}}, right, operator)
+
+
 @pytest.mark.parametrize("statement, expected", [
     (incoming("eth1"), True), (incoming("eth0"), False), (incoming("eth0", "!="), True),
     (incoming("eth1", "!="), False), (incoming("eth*"), True), (incoming({"set": ["eth0"]}), False),
@@ -51,7 +55,12 @@ def meant(right: Any, operator: str = "==") -> dict[str, Any]:
     (meant({"prefix": {"addr": "10.1.0.0", "len": 16}}), True),
     (meant({"prefix": {"addr": "10.2.0.0", "len": 16}}), False),
     (meant({"range": ["10.9.0.0", "10.9.0.9"]}), True),
-    (match({"meta": {"key": "nfproto"}}, "ipv6"), False),
+    (of_family("ipv6"), False), (of_family("ipv4"), True), (of_family("ipv4", "!="), False),
+    (of_family({"set": ["ipv4"]}), True), (of_family({"set": ["ipv6", "ipv4"]}), True),
+    (of_family({"set": ["ipv6"]}), False), (of_family({"set": ["ipv6"]}, "!="), True),
+    (of_family({"set": ["ipv4"]}, "!="), False), (of_family("@some"), True),
+    (of_family("@some", "!="), True), (of_family({"set": ["ipv6", {"elem": {}}]}), True),
+    (of_family(10), True),
     (match({"payload": {"protocol": "tcp", "field": "dport"}}, 80), True),
     ({"xt": {"type": "match", "name": "addrtype"}}, True), ({"xt": None}, True),
     ({"counter": None}, True), ({"match": {"op": "==", "left": "x", "right": 1}}, True),

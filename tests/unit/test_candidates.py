@@ -57,6 +57,21 @@ def test_suspects(sockets: list[Socket], suspects: list[Suspect]) -> None:
     assert find_suspects(sockets, OWNERS, UPLINKS) == suspects
 
 
+@pytest.mark.parametrize("manager", [Process(1, "systemd"), Process(1, "init"),
+                                     Process(7, "systemd")])
+@pytest.mark.parametrize("beside", [(), (SSHD,)])
+def test_what_systemd_listens_for_is_no_suspect(
+    manager: Process, beside: tuple[Process, ...]
+) -> None:
+    """Nobody can force systemd, and what it opened is as it is for the service beside it."""
+    owners = {**OWNERS, 2: (*beside, manager)}
+    assert find_suspects([LISTENER, CAME_IN], owners, UPLINKS) == []
+    # What the service opens itself is its own.
+    outgoing = PLAIN._replace(inode=3)
+    assert find_suspects([LISTENER, CAME_IN, outgoing], owners, UPLINKS) == [
+        Suspect(SSHD, ("eth0",))]
+
+
 def make(choice: Choice, *origins: Origin) -> tuple[Candidate, ...]:
     suspects = [Suspect(Process(number, "it"), ("eth1", "eth0"))
                 for number in range(len(origins))]

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from errno import ECONNRESET, EPIPE
+from select import POLLHUP, poll
+from socket import IPPROTO_TCP, SO_LINGER, SOL_SOCKET, create_server, socket
+from struct import pack
+
 import pytest
 
 from mptcp_hooks.base.errors import USAGE, Problem
-from mptcp_hooks.machine.probes import Answer
+from mptcp_hooks.machine import probes
+from mptcp_hooks.machine.neighbours import Entry
+from mptcp_hooks.machine.probes import Answer, Source, ask_gateway, connect
 from mptcp_hooks.status.paint import Paint
 from mptcp_hooks.status.probe import Probe, Target, read_target
 from mptcp_hooks.status.probe_view import describe_probes, draw_probes
@@ -20,6 +27,7 @@ PROBES = [
     Probe(PATH._replace(interface="eth1", address="10.1.2.2"), Answer(None, ""),
           Answer(None, "connection refused"), None),
 ]
+HERE = Source(4, "127.0.0.1", "lo", 1, False)
 
 
 @pytest.mark.parametrize(("text", "host", "port"), [
@@ -70,3 +78,76 @@ def test_programs_get_milliseconds_and_reasons() -> None:
          "mptcp": None, "join": None},
     ]
     assert describe_probes([], None) == {"host": None, "port": None, "probes": []}
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[socket]:
+    """The sockets of questions, which are TCP's: no kernel with MPTCP is needed."""
+    made: list[socket] = []
+    open_one = probes._open
+
+    def keep(source: Source, kind: int, protocol: int) -> socket:
+        made.append(open_one(source, kind, protocol))
+        return made[-1]
+
+    monkeypatch.setattr(probes, "_open", keep)
+    monkeypatch.setattr(probes, "IPPROTO_MPTCP", IPPROTO_TCP)
+    return made
+
+
+def test_a_server_that_resets_at_once_is_an_answer(
+    opened: list[socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the handshake and the byte that is sent."""
+    with create_server(("127.0.0.1", 0)) as server:
+        def reset(question: socket) -> bool:
+            taken, _ = server.accept()
+            taken.setsockopt(SOL_SOCKET, SO_LINGER, pack("=ii", 1, 0))
+            taken.close()
+            watched = poll()
+            watched.register(question, POLLHUP)
+            assert watched.poll(20_000)
+            return True
+
+        monkeypatch.setattr(probes, "_is_mptcp", reset)
+        found = connect(HERE, "127.0.0.1", server.getsockname()[1], True, 20)
+    assert found == (Answer(None, "connection reset by peer"), None)
+    assert [one.fileno() for one in opened] == [-1]
+
+
+@pytest.mark.parametrize("step", ["_connect", "_is_mptcp"])
+@pytest.mark.parametrize(("number", "words"), [
+    (ECONNRESET, "connection reset by peer"), (EPIPE, "broken pipe")])
+def test_whatever_fails_of_a_question_is_its_answer(
+    step: str, number: int, words: str, opened: list[socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "")
+
+    monkeypatch.setattr(probes, step, fail)
+    with create_server(("127.0.0.1", 0)) as server:
+        found = connect(HERE, "127.0.0.1", server.getsockname()[1], True, 20)
+    assert found == (Answer(None, words), None)
+    assert [one.fileno() for one in opened] == [-1]
+
+
+def test_a_gateway_that_answered_since_we_looked_is_good(
+    opened: list[socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel says so when it is asked for the next packet."""
+    class Blind:
+        """Sees nothing of what comes."""
+
+        def register(self, question: socket, events: int) -> None:
+            """As poll does."""
+
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            """Nothing came, ever."""
+            return []
+
+    monkeypatch.setattr(probes, "poll", Blind)
+    monkeypatch.setattr(probes, "_GATEWAY_AGAIN", 0.01)
+    monkeypatch.setattr(probes, "read_entry", lambda gateway, ifindex: Entry(0, ""))
+    answer = ask_gateway(HERE, "127.0.0.1")
+    assert answer.good and answer.seconds is not None and answer.seconds >= 0.01
+    assert [one.fileno() for one in opened] == [-1]

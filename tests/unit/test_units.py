@@ -61,6 +61,15 @@ def test_what_systemctl_tells(asked: list[tuple[str, ...]]) -> None:
     assert {call[-1] for call in asked} == {"sshd.service"}
 
 
+@pytest.mark.parametrize("name", [
+    "php8.2-fpm", "openvpn-client@my.vpn", "org.example.Mount", "ssh.service.d", "a.mount.x",
+])
+def test_a_dot_is_no_suffix(name: str, asked: list[tuple[str, ...]]) -> None:
+    """Where it ends in no kind of unit, as systemctl(1) takes it."""
+    ask_unit(name)
+    assert {call[-1] for call in asked} == {f"{name}.service"}
+
+
 def test_what_is_restarted() -> None:
     assert name_for_restart("ssh.service") == "ssh.service"
     assert name_for_restart("ssh@.service") == "ssh@INSTANCE.service"
@@ -101,7 +110,8 @@ def test_a_template_is_asked_about_as_an_instance(asked: list[tuple[str, ...]]) 
 
 
 @pytest.mark.parametrize("name", [
-    "", "ssh.socket", "../ssh", "/etc/ssh.service", "a b", "a\nb", "-x.service/", "ssh.service.d",
+    "", "ssh.socket", "srv.automount", "a@b.timer", "../ssh", "/etc/ssh.service", "a b", "a\nb",
+    "-x.service/", ".service",
     "\N{LATIN SMALL LETTER U WITH DIAERESIS}",
 ])
 def test_what_is_no_service(name: str, asked: list[tuple[str, ...]]) -> None:
