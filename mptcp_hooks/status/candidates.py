@@ -68,7 +68,7 @@ def find_suspects(
 
 def _is_systemd(process: Process) -> bool:
     """Whether it is the system's systemd or a person's own, which open sockets for services."""
-    return process.pid == 1 or process.name == "systemd"
+    return process.name == "systemd" or process == Process(1, "init")
 
 
 def _find_listener(socket: Socket, listeners: Mapping[tuple[str, int], int]) -> int:
