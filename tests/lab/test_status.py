@@ -145,7 +145,8 @@ def test_watching_shows_the_rate_of_each_uplink(uplinks: Lab) -> None:
     watching.communicate()
     assert watching.returncode == 0 and len(set(times)) == 2
     assert transfer.finish().whole
-    assert all(30 < sent < 60 for sent in rates), rates
+    # Each carries 50; a machine that is busy, less.
+    assert all(10 < sent < 60 for sent in rates), rates
 
 
 def test_watching_on_a_terminal(uplinks: Lab) -> None:
