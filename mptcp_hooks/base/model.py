@@ -75,7 +75,7 @@ class TableUse(NamedTuple):
         """The whole of it as one line: where two of them are equal, nothing has changed."""
         return repr(([tuple(rule) for rule in self.rules],
                      # No route of ours has a rank.
-                     [tuple(route[:-1]) for route in self.routes]))
+                     [route[:-1] for route in self.routes]))
 
 
 class Endpoint(NamedTuple):
