@@ -153,7 +153,7 @@ def _open(source: Source, kind: int, protocol: int) -> socket:
     try:
         made.setblocking(False)
         if source.bound:
-            made.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, source.device.encode() + b"\0")
+            made.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, os.fsencode(source.device) + b"\0")
         made.bind((source.address, 0))
         if kind == SOCK_STREAM:
             made.setsockopt(SOL_SOCKET, SO_LINGER, _NO_LINGER)

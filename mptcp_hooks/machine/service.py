@@ -56,7 +56,7 @@ class Status:
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         try:
             with socket(AF_UNIX, SOCK_DGRAM) as notifying:
-                notifying.sendto(f"{ready}STATUS={text}".encode(), address)
+                notifying.sendto(f"{ready}STATUS={text}".encode("utf-8", "replace"), address)
         except OSError as error:
             # What is not told now is told the next time.
             if ready:

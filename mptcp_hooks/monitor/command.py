@@ -217,9 +217,8 @@ class Monitor:
             self._schedule.note(_CHANGE, now)
         if news.lost:
             self._fights.forgive_all()
-        names = frozenset(map(find_device, news.devices))
-        # A stanza may call it by an altname.
-        self._fights.forgive(lambda name: name in names or find_ifindex(name) in news.devices)
+        # By any of its names: a stanza may call it by an altname.
+        self._fights.forgive(lambda name: find_ifindex(name) in news.devices)
 
     def _heed_signals(self) -> bool:
         """Whether one of the signals that came says to stop."""

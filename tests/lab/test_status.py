@@ -144,9 +144,10 @@ def test_watching_shows_the_rate_of_each_uplink(uplinks: Lab) -> None:
     watching.send_signal(signal.SIGINT)
     watching.communicate()
     assert watching.returncode == 0 and len(set(times)) == 2
-    assert transfer.finish().whole
-    # Each carries 50; a machine that is busy, less.
-    assert all(10 < sent < 60 for sent in rates), rates
+    sent = transfer.finish()
+    assert sent.whole
+    # Each carries 50; a machine that is busy less, as the transfer tells.
+    assert all(0.3 * sent.rate < rate < 60 for rate in rates), (rates, sent.rate)
 
 
 def test_watching_on_a_terminal(uplinks: Lab) -> None:

@@ -304,6 +304,23 @@ def test_an_interface_that_is_fought_for_rests(world: World) -> None:
     assert ["eth1" in text for text in world.said] == [True]
 
 
+def test_a_change_of_its_device_ends_the_rest_by_whichever_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stanza may call a device by an altname, and an alias has a label."""
+    monkeypatch.setattr(command, "find_ifindex", {"enp3s0": 2, "eth1": 3}.__getitem__)
+
+    def repair() -> RoundResult:
+        return world.announce(RoundResult((), ("enp3s0:1", "eth1"), False))
+
+    def change() -> RoundResult:
+        return world.announce(news=PLAIN._replace(devices=frozenset({2})))
+
+    rounds = world.watch(*[repair] * 12, change, quiet)
+    assert [resting for _, resting in rounds[-2:]] == [
+        frozenset({"enp3s0:1", "eth1"}), frozenset({"eth1"})]
+
+
 def test_sighup_ends_the_rest(world: World) -> None:
     def repair() -> RoundResult:
         return world.announce(RoundResult((), ("eth1",), False))
@@ -505,6 +522,11 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
                     return told
 
         yield hear
+
+
+def test_systemd_hears_of_a_device_of_any_bytes(systemd: Callable[[], list[str]]) -> None:
+    service.Status("it").tell("1 path: \udcffx")
+    assert systemd() == ["READY=1\nSTATUS=1 path: ?x"]
 
 
 def test_systemd_hears_that_it_is_ready_and_each_change(
