@@ -102,6 +102,7 @@ def _choose_stanza(random: Random) -> Stanza:
         table=random.choice(TABLES) if unusual and random.random() < 0.4 else 0,
         off=unusual and random.random() < 0.15,
         mark=MARKS[iface] if random.random() < 0.15 else "",
+        announce=random.random() < 0.1,
     )
 
 
@@ -218,7 +219,7 @@ def _choose_configuration(random: Random, player: Player) -> Step:
 
     configuration = Configuration(
         usual_flags=random.choice(((), (), ("subflow", "backup"))),
-        managed=choose(), excluded=choose(), gateways=choose(),
+        managed=choose(), excluded=choose(), gateways=choose(), marked=choose(),
         flags=tuple((device, random.choice(_FLAGS)) for device in choose()),
         tables=tuple((device, random.choice(TABLES)) for device in choose()),
         broken=random.random() < 0.1,

@@ -105,7 +105,7 @@ class Model:
         self._fall_silent(before)
         self._keep_to_tunnels(before)
         for told in self.told if self.beside else ():
-            told.drop_endpoints("signal")
+            told.fall_quiet()
 
     def set_monitor(self, word: str) -> None:
         """A monitor that begins knows nothing of what was."""
@@ -139,7 +139,7 @@ class Model:
     def _keep_quiet(self, told: Told, wishes: list[Wish]) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told."""
         return [wish._replace(endpoint=wish.endpoint and not (
-            self.beside and "signal" in wish.flags and not told.owns_endpoint(wish.address)))
+            self.beside and wish.tells and not told.owns_endpoint(wish.address)))
             for wish in wishes]
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:

@@ -81,8 +81,10 @@ def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
     served = [{one.device for one in seen.endpoints if one.device} for seen in (before, after)]
     if len(before.endpoints | after.endpoints) <= ENDPOINTS_AT_MOST or served[1] <= served[0]:
         return set()
-    return {one.address for one in before.endpoints - after.endpoints - model.foreign
+    gone = {one for one in before.endpoints - after.endpoints - model.foreign
             if one.device in served[1]}
+    return {address for told in model.told for address, path in told.paths.items()
+            if path.things & gone}
 
 
 def _is_alone(model: Model, path: Written, after: Snapshot) -> bool:
@@ -144,7 +146,7 @@ def _write(
         if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
             if full:
                 # The kernel takes eight; who goes without is nobody's promise.
-                path = path.without_endpoint()
+                path = path.with_endpoints(after.endpoints)
             elif model.monitored:
                 path = _heed_silence(model, told, path, after)
         told.paths[wish.address] = path

@@ -108,7 +108,8 @@ def test_a_step_is_the_same_after_being_text(text: str) -> None:
 
 @pytest.mark.parametrize("stanza", [
     Stanza("wan0", (4,)),
-    Stanza("wan1", (4, 6), (0, 2), True, True, ("subflow", "backup"), 101, True),
+    Stanza("wan1", (4, 6), (0, 2), True, True, ("subflow", "backup"), 101, True, "0x61",
+           True),
 ])
 def test_a_stanza_is_the_same_after_being_text(stanza: Stanza) -> None:
     assert read_stanza(tuple(str(stanza).split())) == stanza
@@ -117,7 +118,7 @@ def test_a_stanza_is_the_same_after_being_text(stanza: Stanza) -> None:
 @pytest.mark.parametrize("configuration", [
     Configuration(),
     Configuration(("subflow", "backup"), ("wan0",), ("wan1", "wan2"), (("wan0", ("signal",)),),
-                  (("wan2", 101),), ("wan1",), True),
+                  (("wan2", 101),), ("wan1",), ("wan0",), True),
 ])
 def test_a_configuration_is_the_same_after_being_text(configuration: Configuration) -> None:
     assert read_configuration(tuple(str(configuration).split())) == configuration

@@ -28,9 +28,9 @@ class Wish(NamedTuple):
     """A path that should be, before it is known which table it has and whether it is the first.
 
     `table` is what its stanza names, `usual_table` what the configuration has for the first
-    address; `chosen` is whether its flags are chosen for it; `endpoint` whether it may have one,
-    `mark` what a firewall sets for it, and `shared` whether a path of another device has the
-    address.
+    address, as `usual_mark` is; `chosen` is whether its flags are chosen for it; `endpoint` whether
+    it may have one, `mark` what a firewall sets for it, `announced` the address that is mapped to
+    it, and `shared` whether a path of another device has the address.
     """
 
     family: int
@@ -45,7 +45,14 @@ class Wish(NamedTuple):
     chosen: bool
     endpoint: bool
     mark: str = ""
+    usual_mark: str = ""
+    announced: str = ""
     shared: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether peers would be told of it."""
+        return "signal" in self.flags or bool(self.announced)
 
 
 class Written(NamedTuple):
@@ -62,17 +69,35 @@ class Written(NamedTuple):
 
     def without_endpoint(self) -> Written:
         """The same path as routing alone."""
+        return self.with_endpoints(frozenset())
+
+    def with_endpoints(self, there: frozenset[Endpoint]) -> Written:
+        """The same path with those of its endpoints alone that are among these."""
         return self._replace(things=frozenset(
-            thing for thing in self.things if not isinstance(thing, Endpoint)))
+            thing for thing in self.things if not isinstance(thing, Endpoint) or thing in there))
 
 
 def write_wish(wish: Wish, primary: bool, table: int) -> Written:
     """The path of a wish in a table; `primary` gives it the sockets bound to the device."""
     table = wish.table or (wish.usual_table if primary else 0) or table
     things: list[Thing] = [*_list_rules(wish, table, primary), *_list_routes(wish, table)]
-    if wish.endpoint and (primary or wish.chosen):
-        things.append(Endpoint(wish.address, wish.ifindex, wish.flags))
+    if wish.endpoint and (primary or wish.chosen or wish.announced):
+        things += _list_endpoints(wish, primary)
     return Written(wish, table, primary, frozenset(things))
+
+
+def _list_endpoints(wish: Wish, primary: bool) -> Iterator[Endpoint]:
+    """The own one, and what peers are told of instead of it."""
+    flags = wish.flags
+    if wish.announced:
+        # Who says what a further address is announced as, and gives no flags, wants nothing else.
+        told = flags if primary or wish.chosen else ("signal",)
+        flags = tuple(flag for flag in told if flag != "signal")
+        backup = tuple(flag for flag in told if flag == "backup")
+        yield Endpoint(wish.announced, 0, ("signal", *backup))
+        if "signal" in told and flags == backup:
+            return
+    yield Endpoint(wish.address, wish.ifindex, flags)
 
 
 def list_wide(path: Written) -> set[Thing]:
@@ -87,10 +112,9 @@ def list_wide(path: Written) -> set[Thing]:
 
 def _list_rules(wish: Wish, table: int, primary: bool) -> Iterator[Rule]:
     own = wish.address
-    if wish.mark:
-        yield Rule(wish.family, 19994, "", "", "", MAIN_TABLE, _SUPPRESSED[wish.family],
-                   mark=wish.mark)
-        yield Rule(wish.family, 19995, "", "", "", table, mark=wish.mark)
+    if mark := wish.mark or (wish.usual_mark if primary else ""):
+        yield Rule(wish.family, 19994, "", "", "", MAIN_TABLE, _SUPPRESSED[wish.family], mark=mark)
+        yield Rule(wish.family, 19995, "", "", "", table, mark=mark)
     if wish.shared:
         yield Rule(wish.family, 19996, "", "", wish.device, MAIN_TABLE, _SUPPRESSED[wish.family])
         yield Rule(wish.family, 19997, "", "", wish.device, table)

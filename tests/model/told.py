@@ -51,16 +51,18 @@ class Told:
         """Leave it alone after all."""
         self.wishes, self.loose = None, False
 
-    def drop_endpoints(self, flag: str = "") -> None:
-        """Leave routing alone of what it has, and of what it is about to have.
-
-        With a flag, of those alone whose endpoints have it.
-        """
-        self.paths = {
-            address: path.without_endpoint() if _has(path.wish, flag) else path
-            for address, path in self.paths.items()}
+    def drop_endpoints(self) -> None:
+        """Leave routing alone of what it has, and of what it is about to have."""
+        self.paths = {address: path.without_endpoint() for address, path in self.paths.items()}
         if self.wishes is not None:
-            self.wishes = [wish._replace(endpoint=wish.endpoint and not _has(wish, flag))
+            self.wishes = [wish._replace(endpoint=False) for wish in self.wishes]
+
+    def fall_quiet(self) -> None:
+        """Drop the endpoints of those paths of which peers are told."""
+        self.paths = {address: path.without_endpoint() if path.wish.tells else path
+                      for address, path in self.paths.items()}
+        if self.wishes is not None:
+            self.wishes = [wish._replace(endpoint=wish.endpoint and not wish.tells)
                            for wish in self.wishes]
 
     def owns_endpoint(self, address: str) -> bool:
@@ -80,10 +82,6 @@ class Told:
         """The addresses that are its own: stated, with a path, or about to have one."""
         return {*self.paths, *(own.address for own in self.stanza.list_own()),
                 *(wish.address for wish in self.wishes or ())}
-
-
-def _has(wish: Wish, flag: str) -> bool:
-    return not flag or flag in wish.flags
 
 
 def list_held(seen: Snapshot, device: str) -> set[str]:
@@ -116,6 +114,7 @@ def list_wishes(
             first = one.family not in {wish.family for wish in wishes}
             wishes.append(wish._replace(table=wish.table if first else 0,
                                         mark=wish.mark if first else "",
+                                        announced=wish.announced if first else "",
                                         endpoint=wish.endpoint and one.address not in taken))
     return wishes
 
@@ -175,6 +174,8 @@ def _make_wish(
         flags=chosen or configuration.usual_flags or ("subflow",),
         chosen=bool(chosen),
         mark=stanza.mark,
+        usual_mark="" if stanza.mark else configuration.find_mark(stanza.device),
+        announced=stanza.find_announced(own.family),
         endpoint=not (told.silent and not seen.is_running(stanza.device)),
     )
 

@@ -15,6 +15,8 @@ TUNNEL = "tun0"
 # The last place is the same address on each device.
 PLACES = range(4)
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
+# What a provider maps to addresses of ours.
+_MAPPED = {4: "203.0.113.{}", 6: "2001:db8:a::{:x}"}
 _WORDS = {4: "inet", 6: "inet6"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -58,7 +60,7 @@ class Stanza(NamedTuple):
     `places` are the addresses it states, in each of its families; without any it states
     none, as dhcp does. `gateway` is whether it has the one of its first place, and
     `mptcp_gateway` whether its option has that of its first family. `mark` is what a firewall
-    sets for it.
+    sets for it, and `announce` whether it has peers told of what is mapped to its addresses.
     """
 
     iface: str
@@ -70,6 +72,7 @@ class Stanza(NamedTuple):
     table: int = 0
     off: bool = False
     mark: str = ""
+    announce: bool = False
 
     @property
     def device(self) -> str:
@@ -77,7 +80,8 @@ class Stanza(NamedTuple):
 
     @property
     def has_options(self) -> bool:
-        return bool(self.mptcp_gateway or self.flags or self.table or self.off or self.mark)
+        return bool(self.mptcp_gateway or self.flags or self.table or self.off or self.mark
+                    or self.announce)
 
     def list_own(self) -> list[Own]:
         """The addresses stated."""
@@ -93,6 +97,12 @@ class Stanza(NamedTuple):
         place = (self.places or (0,))[0]
         return find_own(self.device, place, self.families[0]).gateway * self.mptcp_gateway
 
+    def find_announced(self, family: int) -> str:
+        """The address of a family that is mapped to its first one, '' for none."""
+        place = (self.places or PLACES)[-1]
+        number = 1 + 8 * (*DEVICES, ALIAS).index(self.iface) + place
+        return _MAPPED[family].format(number) if self.announce and family in self.families else ""
+
     def __str__(self) -> str:
         return " ".join([self.iface, ",".join(_WORDS[one] for one in self.families),
                          *self._list_words()])
@@ -101,7 +111,8 @@ class Stanza(NamedTuple):
         if self.places:
             yield "at=" + ",".join(map(str, self.places))
         yield from (word for word, is_there in (
-            ("gateway", self.gateway), ("mptcp-gateway", self.mptcp_gateway), ("off", self.off))
+            ("gateway", self.gateway), ("mptcp-gateway", self.mptcp_gateway), ("off", self.off),
+            ("announce", self.announce))
             if is_there)
         if self.flags:
             yield "flags=" + ",".join(self.flags)
@@ -126,6 +137,7 @@ def read_stanza(words: tuple[str, ...]) -> Stanza:
         table=int(said.get("table", 0)),
         off="off" in options,
         mark=said.get("mark", ""),
+        announce="announce" in options,
     )
 
 
@@ -151,12 +163,13 @@ def _tell(stanza: Stanza) -> dict[str, str]:
         "IF_MPTCP_TABLE": str(stanza.table or ""),
         "IF_MPTCP": "off" if stanza.off else "",
         "IF_MPTCP_MARK": stanza.mark,
+        "IF_MPTCP_ANNOUNCE": " ".join(map(stanza.find_announced, FAMILIES)).strip(),
     }
     return {name: value for name, value in said.items() if value}
 
 
 class Configuration(NamedTuple):
-    """What mptcp-hooks.conf says; `flags`, `tables` and `gateways` of single devices."""
+    """What mptcp-hooks.conf says; `flags`, `tables`, `gateways` and `marked` of single devices."""
 
     usual_flags: tuple[str, ...] = ()
     managed: tuple[str, ...] = ()
@@ -164,6 +177,7 @@ class Configuration(NamedTuple):
     flags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tables: tuple[tuple[str, int], ...] = ()
     gateways: tuple[str, ...] = ()
+    marked: tuple[str, ...] = ()
     broken: bool = False
 
     def write(self) -> str:
@@ -186,6 +200,12 @@ class Configuration(NamedTuple):
             yield "table", str(dict(self.tables)[device])
         if device in self.gateways:
             yield "gateway", " ".join(self.list_gateways(device))
+        if device in self.marked:
+            yield "mark", self.find_mark(device)
+
+    def find_mark(self, device: str) -> str:
+        """The mark that the file gives to a device, '' for none."""
+        return _SECTION_MARKS[device] if device in self.marked else ""
 
     def list_gateways(self, device: str) -> list[str]:
         """The gateways that the file gives to a device, one of a family."""
@@ -194,7 +214,8 @@ class Configuration(NamedTuple):
 
     def __str__(self) -> str:
         lists = (("managed", self.managed), ("excluded", self.excluded),
-                 ("gateways", self.gateways), ("usual", self.usual_flags))
+                 ("gateways", self.gateways), ("marked", self.marked),
+                 ("usual", self.usual_flags))
         return " ".join([
             *(f"{name}={','.join(value)}" for name, value in lists if value),
             *(f"flags:{device}={','.join(flags)}" for device, flags in self.flags),
@@ -215,6 +236,7 @@ def read_configuration(words: tuple[str, ...]) -> Configuration:
         tables=tuple((name.removeprefix("table:"), int(said[name])) for name in said
                      if name.startswith("table:")),
         gateways=lists.get("gateways", ()),
+        marked=lists.get("marked", ()),
         broken="broken" in words,
     )
 
@@ -259,3 +281,4 @@ FOREIGN_ENDPOINTS = {
 TABLES = (101, 102)
 # Each interface has its own, which two stanzas of it want at once.
 MARKS = {iface: f"0x{number:x}" for number, iface in enumerate((*DEVICES, ALIAS), start=0x61)}
+_SECTION_MARKS = {device: f"0x{number:x}" for number, device in enumerate(DEVICES, start=0x71)}
