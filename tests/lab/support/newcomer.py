@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if __name__ != "__main__":
     from tests.lab.support.lab import SERVER_4, SERVER_6, Lab
+    from tests.lab.support.waiting import wait_for
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
@@ -62,6 +63,15 @@ def connect(lab: Lab, family: int = 4, within: float = 10.0) -> Newcomer:
         return Newcomer(_NEVER, None)
     seconds, own = done.stdout.split()
     return Newcomer(float(seconds), int(own.startswith(_SECOND)))
+
+
+def wait_for_way(lab: Lab, uplink: int, family: int = 4) -> None:
+    """Wait until new connections come about by an uplink, each by its first packet.
+
+    `make bench` has how soon that is: here a busy machine may take its time.
+    """
+    # The second packet would follow after a second.
+    wait_for(lambda: connect(lab, family, within=1).uplink == uplink)
 
 
 def begin_waiting(lab: Lab, peer: str) -> subprocess.Popen[str]:
