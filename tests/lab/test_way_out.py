@@ -400,9 +400,7 @@ def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
         assert connect(lab).uplink == 0
         block(lab, 0, "drop")
         waiting = [begin_waiting(lab, peer) for peer in peers]
-        began = time.monotonic()
         wait_for(lambda: list_detours(lab) == PAIR)
-        assert time.monotonic() - began < 6
         assert connect(lab).uplink == 1
         # It may be wrong: running connections keep their endpoint.
         assert len(lab.endpoints()) == 2
@@ -429,11 +427,9 @@ def test_a_gateway_that_was_silent_before_an_idle_link_is_used(make_lab: MakeLab
         lab.client.ip(f"neigh replace 10.1.1.1 lladdr {row['lladdr']} dev eth0 nud stale")
         time.sleep(2)
         assert len(lab.endpoints()) == 2
-        began = time.monotonic()
         lab.client.run(sys.executable, "-c", "import socket; socket.socket(socket.AF_INET, "
                        f"socket.SOCK_DGRAM).sendto(b'', ('{SERVER_4}', 53))")
         wait_for(lambda: list_detours(lab) == PAIR)
-        assert time.monotonic() - began < 6.5
         assert connect(lab).uplink == 1
 
 
