@@ -18,6 +18,7 @@ from tests.model.world import Configuration, Stanza, read_configuration, read_st
 
 TABLE = 20003
 OWN = "10.1.0.2"
+MAPPED = "203.0.113.1"
 SUBNET = "10.1.0.0/24"
 RULES = (
     Rule(4, 20000, OWN, SUBNET, "", TABLE),
@@ -42,17 +43,38 @@ WHOLE = BARE._replace(marked=frozenset((*RULES, *ROUTES)), ids={ENDPOINT: 1},
                       limits=Limits(8, 8))
 
 
-def come_up(after: Snapshot) -> list[Difference]:
+def come_up(
+    after: Snapshot, step: str = "hook wan0 inet at=0 gateway",
+    configuration: Configuration = Configuration(),
+) -> list[Difference]:
     """What differs where wan0 should have come up."""
     before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
-    model = Model()
+    model = Model(configuration=configuration)
     model.begin(before)
-    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    model.follow(make_step(step), before)
     return compare(resolve(model, before, after, disturbed=False), model.foreign, after)
 
 
 def test_a_path_that_is_whole_is_no_difference() -> None:
     assert come_up(WHOLE) == []
+
+
+@pytest.mark.parametrize(("words", "seen"), [
+    ("announce", [("missing", MAPPED)]),
+    ("flags=signal announce", [("missing", MAPPED), ("left over", OWN)]),
+])
+def test_what_is_not_announced_is_seen(words: str, seen: list[tuple[str, str]]) -> None:
+    """Where an address would be signalled alone, what is mapped to it takes its place."""
+    found = come_up(WHOLE, f"hook wan0 inet at=0 gateway {words}")
+    assert [(one.way, one.kind) for one in found] == [(way, "Endpoint") for way, _ in seen]
+    assert all(f"address {own}," in one.text for one, (_, own) in zip(found, seen))
+
+
+def test_a_sections_mark_that_is_missing_is_seen() -> None:
+    found = come_up(WHOLE, configuration=Configuration(marked=("wan0",)))
+    assert [one.way for one in found] == ["missing", "missing"]
+    assert ["preference 19994" in found[0].text, "preference 19995" in found[1].text] == [True] * 2
+    assert come_up(WHOLE, configuration=Configuration(marked=("wan1",))) == []
 
 
 @pytest.mark.parametrize("thing", [*RULES, *ROUTES])
