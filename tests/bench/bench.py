@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import plug, pull
 from tests.lab.support.peers.build import build_go
 from tests.lab.support.programs import Programs
-from tests.lab.support.stream import measure_wait
+from tests.lab.support.stream import measure_at_best, measure_wait
 from tests.virtual.archive import Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -82,18 +81,6 @@ def bench_monitor(installation: Installation) -> int:
           f"{watched * 1000:.0f} ms,\nbare kernel {bare * 1000:.0f} ms (bound: a seventh); "
           f"at rest {resident:.0f} MB resident (bound: 20)")
     return int(watched > bare / 7 or resident > 20)
-
-
-def measure_at_best(measure: Callable[[], float], enough: float) -> float:
-    """What is measured, up to five times: the kernel's threads have their part in it, and wait too.
-
-    With ten programs ready to run on two processors, half of the cuts cost a timeout.
-    """
-    best = measure()
-    for _ in range(4):
-        if best > enough:
-            best = min(best, measure())
-    return best
 
 
 if __name__ == "__main__":

@@ -18,17 +18,16 @@ from tests.lab.support.paths import pull
 
 # Main leads to the second uplink as well, behind the first.
 UPLINKS = TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1", "gateway 10.1.2.1\n    metric 100")
-# How long a person tries, and what is promised after a cable and after ifdown; how long one
-# attempt waits, and after what the first one begins.
-_AT_MOST, _PROMISED, _ATTEMPT, _FIRST = 20.0, 1.0, 3.0, 0.1
+# How long a person tries, how long one attempt waits, and after what the first one begins.
+_AT_MOST, _ATTEMPT, _FIRST = 20.0, 3.0, 0.1
 
 
 class Case(NamedTuple):
-    """What happens to the first uplink, and whether the promise is about it."""
+    """What happens to the first uplink, and within how many seconds a new connection comes."""
 
     name: str
     happen: Callable[[Lab], object]
-    promised: bool
+    within: float
 
 
 def silence_gateway(lab: Lab) -> None:
@@ -36,22 +35,22 @@ def silence_gateway(lab: Lab) -> None:
 
 
 CASES = (
-    Case("its cable is pulled", lambda lab: pull(lab, 0), True),
-    Case("ifdown", lambda lab: lab.ifdown("eth0"), True),
-    Case("its gateway falls silent", silence_gateway, False),
+    Case("its cable is pulled", lambda lab: pull(lab, 0), 1),
+    Case("ifdown", lambda lab: lab.ifdown("eth0"), 1),
+    # The kernel asks it for some five seconds; the next attempt begins after that.
+    Case("its gateway falls silent", silence_gateway, 7),
 )
 
 
 def bench_newcomers(installation: Installation) -> int:
     """Print how long each waits; 1 where the package breaks its promise."""
-    print(f"\n{'a new connection comes about after':<36}{'bare':>10}{'package':>10}")
+    print(f"\n{'a new connection comes about after':<36}{'bare':>10}{'package':>10}{'bound':>10}")
     over = 0
     for case in CASES:
         bare, package = measure(None, case), measure(installation, case)
-        print(f"{case.name:<36}{show(bare)}{show(package)}")
-        over |= case.promised and package > _PROMISED
-    print(f"bound: {_PROMISED:.0f} s after a cable and after ifdown: "
-          + ("OVER" if over else "within"))
+        verdict = "OVER" if package > case.within else "within"
+        print(f"{case.name:<36}{show(bare)}{show(package)}{show(case.within)}: {verdict}")
+        over |= package > case.within
     return over
 
 

@@ -22,7 +22,7 @@ from tests.lab.support.paths import (
     pull,
     rules_of_uplinks,
 )
-from tests.lab.support.stream import measure_wait
+from tests.lab.support.stream import measure_at_best, measure_wait
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
@@ -88,13 +88,13 @@ def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monito
 def test_the_receiver_hardly_waits_when_a_cable_is_pulled(up: Lab) -> None:
     bare = measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
     Monitor(up)
-    watched = measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
-    # `make bench` has the bound on a quiet machine: a seventh.
-    assert watched < bare / 2, f"{watched * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
+    watched = measure_at_best(lambda: measure_wait(
+        up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink)), bare / 7)
+    assert watched < bare / 7, f"{watched * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
 
 
 @pytest.mark.alone
-def test_the_receiver_hardly_waits_when_ifdown_is_planned(up: Lab, monitor: Monitor) -> None:
+def test_the_receiver_hardly_waits_when_ifdown_is_planned(up: Lab) -> None:
     def take_down_without_hooks(uplink: int) -> None:
         up.client.run("sh", "-c", "for i in down post-down; do "
                       "mv /etc/network/if-$i.d/mptcp_down /run/$i; done")
@@ -106,11 +106,12 @@ def test_the_receiver_hardly_waits_when_ifdown_is_planned(up: Lab, monitor: Moni
         up.client.run("mptcp_down", f"eth{uplink}")
         up.ifup(f"eth{uplink}")
 
-    hooked = measure_wait(up, lambda uplink: up.ifdown(f"eth{uplink}"),
-                          lambda uplink: up.ifup(f"eth{uplink}"))
-    monitor.stop()
     bare = measure_wait(up, take_down_without_hooks, put_back)
-    assert hooked < bare / 2, f"{hooked * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
+    Monitor(up)
+    hooked = measure_at_best(lambda: measure_wait(
+        up, lambda uplink: up.ifdown(f"eth{uplink}"), lambda uplink: up.ifup(f"eth{uplink}")),
+        bare / 7)
+    assert hooked < bare / 7, f"{hooked * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
 
 
 def test_a_link_that_was_switched_off_gets_its_routes_back(up: Lab, monitor: Monitor) -> None:
