@@ -17,7 +17,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import plug, pull
 from tests.lab.support.peers.build import build_go
 from tests.lab.support.programs import Programs
-from tests.lab.support.stream import measure_at_best, measure_wait
+from tests.lab.support.stream import measure_at_best, measure_bare, measure_wait
 from tests.virtual.archive import Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def bench_monitor(installation: Installation) -> int:
     try:
         lab.set_interfaces(TWO_UPLINKS)
         lab.ifup("-a")
-        bare = measure()
+        bare = measure_bare(measure)
         monitor = Monitor(lab)
         watched = measure_at_best(measure, bare / 7)
         monitor.rest()

@@ -22,7 +22,7 @@ from tests.lab.support.paths import (
     pull,
     rules_of_uplinks,
 )
-from tests.lab.support.stream import measure_at_best, measure_wait
+from tests.lab.support.stream import measure_at_best, measure_bare, measure_wait
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for
 
@@ -86,10 +86,12 @@ def test_a_running_transfer_survives_each_cable_in_turn(up: Lab, monitor: Monito
 
 @pytest.mark.alone
 def test_the_receiver_hardly_waits_when_a_cable_is_pulled(up: Lab) -> None:
-    bare = measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
+    def measure() -> float:
+        return measure_wait(up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink))
+
+    bare = measure_bare(measure)
     Monitor(up)
-    watched = measure_at_best(lambda: measure_wait(
-        up, lambda uplink: pull(up, uplink), lambda uplink: plug(up, uplink)), bare / 7)
+    watched = measure_at_best(measure, bare / 7)
     assert watched < bare / 7, f"{watched * 1000:.0f} ms, bare {bare * 1000:.0f} ms"
 
 
@@ -106,7 +108,7 @@ def test_the_receiver_hardly_waits_when_ifdown_is_planned(up: Lab) -> None:
         up.client.run("mptcp_down", f"eth{uplink}")
         up.ifup(f"eth{uplink}")
 
-    bare = measure_wait(up, take_down_without_hooks, put_back)
+    bare = measure_bare(lambda: measure_wait(up, take_down_without_hooks, put_back))
     Monitor(up)
     hooked = measure_at_best(lambda: measure_wait(
         up, lambda uplink: up.ifdown(f"eth{uplink}"), lambda uplink: up.ifup(f"eth{uplink}")),

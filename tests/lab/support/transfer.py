@@ -3,12 +3,12 @@
 
     transfer.py serve ADDRESS PORT            receive once, answer with size and hash
     transfer.py send ADDRESS PORT BYTES       send, compare the answer, print JSON
-    transfer.py listen ADDRESS PORT           receive once, print each long wait
+    transfer.py listen ADDRESS PORT           receive once or until SIGTERM, print each long wait
     transfer.py stream ADDRESS PORT SECONDS   send 26 Mbit/s, so long or until SIGTERM
 
 `send` prints one line of JSON: bytes, seconds, whole (the receiver's hash is ours).
 `listen` prints `TIME SECONDS` for each wait: when it began by the machine's monotonic
-clock, which all hosts share, and how long nothing came.
+clock, which all hosts share, and how long nothing came. The one that SIGTERM ends counts.
 """
 
 from __future__ import annotations
@@ -79,11 +79,19 @@ def send(address: str, port: int, size: int) -> None:
 def listen(address: str, port: int) -> None:
     with accept(address, port) as connection:
         last = time.monotonic()
+
+        def tell_wait() -> None:
+            if (wait := time.monotonic() - last) > SHORTEST_WAIT:
+                print(f"{last:.4f} {wait:.4f}", flush=True)
+
+        def stop(number: int, frame: object) -> None:
+            tell_wait()
+            sys.exit()
+
+        signal.signal(signal.SIGTERM, stop)
         while connection.recv(1 << 18):
-            now = time.monotonic()
-            if now - last > SHORTEST_WAIT:
-                print(f"{last:.4f} {now - last:.4f}", flush=True)
-            last = now
+            tell_wait()
+            last = time.monotonic()
 
 
 def stream(address: str, port: int, seconds: float) -> None:
