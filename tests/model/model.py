@@ -295,8 +295,8 @@ class Model:
         elif told.stanza.device not in before.links or (stated and not held & stated) or (
                 not is_wanted(told, self.configuration)):
             told.settle([])
-            # Nobody waits for the gateway of what is gone.
-            told.silent = False
+            # Nobody waits for the gateway of what is gone; without a carrier all of it is silent.
+            told.silent &= not before.is_running(told.stanza.device)
             told.mute.clear()
 
     def _renew(self, told: Told, before: Snapshot, deaf: Collection[str]) -> bool:
