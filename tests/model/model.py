@@ -155,7 +155,8 @@ class Model:
                 (self.beside.add if is_tunnel else self.beside.discard)(family)
 
     def leave_tunnels(self, after: Snapshot) -> None:
-        """Note the families that have another way out once their paths are made."""
+        """Note the families that have another way out, or no path left, once paths are made."""
+        self.beside &= {path.wish.family for told in self.told for path in told.paths.values()}
         self.beside -= {family for family in self.beside if not find_best(after, family)
                         and list_candidates(self, family) and not self.ways[family].barred}
 
