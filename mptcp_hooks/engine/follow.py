@@ -150,8 +150,11 @@ def recall_events(store: Store, iface: str) -> list[Event]:
 
 
 def is_known(store: Store, machine: Machine, iface: str) -> bool:
-    """Whether there is such a device, or an interface of that name on record."""
-    return bool(machine.find_ifindex(iface.partition(":")[0])) or iface in store.list_interfaces()
+    """Whether there is such a device, an address by that name, or an interface on record."""
+    if iface in store.list_interfaces():
+        return True
+    device, alias, _ = iface.partition(":")
+    return iface in machine.list_labels(device) if alias else bool(machine.find_ifindex(iface))
 
 
 def list_told(store: Store) -> list[str]:

@@ -209,8 +209,12 @@ def wait_for_duplicate_check(
 def choose_of_device(
     device: str, ifaces: Iterable[str], find: Callable[[str], int]
 ) -> list[str]:
-    """Those of `ifaces` that are a device or its aliases, where `find` tells a name's ifindex."""
-    ifindex = find(device)
+    """Those of `ifaces` that are a device or its aliases, where `find` tells a name's ifindex.
+
+    An alias is no device; asked for one, the kernel tells the number of the device that has it
+    (dev_ioctl() in net/core/dev_ioctl.c cuts the name off at the colon).
+    """
+    ifindex = 0 if ":" in device else find(device)
     bases = {iface: iface.partition(":")[0] for iface in ifaces}
     return [iface for iface, base in bases.items()
             if base == device or ifindex and find(base) == ifindex]

@@ -194,3 +194,31 @@ def test_two_gateways_of_one_family_are_refused(lab: Lab) -> None:
         "mptcp_up: eth1: mptcp-gateway '10.1.2.1 10.1.2.9' is wrong: it must be a router's "
         "address, one of each family at the most\n")
     assert lab.endpoints() == BOTH[:1]
+
+
+@pytest.mark.parametrize("command", ["mptcp_down", "mptcp_up", "mptcp_status"])
+def test_an_alias_that_is_not_there_is_unknown_and_not_its_device(
+    lab: Lab, command: str
+) -> None:
+    """The kernel takes the number of eth1:1 to be eth1's."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    before = lab.snapshot()
+    done = lab.client.try_run(command, "eth1:1")
+    assert (done.returncode, done.stderr) == (
+        2, f"{command}: eth1:1: no such interface, and none on record\n")
+    assert lab.snapshot() == before
+    check_both_paths(lab)
+
+
+def test_an_alias_that_is_not_on_record_is_taken_in_alone(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.client.ip("addr add 10.1.2.7/24 dev eth1 label eth1:1")
+    before = lab.snapshot()
+    assert lab.client.run("mptcp_up", "eth1:1") == ""
+    assert lab.client.run("ls", "/run/mptcp-hooks").split() == [
+        "eth0.paths", "eth1.paths", "eth1:1.paths", "limits"]
+    lab.client.run("mptcp_down", "eth1:1")
+    assert lab.snapshot() == before
+    check_both_paths(lab)

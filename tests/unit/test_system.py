@@ -61,3 +61,12 @@ def test_an_unknown_interface_in_both_dialects(monkeypatch: pytest.MonkeyPatch) 
                                 interfaces=lambda: ["eth0"])
         monkeypatch.setattr(addresses, "netifaces", library)
         assert list(Machine().list_addresses("nosuch0", (4, 6))) == []
+
+
+def test_an_alias_is_no_device_whatever_number_the_kernel_tells_for_it() -> None:
+    def find(name: str) -> int:
+        return {"eth1": 3, "enp3s0": 3, "eth0": 2}.get(name.partition(":")[0], 0)
+
+    on_record = ["eth0", "eth1", "eth1:1"]
+    assert system.choose_of_device("enp3s0", on_record, find) == ["eth1", "eth1:1"]
+    assert system.choose_of_device("eth1:1", on_record, find) == []
