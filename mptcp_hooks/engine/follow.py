@@ -35,6 +35,11 @@ class _Seen(NamedTuple):
     stanza: Stanza
     event: Event | None
 
+    @property
+    def device(self) -> str:
+        """The device that the stanza is about."""
+        return next((one.path.device for one in self.stanza.paths), self.iface.partition(":")[0])
+
 
 def prepare_again(
     store: Store, machine: Machine, ifaces: Iterable[str], configuration: Configuration,
@@ -180,14 +185,27 @@ def _follow(
     """
     recorded = [seen for iface in ifaces for seen in _list_seen(builder, machine, iface)]
     builder.foretell(recall_event(seen.stanza.told) for seen in recorded if seen.stanza.told)
-    for act in acts:
-        for seen in recorded:
-            try:
-                # A stanza that stands on record twice was made one with the first of the two.
-                if builder.holds(seen.iface, seen.stanza):
-                    act(builder, machine, seen)
-            except Problem as problem:
-                _note(builder, problem)
+    leave, come = acts
+    _do_each(builder, machine, recorded, leave)
+    _do_each(builder, machine, _put_losers_first(machine, recorded), come)
+
+
+def _do_each(builder: Keeper, machine: Machine, recorded: Iterable[_Seen], act: Act) -> None:
+    for seen in recorded:
+        try:
+            # A stanza that stands on record twice was made one with the first of the two.
+            if builder.holds(seen.iface, seen.stanza):
+                act(builder, machine, seen)
+        except Problem as problem:
+            _note(builder, problem)
+
+
+def _put_losers_first(machine: Machine, recorded: list[_Seen]) -> list[_Seen]:
+    """Those of several stanzas of a device first that lose an address: who is left is its first."""
+    devices = [seen.device for seen in recorded]
+    return sorted(recorded, key=lambda seen: not (
+        devices.count(seen.device) > 1 and _count_held(machine, seen.stanza) < len(
+            seen.stanza.paths)))
 
 
 def _note(builder: Keeper, problem: Problem) -> None:
@@ -226,7 +244,7 @@ def _take_leave(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     stanza = seen.stanza
     if not stanza.told or stanza.state != LEAVING:
         _end(builder, machine, seen)
-    elif stanza.paths and not _holds_any(machine, stanza):
+    elif stanza.paths and not _count_held(machine, stanza):
         builder.empty(seen.iface, stanza)
 
 
@@ -275,11 +293,11 @@ def _call_back(builder: Keeper, machine: Machine, seen: _Seen) -> None:
     builder.call_back(seen.iface, seen.stanza)
 
 
-def _holds_any(machine: Machine, stanza: Stanza) -> bool:
-    """Whether the device has any of the addresses that the stanza's paths are for."""
+def _count_held(machine: Machine, stanza: Stanza) -> int:
+    """How many of the addresses that the stanza's paths are for their device has."""
     own = tuple(InterfaceAddress(one.path.family, one.path.address, 0, "", "")
                 for one in stanza.paths)
-    return bool(machine.find_present(stanza.paths[0].path.device, own))
+    return len(machine.find_present(stanza.paths[0].path.device, own)) if own else 0
 
 
 def see(machine: Machine, event: Event) -> Event | None:

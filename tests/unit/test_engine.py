@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Installed, Lease, Limits, Path, Rule
 from mptcp_hooks.base.numbering import FORMER_PREFERENCES, PREFERENCES
@@ -521,6 +522,28 @@ def test_all_does_not_forget_an_address_that_is_away(family: int) -> None:
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
         assert bench.all() == []
         assert bench.machine.snapshot() == standing
+
+
+@pytest.mark.parametrize("again", [Bench.all, Bench.again])
+def test_who_is_left_of_a_device_is_its_first_at_once(again: Callable[[Bench], object]) -> None:
+    """Another stanza of it stays, with the address of its other family alone."""
+    stated, further = ADDRESSES["eth1"], InterfaceAddress(4, "10.1.2.7", 24, "", "")
+    both = read_event({"IFACE": "eth1", "ADDRFAM": "inet,inet6", "METHOD": "static",
+                       "IF_ADDRESSES": " ".join(f"{one.address}/{one.length}" for one in stated),
+                       "IF_GATEWAYS": "10.1.2.1 fd00:2::1"})
+    found = read_event(DHCP | {"IF_MPTCP_GATEWAY": "10.1.2.1"})
+    assert both is not None and found is not None
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3)
+        bench.up(found)
+        bench.machine.plug("eth1", 3, *stated)
+        bench.up(both)
+        bench.machine.plug("eth1", 3, *stated, further)
+        assert bench.again() == []
+        assert "10.1.2.7" not in [one.address for one in bench.machine.endpoints]
+        bench.machine.take_address("eth1", "10.1.2.2")
+        assert again(bench) == []
+        assert "10.1.2.7" in [one.address for one in bench.machine.endpoints]
 
 
 def test_all_brings_back_what_a_person_took_away() -> None:
