@@ -7,7 +7,7 @@ A machine where nothing belongs to an uplink but its address does not load this 
 from __future__ import annotations
 
 from mptcp_hooks.base.address import family_of
-from mptcp_hooks.base.model import SIGNAL
+from mptcp_hooks.base.model import BACKUP, SIGNAL
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST, find_free_table
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.intent.settings import Belongings
@@ -115,4 +115,12 @@ def judge_announced(
                             f"{ENDPOINTS_AT_MOST} endpoints are taken")
         else:
             kept = wanted.announced
-    return path._replace(announced=kept), warnings, []
+    path = path._replace(announced=kept)
+    return path if kept else _keep_quiet(path), warnings, []
+
+
+def _keep_quiet(path: Path) -> Path:
+    """The path without a word of its own address to peers: from there it leads nowhere."""
+    flags = tuple(flag for flag in path.flags if flag != SIGNAL)
+    return path._replace(flags=flags, endpoint=bool(set(flags) - {BACKUP})) if (
+        flags != path.flags) else path

@@ -203,6 +203,21 @@ def test_what_there_is_no_place_for_is_told_and_the_rest_announced() -> None:
         assert [one.address for one in bench.machine.endpoints[6:]] == ["10.1.2.2", "192.0.2.10"]
 
 
+@pytest.mark.parametrize("flags, left", [
+    ("signal", []), ("signal backup", []), ("subflow signal", [("10.1.2.2", 3, ("subflow",))])])
+def test_the_own_address_is_not_told_where_there_is_no_place_for_what_is_announced(
+    flags: str, left: list[tuple[str, int, tuple[str, ...]]]
+) -> None:
+    with open_bench() as bench:
+        # With the one that is there before they leave one place, for the own address alone.
+        bench.machine.endpoints += [
+            *(Endpoint(20 + n, f"10.7.7.{n}", 0, ("subflow",)) for n in range(5)),
+            Endpoint(30, "192.0.2.12", 0, ("signal",))]
+        assert bench.up(static("eth1", 4, mptcp_announce="192.0.2.12", mptcp_flags=flags)) == []
+        assert list_own(bench)[6:] == left
+        assert bench.again() == [] and bench.machine.ran == []
+
+
 @pytest.mark.parametrize("lost, left", [
     ("192.0.2.11", [("10.1.2.2", 3, ("subflow",)), ("192.0.2.10", 0, ("signal",))]),
     ("10.1.2.2", [])])
