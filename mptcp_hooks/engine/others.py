@@ -73,7 +73,10 @@ def change_other(books: Books, installed: Installed, path: Path) -> Installed:
         return installed
     if pending:
         books.changes.remove(pending[0])
-        books.manager = books.manager.without([installed.path])
+        # What is there already has an id, by which it is taken away.
+        books.manager = books.manager._replace(endpoints=tuple(
+            one for one in books.manager.endpoints or ()
+            if one.identity or not installed.path.owns(one)))
     for one in before:
         books.undo_outdated(one, [change])
     books.changes.append(change)

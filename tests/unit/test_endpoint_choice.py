@@ -237,6 +237,20 @@ def test_a_stanza_of_two_families_gets_the_place_that_is_made_and_asks_for_no_ot
             11, 12, 13, 14, 15}
 
 
+def test_what_is_made_anew_can_give_its_endpoint_in_the_same_work() -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:-2])
+        bench.machine.rules = [(family, rule) for family, rule in bench.machine.rules
+                               if rule.protocol != 77]
+        assert bench.all(events[-2]) == []
+        assert {one.device for one in bench.machine.endpoints if one.device} == {
+            11, 12, 13, 14, 15}
+        assert len(bench.machine.endpoints) == LEFT + 1
+        bench.down(*DEVICES)
+        assert bench.machine.snapshot() == bench.before
+
+
 def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
     with open_bench() as bench:
         events = plug_all(bench)
