@@ -18,6 +18,7 @@ from tests.model.world import (
     FOREIGN_ENDPOINTS,
     MARKS,
     PLACES,
+    ROUTER,
     TABLES,
     TUNNEL,
     Configuration,
@@ -174,10 +175,29 @@ def _choose_tunnel(random: Random, player: Player) -> Step | None:
 
 def _choose_default(random: Random, player: Player) -> Step | None:
     device, family = random.choice(DEVICES), random.choice(FAMILIES)
-    there = any((one.device, one.family) == (device, family) for one in player.seen.defaults)
+    there = any((one.device, one.family) == (device, family) and one.gateway != ROUTER
+                for one in player.seen.defaults)
     if not there and find_own(device, 0, family).address not in list_held(player.seen, device):
         return None
     return make_step(f"default {'del' if there else 'add'} {device} {family}")
+
+
+def _choose_router(random: Random, player: Player) -> Step | None:
+    """Most links of IPv6 have one."""
+    device = random.choice(DEVICES)
+    if any((one.device, one.gateway) == (device, ROUTER) for one in player.seen.defaults):
+        return make_step(f"router gone {device}") if random.random() < 0.5 else None
+    return make_step(f"router came {device}") if player.seen.is_up(device) else None
+
+
+def _choose_lease(random: Random, player: Player) -> Step:
+    """Mostly one whose address the device has, or no more."""
+    device = random.choice(DEVICES)
+    if device in player.model.leases and random.random() < 0.5:
+        return make_step(f"lease {device} none")
+    held = [place for place in PLACES
+            if find_own(device, place, 4).address in list_held(player.seen, device)]
+    return make_step(f"lease {device} {random.choice(held or PLACES)}")
 
 
 def _choose_damage(random: Random, player: Player) -> Step | None:
@@ -293,6 +313,8 @@ _CHOICES: dict[Callable[[Random, Player], Step | None], int] = {
     _choose_gateway: 4,
     _choose_tunnel: 4,
     _choose_default: 8,
+    _choose_router: 6,
+    _choose_lease: 6,
     _choose_damage: 8,
     _choose_foreign: 4,
     _choose_endpoint: 4,

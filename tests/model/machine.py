@@ -18,6 +18,7 @@ from tests.model.world import (
     FAMILIES,
     FOREIGN,
     FOREIGN_ENDPOINTS,
+    ROUTER,
     TUNNEL,
     Own,
     Stanza,
@@ -32,6 +33,7 @@ from tests.model.world import (
 _FOLDERS = {"hook": ("if-up.d/mptcp_up", "post-up"),
             "farewell": ("if-down.d/mptcp_down", "pre-down"),
             "down": ("if-post-down.d/mptcp_down", "post-down")}
+_LEASE_HOOK = "/usr/share/mptcp-hooks/hooks/mptcp_lease"
 _OFF = {"off": signal.SIGTERM, "kill": signal.SIGKILL}
 
 
@@ -157,9 +159,20 @@ def make_program(step: Step) -> Program:
     """The program of a step of ours."""
     if step.kind in ("mptcp_up", "mptcp_down"):
         return Program((step.kind, step.iface))
+    if step.kind == "lease":
+        return Program((_LEASE_HOOK,), _tell_lease(*step.words))
     name, phase = _FOLDERS[step.kind]
     stanza = read_stanza(step.words) if step.kind == "hook" else None
     return Program((f"/etc/network/{name}",), make_environment(step.iface, phase, stanza))
+
+
+def _tell_lease(device: str, place: str) -> dict[str, str]:
+    """What dhclient-script(8) has in its environment, as far as it is read."""
+    if place == "none":
+        return {"interface": device, "reason": "EXPIRE"}
+    own = find_own(device, int(place), 4)
+    return {"interface": device, "reason": "BOUND", "new_ip_address": own.address,
+            "new_routers": own.gateway}
 
 
 def _peer(device: str) -> str:
@@ -199,6 +212,8 @@ def _list_lines(step: Step, seen: Snapshot, ours: list[Thing]) -> Iterator[str]:
             yield _change_address(way, device, find_own(device, int(place), int(family)))
         case "default", way, device, family:
             yield from _change_default(way, device, find_own(device, 0, int(family)))
+        case "router", way, device:
+            yield from _change_router(way, device)
         case "damage", which:
             yield from delete_things(choose_things(which, ours), seen)
         case "foreign", way, name:
@@ -239,6 +254,14 @@ def _change_default(way: str, device: str, own: Own) -> Iterator[str]:
     if way == "add":
         yield (f"ip -{own.family} route add default via {own.gateway} dev {device} "
                f"metric {metric} protocol {FOREIGN_PROTOCOL}")
+
+
+def _change_router(way: str, device: str) -> Iterator[str]:
+    """A default as the kernel makes it of an advertisement; each link has a metric of its own."""
+    route = f"default via {ROUTER} dev {device} metric {1024 + DEVICES.index(device)} proto ra"
+    yield f"ip -6 route del {route}"
+    if way == "came":
+        yield f"ip -6 route add {route}"
 
 
 def _list_tunnelling() -> Iterator[str]:

@@ -20,7 +20,9 @@ from tests.model.world import (
     FAMILIES,
     TUNNEL,
     Configuration,
+    Own,
     Stanza,
+    find_own,
     read_configuration,
     read_stanza,
 )
@@ -30,9 +32,10 @@ from tests.model.world import (
 class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
-    `deaf` are the devices whose gateways do not answer. `health` is what a monitor may know of
-    paths, and `ways` where it has what is bound to nothing leave, by family. `beside` are the
-    families of whose new connections it has seen that they leave by a tunnel.
+    `leases` are what DHCP servers gave to devices, and `deaf` are those whose gateways do not
+    answer. `health` is what a monitor may know of paths, and `ways` where it has what is bound to
+    nothing leave, by family. `beside` are the families of whose new connections it has seen that
+    they leave by a tunnel.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `leading` are the families that had a way out when it began, and `now`
@@ -43,6 +46,7 @@ class Model:
     foreign: set[Endpoint] = field(default_factory=set)
     configuration: Configuration = Configuration()
     monitored: bool = False
+    leases: dict[str, Own] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
     health: Health = field(default_factory=Health)
     ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
@@ -83,6 +87,9 @@ class Model:
                 self._say_farewell(step.iface)
             case "down":
                 self.told = [one for one in self.told if one.stanza.iface != step.iface]
+            case "lease":
+                device, place = step.words
+                self._take_lease(device, place, before)
             case "mptcp_up":
                 self._bring_up(step.iface, before)
             case "mptcp_down":
@@ -129,7 +136,8 @@ class Model:
         """The paths that a stanza should have; `deaf` are devices whose gateways are waited for."""
         if not is_wanted(told, self.configuration):
             return []
-        wishes = list_wishes(told, self.told, self.configuration, self.foreign, before, present)
+        wishes = list_wishes(told, self.told, self.configuration, self.foreign, self.leases,
+                             before, present)
         waiting = {wish.address for wish in wishes if wish.gateway and (
             told.silent or wish.address in told.mute)} if told.stanza.device in deaf else set()
         return self._keep_quiet(told, [
@@ -192,7 +200,7 @@ class Model:
         standing = [(one, dict(one.paths)) for one in found]
         _take_over(told, found)
         wishes = self._keep_quiet(told, list_wishes(
-            told, others, self.configuration, self.foreign, before, False))
+            told, others, self.configuration, self.foreign, self.leases, before, False))
         wishes = _share(wishes, others)
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
@@ -217,6 +225,16 @@ class Model:
         place = self.told.index(replaced[0]) if replaced else len(self.told)
         self.told[place:place] = [told]
         self.told = [one for one in self.told if one not in replaced]
+
+    def _take_lease(self, device: str, place: str, before: Snapshot) -> None:
+        """What is on record of the device follows it."""
+        if place == "none":
+            self.leases.pop(device, None)
+        else:
+            self.leases[device] = find_own(device, int(place), 4)
+        meant = [told for told in self.told if told.stanza.device == device]
+        self.settling |= bool(meant)
+        self._make_true(meant, before)
 
     def _say_farewell(self, iface: str) -> None:
         for told in self.list_of(iface):
@@ -356,8 +374,9 @@ def _is_refused(
     # Who comes to a table that a path has already, has to live with that.
     marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
     tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
-    for wish in wishes:
-        beside = any((one.device, one.family) == (wish.device, wish.family) for one in theirs)
+    for number, wish in enumerate(wishes):
+        beside = any((one.device, one.family) == (wish.device, wish.family)
+                     for one in (*theirs, *wishes[:number]))
         standing = told.paths.get(wish.address)
         usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
         table = wish.table or usual

@@ -21,7 +21,7 @@ from tests.model.questions import NOWHERE, Arrival, Question
 from tests.model.things import Written
 from tests.model.told import list_held
 from tests.model.way_out import Way, find_best, list_candidates
-from tests.model.world import DEVICES, FAMILIES, PLACES, TUNNEL, Own, find_own
+from tests.model.world import DEVICES, FAMILIES, PLACES, TUNNEL, Own, find_own, is_near
 
 # What nobody knows but by a default route, and what other programs' route refuses.
 _FAR = {4: "203.0.113.7", 6: "2001:db8:ffff::7"}
@@ -131,7 +131,7 @@ class _View:
         if best.device == TUNNEL:
             return {Arrival(TUNNEL, "")}
         held = list_held(self._seen, best.device)
-        if not any(_contains(one.subnet, best.gateway) for one in self._list_own(best.device)) or (
+        if not any(is_near(one.subnet, best.gateway) for one in self._list_own(best.device)) or (
                 any(path.wish.address in held and path.wish.device != best.device
                     for path in self._paths)):
             # Where it goes in the end is a matter of the source that it gets.

@@ -5,11 +5,13 @@
     gateway silent|answers DEV   all gateways on its link, which is an outage beyond the cable
     tunnel up|gone               all goes by a tunnel, which dies with its default routes
     address add|del DEV 4|6 PLACE    default add|del DEV 4|6
+    router came|gone DEV         the default of IPv6 that a router advertises, by its fe80:: address
     damage N                     the Nth of ours is deleted   damage flush
     foreign add|del NAME         endpoint add|del NAME     limits SUBFLOWS ADDRESSES
     configure WORD...            mptcp-hooks.conf (world.Configuration)
     hook STANZA                  if-up.d alone (world.Stanza)
     ifup STANZA                  link, addresses, if-up.d
+    lease DEV PLACE|none         what a DHCP client's hook is told: the lease it has now
     farewell IFACE               if-down.d             down IFACE    if-post-down.d
     ifdown IFACE                 if-down.d, addresses and link, if-post-down.d
     mptcp_up IFACE|--all         mptcp_down IFACE|--all
@@ -24,7 +26,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # Those of the package, which start one program.
-OURS = ("hook", "farewell", "down", "mptcp_up", "mptcp_down")
+OURS = ("hook", "farewell", "down", "lease", "mptcp_up", "mptcp_down")
 
 
 class Step(NamedTuple):

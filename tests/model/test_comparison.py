@@ -9,12 +9,12 @@ import pytest
 
 from tests.model.comparison import Difference, compare, compare_foreign
 from tests.model.driver import Violation, minimise
-from tests.model.kernel import Endpoint, Held, Limits, Link, Route, Rule, Snapshot
+from tests.model.kernel import Default, Endpoint, Held, Limits, Link, Route, Rule, Snapshot
 from tests.model.model import Model
 from tests.model.outcome import resolve
 from tests.model.steps import Step, make_step
 from tests.model.told import Told
-from tests.model.world import Configuration, Stanza, read_configuration, read_stanza
+from tests.model.world import ROUTER, Configuration, Stanza, read_configuration, read_stanza
 
 TABLE = 20003
 OWN = "10.1.0.2"
@@ -51,7 +51,8 @@ def come_up(
     before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
     model = Model(configuration=configuration)
     model.begin(before)
-    model.follow(make_step(step), before)
+    for one in step.split("; "):
+        model.follow(make_step(one), before)
     return compare(resolve(model, before, after, disturbed=False), model.foreign, after)
 
 
@@ -75,6 +76,35 @@ def test_a_sections_mark_that_is_missing_is_seen() -> None:
     assert [one.way for one in found] == ["missing", "missing"]
     assert ["preference 19994" in found[0].text, "preference 19995" in found[1].text] == [True] * 2
     assert come_up(WHOLE, configuration=Configuration(marked=("wan1",))) == []
+
+
+@pytest.mark.parametrize(("steps", "seen"), [
+    ("lease wan0 0; hook wan0 inet", {}),
+    ("hook wan0 inet; lease wan0 0", {}),
+    # Of an address that the device does not have, or one that is over, nothing comes.
+    ("lease wan0 1; hook wan0 inet", {"left over"}),
+    ("lease wan0 0; lease wan0 none; hook wan0 inet", {"left over"}),
+])
+def test_the_gateway_of_a_lease_that_is_missing_or_stays_is_seen(
+    steps: str, seen: set[str]
+) -> None:
+    assert {one.way for one in come_up(WHOLE, steps) if one.kind != "Limits"} == set(seen)
+
+
+@pytest.mark.parametrize(("gateway", "seen"), [(ROUTER, []), ("fd00:1::1", ["missing"])])
+def test_a_path_by_another_router_than_the_advertised_one_is_seen(
+    gateway: str, seen: list[str]
+) -> None:
+    own = "fd00:1::2"
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 6, own, 64, False),),
+                           defaults=(Default("wan0", 6, ROUTER, 1024),))
+    model = Model()
+    model.begin(before)
+    model.follow(make_step("hook wan0 inet6"), before)
+    after = before._replace(marked=frozenset((
+        Route(6, TABLE, "default", "1", gateway, "wan0", own, 1024, False),)))
+    found = compare(resolve(model, before, after, disturbed=False), (), after)
+    assert [one.way for one in found if f"gateway {ROUTER}" in one.text] == seen
 
 
 @pytest.mark.parametrize("thing", [*RULES, *ROUTES])
@@ -123,6 +153,8 @@ def test_what_stays_of_an_interface_that_went_down_is_seen() -> None:
     "ifup wan0:1 inet,inet6 at=1 gateway mptcp-gateway off flags=subflow,backup table=101",
     "kill 12 all: hook wan0 inet at=0,2 gateway & down wan0",
     "together: mptcp_up --all & farewell wan1",
+    "lease wan0 none",
+    "router came wan2",
 ])
 def test_a_step_is_the_same_after_being_text(text: str) -> None:
     assert str(make_step(text)) == text

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from tests.model.kernel import (
     Snapshot,
     Thing,
 )
-from tests.model.world import FOREIGN_ENDPOINTS
+from tests.model.world import FOREIGN_ENDPOINTS, is_near
 
 _METRIC = {4: 0, 6: 1024}
 # What the rules that lead to main do not take of it: a default, and a half or more of one.
@@ -134,9 +133,8 @@ def _list_routes(wish: Wish, table: int) -> Iterator[Route]:
     metric = _METRIC[wish.family]
     yield Route(wish.family, table, wish.subnet, "1", "", wish.device, wish.address, metric, False)
     if wish.gateway:
-        near = ipaddress.ip_address(wish.gateway) in ipaddress.ip_network(wish.subnet)
         yield Route(wish.family, table, "default", "1", wish.gateway, wish.device, wish.address,
-                    metric, not near)
+                    metric, not is_near(wish.subnet, wish.gateway))
     yield Route(wish.family, table, "default", UNREACHABLE, "", "", "", LARGEST_METRIC, False)
 
 

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.model.kernel import Endpoint, Snapshot
 from tests.model.things import Wish, Written
-from tests.model.world import FAMILIES, Configuration, Own, Stanza
+from tests.model.world import FAMILIES, Configuration, Own, Stanza, is_near
 
 
 @dataclass(eq=False)
@@ -98,9 +97,12 @@ def is_wanted(told: Told, configuration: Configuration) -> bool:
 
 def list_wishes(
     told: Told, everything: Iterable[Told], configuration: Configuration,
-    foreign: Iterable[Endpoint], seen: Snapshot, present: bool,
+    foreign: Iterable[Endpoint], leases: Mapping[str, Own], seen: Snapshot, present: bool,
 ) -> list[Wish]:
-    """The paths a stanza should have; `present` leaves out addresses that are not there."""
+    """The paths a stanza should have; `present` leaves out addresses that are not there.
+
+    `leases` are what DHCP servers gave to devices.
+    """
     stanza = told.stanza
     held = list_held(seen, stanza.device)
     own = [one for one in stanza.list_own() if one.address in held or not present]
@@ -108,7 +110,8 @@ def list_wishes(
     taken = {endpoint.address for endpoint in foreign}
     wishes: list[Wish] = []
     for one in own if stanza.places else _order(told, _find_own(told, others, seen)):
-        gateway = _find_gateway(stanza, one, configuration, seen)
+        lease = None if stanza.places else leases.get(stanza.device)
+        gateway = _find_gateway(stanza, one, configuration, lease, seen)
         if gateway or _choose_flags(stanza, configuration):
             wish = _make_wish(told, one, gateway, configuration, seen)
             first = one.family not in {wish.family for wish in wishes}
@@ -137,15 +140,16 @@ def _find_own(told: Told, others: list[Told], seen: Snapshot) -> Iterator[Own]:
 
 
 def _find_gateway(
-    stanza: Stanza, own: Own, configuration: Configuration, seen: Snapshot
+    stanza: Stanza, own: Own, configuration: Configuration, lease: Own | None, seen: Snapshot
 ) -> str:
-    """The option's, else the stanza's, else that of main's default route on this subnet."""
+    """The option's, else the stanza's or the lease's, else that of main's default on this link."""
     option = [stanza.find_option_gateway()] * stanza.mptcp_gateway
     usual = [one for one in configuration.list_gateways(stanza.device)
              if not (option and _family_of(one) == stanza.families[0])]
     main = [one.gateway for one in sorted(seen.defaults, key=lambda one: one.metric)
-            if one.device == stanza.device and _contains(own.subnet, one.gateway)]
-    for candidates in ([*option, *usual], stanza.list_gateways(), main):
+            if one.device == stanza.device and is_near(own.subnet, one.gateway)]
+    leased = [lease.gateway] if lease and lease.address == own.address else []
+    for candidates in ([*option, *usual], [*stanza.list_gateways(), *leased], main):
         fitting = [one for one in candidates
                    if _family_of(one) == own.family and one != own.address]
         if fitting:
@@ -178,10 +182,6 @@ def _make_wish(
         announced=stanza.find_announced(own.family),
         endpoint=not (told.silent and not seen.is_running(stanza.device)),
     )
-
-
-def _contains(subnet: str, address: str) -> bool:
-    return ipaddress.ip_address(address) in ipaddress.ip_network(subnet)
 
 
 def _family_of(address: str) -> int:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 FAMILIES = (4, 6)
 DEVICES = ("wan0", "wan1", "wan2")
 ALIAS = "wan0:1"
+# By which address a router advertises itself on each link, RFC 4861, 4.2.
+ROUTER = "fe80::1"
 # What leads to one peer, and takes all while it is there.
 TUNNEL = "tun0"
 # The last place is the same address on each device.
@@ -46,8 +48,13 @@ def find_own(device: str, place: int, family: int) -> Own:
 
 def list_gateways(device: str) -> set[tuple[int, str]]:
     """The gateways of all subnets that a device may have, with their families."""
-    return {(family, find_own(device, place, family).gateway)
-            for place in PLACES for family in FAMILIES}
+    return {(6, ROUTER)} | {(family, find_own(device, place, family).gateway)
+                            for place in PLACES for family in FAMILIES}
+
+
+def is_near(subnet: str, gateway: str) -> bool:
+    """Whether a gateway is on the link whose subnet that is."""
+    return gateway == ROUTER or ipaddress.ip_address(gateway) in ipaddress.ip_network(subnet)
 
 
 def device_of(iface: str) -> str:
