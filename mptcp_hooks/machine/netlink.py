@@ -234,6 +234,8 @@ def device_attribute(device: str) -> bytes:
 
 
 class Refused(Exception):
+    """The kernel answered a question with an error: `number`, as errno(3) has it."""
+
     def __init__(self, number: int) -> None:
         super().__init__(strerror(number & _ERRNO_AT_MOST))
         self.number = number
