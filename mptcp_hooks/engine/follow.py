@@ -204,8 +204,16 @@ def _put_losers_first(machine: Machine, recorded: list[_Seen]) -> list[_Seen]:
     """Those of several stanzas of a device first that lose an address: who is left is its first."""
     devices = [seen.device for seen in recorded]
     return sorted(recorded, key=lambda seen: not (
-        devices.count(seen.device) > 1 and _count_held(machine, seen.stanza) < len(
-            seen.stanza.paths)))
+        devices.count(seen.device) > 1 and _loses_any(machine, seen.stanza)))
+
+
+def _loses_any(machine: Machine, stanza: Stanza) -> bool:
+    """Whether the device lacks any of the addresses that the stanza's paths are for."""
+    try:
+        return _count_held(machine, stanza) < len(stanza.paths)
+    except Problem:
+        # Who follows it says so.
+        return False
 
 
 def _note(builder: Keeper, problem: Problem) -> None:

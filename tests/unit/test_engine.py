@@ -546,6 +546,30 @@ def test_who_is_left_of_a_device_is_its_first_at_once(again: Callable[[Bench], o
         assert "10.1.2.7" in [one.address for one in bench.machine.endpoints]
 
 
+@pytest.mark.parametrize("again", [Bench.all, Bench.again])
+def test_a_device_of_which_the_kernel_suddenly_tells_nothing_does_not_cost_the_others(
+    again: Callable[[Bench], list[Problem]]
+) -> None:
+    with open_bench() as bench:
+        bench.up(ETH0, ETH1, ETH1_6)
+        standing = bench.machine.snapshot()
+        bench.machine.rules = [(family, rule) for family, rule in bench.machine.rules
+                               if rule.source != "10.1.1.2/32"]
+        assert bench.machine.snapshot() != standing
+        find, asked = bench.machine.find_present, []
+
+        def refuse(iface: str, addresses: tuple[InterfaceAddress, ...]
+                   ) -> tuple[InterfaceAddress, ...]:
+            asked.append(iface)
+            if asked.count("eth1") > 2:
+                raise Problem("cannot ask the kernel over netlink: Cannot allocate memory")
+            return find(iface, addresses)
+
+        with mock.patch.object(bench.machine, "find_present", refuse):
+            again(bench)
+        assert asked.count("eth1") > 2 and bench.machine.snapshot() == standing
+
+
 def test_all_brings_back_what_a_person_took_away() -> None:
     with open_bench() as bench:
         bench.up(ETH0, ETH1)
