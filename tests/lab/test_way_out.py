@@ -414,6 +414,28 @@ def test_a_provider_that_is_dead_behind_its_gateway(make_lab: MakeLab) -> None:
         wait_for(lambda: connect(lab).uplink == 0)
 
 
+def test_where_notice_is_off_nobody_is_suspected_until_it_is_on(make_lab: MakeLab) -> None:
+    lab = make_lab(routers=("nftables",))
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nnotice = off\n")
+    monitor = Monitor(lab)
+    peers = add_peers(lab)
+    with receive(lab):
+        block(lab, 0, "drop")
+        waiting = [begin_waiting(lab, peer) for peer in peers]
+        # Twice as long as it takes where it is on.
+        time.sleep(8)
+        assert list_detours(lab) == []
+        assert "suspected" not in {kind for _, kind, _ in find(lab)}
+        lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "")
+        monitor.signal(signal.SIGHUP)
+        wait_for(lambda: list_detours(lab) == PAIR)
+        assert connect(lab).uplink == 1
+        for one in waiting:
+            one.kill()
+
+
 def test_a_gateway_that_was_silent_before_an_idle_link_is_used(make_lab: MakeLab) -> None:
     """A datagram is all that is sent, as a resolver does; nobody hears whether it arrived."""
     lab = make_lab(routers=("nftables",))
