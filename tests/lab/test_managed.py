@@ -22,7 +22,7 @@ from tests.lab.support.paths import (
 )
 from tests.lab.support.provider import SERVICES, Provider, addresses
 from tests.lab.support.status import find
-from tests.lab.support.waiting import wait_for
+from tests.lab.support.waiting import wait_for, wait_for_addresses
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 EVERY_ETH = "[default]\nmanage = eth*\n"
@@ -257,7 +257,7 @@ def test_a_fight_is_given_up_until_the_link_changes(person: Lab) -> None:
         set_up(person, number)
     monitor = Monitor(person)
     # A link that has just come up is still changing, and forgives.
-    wait_for(lambda: not person.client.run("ip", "-6", "addr", "show", "tentative"))
+    wait_for_addresses(person.client)
     monitor.rest()
     full = person.snapshot()
     rival = person.client.start("sh", "-c", FLUSHED_AGAIN_AND_AGAIN)
@@ -279,7 +279,7 @@ def test_a_fight_is_given_up_until_the_link_changes(person: Lab) -> None:
 def test_a_rival_that_is_always_faster_is_not_taken_for_success(person: Lab) -> None:
     for number in (1, 2):
         set_up(person, number)
-    wait_for(lambda: not person.client.run("ip", "-6", "addr", "show", "tentative"))
+    wait_for_addresses(person.client)
     person.client.run("cp", "/usr/bin/ip", "/run/ip")
     person.client.run("rm", "/usr/sbin/ip")
     person.client.run("sh", "-c", "cat >/usr/sbin/ip; chmod 755 /usr/sbin/ip",

@@ -24,7 +24,7 @@ from tests.lab.support.paths import (
 )
 from tests.lab.support.stream import measure_at_best, measure_bare, measure_wait
 from tests.lab.support.uplink import ETH1
-from tests.lab.support.waiting import wait_for
+from tests.lab.support.waiting import wait_for, wait_for_addresses
 
 ONLY_FIRST = BOTH[:1]
 
@@ -238,7 +238,7 @@ def test_it_rests_when_nothing_of_an_uplink_changes(up: Lab, monitor: Monitor) -
         up.client.ip("addr change 10.1.1.2/24 dev eth0 valid_lft 500 preferred_lft "
                      f"{seconds}")
 
-    wait_for(lambda: not up.client.run("ip", "-6", "addr", "show", "tentative"))
+    wait_for_addresses(up.client)
     renew_lifetime(400)
     monitor.rest()
     before = monitor.count_ticks()

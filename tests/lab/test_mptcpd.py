@@ -11,7 +11,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, RULES, check_both_paths
 from tests.lab.support.status import find
 from tests.lab.support.uplink import down, up
-from tests.lab.support.waiting import wait_for
+from tests.lab.support.waiting import wait_for, wait_for_addresses
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_both_run_without_a_fight(mptcpd_lab: Lab) -> None:
     monitor = Monitor(lab)
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
-    wait_for(lambda: not lab.client.run("ip", "-6", "addr", "show", "tentative"))
+    wait_for_addresses(lab.client)
     monitor.rest()
     check_both_paths(lab)
     said = monitor.read_log()

@@ -19,7 +19,7 @@ from tests.lab.support.paths import BOTH, answers, plug, pull
 from tests.lab.support.provider import SERVICES, Served, with_providers
 from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1
-from tests.lab.support.waiting import wait_for
+from tests.lab.support.waiting import wait_for, wait_for_addresses
 
 # After the moment when the gateway can answer. `make bench` measures how long it takes; here it is
 # that it happens by itself, on a machine that may be busy.
@@ -279,6 +279,7 @@ def test_a_monitor_that_is_killed_in_an_outage(
 def test_a_busy_server_is_not_listened_to(up: Lab) -> None:
     """Connections that come and go make events by the thousand; the monitor sleeps."""
     monitor = Monitor(up)
+    wait_for_addresses(up.client)
     monitor.rest()
     before, began = monitor.read_status("voluntary_ctxt_switches"), time.monotonic()
     up.server.start("python3", "-c", _LISTEN)

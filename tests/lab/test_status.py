@@ -17,7 +17,7 @@ from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import MEGABYTE
 from tests.lab.support.status import NO_MONITOR, ask, find
-from tests.lab.support.waiting import wait_for
+from tests.lab.support.waiting import wait_for, wait_for_addresses
 from tests.unit.screens import open_screen
 
 # Tests that were started in the background pass on that SIGINT is ignored.
@@ -120,7 +120,7 @@ def test_without_root(uplinks: Lab) -> None:
 
 def test_it_changes_nothing(uplinks: Lab) -> None:
     # That an address is no duplicate is announced too.
-    wait_for(lambda: "tentative" not in uplinks.client.run("ip", "address"))
+    wait_for_addresses(uplinks.client)
     before = uplinks.snapshot()
     watching = uplinks.client.start("ip", "monitor", "all")
     for arguments in ((), ("--json",), ("--connections",)):

@@ -21,6 +21,11 @@ def wait_for(look: Callable[[], _Answer], seconds: float = 20) -> _Answer:
     return answer
 
 
+def wait_for_addresses(host: Host) -> None:
+    """Wait until no address of a host is being checked: the end of the check is an event too."""
+    wait_for(lambda: not host.run("ip", "-6", "addr", "show", "tentative"))
+
+
 class Gate:
     """What a command on a host waits at, by WAIT in a shell, until the test opens it."""
 
