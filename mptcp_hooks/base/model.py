@@ -180,7 +180,8 @@ class DeviceView(NamedTuple):
     net.mptcp.enabled. `silent` are the addresses whose endpoints went with the carrier, and have
     no way to their gateway yet. `elsewhere` are the addresses of other devices, with their
     lengths, `held` those of this one that are a path's of another one, each with whose. `tunnel`
-    is the one beside which no peer is to be told of an address, '' for none.
+    is the one beside which no peer is to be told of an address, '' for none. `present` are all
+    addresses that the device has, whatever their labels.
     """
 
     device: str
@@ -195,6 +196,7 @@ class DeviceView(NamedTuple):
     direct: tuple[int, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
     tunnel: str = ""
+    present: frozenset[str] = frozenset()
 
 
 class Path(NamedTuple):

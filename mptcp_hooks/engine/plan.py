@@ -341,10 +341,14 @@ def _may_be_wide(
 ) -> bool:
     """Whether all of a subnet that is the path's can leave by it: nobody else has a part in it.
 
-    What another device has in it may be another uplink's, or a tunnel's, and is not for us.
+    What another device has in it may be another uplink's, or a tunnel's, and is not for us. Of
+    addresses that are stated, one that the device does not have leaves it to one that it has.
     """
     return bool(
         path.default and path.subnet and not own.peer
+        and (own.address in view.present or not any(
+            other.address in view.present and _subnet(other) == path.subnet
+            for other in view.addresses))
         and not any(other.wide and other.subnet == path.subnet for other in beside)
         and not any(address.contains(path.subnet, other) for other, _ in view.elsewhere))
 

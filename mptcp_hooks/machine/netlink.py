@@ -118,10 +118,12 @@ def read_addresses(family: int, ifindex: int) -> list[str]:
     return [own for device, own, _ in _dump_addresses(family, ifindex) if device == ifindex]
 
 
-def read_addresses_elsewhere(family: int, ifindex: int) -> list[tuple[str, int]]:
-    """The addresses that devices but this one and the loopback have, with their lengths."""
-    return [(own, length) for device, own, length in _dump_addresses(family, 0)
-            if device not in (ifindex, _LOOPBACK_IFINDEX)]
+def read_addresses_around(family: int, ifindex: int) -> tuple[list[str], list[tuple[str, int]]]:
+    """The addresses of a device; and those of others but the loopback, with their lengths."""
+    found = list(_dump_addresses(family, 0))
+    return ([own for device, own, _ in found if device == ifindex],
+            [(own, length) for device, own, length in found
+             if device not in (ifindex, _LOOPBACK_IFINDEX)])
 
 
 def _dump_addresses(family: int, device: int) -> Iterator[tuple[int, str, int]]:

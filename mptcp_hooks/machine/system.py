@@ -57,6 +57,7 @@ class Machine(Kernel):
         device = find_device(ifindex) or named
         unstated = tuple(family for family in families
                          if family not in {one.family for one in stated})
+        around = [netlink.read_addresses_around(family, ifindex) for family in families]
         return DeviceView(
             device=device,
             ifindex=ifindex,
@@ -66,8 +67,8 @@ class Machine(Kernel):
             default_gateways=self.read_default_gateways(ifindex, families) if gateway else (),
             direct=self.read_direct(ifindex, families) if gateway else (),
             mptcp_enabled=_is_mptcp_enabled(),
-            elsewhere=tuple(found for family in families
-                            for found in netlink.read_addresses_elsewhere(family, ifindex)),
+            elsewhere=tuple(other for _, others in around for other in others),
+            present=frozenset(own for owns, _ in around for own in owns),
         )
 
     def find_ifindex(self, device: str) -> int:

@@ -134,7 +134,10 @@ class MemoryMachine(Machine):
                           elsewhere=tuple(
                               (one.address, one.length) for name, other in self.devices.items()
                               for one in other.addresses
-                              if name.partition(":")[0] != device and one.family in families))
+                              if name.partition(":")[0] != device and one.family in families),
+                          present=frozenset(
+                              one.address for name, other in self.devices.items()
+                              for one in other.addresses if name.partition(":")[0] == device))
 
     def read_direct(self, ifindex: int, families: tuple[int, ...]) -> tuple[int, ...]:
         return ()

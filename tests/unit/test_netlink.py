@@ -22,7 +22,7 @@ from mptcp_hooks.machine.netlink import (
     find_exit,
     find_rules,
     read_addresses,
-    read_addresses_elsewhere,
+    read_addresses_around,
     read_attributes,
     read_path_manager,
     read_routes,
@@ -172,7 +172,7 @@ def test_addresses_are_a_devices_whatever_their_labels(answer: Callable[..., Non
     answer(alias, other)
     assert read_addresses(4, 2) == ["10.1.1.2"]
     answer(alias, other)
-    assert read_addresses_elsewhere(4, 2) == [("10.1.1.1", 16)]
+    assert read_addresses_around(4, 2) == (["10.1.1.2"], [("10.1.1.1", 16)])
 
 
 def make_rule(preference: int, table: int, protocol: int, *more: tuple[int, bytes]) -> bytes:

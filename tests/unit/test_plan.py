@@ -46,8 +46,10 @@ def make_plan(
     link: Link = Link(True, True, False),
     silent: tuple[str, ...] = (),
     elsewhere: tuple[tuple[str, int], ...] = (),
+    present: frozenset[str] = frozenset(),
 ) -> Plan:
-    view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent, elsewhere)
+    view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent, elsewhere,
+                      present=present)
     return plan_paths("eth0", settings, view, previous, others, manager)
 
 
@@ -182,6 +184,9 @@ def test_a_subnet_that_another_device_has_a_part_in_is_led_by_nobody(
 def test_one_path_leads_a_subnet_and_only_to_a_gateway() -> None:
     further = OURS._replace(address="10.1.1.3")
     assert [path.wide for path in make_plan(OURS, further).paths] == [True, False]
+    # The kernel refuses a path whose address is not there, and its subnet's rules with it.
+    here = make_plan(OURS, further, present=frozenset({further.address}))
+    assert [path.wide for path in here.paths] == [False, True]
     host = OURS._replace(length=32)
     peer = host._replace(peer="10.1.1.1", gateway="")
     assert not any(path.wide for one in (host, peer) for path in make_plan(one).paths)
