@@ -166,6 +166,18 @@ def _choose_gateway(random: Random, player: Player) -> Step:
     return make_step(f"gateway {'answers' if deaf or random.random() < 0.3 else 'silent'} {device}")
 
 
+def _choose_check(random: Random, player: Player) -> Step | None:
+    """Of a path that there is; most that have failed answer soon."""
+    failing = player.model.failing
+    back = bool(failing) and random.random() < 0.6
+    meant = failing if back else {
+        address for told in player.model.told for address in told.paths} - failing
+    places = [f"{device} {family} {place}" for device in DEVICES for family in FAMILIES
+              for place in PLACES if find_own(device, place, family).address in meant]
+    return make_step(f"check {'answers' if back else 'failed'} {random.choice(places)}") \
+        if places else None
+
+
 def _choose_tunnel(random: Random, player: Player) -> Step | None:
     """While a tunnel is there nothing else leads, so that is seldom for long."""
     if TUNNEL in player.seen.links:
@@ -311,6 +323,7 @@ _CHOICES: dict[Callable[[Random, Player], Step | None], int] = {
     _choose_address: 8,
     _choose_link: 8,
     _choose_gateway: 4,
+    _choose_check: 6,
     _choose_tunnel: 4,
     _choose_default: 8,
     _choose_router: 6,

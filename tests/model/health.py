@@ -20,7 +20,10 @@ _NEVER = float("-inf")
 
 
 class State(Enum):
-    """How a path is: well, before a gateway that does not answer, or on a link that is down."""
+    """How a path is: well, before a gateway that does not answer, or known to be out.
+
+    Of a link that is down, and of a check that has failed, the kernel and mptcp_check tell.
+    """
 
     WELL = "well"
     DEAF = "deaf"

@@ -34,6 +34,12 @@ _FOLDERS = {"hook": ("if-up.d/mptcp_up", "post-up"),
             "farewell": ("if-down.d/mptcp_down", "pre-down"),
             "down": ("if-post-down.d/mptcp_down", "post-down")}
 _LEASE_HOOK = "/usr/share/mptcp-hooks/hooks/mptcp_lease"
+_NOTE_FAILED = """
+import sys
+sys.path.insert(0, "/usr/share/mptcp-hooks")
+from mptcp_hooks.engine.checks import CheckResult, save_checks
+save_checks(tuple(CheckResult(own, True, 0, "gateway") for own in sys.argv[1:]))
+"""
 _OFF = {"off": signal.SIGTERM, "kill": signal.SIGKILL}
 
 
@@ -43,6 +49,7 @@ class Machine:
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._silent: set[str] = set()
+        self._failing: set[str] = set()
         self.said: list[str] = []
         # Addresses are usable at once: the wait for duplicates is not what is tested here.
         namespace.run(Program(("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0",
@@ -63,6 +70,8 @@ class Machine:
             self._silence(*step.words)
         elif step.kind == "tunnel":
             self._change_tunnel(*step.words)
+        elif step.kind == "check":
+            self._check(*step.words)
         elif step.kind == "damage":
             # On a busy machine it would see many losses, one by one, and take them for a fight.
             self._namespace.stop_monitor_for(
@@ -120,6 +129,13 @@ class Machine:
         (self._silent.add if way == "silent" else self._silent.discard)(device)
         self._ip([_forget_gateway(device, *gateway) for gateway in list_gateways(device)])
         self._set_gateways()
+
+    def _check(self, way: str, device: str, family: str, place: str) -> None:
+        """Note a result as mptcp_check does, whose own timing is not what is tested here."""
+        own = find_own(device, int(place), int(family)).address
+        (self._failing.add if way == "failed" else self._failing.discard)(own)
+        self._namespace.run(Program(("/usr/bin/python3", "-I", "-c", _NOTE_FAILED,
+                                     *sorted(self._failing))))
 
     def _change_tunnel(self, way: str) -> None:
         if way == "gone":

@@ -7,8 +7,9 @@ several addresses is the first, is read off the kernel and then held to (outcome
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tests.model.health import Health
 from tests.model.kernel import Endpoint, Limits, Snapshot
@@ -28,14 +29,29 @@ from tests.model.world import (
 )
 
 
+class Awaited(NamedTuple):
+    """What a monitor waits for before it makes endpoints; a hook waits for nothing.
+
+    The gateways of devices that are silent, and the checks of addresses that have failed.
+    """
+
+    devices: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+
+    def hold_back(self, wish: Wish) -> bool:
+        """Whether a path that was out is so still."""
+        return wish.address in self.addresses or bool(
+            wish.gateway and wish.device in self.devices)
+
+
 @dataclass
 class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
     `leases` are what DHCP servers gave to devices, and `deaf` are those whose gateways do not
-    answer. `health` is what a monitor may know of paths, and `ways` where it has what is bound to
-    nothing leave, by family. `beside` are the families of whose new connections it has seen that
-    they leave by a tunnel.
+    answer; `failing` are the addresses whose checks have failed. `health` is what a monitor may
+    know of paths, and `ways` where it has what is bound to nothing leave, by family. `beside` are
+    the families of whose new connections it has seen that they leave by a tunnel.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `leading` are the families that had a way out when it began, and `now`
@@ -48,6 +64,7 @@ class Model:
     monitored: bool = False
     leases: dict[str, Own] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
     health: Health = field(default_factory=Health)
     ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
     beside: set[int] = field(default_factory=set)
@@ -75,6 +92,10 @@ class Model:
         elif step.kind == "gateway":
             way, device = step.words
             (self.deaf.add if way == "silent" else self.deaf.discard)(device)
+        elif step.kind == "check":
+            way, device, family, place = step.words
+            own = find_own(device, int(place), int(family)).address
+            (self.failing.add if way == "failed" else self.failing.discard)(own)
         elif step.kind == "limits":
             self._note_limits(Limits(*map(int, step.words)))
 
@@ -103,16 +124,17 @@ class Model:
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
         self._take_in(before)
         self._keep_to_tunnels(before)
-        refused = self._make_true(self.told, before, self.deaf)
+        awaited = Awaited(frozenset(self.deaf), frozenset(self.failing))
+        refused = self._make_true(self.told, before, awaited)
         # What was in the way of one may be gone by the next round.
-        while len(again := self._make_true(refused, before, self.deaf)) < len(refused):
+        while len(again := self._make_true(refused, before, awaited)) < len(refused):
             refused = again
         # What has just come is silenced by the next round: on a link without a carrier, and
         # beside a tunnel, where peers would be told of it.
         self._fall_silent(before)
         self._keep_to_tunnels(before)
         for told in self.told if self.beside else ():
-            told.fall_quiet()
+            told.drop_endpoints(lambda wish: wish.tells)
 
     def set_monitor(self, word: str) -> None:
         """A monitor that begins knows nothing of what was."""
@@ -131,18 +153,17 @@ class Model:
         return [one for one in self.told if iface in ("--all", one.stanza.iface)]
 
     def wish(
-        self, told: Told, before: Snapshot, present: bool, deaf: Collection[str] = ()
+        self, told: Told, before: Snapshot, present: bool, awaited: Awaited = Awaited()
     ) -> list[Wish]:
-        """The paths that a stanza should have; `deaf` are devices whose gateways are waited for."""
+        """The paths that a stanza should have, those that are `awaited` without endpoints."""
         if not is_wanted(told, self.configuration):
             return []
         wishes = list_wishes(told, self.told, self.configuration, self.foreign, self.leases,
                              before, present)
-        waiting = {wish.address for wish in wishes if wish.gateway and (
-            told.silent or wish.address in told.mute)} if told.stanza.device in deaf else set()
-        return self._keep_quiet(told, [
-            wish._replace(endpoint=wish.endpoint and wish.address not in waiting)
-            for wish in wishes])
+        out = told.mute | {wish.address for wish in wishes if told.silent}
+        return self._keep_quiet(told, [wish._replace(endpoint=wish.endpoint and not (
+            wish.address in awaited.addresses
+            or awaited.hold_back(wish) and wish.address in out)) for wish in wishes])
 
     def _keep_quiet(self, told: Told, wishes: list[Wish]) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told."""
@@ -263,13 +284,15 @@ class Model:
             told.leaving = told in dismissed and told in refused
 
     def _fall_silent(self, before: Snapshot) -> None:
-        """Endpoints of links without a carrier go, until it returns."""
-        silent = {told.stanza.iface for told in self.told
-                  if told.expects_endpoint and not before.is_running(told.stanza.device)}
+        """Endpoints go of links without a carrier, and of failed checks, until they return."""
         for told in self.told:
-            told.silent |= told.stanza.iface in silent and not told.leaving
-            if told.stanza.iface in silent:
-                told.drop_endpoints()
+            self._silence(told, lambda wish: not before.is_running(wish.device))
+            self._silence(told, lambda wish: wish.address in self.failing)
+
+    def _silence(self, told: Told, is_out: Callable[[Wish], bool]) -> None:
+        """Drop those endpoints of a stanza that are out; what is leaving waits for nothing."""
+        told.silent |= told.expects_endpoint(is_out) and not told.leaving
+        told.drop_endpoints(is_out)
 
     def _has_ended(self, device: str, before: Snapshot) -> bool:
         """Whether a device that the configuration named is gone, or named no more."""
@@ -289,11 +312,11 @@ class Model:
                               for family in FAMILIES if family not in covered]
 
     def _make_true(
-        self, meant: list[Told], before: Snapshot, deaf: Collection[str] = ()
+        self, meant: list[Told], before: Snapshot, awaited: Awaited = Awaited()
     ) -> list[Told]:
         """Each stanza becomes what the machine is by now, but those that are refused.
 
-        Endpoints that went with the carrier wait for the gateways of `deaf` devices. What goes
+        Endpoints that went with the carrier wait for what is `awaited` then. What goes
         does so first. Of two that want the same, the one whose interface has the smaller name
         comes first.
         """
@@ -301,7 +324,7 @@ class Model:
             self._take_leave(told, before)
         coming = [told for told in sorted(meant, key=lambda one: one.stanza.iface)
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
-        return [told for told in coming if not self._renew(told, before, deaf)]
+        return [told for told in coming if not self._renew(told, before, awaited)]
 
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)
@@ -318,13 +341,12 @@ class Model:
             told.silent &= not before.is_running(told.stanza.device)
             told.mute.clear()
 
-    def _renew(self, told: Told, before: Snapshot, deaf: Collection[str]) -> bool:
+    def _renew(self, told: Told, before: Snapshot, awaited: Awaited) -> bool:
         """Make a stanza what the machine is by now, unless that is refused."""
         device = told.stanza.device
-        wishes = self.wish(told, before, present=True, deaf=deaf)
-        told.silent &= not before.is_running(device) or device in deaf and any(
-            wish.gateway for wish in wishes)
-        if device not in deaf:
+        wishes = self.wish(told, before, present=True, awaited=awaited)
+        told.silent &= not before.is_running(device) or any(map(awaited.hold_back, wishes))
+        if device not in awaited.devices:
             told.mute.clear()
         others = [one for one in self.told if one is not told]
         wishes = _share(wishes, others)
@@ -370,7 +392,7 @@ def _is_refused(
     theirs = [*(path.wish for path in paths), *coming]
     tables = {(path.wish.family, path.table) for path in paths} | {
         (wish.family, wish.table or wish.usual_table) for wish in coming
-        if wish.table or wish.device != told.stanza.device}
+        if wish.table or wish.device != told.stanza.device and _may_be_first(wish, others)}
     # Who comes to a table that a path has already, has to live with that.
     marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
     tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
@@ -385,6 +407,13 @@ def _is_refused(
                 (one.address, one.device) for one in theirs}:
             return True
     return False
+
+
+def _may_be_first(wish: Wish, everything: list[Told]) -> bool:
+    """Whether no path of another address is the first of its device and family already."""
+    return not any(path.primary and path.wish.address != wish.address
+                   and (path.wish.device, path.wish.family) == (wish.device, wish.family)
+                   for one in everything for path in one.paths.values())
 
 
 def _share(wishes: list[Wish], others: list[Told]) -> list[Wish]:

@@ -81,10 +81,10 @@ def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
     served = [{one.device for one in seen.endpoints if one.device} for seen in (before, after)]
     if len(before.endpoints | after.endpoints) <= ENDPOINTS_AT_MOST or served[1] <= served[0]:
         return set()
-    gone = {one for one in before.endpoints - after.endpoints - model.foreign
-            if one.device in served[1]}
+    # What is announced has no device of its own.
+    gone = before.endpoints - after.endpoints - model.foreign
     return {address for told in model.told for address, path in told.paths.items()
-            if path.things & gone}
+            if path.things & gone and path.wish.ifindex in served[1]}
 
 
 def _is_alone(model: Model, path: Written, after: Snapshot) -> bool:

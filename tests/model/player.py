@@ -17,7 +17,7 @@ from tests.model.world import read_stanza
 
 # Of what the world does, what the kernel announces; for the rest the monitor is told to look.
 _HEARD = ("link", "carrier", "gateway", "tunnel", "device", "address", "default", "router",
-          "damage")
+          "check", "damage")
 # A monitor whose round failed begins the next in a second or two; busy machines take long for it.
 _PATIENCE = 30.0
 

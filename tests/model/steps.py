@@ -3,6 +3,7 @@
 
     link up|down DEV             carrier on|off DEV        device gone|made DEV
     gateway silent|answers DEV   all gateways on its link, which is an outage beyond the cable
+    check failed|answers DEV 4|6 PLACE    what mptcp_check finds of the path of an address
     tunnel up|gone               all goes by a tunnel, which dies with its default routes
     address add|del DEV 4|6 PLACE    default add|del DEV 4|6
     router came|gone DEV         the default of IPv6 that a router advertises, by its fe80:: address

@@ -133,6 +133,26 @@ def test_what_leads_new_connections_past_no_dead_uplink_is_seen() -> None:
     assert (found.way, found.kind) == ("left over", "Rule")
 
 
+def test_the_endpoint_of_a_failed_check_that_stays_is_seen() -> None:
+    """Without a monitor it is left alone, and where the check is another path's."""
+    def follow_check(address: str, monitored: bool) -> list[str]:
+        model = Model(monitored=monitored, raised=Limits(8, 8), base=Limits(2, 0))
+        before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
+        model.begin(before)
+        model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+        resolve(model, before, WHOLE, disturbed=False)
+        seen = WHOLE._replace(addresses=before.addresses)
+        model.begin(seen)
+        model.note(make_step(f"check failed wan0 4 {address}"), seen, seen)
+        if monitored:
+            model.attend(seen)
+        outcome = resolve(model, seen, seen, disturbed=True)
+        return [one.way for one in compare(outcome, (), seen) if one.kind == "Endpoint"]
+
+    assert follow_check("0", monitored=True) == ["left over"]
+    assert follow_check("1", monitored=True) == follow_check("0", monitored=False) == []
+
+
 def test_what_is_taken_from_others_is_seen() -> None:
     (found,) = compare_foreign(WHOLE, WHOLE._replace(foreign=frozenset()))
     assert (found.way, found.kind) == ("taken from others", "Rule")
@@ -155,6 +175,7 @@ def test_what_stays_of_an_interface_that_went_down_is_seen() -> None:
     "together: mptcp_up --all & farewell wan1",
     "lease wan0 none",
     "router came wan2",
+    "check failed wan1 6 3",
 ])
 def test_a_step_is_the_same_after_being_text(text: str) -> None:
     assert str(make_step(text)) == text

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.model.kernel import Endpoint, Snapshot
@@ -50,18 +50,12 @@ class Told:
         """Leave it alone after all."""
         self.wishes, self.loose = None, False
 
-    def drop_endpoints(self) -> None:
-        """Leave routing alone of what it has, and of what it is about to have."""
-        self.paths = {address: path.without_endpoint() for address, path in self.paths.items()}
-        if self.wishes is not None:
-            self.wishes = [wish._replace(endpoint=False) for wish in self.wishes]
-
-    def fall_quiet(self) -> None:
-        """Drop the endpoints of those paths of which peers are told."""
-        self.paths = {address: path.without_endpoint() if path.wish.tells else path
+    def drop_endpoints(self, meant: Callable[[Wish], bool] = lambda wish: True) -> None:
+        """Leave routing alone of what it has, and of what it is about to have, where `meant`."""
+        self.paths = {address: path.without_endpoint() if meant(path.wish) else path
                       for address, path in self.paths.items()}
         if self.wishes is not None:
-            self.wishes = [wish._replace(endpoint=wish.endpoint and not wish.tells)
+            self.wishes = [wish._replace(endpoint=wish.endpoint and not meant(wish))
                            for wish in self.wishes]
 
     def owns_endpoint(self, address: str) -> bool:
@@ -72,10 +66,10 @@ class Told:
     def has_endpoint(self) -> bool:
         return any(path.endpoint for path in self.paths.values())
 
-    @property
-    def expects_endpoint(self) -> bool:
-        """Whether it has an endpoint, or may be about to."""
-        return self.has_endpoint or any(wish.endpoint for wish in self.wishes or ())
+    def expects_endpoint(self, meant: Callable[[Wish], bool]) -> bool:
+        """Whether it has an endpoint, or may be about to, of a path that is `meant`."""
+        return any(path.endpoint and meant(path.wish) for path in self.paths.values()) or any(
+            wish.endpoint and meant(wish) for wish in self.wishes or ())
 
     def list_addresses(self) -> set[str]:
         """The addresses that are its own: stated, with a path, or about to have one."""

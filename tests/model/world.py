@@ -105,8 +105,11 @@ class Stanza(NamedTuple):
         return find_own(self.device, place, self.families[0]).gateway * self.mptcp_gateway
 
     def find_announced(self, family: int) -> str:
-        """The address of a family that is mapped to its first one, '' for none."""
-        place = (self.places or PLACES)[-1]
+        """The address of a family that is mapped to its first one, '' for none.
+
+        Two stanzas of an interface have different ones, as they have different addresses.
+        """
+        place = (self.places or (len(PLACES),))[-1]
         number = 1 + 8 * (*DEVICES, ALIAS).index(self.iface) + place
         return _MAPPED[family].format(number) if self.announce and family in self.families else ""
 
