@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PATH = "/etc/network/interfaces"
 _SOURCE, _SOURCE_DIRECTORY = ("source",), ("source-directory", "source-dir")
-_BEGINNINGS = ("mapping", "rename", "template", "no-auto-down", "no-scripts")
+_MAPPING = "mapping"
+_BEGINNINGS = ("rename", "template", "no-auto-down", "no-scripts")
 
 
 class StanzaLine(NamedTuple):
@@ -54,7 +55,13 @@ def list_names() -> list[str]:
 
 def list_started(path: str = PATH) -> set[str]:
     """The interfaces that come up by themselves, at boot or when they are plugged in."""
-    return {name for line in _walk(path, set()) if not line.iface for name in line.value.split()}
+    return {name for line in _walk(path, set()) if _is_starting(line.option)
+            for name in line.value.split()}
+
+
+def has_mappings(path: str = PATH) -> bool:
+    """Whether devices get one of several stanzas, by a script's word."""
+    return any(line.option == _MAPPING for line in _walk(path, set()))
 
 
 def group_stanzas(lines: Iterable[StanzaLine]) -> list[list[StanzaLine]]:
@@ -77,7 +84,7 @@ def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
         elif words[0] == "iface":
             iface = words[1] if len(words) > 1 else ""
             yield StanzaLine(path, number, iface, "", " ".join(words[2:]))
-        elif words[0] == "auto" or words[0].startswith("allow-"):
+        elif words[0] == _MAPPING or _is_starting(words[0]):
             iface = ""
             yield StanzaLine(path, number, "", words[0], " ".join(words[1:]))
         elif words[0] in _BEGINNINGS:
@@ -85,6 +92,11 @@ def _walk(path: str, seen: set[str]) -> Iterator[StanzaLine]:
         elif iface:
             option = words[0].lower().replace("_", "-")
             yield StanzaLine(path, number, iface, option, " ".join(words[1:]))
+
+
+def _is_starting(word: str) -> bool:
+    """Whether a line names interfaces that come up by themselves."""
+    return word == "auto" or word.startswith("allow-")
 
 
 def _list_lines(path: str, seen: set[str]) -> Iterator[tuple[int, list[str]]]:

@@ -24,8 +24,14 @@ from mptcp_hooks.intent.settings import (
     note_mark,
     read_settings,
 )
-from mptcp_hooks.intent.stanza_lines import StanzaLine, list_stanza_lines, list_started
+from mptcp_hooks.intent.stanza_lines import (
+    StanzaLine,
+    has_mappings,
+    list_stanza_lines,
+    list_started,
+)
 from mptcp_hooks.updown.check_lines import judge_lines, judge_outside
+from mptcp_hooks.updown.rivals import TABLE, choose_rivals, find_shared_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +132,7 @@ def _ask_unreadable(path: str) -> str:
 def _check_file(path: str, ifaces: list[str], known: Configuration) -> CheckResult:
     """What is wrong with the stanzas of ifupdown's file, and what it sources."""
     lines = list_stanza_lines(path)
+    started = list_started(path)
     names = ifaces or list(dict.fromkeys(line.iface for line in lines))
     # What cannot be read was said: ifquery would say it of each interface.
     complaints = [Problem(line, USAGE) for line in ifupdown.list_complaints(path)]
@@ -136,8 +143,8 @@ def _check_file(path: str, ifaces: list[str], known: Configuration) -> CheckResu
         *complaints, *_list_unknown(ifaces, lines, path),
         *(problem for name in stanzas
           for problem in _check_stanzas(name, stanzas[name], known, lines)),
-        *_check_clashes(events, known, lines),
-        *judge_lines(lines, names, list_started(path))]
+        *_check_clashes(choose_rivals(events, lines, started, has_mappings(path)), known, lines),
+        *judge_lines(lines, names, started)]
     return CheckResult(tuple(problems), tuple(_list_notes(events, known, lines)), (
         f"checked the stanzas of {' '.join(names) or 'no interface'} in {path}",))
 
@@ -237,6 +244,8 @@ def _check_clashes(
     events: list[Event], known: Configuration, lines: list[StanzaLine]
 ) -> Iterator[Problem]:
     """What is to be of one uplink alone, and stands in a stanza before, too."""
+    for iface, shared in find_shared_tables(events, known):
+        yield Problem(f"{_locate(lines, iface, TABLE, '')}{shared}", USAGE)
     own = {stated.address for event in events for stated in event.addresses}
     earlier: list[Path] = []
     for event in events:

@@ -102,6 +102,46 @@ source-directory /etc/network/interfaces.d
     assert check(good, "eth0") == [] and len(check(good, "home")) == 1
 
 
+TABLE_5 = "    mptcp-table 5\n"
+STATED = "mptcp-table '5' is wrong: it must be a table of its own, and eth0 has it already"
+
+
+@pytest.mark.parametrize("configuration, stanzas, line", [
+    ("", TWO_UPLINKS.replace("/24\n", f"/24\n{TABLE_5}"), 8),
+    ("[eth*]\ntable = 5\n", TWO_UPLINKS, 5),
+    ("[eth0]\ntable = 5\n", TWO_UPLINKS + TABLE_5, 8),
+    # Of one device the second path has no table of a section's, and a table is of one family.
+    ("[eth0]\ntable = 5\n[eth1]\ntable = 6\n", TWO_UPLINKS + "iface eth0 inet static\n"
+     "    address 10.1.3.2/24\n    mptcp-gateway 10.1.3.1\n"
+     f"iface eth1 inet6 static\n    address fd00::2/64\n    mptcp-gateway fd00::1\n{TABLE_5}", 0),
+    ("[eth0]\nexclude = yes\ntable = 5\n[eth1]\ntable = 5\n", TWO_UPLINKS, 0),
+])
+def test_a_table_that_two_uplinks_want_is_told(
+    lab: Lab, configuration: str, stanzas: str, line: int
+) -> None:
+    """Whoever comes up second would be refused it."""
+    lab.write(CONFIGURATION, configuration)
+    lab.set_interfaces(stanzas)
+    assert check(lab) == [f"{INTERFACES}:{line}: eth1: {STATED}"] * bool(line)
+    assert ("table 5 is in use by 10.1.1.2 of eth0" in lab.ifup("-a")) == bool(line)
+
+
+def test_what_is_never_up_beside_another_has_all_it_has(lab: Lab) -> None:
+    """A template of others, and logical interfaces of which a script chooses one."""
+    own = f"{TABLE_5}    mptcp-mark 0x5\n"
+    template = f"iface wan inet static\n    address 10.1.2.2/24\n{own}"
+    lent = template + "auto eth1\niface eth1 inet static inherits wan\n"
+    lab.set_interfaces(lent)
+    assert check(lab) == []
+    lab.set_interfaces("auto wan\n" + lent)
+    assert len(check(lab)) == 2
+    places = "".join(template.replace("wan", place) for place in ("home", "work"))
+    lab.set_interfaces("auto eth1\nmapping eth1\n    script /bin/true\n" + places)
+    assert check(lab) == []
+    lab.set_interfaces(places)
+    assert len(check(lab)) == 2
+
+
 def test_a_slip_is_answered_with_what_was_meant(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD.replace("[eth1]", "[eht1]"))
     good.set_interfaces(TWO_UPLINKS + "    mtpcp-flags backup\n")
