@@ -44,13 +44,13 @@ def test_subflows_that_a_box_resets(boxed: Lab, uplink: int) -> None:
 
 
 def test_a_join_that_was_dropped_is_tried_again(boxed: Lab) -> None:
-    """Its SYN is lost for so long that the kernel's own next one comes six seconds later."""
+    """Its SYN is lost for so long that the kernel's own next one comes seven seconds later."""
     Monitor(boxed)
     block(boxed, 1, "drop")
     crowd = Crowd(boxed)
-    time.sleep(9)
+    time.sleep(8)
     remove_boxes(boxed)
-    assert crowd.measure_return(1, 40) < 5
+    assert crowd.measure_return(1, 40) < 6
 
 
 def test_without_a_second_path_nothing_is_taken(boxed: Lab) -> None:

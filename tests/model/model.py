@@ -160,7 +160,9 @@ class Model:
             return []
         wishes = list_wishes(told, self.told, self.configuration, self.foreign, self.leases,
                              before, present)
-        out = told.mute | {wish.address for wish in wishes if told.silent}
+        # What stands of a silent stanza stays: another path of it is out.
+        out = told.mute | {wish.address for wish in wishes if told.silent
+                           and not told.owns_endpoint(wish.address)}
         return self._keep_quiet(told, [wish._replace(endpoint=wish.endpoint and not (
             wish.address in awaited.addresses
             or awaited.hold_back(wish) and wish.address in out)) for wish in wishes])
@@ -317,12 +319,15 @@ class Model:
         """Each stanza becomes what the machine is by now, but those that are refused.
 
         Endpoints that went with the carrier wait for what is `awaited` then. What goes
-        does so first. Of two that want the same, the one whose interface has the smaller name
-        comes first.
+        does so first, and what loses an address comes before the others. Of two that want the same,
+        the one whose interface has the smaller name comes first.
         """
         for told in meant:
             self._take_leave(told, before)
-        coming = [told for told in sorted(meant, key=lambda one: one.stanza.iface)
+        losing = [told for told in meant
+                  if not set(told.paths) <= list_held(before, told.stanza.device)]
+        coming = [told for told in sorted(
+                      meant, key=lambda one: (one not in losing, one.stanza.iface))
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
         return [told for told in coming if not self._renew(told, before, awaited)]
 
