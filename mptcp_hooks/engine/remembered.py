@@ -3,12 +3,13 @@
 
 A line for each uplink that was judged: its interface, its gateways with commas between them or
 `-`, what it carried at its best down and up in bit/s, and why it is a backup, if it is one.
-Behind another gateway it is another uplink, of which nothing is known. Nobody but mptcp_monitor
-writes it, so it takes no lock.
+Behind another gateway it is another uplink, with a line of its own, if any. Nobody but
+mptcp_monitor writes it, so it takes no lock.
 """
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import exists, open_folder, open_unlocked
 from mptcp_hooks.base.value import NamedTuple
@@ -57,6 +58,15 @@ def save_uplinks(uplinks: tuple[Remembered, ...]) -> None:
         folder.write_lines(_UPLINKS, list(map(_encode, uplinks[-UPLINKS_AT_MOST:])))
     finally:
         folder.close()
+
+
+def is_same(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
+    """Whether gateways are of one network, of which one may know those of one family alone."""
+    families = set(map(family_of, old)) & set(map(family_of, new))
+    if not families:
+        return not (old or new)
+    shared = set(old) & set(new)
+    return families == set(map(family_of, shared))
 
 
 def _encode(one: Remembered) -> str:

@@ -72,6 +72,12 @@ class Gauge:
         for iface, verdict in verdicts.items():
             self._judge.recall(iface, verdict)
 
+    def forget(self, ifaces: Iterable[str]) -> None:
+        """Know nothing more of uplinks: their interfaces are others by now."""
+        for iface in ifaces:
+            self._judge.forget_uplink(iface)
+            self._rates.pop(iface, None)
+
     def list_verdicts(self) -> dict[str, Verdict]:
         """What was found of each uplink."""
         return self._judge.list_verdicts()

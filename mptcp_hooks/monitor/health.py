@@ -24,19 +24,15 @@ from mptcp_hooks.engine.faults import (
     save_faults,
 )
 from mptcp_hooks.engine.off import Off, save_off
-from mptcp_hooks.engine.remembered import (
-    UPLINKS_AT_MOST,
-    Remembered,
-    load_uplinks,
-    save_uplinks,
-)
+from mptcp_hooks.engine.remembered import load_uplinks, save_uplinks
 from mptcp_hooks.machine.counters import end_blackhole, read_blackhole_timeout, read_mptcp_counters
+from mptcp_hooks.monitor.acquaintances import Acquaintances
 from mptcp_hooks.monitor.blackhole import BlackholeWatch
 from mptcp_hooks.monitor.closings import ClosingsListener
 from mptcp_hooks.monitor.flaps import Flaps
 from mptcp_hooks.monitor.gauge import Gauge
 from mptcp_hooks.monitor.joins import Joins
-from mptcp_hooks.monitor.judge import Best, Uplink, Verdict
+from mptcp_hooks.monitor.judge import Uplink
 from mptcp_hooks.monitor.look import Errand
 from mptcp_hooks.monitor.notice import PROVED_WITHIN, Notice
 from mptcp_hooks.monitor.outages import Outages, Ways
@@ -80,9 +76,8 @@ class Health:
         self._recoveries = Recoveries()
         self._flaps = Flaps()
         self._gauge = Gauge(tell, warn)
-        # What is remembered of uplinks by their names, None until it was read.
-        self._remembered: dict[str, Remembered] | None = None
-        self._gateways: dict[str, tuple[str, ...]] = {}
+        # What is remembered of uplinks, None until it was read.
+        self._acquaintances: Acquaintances | None = None
         # The roles that the round under way was told.
         self._given: tuple[tuple[str, str], ...] = ()
         self._blackhole = BlackholeWatch()
@@ -241,26 +236,19 @@ class Health:
         gateways: dict[str, tuple[str, ...]] = {}
         for _, iface, gateway, _ in report.addresses:
             gateways[iface] = (*gateways.get(iface, ()), *[gateway] * bool(gateway))
-        if self._remembered is None:
+        if self._acquaintances is None:
             known, fault = load_uplinks()
-            self._remembered = {one.iface: one for one in known}
+            self._acquaintances = Acquaintances(known)
             if fault:
                 self._warn(fault)
-        for iface in gateways.keys() - self._gateways.keys():
-            one = self._remembered.get(iface)
-            if one is not None and set(one.gateways) == set(gateways[iface]):
-                self._gauge.recall({iface: Verdict(Best(one.down, one.up), one.why)})
-        self._gateways = gateways
-        found = {iface: Remembered(iface, gateways[iface], int(best.down), int(best.up), why)
-                 for iface, (best, why) in self._gauge.list_verdicts().items()
-                 if iface in gateways}
-        if all(self._remembered.get(iface) == one for iface, one in found.items()):
+        met = self._acquaintances.meet(gateways, self._gauge.list_verdicts())
+        self._gauge.forget(met.strangers)
+        self._gauge.recall(met.recalled)
+        found = self._acquaintances.learn(gateways, self._gauge.list_verdicts())
+        if found is None:
             return
-        # What was found last stands last: of too many the oldest are forgotten.
-        others = {iface: one for iface, one in self._remembered.items() if iface not in found}
-        self._remembered = dict([*others.items(), *found.items()][-UPLINKS_AT_MOST:])
         try:
-            save_uplinks(tuple(self._remembered.values()))
+            save_uplinks(found)
         except Problem as problem:
             self._warn(str(problem))
 

@@ -193,6 +193,14 @@ class Judge:
         record = self._records.setdefault(iface, _Record())
         record.best, record.why = verdict
 
+    def forget_uplink(self, iface: str) -> None:
+        """Know nothing more of an uplink, which is another one by now."""
+        record = self._records.pop(iface, None)
+        if iface in self._uplinks:
+            self._records[iface] = _Record()
+        if record and record.why:
+            self._say(f"{iface}: no backup any more: it is behind another gateway")
+
     def list_verdicts(self) -> dict[str, Verdict]:
         """What was found of each uplink that was ever judged."""
         return {iface: Verdict(record.best, record.why)

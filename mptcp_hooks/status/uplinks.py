@@ -7,6 +7,7 @@ A rate is of the device, with all that it carries, not only Multipath TCP.
 from __future__ import annotations
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
+from mptcp_hooks.engine.remembered import is_same
 from mptcp_hooks.status.health import is_out, name_state
 from mptcp_hooks.status.layout import Cell, Column, lay_out
 from mptcp_hooks.status.survey import UP
@@ -76,7 +77,7 @@ class RateLog:
     """Remembers what devices carried since it was made; `remembered` is what was found before."""
 
     def __init__(self, remembered: Iterable[Remembered]) -> None:
-        self._remembered = {one.iface: one for one in remembered}
+        self._remembered = tuple(remembered)
         self._first: dict[str, Device] = {}
         self._last: dict[str, Device] = {}
         self._history: dict[str, list[Rate]] = {}
@@ -108,12 +109,13 @@ class RateLog:
                 for name in names if name in self._last]
 
     def _find_most(self, name: str, paths: Sequence[PathStatus]) -> Rate:
-        """Behind another gateway it is another uplink, of which nothing is known."""
-        seen, known = self._most.get(name, Rate(0, 0)), self._remembered.get(name)
-        gateways = {path.gateway for path in paths if path.installed and path.gateway}
-        if known is None or set(known.gateways) != gateways:
-            return seen
-        return Rate(max(seen.sent, known.up), max(seen.received, known.down))
+        """Behind another gateway it is another uplink, of which nothing else is known."""
+        seen = self._most.get(name, Rate(0, 0))
+        gateways = tuple(path.gateway for path in paths if path.installed and path.gateway)
+        known = next((one for one in reversed(self._remembered)
+                      if one.iface == name and is_same(one.gateways, gateways)), None)
+        return seen if known is None else Rate(
+            max(seen.sent, known.up), max(seen.received, known.down))
 
 
 def draw_uplinks(uplinks: Sequence[Uplink], paint: Paint) -> list[str]:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.bench.traffic import UPLOAD
 from tests.bench.unequal import MIXES, Rate, WideLab, address_of
-from tests.lab.support.lab import SERVER_6, TWO_UPLINKS_6, Installation
+from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Installation, Lab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import plug, pull
+from tests.lab.support.paths import BOTH, check_both_paths, plug, pull
 from tests.lab.support.status import ask, find
 from tests.lab.support.waiting import wait_for
 
@@ -42,7 +42,7 @@ def use(lab: WideLab, kind: str, until: Callable[[], bool], at_most: float = 30.
         transfer(lab, kind)
 
 
-def list_backups(lab: WideLab) -> list[str]:
+def list_backups(lab: WideLab | Lab) -> list[str]:
     return [one.split()[1] for one in lab.endpoints() if one.endswith(" backup")]
 
 
@@ -85,6 +85,35 @@ def test_one_that_helps_is_used(installation: Installation) -> None:
             both = transfer(lab, "download")
         assert list_backups(lab) == [] and alone / both > _FASTER
         assert not any("backup" in text for text in monitor.read_words())
+
+
+_REMEMBER = """
+import sys
+sys.path.insert(0, "/usr/share/mptcp-hooks")
+from mptcp_hooks.engine.remembered import Remembered, save_uplinks
+save_uplinks((Remembered("eth1", ("10.1.2.1",), 2000000, 0, "carries 2 of 50 Mbit/s"),))
+"""
+
+
+def test_an_interface_in_another_network_is_another_uplink(lab: Lab) -> None:
+    """As a laptop's Wi-Fi, which is weak at home, and at work is not; and back at home is."""
+    lab.client.run("python3", "-I", "-c", _REMEMBER)
+    lab.routers[1].ip("addr add 10.1.2.9/24 dev lan")
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    monitor = Monitor(lab)
+    wait_for(lambda: list_backups(lab) == ["eth1"])
+    lab.ifdown("eth1")
+    lab.set_interfaces(TWO_UPLINKS.replace("mptcp-gateway 10.1.2.1", "mptcp-gateway 10.1.2.9"))
+    lab.ifup("eth1")
+    monitor.rest()
+    assert lab.endpoints() == BOTH
+    assert "eth1: no backup any more: it is behind another gateway" in monitor.read_words()
+    check_both_paths(lab)
+    lab.ifdown("eth1")
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("eth1")
+    wait_for(lambda: list_backups(lab) == ["eth1"])
 
 
 @pytest.mark.long

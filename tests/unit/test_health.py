@@ -533,6 +533,27 @@ def test_another_uplink_is_not_what_is_remembered(world: World, one: Remembered)
     assert world.health.recall(world.clock).roles == ()
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_another_network_is_no_backup_by_what_was_found_in_the_last(
+    world: World, gone: bool
+) -> None:
+    world.remembered = (STICK,), ""
+    world.round(UPLINKS)
+    assert world.health.recall(world.clock).roles == (("eth1", STICK.why),)
+    if gone:
+        world.round(BOTH._replace(free=("eth0",), addresses=UPLINKS.addresses[:1]))
+        assert world.health.recall(world.clock).roles == ()
+    elsewhere = UPLINKS._replace(addresses=(
+        UPLINKS.addresses[0], (SECOND, "eth1", "10.9.9.9", 3)))
+    # Where there is a role, a round comes at once that takes it away.
+    assert world.round(elsewhere) == (NEVER if gone else 0.0)
+    assert world.health.recall(world.clock).roles == ()
+    assert world.told[-1] == "eth1: no backup any more: it is behind another gateway"
+    world.round(UPLINKS)
+    assert world.health.recall(world.clock).roles == (("eth1", STICK.why),)
+    assert world.saved == []
+
+
 def test_what_is_remembered_and_makes_no_sense_is_said_once(world: World) -> None:
     world.remembered = (), "uplinks is damaged"
     world.round(UPLINKS)

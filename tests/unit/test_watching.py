@@ -141,7 +141,8 @@ def test_what_is_remembered_counts_behind_the_same_gateway(
     gateways: tuple[str, ...], most: Rate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what was seen since counts where it is more."""
-    log = RateLog([Remembered("eth0", gateways, int(7e6), int(1e6), "")])
+    log = RateLog([Remembered("eth0", gateways, int(7e6), int(1e6), ""),
+                   Remembered("eth0", ("10.2.2.2",), int(9e6), int(9e6), "")])
     log.note([DEVICE], {})
     log.note([DEVICE._replace(sent=3000, received=5001)], {"eth0": Rate(3e6, 20.0)})
     path = make_path("eth0")
