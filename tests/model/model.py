@@ -161,8 +161,8 @@ class Model:
         wishes = list_wishes(told, self.told, self.configuration, self.foreign, self.leases,
                              before, present)
         # What stands of a silent stanza stays: another path of it is out.
-        out = told.mute | {wish.address for wish in wishes if told.silent
-                           and not told.owns_endpoint(wish.address)}
+        out = told.mute | {wish.address for wish in wishes
+                           if told.silent and wish.address not in told.kept}
         return self._keep_quiet(told, [wish._replace(endpoint=wish.endpoint and not (
             wish.address in awaited.addresses
             or awaited.hold_back(wish) and wish.address in out)) for wish in wishes])
@@ -334,6 +334,7 @@ class Model:
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)
         stated = {one.address for one in told.stanza.list_own()}
+        told.keep()
         # What this step could not make may have been put back as it was.
         told.wishes = None
         if told.leaving:

@@ -122,7 +122,7 @@ class Player:
     def _tell(self, steps: tuple[Step, ...]) -> None:
         """Tell the monitor of the end of what has no path: nobody announces that."""
         if self.model.monitored and any(
-                step.kind == "down" and not any(
+                _ends(step) and not any(
                     told.paths for told in self.model.list_of(step.iface)) for step in steps):
             self._machine.set_monitor("reload")
 
@@ -146,6 +146,11 @@ class Player:
         """What went astray of the datagrams that a machine is asked by."""
         expected = list_expected(model, self.seen)
         return compare_packets(expected, self._machine.ask([one.question for one in expected]))
+
+
+def _ends(step: Step) -> bool:
+    """Whether a step of ours takes a stanza off the record."""
+    return step.kind == "down" or step.kind == "hook" and read_stanza(step.words).off
 
 
 def _follow(

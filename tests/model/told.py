@@ -19,7 +19,8 @@ class Told:
     what the step under way makes of it, None where it leaves it alone; `loose` is where it may
     put back what is missing of paths that are no wish. `tables` are those that its paths had when
     the step began, by family. `headless` are the families of whose paths the step could not make
-    the first one. `standing` are the addresses that had paths then, 0 for the first of a device.
+    the first one. `standing` are the addresses that had paths then, 0 for the first of a device,
+    and `kept` those whose endpoints stood before the work under way.
     """
 
     stanza: Stanza
@@ -33,6 +34,7 @@ class Told:
     tables: set[tuple[int, int]] = field(default_factory=set)
     headless: set[int] = field(default_factory=set)
     standing: dict[str, int] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
@@ -45,6 +47,11 @@ class Told:
         """Have the step make these paths of it."""
         self.wishes, self.loose = wishes, loose
         self.headless = set()
+
+    def keep(self) -> None:
+        """Note which endpoints stand, or are about to."""
+        self.kept = {wish.address for wish in self.wishes or () if wish.endpoint} | {
+            address for address, path in self.paths.items() if path.endpoint}
 
     def release(self) -> None:
         """Leave it alone after all."""
