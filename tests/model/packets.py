@@ -116,7 +116,11 @@ class _View:
         if way.path and not self._stands(way.path):
             # Somebody took it apart, and nobody puts it right.
             return set()
-        return self._reach(way.path, target) if way.path else self._follow_main(way)
+        if way.path is None:
+            return self._follow_main(way)
+        arrivals = self._reach(way.path, target)
+        # Where its routes went with its link, the kernel meets what they leave unreachable.
+        return arrivals if self._is_whole(way.path) else self._ask_again(arrivals)
 
     def _find_way(self) -> Way:
         """What the last monitor left of the way out stands as long as there is its table."""
@@ -150,17 +154,22 @@ class _View:
         paths = [] if way.barred else list_candidates(self._model, self._family)
         if all(map(self._is_whole, paths)):
             paths = [path for path in paths if "backup" not in path.wish.flags] or paths
-        arrivals = self._reach_any(paths)
-        if self._family == 6 and NOWHERE in arrivals:
-            # The kernel asks again with an address of its choice as the source, and that may be
-            # a path's (net/ipv6/ip6_output.c, ip6_dst_lookup_tail).
-            arrivals |= self._reach_any(self._paths)
-            # So may any address in the subnet of a path, whose rules lead it.
-            arrivals |= {arrival._replace(source=own)
-                         for path in self._paths for arrival in self._reach_any([path])
-                         for own in list_held(self._seen, path.wish.device)
-                         if arrival != NOWHERE and _contains(path.wish.subnet, own)}
-        return arrivals
+        return self._ask_again(self._reach_any(paths))
+
+    def _ask_again(self, arrivals: set[Arrival]) -> set[Arrival]:
+        """What comes of that where IPv6 finds no way.
+
+        The kernel asks again with an address of its choice as the source, and that may be a path's
+        (net/ipv6/ip6_output.c, ip6_dst_lookup_tail).
+        """
+        if self._family != 6 or NOWHERE not in arrivals:
+            return arrivals
+        # So may any address in the subnet of a path, whose rules lead it.
+        return arrivals | self._reach_any(self._paths) | {
+            arrival._replace(source=own)
+            for path in self._paths for arrival in self._reach_any([path])
+            for own in list_held(self._seen, path.wish.device)
+            if arrival != NOWHERE and _contains(path.wish.subnet, own)}
 
     def _reach_any(self, paths: Iterable[Written]) -> set[Arrival]:
         return {arrival for path in paths
