@@ -188,6 +188,7 @@ def _follow(
     leave, come = acts
     _do_each(builder, machine, recorded, leave)
     _do_each(builder, machine, _put_losers_first(machine, recorded), come)
+    _do_each(builder, machine, _list_heirs(builder, recorded), come)
 
 
 def _do_each(builder: Keeper, machine: Machine, recorded: Iterable[_Seen], act: Act) -> None:
@@ -205,6 +206,15 @@ def _put_losers_first(machine: Machine, recorded: list[_Seen]) -> list[_Seen]:
     devices = [seen.device for seen in recorded]
     return sorted(recorded, key=lambda seen: not (
         devices.count(seen.device) > 1 and _loses_any(machine, seen.stanza)))
+
+
+def _list_heirs(builder: Keeper, recorded: list[_Seen]) -> list[_Seen]:
+    """Those of a device that has lost its first path by now: one of theirs is to be that."""
+    paths = [one.path for iface in {seen.iface for seen in recorded}
+             for stanza in builder.list_stanzas(iface) for one in stanza.paths]
+    led = {(path.ifindex, path.family) for path in paths if path.primary}
+    return [seen for seen in recorded if any(
+        (one.path.ifindex, one.path.family) not in led for one in seen.stanza.paths)]
 
 
 def _loses_any(machine: Machine, stanza: Stanza) -> bool:

@@ -359,6 +359,31 @@ def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> N
                                      ("default", "unreachable")]
 
 
+def test_another_stanza_is_first_at_once_where_the_first_one_lost_its_gateway() -> None:
+    """It was that of main's default route; and the record of an alias comes after the device's."""
+    first = told(IFACE="eth1:1", ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.2/24")
+    heir = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3/24", IF_GATEWAY="10.1.2.1")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        plain = bench.machine.devices["eth1"]
+        bench.up(heir)
+        alone = bench.machine.snapshot()
+        bench.down("eth1")
+        bench.machine.devices["eth1"] = plain._replace(gateways=("10.1.2.1",))
+        assert bench.up(first) == bench.up(heir) == []
+        assert list_devices_endpoints(bench) == ["10.1.2.2"]
+        bench.machine.devices["eth1"] = plain
+        assert bench.all() == []
+        left = bench.machine.snapshot()
+        assert list_devices_endpoints(bench) == ["10.1.2.3"]
+        assert len(left.rules) == len(alone.rules)
+        assert bench.all() == [] and bench.machine.snapshot() == left
+
+
+def list_devices_endpoints(bench: Bench) -> list[str]:
+    return [one.address for one in bench.machine.endpoints if one.device == 3]
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_mptcp_up_of_two_stanzas_forgets_neither(family: int) -> None:
     """One without addresses does not take the place of one whose addresses are away."""
