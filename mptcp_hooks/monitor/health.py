@@ -244,7 +244,7 @@ class Health:
         met = self._acquaintances.meet(gateways, self._gauge.list_verdicts())
         self._gauge.forget(met.strangers)
         self._gauge.recall(met.recalled)
-        found = self._acquaintances.learn(gateways, self._gauge.list_verdicts())
+        found = self._acquaintances.learn(self._gauge.list_verdicts())
         if found is None:
             return
         try:

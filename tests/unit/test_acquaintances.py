@@ -57,20 +57,35 @@ def test_one_without_a_gateway_for_a_moment_is_what_it_was() -> None:
     assert friends.meet({"wlan0": WORK}, {"wlan0"}).strangers == ("wlan0",)
 
 
+def learn(
+    friends: Acquaintances, gateways: tuple[str, ...], **verdicts: Verdict
+) -> tuple[Remembered, ...] | None:
+    """What there is to be remembered once wlan0 has been met behind gateways."""
+    friends.meet({"wlan0": gateways}, ())
+    return friends.learn(verdicts)
+
+
 def test_each_network_of_an_interface_is_remembered() -> None:
     friends = Acquaintances([AT_HOME])
-    assert friends.learn({"wlan0": HOME}, {"wlan0": WEAK}) is None
     at_work = Remembered("wlan0", WORK, 40_000_000, 0, "")
-    assert friends.learn({"wlan0": WORK}, {"wlan0": GOOD, "eth7": WEAK}) == (AT_HOME, at_work)
-    assert friends.learn({"wlan0": WORK}, {"wlan0": GOOD}) is None
+    assert learn(friends, WORK, wlan0=GOOD, eth7=WEAK) == (AT_HOME, at_work)
+    assert learn(friends, WORK, wlan0=GOOD) is None
     # What is found anew takes the place of what was.
-    assert friends.learn({"wlan0": HOME}, {"wlan0": GOOD}) == (
-        at_work, at_work._replace(gateways=HOME))
+    assert learn(friends, HOME, wlan0=GOOD) == (at_work, at_work._replace(gateways=HOME))
+
+
+def test_what_says_nothing_more_is_no_news() -> None:
+    """As where the gateway of one family is not there yet, or none is for a moment."""
+    friends = Acquaintances([AT_HOME._replace(gateways=HOME[:1])])
+    for gateways in (HOME[:1], ()):
+        assert learn(friends, gateways, wlan0=WEAK) is None
+    assert learn(friends, HOME, wlan0=WEAK) == (AT_HOME,)
+    assert learn(friends, HOME[1:], wlan0=WEAK) is None
 
 
 def test_of_too_many_the_oldest_are_forgotten() -> None:
     friends = Acquaintances([])
     for number in range(UPLINKS_AT_MOST + 2):
-        known = friends.learn({"wlan0": (f"10.9.{number}.1",)}, {"wlan0": WEAK})
+        known = learn(friends, (f"10.9.{number}.1",), wlan0=WEAK)
     assert known is not None and len(known) == UPLINKS_AT_MOST
     assert known[0].gateways == ("10.9.2.1",)
