@@ -96,7 +96,8 @@ class WorkBuilder(Books):
             limits=limits,
             problems=(*self.problems, *obstacles),
             # What could not be read of the record is made anew.
-            warnings=(*self.store.take_complaints(), *self.warnings),
+            # And who is renewed twice has nothing new to say.
+            warnings=(*self.store.take_complaints(), *dict.fromkeys(self.warnings)),
             remarks=(*(text for text in self.remarks if text not in self.warnings),
                      *judge_wanted(self.configuration.limits, self.manager)),
             leases=tuple(self.leases.items()),

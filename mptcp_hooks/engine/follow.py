@@ -210,11 +210,17 @@ def _put_losers_first(machine: Machine, recorded: list[_Seen]) -> list[_Seen]:
 
 def _list_heirs(builder: Keeper, recorded: list[_Seen]) -> list[_Seen]:
     """Those of a device that has lost its first path by now: one of theirs is to be that."""
-    paths = [one.path for iface in {seen.iface for seen in recorded}
-             for stanza in builder.list_stanzas(iface) for one in stanza.paths]
-    led = {(path.ifindex, path.family) for path in paths if path.primary}
+    now = (stanza for iface in {seen.iface for seen in recorded}
+           for stanza in builder.list_stanzas(iface))
+    lost = _list_led(seen.stanza for seen in recorded) - _list_led(now)
     return [seen for seen in recorded if any(
-        (one.path.ifindex, one.path.family) not in led for one in seen.stanza.paths)]
+        (one.path.ifindex, one.path.family) in lost for one in seen.stanza.paths)]
+
+
+def _list_led(stanzas: Iterable[Stanza]) -> set[tuple[int, int]]:
+    """The devices, by ifindex and family, whose first path is of one of the stanzas."""
+    return {(one.path.ifindex, one.path.family) for stanza in stanzas
+            for one in stanza.paths if one.path.primary}
 
 
 def _loses_any(machine: Machine, stanza: Stanza) -> bool:

@@ -13,7 +13,7 @@ from mptcp_hooks.base.model import LEAVING, Link, Route, Rule, Stanza
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.compare import order_records
-from mptcp_hooks.engine.follow import prepare_named
+from mptcp_hooks.engine.follow import prepare_all, prepare_named
 from mptcp_hooks.intent.event import MANAGED, Event, announce, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.monitor.managed import prepare_managed
@@ -362,7 +362,8 @@ def test_the_first_address_gives_its_place_to_another_and_the_rules_stand() -> N
 def test_another_stanza_is_first_at_once_where_the_first_one_lost_its_gateway() -> None:
     """It was that of main's default route; and the record of an alias comes after the device's."""
     first = told(IFACE="eth1:1", ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.2/24")
-    heir = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3/24", IF_GATEWAY="10.1.2.1")
+    heir = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3/24", IF_GATEWAY="10.1.2.1",
+                IF_MPTCP_TABEL="7")
     with open_bench() as bench:
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
         plain = bench.machine.devices["eth1"]
@@ -373,6 +374,9 @@ def test_another_stanza_is_first_at_once_where_the_first_one_lost_its_gateway() 
         assert bench.up(first) == bench.up(heir) == []
         assert list_devices_endpoints(bench) == ["10.1.2.2"]
         bench.machine.devices["eth1"] = plain
+        with bench.open_store() as store:
+            work = prepare_all(store, bench.machine, (), bench.configuration)
+            assert sum("mptcp-tabel" in text for text in work.warnings) == 1
         assert bench.all() == []
         left = bench.machine.snapshot()
         assert list_devices_endpoints(bench) == ["10.1.2.3"]
