@@ -13,7 +13,7 @@ from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.keeper import Keeper
-from mptcp_hooks.engine.compare import renews
+from mptcp_hooks.engine.compare import list_current, renews
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def prepare_all(
     builder.foretell(renewed)
     _follow(builder, machine, [iface for iface in store.list_interfaces() if iface not in changed],
             (_let_go, _call_back))
-    builder.add_each(renewed, lambda event: _name(builder, machine, event))
+    _name_each(builder, machine, renewed)
     _take_in(builder, machine, events, told)
     return builder.finish()
 
@@ -92,8 +92,31 @@ def prepare_named(
     record stays there, whatever keeps it from coming: it comes by itself when it can.
     """
     builder = Keeper(store, machine, configuration)
-    builder.add_each(events, lambda event: _name(builder, machine, event))
+    _name_each(builder, machine, list(events))
     return builder.finish()
+
+
+def _name_each(builder: Keeper, machine: Machine, events: list[Event]) -> None:
+    """Add what a person names; who is left of a device is its first, so all that goes is first."""
+    for event in list_current(events):
+        _leave_what_is_away(builder, machine, event)
+    builder.add_each(events, lambda event: _name(builder, machine, event))
+    recorded = [seen for iface in dict.fromkeys(event.iface for event in events)
+                if iface in builder.on_file
+                for seen in _see_each(machine, iface, builder.on_file[iface])]
+    _do_each(builder, machine, _list_heirs(builder, recorded), _renew)
+
+
+def _leave_what_is_away(builder: Keeper, machine: Machine, event: Event) -> None:
+    """Add that what an event renews has no path left, where its addresses are away."""
+    try:
+        if see(machine, event) is None:
+            for stanza in builder.list_stanzas(event.iface):
+                if stanza.told and renews(event, stanza):
+                    builder.empty(event.iface, stanza)
+    except Problem:
+        # Who names it says so.
+        return
 
 
 def _name(builder: Keeper, machine: Machine, event: Event) -> None:
@@ -109,8 +132,6 @@ def _name(builder: Keeper, machine: Machine, event: Event) -> None:
     for stanza in builder.list_stanzas(event.iface):
         # Its stanza may have been edited since.
         if stanza.told and renews(event, stanza):
-            if seen is None:
-                builder.empty(event.iface, stanza)
             builder.call_back(event.iface, stanza)
     raise Problem(f"{event.iface}: {_find_lack(machine, event)}: its paths come once "
                   "that has changed, by mptcp_up, ifup or mptcp_monitor")
@@ -253,11 +274,15 @@ def _take_in(
 
 def _list_seen(builder: Keeper, machine: Machine, iface: str) -> list[_Seen]:
     try:
-        return [_Seen(iface, stanza, see(machine, recall_event(stanza.told)) if stanza.told
-                      else None) for stanza in builder.list_stanzas(iface)]
+        return _see_each(machine, iface, builder.list_stanzas(iface))
     except Problem as problem:
         builder.problems.append(problem)
         return []
+
+
+def _see_each(machine: Machine, iface: str, stanzas: Iterable[Stanza]) -> list[_Seen]:
+    return [_Seen(iface, stanza, see(machine, recall_event(stanza.told)) if stanza.told else None)
+            for stanza in stanzas]
 
 
 def _take_leave(builder: Keeper, machine: Machine, seen: _Seen) -> None:

@@ -384,6 +384,33 @@ def test_another_stanza_is_first_at_once_where_the_first_one_lost_its_gateway() 
         assert bench.all() == [] and bench.machine.snapshot() == left
 
 
+@pytest.mark.parametrize("act", ["named", "edited"])
+@pytest.mark.parametrize("lost", ["address", "gateway"])
+def test_mptcp_up_makes_another_stanza_the_first_of_a_device(lost: str, act: str) -> None:
+    """Also where that was taken away, and comes before the one that has lost what it had."""
+    heir = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3/24", IF_GATEWAY="10.1.2.1")
+    first = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.2/24")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        plain = bench.machine.devices["eth1"]
+        bench.up(heir)
+        alone = bench.machine.snapshot()
+        bench.dismiss("eth1")
+        bench.machine.devices["eth1"] = plain._replace(gateways=("10.1.2.1",))
+        assert bench.up(first) == [] and list_devices_endpoints(bench) == ["10.1.2.2"]
+        bench.machine.devices["eth1"] = plain
+        if lost == "address":
+            bench.machine.take_address("eth1", "10.1.2.2")
+        else:
+            assert bench.up(heir) == [] and list_devices_endpoints(bench) == ["10.1.2.2"]
+        problems = (name(bench, heir, first) if act == "named"
+                    else bench.all(edited=(heir, first)))
+        assert list_devices_endpoints(bench) == ["10.1.2.3"]
+        assert len(bench.machine.snapshot().rules) == len(alone.rules)
+        assert ["has none of the addresses stated" in str(one) for one in problems] == (
+            [True] * (lost == "address"))
+
+
 def list_devices_endpoints(bench: Bench) -> list[str]:
     return [one.address for one in bench.machine.endpoints if one.device == 3]
 
