@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from tests.model.outcome import ENDPOINTS_AT_MOST
+from tests.model.packets import INTRUDER
 from tests.model.player import Player
 from tests.model.steps import Step, make_step
 from tests.model.things import find_foreign
@@ -182,7 +184,8 @@ def _choose_tunnel(random: Random, player: Player) -> Step | None:
     """While a tunnel is there nothing else leads, so that is seldom for long."""
     if TUNNEL in player.seen.links:
         return make_step("tunnel gone")
-    return make_step("tunnel up") if random.random() < 0.3 else None
+    intruded = INTRUDER in player.seen.foreign
+    return make_step("tunnel up") if not intruded and random.random() < 0.3 else None
 
 
 def _choose_default(random: Random, player: Player) -> Step | None:
@@ -219,8 +222,11 @@ def _choose_damage(random: Random, player: Player) -> Step | None:
                      else f"damage {random.randrange(100)}")
 
 
-def _choose_foreign(random: Random, player: Player) -> Step:
-    return make_step(f"foreign {random.choice(('add', 'del'))} {random.choice(list(FOREIGN))}")
+def _choose_foreign(random: Random, player: Player) -> Step | None:
+    way, name = random.choice(("add", "del")), random.choice(list(FOREIGN))
+    # Whether a tunnel leads then were a matter of who has that table.
+    beside = name == "rule-intruder" and TUNNEL in player.seen.links
+    return None if way == "add" and beside else make_step(f"foreign {way} {name}")
 
 
 def _choose_endpoint(random: Random, player: Player) -> Step | None:
@@ -273,7 +279,7 @@ def _choose_kill(random: Random, player: Player) -> Step | None:
         return None
     milliseconds = random.randrange(80 if step.kind.startswith("mptcp") else 25)
     extent = random.choice(("all", "all", "one"))
-    down = step.kind == "hook" and random.random() < 0.3
+    down = step.kind == "hook" and random.random() < 0.3 and not _takes_from_others(step, player)
     after = make_step(f"down {step.iface}") if down else step
     return Step("kill", (str(milliseconds), extent), (step,) if after == step else (step, after))
 
@@ -285,6 +291,16 @@ def _may_fail(step: Step, player: Player) -> bool:
     stanza = read_stanza(step.words)
     return not player.seen.is_up(stanza.device) or not {
         own.address for own in stanza.list_own()} <= list_held(player.seen, stanza.device)
+
+
+def _takes_from_others(step: Step, player: Player) -> bool:
+    """Whether others may be left without a path or an endpoint, if a hook got as far as that."""
+    stanza = read_stanza(step.words)
+    own = {one.address for one in stanza.list_own()}
+    # One for itself, and one that is announced.
+    endpoints = 2 * len(stanza.families) * max(len(stanza.places), 1)
+    return len(player.seen.endpoints) + endpoints > ENDPOINTS_AT_MOST or any(
+        own & set(told.paths) for told in player.model.told if told.stanza != stanza)
 
 
 def _choose_race(random: Random, player: Player) -> Step | None:

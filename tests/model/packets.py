@@ -28,7 +28,7 @@ _FAR = {4: "203.0.113.7", 6: "2001:db8:ffff::7"}
 _REFUSED = "198.51.100.7"
 _REFUSING = Route(4, MAIN_TABLE, "198.51.100.0/24", UNREACHABLE, "", "", "", 0, False)
 # Other programs' rules that take what would be ours: all, and what has an address for its source.
-_INTRUDER = Rule(6, 500, "", "", "", 102)
+INTRUDER = Rule(6, 500, "", "", "", 102)
 _BESIDE = Rule(4, 20001, "10.1.0.2", "", "", MAIN_TABLE)
 
 
@@ -78,7 +78,7 @@ class _View:
 
     def list_expected(self) -> Iterator[tuple[Question, set[Arrival]]]:
         """What is asked of it, each with what may come of that; nothing where that is unknown."""
-        if self._has(_INTRUDER) and any(path.table == _INTRUDER.table for path in self._paths):
+        if self._has(INTRUDER) and any(path.table == INTRUDER.table for path in self._paths):
             return
         taken = [_BESIDE.source] * self._has(_BESIDE)
         for target, known in self._list_targets():

@@ -80,11 +80,16 @@ class Player:
         self.model.watch(self.seen, monotonic(), settled=False)
 
     def _switch_monitor(self, word: str) -> list[Difference]:
-        """One that ends has done by then what a moment ago there was no reason for."""
+        """One that ends has done by then what a moment ago there was no reason for.
+
+        Or it has not yet done what there is reason for by now, and nobody will.
+        """
+        since = self.model.now
         self._machine.set_monitor(word)
         if word in ("on", "reload"):
             self.model.set_monitor(word)
-        found = self._settle((), self.seen)
+            return self._settle((), self.seen)
+        found = self._settle((), self.seen, moments=(since, monotonic()))
         self.model.set_monitor(word)
         return found
 
@@ -127,16 +132,23 @@ class Player:
             self._machine.set_monitor("reload")
 
     def _settle(
-        self, steps: tuple[Step, ...], before: Snapshot, disturbed: bool = False
+        self, steps: tuple[Step, ...], before: Snapshot, disturbed: bool = False,
+        moments: tuple[float, ...] = (),
     ) -> list[Difference]:
-        """The differences after steps; a monitor is given time to make them none."""
+        """The differences after steps; a monitor is given time to make them none.
+
+        One that has ended by now is held to any of the `moments` instead.
+        """
         since = monotonic()
         while True:
             self.seen = self._machine.look()
-            model = deepcopy(self.model)
-            model.begin(before, monotonic())
-            found = [*_follow(model, steps, before, self.seen, disturbed), *self._ask(model)]
-            if not found or not model.monitored or monotonic() - since > _PATIENCE:
+            for moment in moments or (monotonic(),):
+                model = deepcopy(self.model)
+                model.begin(before, moment)
+                found = [*_follow(model, steps, before, self.seen, disturbed), *self._ask(model)]
+                if not found:
+                    break
+            if not found or moments or not model.monitored or monotonic() - since > _PATIENCE:
                 self.model = model
                 self.model.watch(self.seen, model.now, settled=True)
                 return found
