@@ -180,6 +180,14 @@ def _choose_check(random: Random, player: Player) -> Step | None:
         if places else None
 
 
+def _choose_uplink(random: Random, player: Player) -> Step | None:
+    """What is remembered of uplinks, for a monitor that begins: it writes that file itself."""
+    if player.model.monitored:
+        return None
+    device = random.choice(DEVICES)
+    return make_step(f"uplink {'strong' if device in player.model.weak else 'weak'} {device}")
+
+
 def _choose_tunnel(random: Random, player: Player) -> Step | None:
     """While a tunnel is there nothing else leads, so that is seldom for long."""
     if TUNNEL in player.seen.links:
@@ -340,6 +348,7 @@ _CHOICES: dict[Callable[[Random, Player], Step | None], int] = {
     _choose_link: 8,
     _choose_gateway: 4,
     _choose_check: 6,
+    _choose_uplink: 4,
     _choose_tunnel: 4,
     _choose_default: 8,
     _choose_router: 6,

@@ -12,7 +12,8 @@ FOREIGN_PROTOCOL = "99"
 MAIN_TABLE = 254
 UNREACHABLE, LARGEST_METRIC = "7", 4294967295
 _UNICAST = "1"
-_FLAGS = ("subflow", "signal", "backup", "fullmesh")
+_BACKUP = "backup"
+_FLAGS = ("subflow", "signal", _BACKUP, "fullmesh")
 
 
 class Rule(NamedTuple):
@@ -99,7 +100,8 @@ class Snapshot(NamedTuple):
     """The kernel at one moment.
 
     `marked` are the rules and routes with the package's protocol, `foreign` those with that
-    of the driver; nobody marks endpoints.
+    of the driver; nobody marks endpoints. `roles` are the addresses whose endpoints are backups
+    by a monitor's word, which their flags do not show then.
     """
 
     links: dict[str, Link]
@@ -109,6 +111,7 @@ class Snapshot(NamedTuple):
     foreign: frozenset[Rule | Route]
     ids: dict[Endpoint, int]
     limits: Limits
+    roles: frozenset[str] = frozenset()
 
     @property
     def endpoints(self) -> frozenset[Endpoint]:
@@ -130,6 +133,15 @@ class Snapshot(NamedTuple):
         return self._replace(
             marked=frozenset(thing for thing in self.marked if thing not in gone),
             ids={endpoint: number for endpoint, number in self.ids.items() if endpoint not in gone})
+
+    def without_roles(self, recorded: Iterable[str]) -> Snapshot:
+        """The same with the flags that endpoints have by themselves, of those on record."""
+        meant = frozenset(recorded)
+        backups = [one for one in self.ids if one.address in meant and _BACKUP in one.flags]
+        plain = {one: one._replace(flags=tuple(flag for flag in one.flags if flag != _BACKUP))
+                 for one in backups}
+        return self._replace(roles=frozenset(one.address for one in backups),
+                             ids={plain.get(one, one): number for one, number in self.ids.items()})
 
     def list_held(self, device: str, family: int) -> list[Held]:
         """The addresses of a device that can be used."""

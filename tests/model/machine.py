@@ -40,6 +40,14 @@ sys.path.insert(0, "/usr/share/mptcp-hooks")
 from mptcp_hooks.engine.checks import CheckResult, save_checks
 save_checks(tuple(CheckResult(own, True, 0, "gateway") for own in sys.argv[1:]))
 """
+_REMEMBER_WEAK = """
+import sys
+sys.path.insert(0, "/usr/share/mptcp-hooks")
+from mptcp_hooks.engine.remembered import Remembered, save_uplinks
+save_uplinks(tuple(Remembered(iface, tuple(gateways.split(",")), 5_000_000, 0, "carries 5 of 50")
+                   for iface, gateways in (own.split("=") for own in sys.argv[1:])))
+"""
+_ROLES = "/run/mptcp-hooks/roles"
 _OFF = {"off": signal.SIGTERM, "kill": signal.SIGKILL}
 
 
@@ -50,6 +58,7 @@ class Machine:
         self._namespace = namespace
         self._silent: set[str] = set()
         self._failing: set[str] = set()
+        self._weak: set[str] = set()
         self.said: list[str] = []
         # Addresses are usable at once: the wait for duplicates is not what is tested here.
         namespace.run(Program(("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0",
@@ -60,7 +69,8 @@ class Machine:
     def look(self) -> Snapshot:
         """The kernel as it is now, once the monitor sleeps."""
         self._namespace.rest()
-        return self._namespace.look()
+        recorded = self._namespace.read(_ROLES).splitlines()
+        return self._namespace.look().without_roles(line.partition(" ")[0] for line in recorded)
 
     def disturb(self, step: Step, seen: Snapshot, ours: list[Thing]) -> None:
         """Do what the world does; what cannot be, such as what is there already, does no harm."""
@@ -72,6 +82,8 @@ class Machine:
             self._change_tunnel(*step.words)
         elif step.kind == "check":
             self._check(*step.words)
+        elif step.kind == "uplink":
+            self._remember(*step.words)
         elif step.kind == "damage":
             # On a busy machine it would see many losses, one by one, and take them for a fight.
             self._namespace.stop_monitor_for(
@@ -136,6 +148,13 @@ class Machine:
         (self._failing.add if way == "failed" else self._failing.discard)(own)
         self._namespace.run(Program(("/usr/bin/python3", "-I", "-c", _NOTE_FAILED,
                                      *sorted(self._failing))))
+
+    def _remember(self, way: str, device: str) -> None:
+        """Note what uplinks were found to carry, behind whichever of their gateways."""
+        (self._weak.add if way == "weak" else self._weak.discard)(device)
+        known = [f"{one}={','.join(gateway for _, gateway in sorted(list_gateways(one)))}"
+                 for one in sorted(self._weak)]
+        self._namespace.run(Program(("/usr/bin/python3", "-I", "-c", _REMEMBER_WEAK, *known)))
 
     def _change_tunnel(self, way: str) -> None:
         if way == "gone":

@@ -49,13 +49,15 @@ class Model:
     """All that was told, other programs' endpoints, the configuration, whose limits count.
 
     `leases` are what DHCP servers gave to devices, and `deaf` are those whose gateways do not
-    answer; `failing` are the addresses whose checks have failed. `health` is what a monitor may
-    know of paths, and `ways` where it has what is bound to nothing leave, by family. `beside` are
-    the families of whose new connections it has seen that they leave by a tunnel.
+    answer; `failing` are the addresses whose checks have failed. `weak` are the uplinks that are
+    remembered as such, `known_weak` those that the monitor remembers, and `roles` the addresses
+    that were its backups at last. `health` is what a monitor may know of paths, and `ways` where
+    it has what is bound to nothing leave, by family. `beside` are the families of whose new
+    connections it has seen that they leave by a tunnel.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
-    whether it sees to them, `leading` are the families that had a way out when it began, and `now`
-    is when the kernel was looked at, in seconds.
+    whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
+    a way out when it began, and `now` is when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -65,6 +67,9 @@ class Model:
     leases: dict[str, Own] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
+    weak: set[str] = field(default_factory=set)
+    known_weak: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
     health: Health = field(default_factory=Health)
     ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
     beside: set[int] = field(default_factory=set)
@@ -72,6 +77,7 @@ class Model:
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
     settling: bool = False
+    ending: bool = False
     leading: set[int] = field(default_factory=set)
     now: float = 0.0
 
@@ -96,6 +102,9 @@ class Model:
             way, device, family, place = step.words
             own = find_own(device, int(place), int(family)).address
             (self.failing.add if way == "failed" else self.failing.discard)(own)
+        elif step.kind == "uplink":
+            way, device = step.words
+            (self.weak.add if way == "weak" else self.weak.discard)(device)
         elif step.kind == "limits":
             self._note_limits(Limits(*map(int, step.words)))
 
@@ -140,10 +149,12 @@ class Model:
         """A monitor that begins knows nothing of what was."""
         if word == "on" and not self.monitored:
             self.health.forget()
+            self.known_weak = frozenset(self.weak)
         self.monitored = word in ("on", "reload") and (self.monitored or word == "on")
 
     def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
         """What a monitor sees of paths now, if there is one."""
+        self.roles = seen.roles
         if self.monitored:
             self.health.note({path.wish.address: judge(self, path, seen) for family in FAMILIES
                               for path in list_candidates(self, family)}, now, settled)

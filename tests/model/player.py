@@ -12,6 +12,7 @@ from tests.model.machine import Machine, choose_things, delete_things, list_lowe
 from tests.model.model import Model
 from tests.model.outcome import list_ours, resolve
 from tests.model.packets import compare_packets, list_expected
+from tests.model.roles import compare_roles, list_roles
 from tests.model.steps import OURS, Step
 from tests.model.world import read_stanza
 
@@ -89,8 +90,10 @@ class Player:
         if word in ("on", "reload"):
             self.model.set_monitor(word)
             return self._settle((), self.seen)
+        self.model.ending = True
         found = self._settle((), self.seen, moments=(since, monotonic()))
         self.model.set_monitor(word)
+        self.model.ending = False
         return found
 
     def _do(self, steps: tuple[Step, ...]) -> list[Difference]:
@@ -178,5 +181,6 @@ def _follow(
     if model.monitored:
         model.attend(world)
     outcome = resolve(model, before, after, disturbed)
-    found = compare(outcome, model.foreign, after)
+    found = [*compare(outcome, model.foreign, after),
+             *compare_roles(list_roles(model, after), after)]
     return found if disturbed else [*found, *compare_foreign(before, after)]

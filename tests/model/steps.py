@@ -3,6 +3,7 @@
 
     link up|down DEV             carrier on|off DEV        device gone|made DEV
     gateway silent|answers DEV   all gateways on its link, which is an outage beyond the cable
+    uplink weak|strong DEV       what a monitor that begins later remembers of it
     check failed|answers DEV 4|6 PLACE    what mptcp_check finds of the path of an address
     tunnel up|gone               all goes by a tunnel, which dies with its default routes
     address add|del DEV 4|6 PLACE    default add|del DEV 4|6

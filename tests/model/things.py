@@ -64,7 +64,10 @@ class Written(NamedTuple):
 
     @property
     def endpoint(self) -> bool:
-        return any(isinstance(thing, Endpoint) for thing in self.things)
+        return bool(self.list_endpoints())
+
+    def list_endpoints(self) -> list[Endpoint]:
+        return [thing for thing in self.things if isinstance(thing, Endpoint)]
 
     def without_endpoint(self) -> Written:
         """The same path as routing alone."""
