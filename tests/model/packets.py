@@ -141,7 +141,9 @@ class _View:
             # Where it goes in the end is a matter of the source that it gets.
             return set()
         arrivals = {self._arrive(best.device, "")}
-        if not all(map(self._is_whole, self._paths)):
+        if not all(map(self._is_whole, self._paths)) or any(
+                not path.wish.gateway and path.wish.address in held for path in self._paths):
+            # A path that knew no gateway when it was made leads none of what gets its address.
             arrivals.add(NOWHERE)
         if self._family == 6 and best.device in self._model.deaf:
             # The kernel itself leaves a gateway alone that it asked in vain (rt6_score_route).
