@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -309,8 +310,18 @@ def booted(make_lab: MakeLab) -> Lab:
     return make_lab(*SYSTEMD, without=WITHOUT, client=BootedHost)
 
 
-def test_a_service(booted: Lab) -> None:
-    """Its user has no rights at all, and its sandbox hides the control groups."""
+PINS = ["/sys/fs/bpf/mptcp-hooks", r"/sys/fs/bpf/mptcp-hooks/opens\x2eservice"]
+HOOK = "/usr/share/mptcp-hooks/hooks/unit"
+# Ends by itself, as if somebody had killed it, where /run/killed names what it is to do.
+MORTAL = f"""\
+#!/bin/sh
+[ "$1" != "$(cat /run/killed)" ] || kill -9 $$
+exec {HOOK}.whole "$@"
+"""
+
+
+def enable(booted: Lab) -> Callable[[], list[int]]:
+    """Have bpf force a service; what starts it, and tells what its sockets are."""
     client = booted.client
     booted.write("/usr/local/lib/open", KEEP_OPEN)
     booted.write("/etc/systemd/system/opens.service", UNIT)
@@ -325,9 +336,40 @@ def test_a_service(booted: Lab) -> None:
         wait_for(lambda: "\n" in client.try_run("cat", "/run/opened").stdout)
         return [int(word) for word in booted.read("/run/opened").split()]
 
+    return start
+
+
+def test_a_service_whose_hooks_are_killed(booted: Lab) -> None:
+    """What the one after it leaves pinned, the next one before it replaces."""
+    client = booted.client
+    start = enable(booted)
+    client.run("mv", HOOK, f"{HOOK}.whole")
+    booted.write(HOOK, MORTAL)
+    client.run("chmod", "755", HOOK)
+    booted.write("/run/killed", "")
     assert start() == ALL_FORCED
-    assert list_pins(client) == ["/sys/fs/bpf/mptcp-hooks",
-                                 r"/sys/fs/bpf/mptcp-hooks/opens\x2eservice"]
+    booted.write("/run/killed", "release")
+    client.run("systemctl", "stop", "opens")
+    assert list_pins(client) == PINS
+    booted.write("/run/killed", "")
+    assert start() == ALL_FORCED and list_pins(client) == PINS
+    client.run("systemctl", "stop", "opens")
+    assert list_pins(client) == []
+    booted.write("/run/killed", "force")
+    # It goes without Multipath TCP, and not at all would be worse.
+    assert start() == NONE_FORCED and list_pins(client) == []
+    booted.write("/run/killed", "release")
+    assert start() == NONE_FORCED
+    booted.write("/run/killed", "")
+    assert start() == ALL_FORCED
+
+
+def test_a_service(booted: Lab) -> None:
+    """Its user has no rights at all, and its sandbox hides the control groups."""
+    client = booted.client
+    start = enable(booted)
+    assert start() == ALL_FORCED
+    assert list_pins(client) == PINS
     client.run("systemctl", "kill", "--signal=KILL", "opens")
     wait_for(lambda: list_pins(client) == [])
     assert start() == ALL_FORCED

@@ -163,6 +163,11 @@ class Model:
         """What was told of an interface, or of all."""
         return [one for one in self.told if iface in ("--all", one.stanza.iface)]
 
+    def names(self, device: str) -> bool:
+        """Whether the configuration has a monitor take in a device."""
+        return (device in self.configuration.managed
+                and device not in self.configuration.excluded)
+
     def wish(
         self, told: Told, before: Snapshot, present: bool, awaited: Awaited = Awaited()
     ) -> list[Wish]:
@@ -304,23 +309,20 @@ class Model:
 
     def _silence(self, told: Told, is_out: Callable[[Wish], bool]) -> None:
         """Drop those endpoints of a stanza that are out; what is leaving waits for nothing."""
-        told.silent |= told.expects_endpoint(is_out) and not told.leaving
+        if not told.leaving:
+            told.fall_silent(is_out)
         told.drop_endpoints(is_out)
 
     def _has_ended(self, device: str, before: Snapshot) -> bool:
         """Whether a device that the configuration named is gone, or named no more."""
-        unnamed = not self.configuration.broken and not self._names(device)
+        unnamed = not self.configuration.broken and not self.names(device)
         return unnamed or device not in before.links
-
-    def _names(self, device: str) -> bool:
-        return (device in self.configuration.managed
-                and device not in self.configuration.excluded)
 
     def _take_in(self, before: Snapshot) -> None:
         """Devices that the configuration names come up in families that nobody tells of."""
         for device in self.configuration.managed:
             covered = {family for one in self.list_of(device) for family in one.stanza.families}
-            if self._names(device) and device in before.links:
+            if self.names(device) and device in before.links:
                 self.told += [Told(Stanza(device, (family,)), managed=True)
                               for family in FAMILIES if family not in covered]
 
@@ -346,8 +348,8 @@ class Model:
         held = list_held(before, told.stanza.device)
         stated = {one.address for one in told.stanza.list_own()}
         told.keep()
-        # What this step could not make may have been put back as it was.
-        told.wishes = None
+        # What this step could not make may have been put back as it was; what it made is there.
+        told.wishes = told.wishes or None
         if told.leaving:
             if not held & set(told.paths):
                 told.paths.clear()

@@ -61,6 +61,8 @@ def resolve(
         may |= path.things | list_wide(path)
         if _is_alone(model, path, after):
             must |= list_wide(path)
+    for told in model.told:
+        told.settle_silence()
     detours = find_detours(model, before, after)
     must |= detours
     may |= detours

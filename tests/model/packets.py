@@ -119,8 +119,10 @@ class _View:
         if way.path is None:
             return self._follow_main(way)
         arrivals = self._reach(way.path, target)
-        # Where its routes went with its link, the kernel meets what they leave unreachable.
-        return arrivals if self._is_whole(way.path) else self._ask_again(arrivals)
+        # Where its routes went with its link, the kernel meets what they leave unreachable; and so
+        # it does where it asked its gateway in vain (rt6_score_route).
+        leads = self._is_whole(way.path) and way.path.wish.device not in self._model.deaf
+        return arrivals if leads else self._ask_again(arrivals)
 
     def _find_way(self) -> Way:
         """What the last monitor left of the way out stands as long as there is its table."""

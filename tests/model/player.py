@@ -128,11 +128,20 @@ class Player:
         return self._settle(step.inner, before.without(chosen))
 
     def _tell(self, steps: tuple[Step, ...]) -> None:
-        """Tell the monitor of the end of what has no path: nobody announces that."""
+        """Tell the monitor of the end of what nobody announces."""
         if self.model.monitored and any(
-                _ends(step) and not any(
-                    told.paths for told in self.model.list_of(step.iface)) for step in steps):
+                _ends(step) and self._is_unheard(step.iface) for step in steps):
             self._machine.set_monitor("reload")
+
+    def _is_unheard(self, iface: str) -> bool:
+        """Whether an end takes nothing out of the kernel: what has no path has nothing there.
+
+        Of a device that the configuration names from then on, a round may have taken all away
+        before, once its addresses had gone.
+        """
+        stanzas = self.model.list_of(iface)
+        return not any(told.paths for told in stanzas) or self.model.names(iface) and (
+            set(list_ours(stanzas, self.seen)).isdisjoint(self.seen.marked))
 
     def _settle(
         self, steps: tuple[Step, ...], before: Snapshot, disturbed: bool = False,

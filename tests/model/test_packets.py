@@ -23,11 +23,12 @@ ALIVE, FRESH, OUT = Belief.ALIVE, Belief.FRESH, Belief.OUT
 ANYTHING = set(Belief)
 
 
-def lay(device: str, gateway: bool = True, flags: Sequence[str] = ("subflow",)) -> Written:
-    """The path of a device's first IPv4 address."""
-    number, own = 3 + DEVICES.index(device), find_own(device, 0, 4)
-    return write_wish(Wish(4, own.address, device, number, own.subnet, own.gateway * gateway, 0, 0,
-                           tuple(flags), False, True), True, 20000 + number)
+def lay(device: str, gateway: bool = True, flags: Sequence[str] = ("subflow",),
+        family: int = 4) -> Written:
+    """The path of a device's first address of a family."""
+    number, own = 3 + DEVICES.index(device), find_own(device, 0, family)
+    return write_wish(Wish(family, own.address, device, number, own.subnet, own.gateway * gateway,
+                           0, 0, tuple(flags), False, True), True, 20000 + number)
 
 
 TWO = lay("wan0"), lay("wan1")
@@ -120,6 +121,22 @@ def test_behind_main_those_with_backup_come_last() -> None:
     (route,) = (thing for thing in paths[0].things if isinstance(thing, Route) and thing.gateway)
     assert expect(know(paths), see(paths, main=()).without([route])) == {
         NOWHERE, WAN1, WAN0._replace(source="")}
+
+
+def test_a_detour_whose_gateway_was_asked_in_vain_is_left_alone_by_ipv6() -> None:
+    """The kernel meets the unreachable default then, and asks again with an address as source."""
+    for family, target, arrivals in (
+            (4, FAR, {NOWHERE}),
+            (6, "2001:db8:ffff::7", {NOWHERE, Arrival("wan1", "fd00:2::2")})):
+        paths = [lay("wan1", family=family), lay("wan2", family=family)]
+        model = know(paths, deaf=("wan2",))
+        model.ways[family] = Way(paths[1])
+        seen = see(paths)._replace(addresses=tuple(
+            Held(path.wish.device, path.wish.device, family, path.wish.address, 64, False)
+            for path in paths))
+        (found,) = (one.arrivals for one in list_expected(model, seen)
+                    if one.question == Question(family, "", "", target))
+        assert found == arrivals
 
 
 @pytest.mark.parametrize("found", [

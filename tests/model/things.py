@@ -66,6 +66,11 @@ class Written(NamedTuple):
     def endpoint(self) -> bool:
         return bool(self.list_endpoints())
 
+    @property
+    def may_have_endpoint(self) -> bool:
+        """Whether it is such a path as has one: further addresses have none unless asked for."""
+        return self.primary or self.wish.chosen or bool(self.wish.announced)
+
     def list_endpoints(self) -> list[Endpoint]:
         return [thing for thing in self.things if isinstance(thing, Endpoint)]
 
@@ -83,9 +88,10 @@ def write_wish(wish: Wish, primary: bool, table: int) -> Written:
     """The path of a wish in a table; `primary` gives it the sockets bound to the device."""
     table = wish.table or (wish.usual_table if primary else 0) or table
     things: list[Thing] = [*_list_rules(wish, table, primary), *_list_routes(wish, table)]
-    if wish.endpoint and (primary or wish.chosen or wish.announced):
-        things += _list_endpoints(wish, primary)
-    return Written(wish, table, primary, frozenset(things))
+    path = Written(wish, table, primary, frozenset(things))
+    if wish.endpoint and path.may_have_endpoint:
+        path = path._replace(things=path.things | {*_list_endpoints(wish, primary)})
+    return path
 
 
 def _list_endpoints(wish: Wish, primary: bool) -> Iterator[Endpoint]:

@@ -20,7 +20,8 @@ class Told:
     put back what is missing of paths that are no wish. `tables` are those that its paths had when
     the step began, by family. `headless` are the families of whose paths the step could not make
     the first one. `standing` are the addresses that had paths then, 0 for the first of a device,
-    and `kept` those whose endpoints stood before the work under way.
+    and `kept` those whose endpoints stood before the work under way. `presumed` are the addresses
+    for whose sake alone the step made it silent, should they be such as have endpoints.
     """
 
     stanza: Stanza
@@ -35,10 +36,12 @@ class Told:
     headless: set[int] = field(default_factory=set)
     standing: dict[str, int] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
+    presumed: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
         self.release()
+        self.presumed = set()
         self.mute &= set(self.paths)
         self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
         self.standing = {address: 1 - path.primary for address, path in self.paths.items()}
@@ -73,10 +76,20 @@ class Told:
     def has_endpoint(self) -> bool:
         return any(path.endpoint for path in self.paths.values())
 
-    def expects_endpoint(self, meant: Callable[[Wish], bool]) -> bool:
-        """Whether it has an endpoint, or may be about to, of a path that is `meant`."""
-        return any(path.endpoint and meant(path.wish) for path in self.paths.values()) or any(
-            wish.endpoint and meant(wish) for wish in self.wishes or ())
+    def fall_silent(self, meant: Callable[[Wish], bool]) -> None:
+        """Be silent if it has an endpoint, or may be about to, of a path that is `meant`."""
+        if any(path.endpoint and meant(path.wish) for path in self.paths.values()):
+            self.silent, self.presumed = True, set()
+        elif not self.silent or self.presumed:
+            self.presumed |= {wish.address for wish in self.wishes or ()
+                              if wish.endpoint and meant(wish)}
+            self.silent |= bool(self.presumed)
+
+    def settle_silence(self) -> None:
+        """Be not silent for further addresses: they had no endpoints that could be away."""
+        if self.presumed and not any(path.may_have_endpoint for address, path in self.paths.items()
+                                     if address in self.presumed):
+            self.silent = False
 
     def list_addresses(self) -> set[str]:
         """The addresses that are its own: stated, with a path, or about to have one."""
