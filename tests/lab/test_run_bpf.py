@@ -358,8 +358,6 @@ def test_a_service_whose_hooks_are_killed(booted: Lab) -> None:
     booted.write("/run/killed", "force")
     # It goes without Multipath TCP, and not at all would be worse.
     assert start() == NONE_FORCED and list_pins(client) == []
-    booted.write("/run/killed", "release")
-    assert start() == NONE_FORCED
     booted.write("/run/killed", "")
     assert start() == ALL_FORCED
 

@@ -57,7 +57,8 @@ class Model:
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
-    a way out when it began, and `now` is when the kernel was looked at, in seconds.
+    a way out when it began, or are `passing`: a monitor may have given them one just before. And
+    `now` is when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -79,12 +80,14 @@ class Model:
     settling: bool = False
     ending: bool = False
     leading: set[int] = field(default_factory=set)
+    passing: set[int] = field(default_factory=set)
     now: float = 0.0
 
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
-        self.leading = {family for family in FAMILIES if list_candidates(self, family)}
+        self.leading = self.passing | {
+            family for family in FAMILIES if list_candidates(self, family)}
         for told in self.told:
             told.begin()
 
@@ -155,9 +158,17 @@ class Model:
     def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
         """What a monitor sees of paths now, if there is one."""
         self.roles = seen.roles
+        # Between the hooks of one stanza it may make paths of others, which the hook replaces.
+        self.passing = set() if settled or not self.monitored else self._list_coming(seen)
         if self.monitored:
             self.health.note({path.wish.address: judge(self, path, seen) for family in FAMILIES
                               for path in list_candidates(self, family)}, now, settled)
+
+    def _list_coming(self, seen: Snapshot) -> set[int]:
+        """The families that get a way out of what was told, as the machine is now."""
+        return {wish.family for told in self.told
+                if not told.leaving and seen.is_up(told.stanza.device)
+                for wish in self.wish(told, seen, present=True) if wish.gateway}
 
     def list_of(self, iface: str) -> list[Told]:
         """What was told of an interface, or of all."""
