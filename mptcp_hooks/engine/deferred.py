@@ -24,7 +24,7 @@ from mptcp_hooks.engine.announced import prepare_hangup, prepare_lease, prepare_
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.command_cache import keep_commands
 from mptcp_hooks.engine.follow import see
-from mptcp_hooks.engine.record import Store, decode_told, encode_told
+from mptcp_hooks.engine.record import Store, decode_told, encode_told, has_deferred
 from mptcp_hooks.engine.take_down import prepare_down, prepare_farewell
 from mptcp_hooks.engine.waiting import find_batch, note_vain_wait, write_unlocked
 from mptcp_hooks.intent.configuration import read_configuration
@@ -77,18 +77,27 @@ def settle(kernel: Kernel, carry_out: CarryOut, say: Callable[[str], None]) -> N
     """Do what hooks left, unless somebody has the lock.
 
     Whoever had the lock asks this after it, and whoever gave up asks it after leaving
-    something: one of the two finds it.
+    something: one of the two finds it. To have the lock for this is to have had it: it is asked
+    again until nothing is left.
     """
+    while has_deferred() and _settle_once(kernel, carry_out, say):
+        pass
+
+
+def _settle_once(kernel: Kernel, carry_out: CarryOut, say: Callable[[str], None]) -> bool:
+    """Do what is left by now; whether we had the lock, and all of it came to an end."""
     folder = open_unlocked(RECORD)
     if not folder.lock():
         folder.close()
-        return
+        return False
     with Store(folder) as store:
         try:
             take_in(store, kernel, carry_out, say)
         except Problem as problem:
             # Nothing of our own failed; the next one tries it again.
             say(str(problem))
+            return False
+    return True
 
 
 def take_in(

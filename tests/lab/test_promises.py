@@ -282,15 +282,18 @@ def test_hooks_of_many_interfaces_run_at_once(lab: Lab) -> None:
             "env", "-i", f"IFACE=up{number}", "ADDRFAM=inet", "METHOD=static",
             f"IF_ADDRESS=10.20.{number}.2", "IF_NETMASK=24", f"IF_GATEWAY=10.20.{number}.1",
             f"/etc/network/{folder}/{program}") for number in numbers]
-        said = [process.communicate(timeout=60)[1] for process in running]
+        lines = [line for process in running
+                 for line in process.communicate(timeout=60)[1].splitlines()]
+        # On a slow machine some wait in vain, and leave it to those that have the lock.
+        said = [line for line in lines if "left to the next hook" not in line]
         assert [process.returncode for process in running] == [0] * len(numbers)
         if program == "mptcp_up":
             assert len(lab.rules()) == RULES * len(numbers)
             assert len(lab.endpoints()) == 8
-            assert sum("the kernel's 8 are taken" in text for text in said) == 4
+            assert sum("the kernel's 8 are taken" in line for line in said) == 4
             assert lab.limits() == "add_addr_accepted 8 subflows 8"
         else:
-            assert said == [""] * len(numbers)
+            assert said == []
     assert lab.snapshot() == before
 
 

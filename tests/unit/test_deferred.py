@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -14,9 +14,12 @@ import pytest
 from mptcp_hooks.base import folder
 from mptcp_hooks.base.errors import PROGRAM, Problem
 from mptcp_hooks.base.folder import open_folder
-from mptcp_hooks.engine import deferred, waiting
+from mptcp_hooks.engine import deferred, record, waiting
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.deferred import defer_told, settle, take_in
+from mptcp_hooks.engine.record import Store
+from mptcp_hooks.engine.work import Work
+from mptcp_hooks.machine.runner import Kernel
 from tests.unit.engine import Bench, open_bench
 
 LEFT = "left to the next hook or command, or to mptcp_monitor"
@@ -34,8 +37,9 @@ def open_office() -> Iterator[tuple[Bench, Path]]:
     with open_bench() as bench:
         bench.list_recorded()
         path = bench.folder
-        with mock.patch.object(deferred, "RECORD", str(bench.folder)), \
-                mock.patch.object(waiting, "RECORD", str(bench.folder)):
+        with ExitStack() as stack:
+            for module in (deferred, record, waiting):
+                stack.enter_context(mock.patch.object(module, "RECORD", str(bench.folder)))
             yield bench, path
 
 
@@ -162,6 +166,24 @@ def test_who_gave_up_does_it_itself_where_the_lock_is_free_by_then() -> None:
         holder.close()
         settle(bench.machine, carry_out, pytest.fail)
         assert list_deferred(path) == [] and bench.list_recorded() == ["eth1"]
+
+
+def test_what_is_left_while_that_is_done_is_done_as_well() -> None:
+    """Whoever leaves it finds the lock taken, and relies on whoever has it."""
+    coming = ["if-down.d", "if-post-down.d"]
+
+    def carry_out_meanwhile(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
+        if coming:
+            assert defer_told(coming.pop(0), "eth1", UP) == LEFT
+            settle(bench.machine, carry_out, pytest.fail)
+        return carry_out(store, kernel, work)
+
+    with open_office() as (bench, path):
+        before = bench.machine.snapshot()
+        defer_told("if-up.d", "eth1", UP)
+        settle(bench.machine, carry_out_meanwhile, pytest.fail)
+        assert list_deferred(path) == [] and coming == []
+        assert bench.machine.snapshot() == before and bench.list_recorded() == []
 
 
 @pytest.mark.parametrize(("text", "patience"), [
