@@ -392,6 +392,10 @@ def _judge_endpoint(
     # Where others are announced, the own one may have none.
     present = [one for one in manager.endpoints or () if one.stands_for(own.address)
                or any(path.owns(one) for path in before)]
+    if not present and before and _is_away(own, view):
+        # Its routing stands, and the kernel has endpoints of any address.
+        return _Verdict(False, f"no endpoint for {own.address}, which {view.device} does not have: "
+                               "routing only", "")
     if not present and view.tunnel and tells:
         return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
                                    f"{view.tunnel}: its peers would be told of the address")
@@ -405,6 +409,16 @@ def _judge_endpoint(
                                    "its maker")
     return _Verdict(False, f"endpoint {endpoint.identity} has {own.address} on another device "
                            "already, left to its maker: routing only", "")
+
+
+def _is_away(own: InterfaceAddress, view: DeviceView) -> bool:
+    """Whether an address is on no link: the kernel makes no path from there, and leaves what was.
+
+    With an address go the routes of IPv4 from there in main alone (net/ipv4/fib_semantics.c,
+    fib_sync_down_addr).
+    """
+    return bool(view.ifindex) and own.address not in view.present and own.address not in dict(
+        view.elsewhere)
 
 
 def _judge_slots(own: InterfaceAddress, endpoints: tuple[Endpoint, ...]) -> _Verdict:

@@ -247,7 +247,7 @@ class Model:
             self.told = others
             return
         self.settling = True
-        standing = [(one, dict(one.paths)) for one in found]
+        standing = [(one, dict(one.paths), one.tables) for one in found]
         _take_over(told, found)
         wishes = self._keep_quiet(told, list_wishes(
             told, others, self.configuration, self.foreign, self.leases, before, False))
@@ -256,8 +256,8 @@ class Model:
             self._replace(replaced, told)
             self._make(told, wishes, before)
             return
-        for one, paths in standing:
-            one.paths = paths
+        for one, paths, tables in standing:
+            one.paths, one.tables = paths, tables
 
     def _make(self, told: Told, wishes: list[Wish], before: Snapshot) -> None:
         """The paths that the kernel takes are made; of the others stays what stood."""
@@ -399,6 +399,8 @@ def _take_over(told: Told, found: list[Told]) -> None:
     for one in found:
         told.paths |= {own: one.paths.pop(own) for own in stated & set(one.paths)}
         told.tables |= one.tables
+        # What another program has in a table that went with its path is in the way from then on.
+        one.note_tables()
 
 
 def _is_replaced(told: Told, stanza: Stanza, before: Snapshot) -> bool:

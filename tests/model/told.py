@@ -16,12 +16,13 @@ class Told:
     """One stanza, and its paths by address.
 
     `mute` are the addresses whose endpoints went since their gateways do not answer. `wishes` is
-    what the step under way makes of it, None where it leaves it alone; `loose` is where it may
-    put back what is missing of paths that are no wish. `tables` are those that its paths had when
-    the step began, by family. `headless` are the families of whose paths the step could not make
-    the first one. `standing` are the addresses that had paths then, 0 for the first of a device,
-    and `kept` those whose endpoints stood before the work under way. `presumed` are the addresses
-    for whose sake alone the step made it silent, should they be such as have endpoints.
+    what the step under way makes of it, None where it leaves it alone; `loose` is where it may put
+    back what is missing of paths that are no wish. `tables` are those that its paths had when the
+    step began, or were taken over, by family. `headless` are the families of whose paths the step
+    could not make the first one. `standing` are the addresses that had paths then, 0 for the first
+    of a device, and `kept` those whose endpoints stood before the work under way. `presumed` are
+    the addresses for whose sake alone the step made it silent, should they be such as have
+    endpoints.
     """
 
     stanza: Stanza
@@ -43,8 +44,12 @@ class Told:
         self.release()
         self.presumed = set()
         self.mute &= set(self.paths)
-        self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
+        self.note_tables()
         self.standing = {address: 1 - path.primary for address, path in self.paths.items()}
+
+    def note_tables(self) -> None:
+        """Note the tables that its paths have."""
+        self.tables = {(path.wish.family, path.table) for path in self.paths.values()}
 
     def settle(self, wishes: list[Wish], loose: bool = False) -> None:
         """Have the step make these paths of it."""

@@ -46,10 +46,11 @@ def make_plan(
     link: Link = Link(True, True, False),
     silent: tuple[str, ...] = (),
     elsewhere: tuple[tuple[str, int], ...] = (),
-    present: frozenset[str] = frozenset(),
+    present: frozenset[str] | None = None,
 ) -> Plan:
+    there = frozenset(one.address for one in addresses) if present is None else present
     view = DeviceView("eth0", 2, link, addresses, adjectives, main, enabled, silent, elsewhere,
-                      present=present)
+                      present=there)
     return plan_paths("eth0", settings, view, previous, others, manager)
 
 
@@ -147,7 +148,7 @@ def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> Non
     new, first, private = (InterfaceAddress(6, f"fd00::{number}", 64, "", "")
                            for number in (1, 2, 3))
     view = DeviceView("eth0", 2, None, (private, first), (("fd00::3", "temporary"),), ("fe80::9",),
-                      True)
+                      True, present=frozenset({"fd00::1", "fd00::2", "fd00::3"}))
     assert settle_order(view, ()).addresses == (first, private)
     before = plan_paths("eth0", PLAIN, settle_order(view, ()), (), (), EMPTY).paths
     later = view._replace(addresses=(new, private, first))

@@ -17,7 +17,7 @@ from mptcp_hooks.engine.follow import prepare_all, prepare_named
 from mptcp_hooks.intent.event import MANAGED, Event, announce, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.monitor.managed import prepare_managed
-from tests.unit.engine import ADDRESSES, Bench, open_bench, static
+from tests.unit.engine import ADDRESSES, Bench, list_lines, open_bench, static
 
 Records = dict[str, tuple[Stanza, ...]]
 ETH1 = static("eth1", 4)
@@ -548,3 +548,26 @@ def test_a_managed_device_whose_link_is_down_waits_on_record() -> None:
         bench.dismiss("eth1")
         switch(bench, Link(True, True, False))
         assert manage(bench) == bench.again() == [] and list_paths(bench) == []
+
+
+def test_the_routing_of_an_address_that_went_gets_no_endpoint() -> None:
+    """The kernel leaves its routes where they are, and would have endpoints of any address."""
+    with open_bench() as bench:
+        bench.up(ETH1)
+        bench.farewell("eth1")
+        bench.machine.plug("eth1", 3, ADDRESSES["eth1"][1])
+        with bench.open_store() as store:
+            work = prepare_up(store, bench.machine, [ETH1], bench.configuration)
+        assert not any("endpoint add" in line for line in work.list_lines())
+        assert work.warnings == (
+            "eth1: no endpoint for 10.1.2.2, which eth1 does not have: routing only",)
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert "ip mptcp endpoint add 10.1.2.2 dev eth1 subflow" in list_lines(bench, [ETH1])
+
+
+def test_an_endpoint_that_stands_outlives_its_address_where_a_hook_says_so() -> None:
+    """Running up twice changes nothing: it is the monitor that sees addresses go."""
+    with open_bench() as bench:
+        bench.up(ETH1)
+        bench.machine.plug("eth1", 3, ADDRESSES["eth1"][1])
+        assert list_lines(bench, [ETH1]) == []
