@@ -429,8 +429,9 @@ def _is_refused(
     marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
     tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
     for number, wish in enumerate(wishes):
-        beside = any((one.device, one.family) == (wish.device, wish.family)
-                     for one in (*theirs, *wishes[:number]))
+        # One of those that come is the first; what stands and is no first makes nobody a further.
+        beside = any((one.device, one.family) == (wish.device, wish.family) for one in (
+            *(path.wish for path in paths if path.primary), *coming, *wishes[:number]))
         standing = told.paths.get(wish.address)
         usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
         table = wish.table or usual
