@@ -14,7 +14,7 @@ from tests.model.health import Belief, State
 from tests.model.kernel import Snapshot
 from tests.model.things import Written
 from tests.model.told import Told
-from tests.model.way_out import judge
+from tests.model.way_out import judge, leads_out
 
 if TYPE_CHECKING:
     from tests.model.model import Model
@@ -39,8 +39,9 @@ def list_roles(model: Model, seen: Snapshot) -> Roles:
     """The roles that there are after a step; what a monitor left stays so far."""
     if not model.monitored:
         return Roles(may=model.roles)
+    # Its first paths tell how an uplink is: its further addresses may answer without endpoints.
     others = [path for told in model.told if told.stanza.iface not in model.known_weak
-              for path in told.paths.values()]
+              for path in told.paths.values() if leads_out(path)]
     weak = frozenset(_list_weak(model))
     if model.ending:
         return Roles(may=weak)
@@ -69,7 +70,7 @@ def _list_weak(model: Model, with_gateway: bool = False) -> Iterator[str]:
         theirs = model.list_of(iface)
         paths = [path for told in theirs for path in told.paths.values()]
         if any(_has_flags(model, told) for told in theirs) or (
-                with_gateway and not any(path.wish.gateway for path in paths)):
+                with_gateway and not any(map(leads_out, paths))):
             continue
         for path in paths:
             own = any(endpoint.address == path.wish.address for endpoint in path.list_endpoints())

@@ -45,8 +45,12 @@ def list_standing(seen: Snapshot, family: int) -> frozenset[Rule]:
 def list_candidates(model: Model, family: int) -> list[Written]:
     """The paths that new connections may leave by: the first of each device that has a gateway."""
     return [path for told in model.told for path in told.paths.values()
-            if path.primary and path.wish.gateway and not path.wish.shared
-            and path.wish.family == family]
+            if leads_out(path) and path.wish.family == family]
+
+
+def leads_out(path: Written) -> bool:
+    """Whether a path is the first of its device, has a gateway, and its address to itself."""
+    return bool(path.primary and path.wish.gateway and not path.wish.shared)
 
 
 def find_best(seen: Snapshot, family: int) -> Default | None:
