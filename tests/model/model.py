@@ -192,12 +192,12 @@ class Model:
                            if told.silent and wish.address not in told.kept}
         return self._keep_quiet(told, [wish._replace(endpoint=wish.endpoint and not (
             wish.address in awaited.addresses
-            or awaited.hold_back(wish) and wish.address in out)) for wish in wishes])
+            or awaited.hold_back(wish) and wish.address in out)) for wish in wishes], before)
 
-    def _keep_quiet(self, told: Told, wishes: list[Wish]) -> list[Wish]:
-        """Beside a tunnel no endpoint comes of which peers would be told."""
+    def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
+        """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
         return [wish._replace(endpoint=wish.endpoint and not (
-            self.beside and wish.tells and not told.owns_endpoint(wish.address)))
+            self.beside and wish.tells and not told.has_endpoint_of(wish.address, before)))
             for wish in wishes]
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:
@@ -236,7 +236,7 @@ class Model:
         replaced = [one for one in self.list_of(stanza.iface)
                     if _is_replaced(one, stanza, before)]
         found = [one for one in self.told if _has_found(one, stanza)]
-        told = Told(stanza, silent=any(one.silent for one in (*replaced, *found)) and not
+        told = Told(stanza, silent=any(one.waits for one in (*replaced, *found)) and not
                     before.is_running(stanza.device))
         for one in replaced:
             told.paths |= one.paths
@@ -250,7 +250,7 @@ class Model:
         standing = [(one, dict(one.paths), one.tables) for one in found]
         _take_over(told, found)
         wishes = self._keep_quiet(told, list_wishes(
-            told, others, self.configuration, self.foreign, self.leases, before, False))
+            told, others, self.configuration, self.foreign, self.leases, before, False), before)
         wishes = _share(wishes, others)
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
@@ -288,12 +288,12 @@ class Model:
 
     def _say_farewell(self, iface: str) -> None:
         for told in self.list_of(iface):
-            told.leaving, told.silent = True, False
+            told.leave()
             told.drop_endpoints()
 
     def _dismiss(self, iface: str) -> None:
         for told in self.list_of(iface):
-            told.leaving, told.silent = True, False
+            told.leave()
             told.paths.clear()
             told.release()
 
@@ -359,6 +359,8 @@ class Model:
         held = list_held(before, told.stanza.device)
         stated = {one.address for one in told.stanza.list_own()}
         told.keep()
+        # What waits for a gateway does so for the carrier as well.
+        told.silent |= bool(told.mute) and not before.is_running(told.stanza.device)
         # What this step could not make may have been put back as it was; what it made is there.
         told.wishes = told.wishes or None
         if told.leaving:

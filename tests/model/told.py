@@ -61,6 +61,11 @@ class Told:
         self.kept = {wish.address for wish in self.wishes or () if wish.endpoint} | {
             address for address, path in self.paths.items() if path.endpoint}
 
+    def leave(self) -> None:
+        """Be leaving, which waits for nothing."""
+        self.leaving, self.silent = True, False
+        self.mute.clear()
+
     def release(self) -> None:
         """Leave it alone after all."""
         self.wishes, self.loose = None, False
@@ -73,9 +78,15 @@ class Told:
             self.wishes = [wish._replace(endpoint=wish.endpoint and not meant(wish))
                            for wish in self.wishes]
 
-    def owns_endpoint(self, address: str) -> bool:
-        """Whether it has a path with an endpoint of this address."""
-        return address in self.paths and self.paths[address].endpoint
+    def has_endpoint_of(self, address: str, seen: Snapshot) -> bool:
+        """Whether it has a path with an endpoint of this address, which nobody has deleted."""
+        return address in self.paths and not seen.endpoints.isdisjoint(
+            self.paths[address].list_endpoints())
+
+    @property
+    def waits(self) -> bool:
+        """Whether endpoints of it are away until its link carries again and its gateway answers."""
+        return self.silent or bool(self.mute)
 
     @property
     def has_endpoint(self) -> bool:
