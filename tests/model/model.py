@@ -249,6 +249,7 @@ class Model:
         self.settling = True
         standing = [(one, dict(one.paths), one.tables) for one in found]
         _take_over(told, found)
+        told.keep()
         wishes = self._keep_quiet(told, list_wishes(
             told, others, self.configuration, self.foreign, self.leases, before, False), before)
         wishes = _share(wishes, others)

@@ -210,7 +210,9 @@ def _make_wish(
         mark=stanza.mark,
         usual_mark="" if stanza.mark else configuration.find_mark(stanza.device),
         announced=stanza.find_announced(own.family),
-        endpoint=not (told.silent and not seen.is_running(stanza.device)),
+        # What stands is all that a connection may have.
+        endpoint=not (told.silent and own.address not in told.kept
+                      and not seen.is_running(stanza.device)),
     )
 
 
