@@ -22,6 +22,8 @@ OF_OUR_OWN = "lo"
 LEAVING, SILENT = "leaving", "silent"
 # The flag of an endpoint whose subflows carry only where no other one does, ip-mptcp(8).
 BACKUP = "backup"
+# The same, where a role lends it to an endpoint that may not have it by itself.
+_LENT = "lent"
 # The flag of one that peers are told of.
 SIGNAL = "signal"
 
@@ -153,12 +155,12 @@ class PathManager(NamedTuple):
         return self._replace(endpoints=(*endpoints, *made)) if made else self
 
     def without_roles(self, roles: Iterable[Role]) -> PathManager:
-        """The path manager as it is without what roles add to endpoints' flags."""
+        """The path manager with what roles add to endpoints' flags marked as that."""
         addresses = {role.address for role in roles}
         if not addresses:
             return self
         return self._replace(endpoints=tuple(
-            one._replace(flags=tuple(flag for flag in one.flags if flag != BACKUP))
+            one._replace(flags=tuple(_LENT if flag == BACKUP else flag for flag in one.flags))
             if one.address in addresses else one for one in self.endpoints or ()))
 
 
@@ -287,10 +289,14 @@ class Path(NamedTuple):
         return (self.address, *self.announced) if self.endpoint else ()
 
     def list_standing(self, endpoints: Iterable[Endpoint]) -> set[str]:
-        """The addresses of its endpoints that the kernel has with the flags they are to have."""
+        """The addresses of its endpoints that the kernel has with the flags they are to have.
+
+        What a role lends is no change, nor is it where it is to be the endpoint's own.
+        """
         flags = {(one.address, one.device): set(one.flags) for one in endpoints if not one.port}
         return {one.address for one in self.endpoints
-                if flags.get((one.address, one.device)) == set(one.flags)}
+                for there in [flags.get((one.address, one.device), {""})]
+                if there ^ set(one.flags) in (set(), {_LENT}, {_LENT, BACKUP})}
 
 
 class Installed(NamedTuple):

@@ -147,6 +147,22 @@ def test_neither_a_hook_nor_a_round_takes_a_role_for_a_change(bench: Bench) -> N
     assert bench.machine.ran == [] and bench.machine.snapshot() == full
 
 
+@pytest.mark.parametrize("later", ["up", "again"])
+def test_a_role_that_a_person_makes_a_flag_is_the_same_endpoint(bench: Bench, later: str) -> None:
+    """It stands as it is to be, and its subflows live on; nor is it made again each time."""
+    settle(bench, SLOW)
+    endpoints = bench.machine.snapshot().endpoints
+    meant = static("eth1", 4, mptcp_flags="subflow backup")
+    bench.machine.ran.clear()
+    for _ in range(2):
+        assert bench.up(meant) == [] and bench.machine.snapshot().endpoints == endpoints
+        assert not any("mptcp" in line for line in bench.machine.ran)
+    # The monitor that hears of it lends nothing any more, and takes nothing back.
+    assert settle(bench) == [] and not (bench.folder / "roles").exists()
+    assert (bench.up(meant) if later == "up" else bench.again()) == []
+    assert bench.machine.ran == [] and bench.machine.snapshot().endpoints == endpoints
+
+
 def test_an_interface_with_a_role_goes_without_a_trace(bench: Bench) -> None:
     settle(bench, SLOW)
     assert bench.down("eth1") == [] and bench.down("eth0") == []
