@@ -143,6 +143,15 @@ class Snapshot(NamedTuple):
         return self._replace(roles=frozenset(one.address for one in backups),
                              ids={plain.get(one, one): number for one, number in self.ids.items()})
 
+    def without_lent(self, own: Iterable[str]) -> Snapshot:
+        """The same, where some addresses on record have endpoints that are backups anyway."""
+        meant = self.roles & frozenset(own)
+        whole = {one: one._replace(flags=tuple(
+            flag for flag in _FLAGS if flag in (*one.flags, _BACKUP)))
+            for one in self.ids if one.address in meant}
+        return self._replace(roles=self.roles - meant,
+                             ids={whole.get(one, one): number for one, number in self.ids.items()})
+
     def list_held(self, device: str, family: int) -> list[Held]:
         """The addresses of a device that can be used."""
         return [one for one in self.addresses if not one.tentative

@@ -177,10 +177,19 @@ def _ends(step: Step) -> bool:
     return step.kind == "down" or step.kind == "hook" and read_stanza(step.words).off
 
 
+def _judge_backups(model: Model, seen: Snapshot) -> Snapshot:
+    """What is seen, where endpoints that are backups by themselves have no role."""
+    wishes = [wish for told in model.told for wish in (
+        {address: path.wish for address, path in told.paths.items()}
+        | {wish.address: wish for wish in told.wishes or ()}).values()]
+    return seen.without_lent(wish.address for wish in wishes if "backup" in wish.flags)
+
+
 def _follow(
     model: Model, steps: tuple[Step, ...], before: Snapshot, after: Snapshot, disturbed: bool
 ) -> list[Difference]:
     """Have the model follow what was done between two looks; what differs from it then."""
+    before = _judge_backups(model, before)
     world = after if disturbed else before
     for step in steps:
         if disturbed:
@@ -189,6 +198,7 @@ def _follow(
             model.follow(step, world)
     if model.monitored:
         model.attend(world)
+    after = _judge_backups(model, after)
     outcome = resolve(model, before, after, disturbed)
     found = [*compare(outcome, model.foreign, after),
              *compare_roles(list_roles(model, after), after)]
