@@ -39,6 +39,7 @@ def resolve(
     held = frozenset((*before.marked, *before.endpoints))
     kept = held & {*after.marked, *after.endpoints} if disturbed else held
     giving = set() if disturbed and not model.monitored else _list_giving(model, before, after)
+    coming = [wish for told in model.told for wish in told.wishes or ()]
     for told in model.told:
         _leave_standing(told)
         given = {address for address in told.paths if address in giving}
@@ -56,6 +57,9 @@ def resolve(
             may |= things if told.loose or disturbed else things & held
             # Who has a part in its subnet may have come or gone since.
             may |= list_wide(path)
+            if _is_narrowed(path, coming):
+                # As that of one that gives its endpoint away, its routing is made whole.
+                may |= path.things
     for path in _write_all(model, before, after):
         must |= path.things
         may |= path.things | list_wide(path)
@@ -87,6 +91,14 @@ def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
     gone = before.endpoints - after.endpoints - model.foreign
     return {address for told in model.told for address, path in told.paths.items()
             if path.things & gone and path.wish.ifindex in served[1]}
+
+
+def _is_narrowed(path: Written, coming: Iterable[Wish]) -> bool:
+    """Whether what comes on another device takes its subnet's further addresses from a path."""
+    subnet = ipaddress.ip_network(path.wish.subnet)
+    return bool(list_wide(path)) and any(
+        wish.device != path.wish.device and ipaddress.ip_address(wish.address) in subnet
+        for wish in coming)
 
 
 def _is_alone(model: Model, path: Written, after: Snapshot) -> bool:
@@ -162,7 +174,7 @@ def _heed_silence(model: Model, told: Told, path: Written, after: Snapshot) -> W
     """
     wish = path.wish
     if wish.gateway and wish.device in model.deaf and path.endpoint and (
-            not path.things <= {*after.marked, *after.endpoints}):
+            not after.endpoints.issuperset(path.list_endpoints())):
         told.mute.add(wish.address)
         return path.without_endpoint()
     return path
