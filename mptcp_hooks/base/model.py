@@ -154,7 +154,7 @@ class PathManager(NamedTuple):
                      if not any(other.stands_for(one.address) for other in endpoints))
         return self._replace(endpoints=(*endpoints, *made)) if made else self
 
-    def without_roles(self, roles: Iterable[Role]) -> PathManager:
+    def mark_roles(self, roles: Iterable[Role]) -> PathManager:
         """The path manager with what roles add to endpoints' flags marked as that."""
         addresses = {role.address for role in roles}
         if not addresses:

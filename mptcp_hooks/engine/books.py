@@ -49,7 +49,7 @@ class Books:
         self.configuration = configuration._replace(
             preference=front) if front else configuration
         self.leases = leases or {}
-        self.manager = machine.read_path_manager().without_roles(store.load_roles())
+        self.manager = machine.read_path_manager().mark_roles(store.load_roles())
         self.tunnel = next((one.device for one in store.load_tunnels()), "")
         self._tables = machine.read_tables()
         self._indexes: dict[str, int] = {}

@@ -4,7 +4,7 @@
 The role is the flag `backup` of the path's endpoint, put on and off as it stands (ip-mptcp(8)):
 the kernel tells peers of running connections by MP_PRIO (RFC 8684, 3.3.8), and no subflow goes.
 What is on record of the path does not change: its flags are the administrator's, and where
-they are compared with the kernel's, PathManager.without_roles has marked the role.
+they are compared with the kernel's, PathManager.mark_roles has marked the role.
 
 Where main leads new connections to such a path, each of them begins there, and the peer sends all
 that the first window lets it before the other path has joined. A window of one packet, in the
