@@ -101,10 +101,18 @@ def _name_each(builder: Keeper, machine: Machine, events: list[Event]) -> None:
     for event in list_current(events):
         _leave_what_is_away(builder, machine, event)
     builder.add_each(events, lambda event: _name(builder, machine, event))
-    recorded = [seen for iface in dict.fromkeys(event.iface for event in events)
-                if iface in builder.on_file
-                for seen in _see_each(machine, iface, builder.on_file[iface])]
-    _do_each(builder, machine, _list_heirs(builder, recorded), _renew)
+    _do_each(builder, machine, _list_heirs(builder, _recall_seen(builder, machine, events)), _renew)
+
+
+def _recall_seen(builder: Keeper, machine: Machine, events: list[Event]) -> list[_Seen]:
+    """What the record had of the interfaces of events before what is named was added."""
+    try:
+        return [seen for iface in dict.fromkeys(event.iface for event in events)
+                for seen in _see_each(machine, iface, builder.on_file.get(iface, ()))]
+    except Problem as problem:
+        # What was added comes all the same.
+        _note(builder, problem)
+        return []
 
 
 def _leave_what_is_away(builder: Keeper, machine: Machine, event: Event) -> None:
