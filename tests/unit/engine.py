@@ -121,6 +121,12 @@ def open_bench(
         yield bench
 
 
+def tell_version(file: Path) -> tuple[int, int]:
+    """Which file it is and when it was written; a read alone changes its time of access."""
+    info = file.stat()
+    return info.st_ino, info.st_mtime_ns
+
+
 def static(iface: str, family: int, *, gateway: str = "", **options: str) -> Event:
     """The event of a static stanza of an uplink; options are named as `mptcp_flags` is."""
     device = iface.partition(":")[0]

@@ -15,7 +15,7 @@ from mptcp_hooks.base.model import Detour, Rule
 from mptcp_hooks.engine import command_cache, render
 from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.record import Store
-from tests.unit.engine import Bench, open_bench, static
+from tests.unit.engine import Bench, open_bench, static, tell_version
 from tests.unit.memory import Killed, State, fail_at, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
@@ -88,9 +88,9 @@ def test_main_keeps_all_but_its_default_and_the_rest_goes_to_the_table(bench: Be
 
 def test_what_stands_is_not_made_again(bench: Bench) -> None:
     settle(bench, {4: 20003, 6: 0})
-    before = (bench.folder / "detours").stat()
+    before = tell_version(bench.folder / "detours")
     assert settle(bench, {4: 20003, 6: 0}) == [] and bench.machine.ran == []
-    assert (bench.folder / "detours").stat() == before
+    assert tell_version(bench.folder / "detours") == before
 
 
 def test_it_goes_without_a_trace(bench: Bench) -> None:

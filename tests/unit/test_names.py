@@ -23,7 +23,7 @@ from mptcp_hooks.engine.name_record import (
 )
 from mptcp_hooks.engine.names import are_settled, end_leading, settle_names
 from mptcp_hooks.engine.record import Store
-from tests.unit.engine import Bench, open_bench, static
+from tests.unit.engine import Bench, open_bench, static, tell_version
 from tests.unit.memory import Killed, fail_at, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
@@ -117,9 +117,9 @@ def test_where_there_is_no_gateway_there_is_none_in_the_route(bench: Bench) -> N
 
 def test_what_stands_is_not_made_again(bench: Bench) -> None:
     settle(bench, {4: (BY_ETH1,)})
-    before = (bench.folder / "names").stat()
+    before = tell_version(bench.folder / "names")
     assert settle(bench, {4: (BY_ETH1,), 6: ()}) == [] and bench.machine.ran == []
-    assert (bench.folder / "names").stat() == before
+    assert tell_version(bench.folder / "names") == before
 
 
 def test_the_rule_stays_and_the_routes_change(bench: Bench) -> None:
@@ -417,9 +417,9 @@ def test_resolvers_of_ipv6_are_noted_by_who_names_them(store: Store, tmp_path: P
     noted = {"dhcp6": (R6, OTHER), "advertisement": (R6,)}
     assert load_resolvers(store.folder, "eth1") == noted and store.list_interfaces() == []
     # The same again is not written, which would begin a round.
-    before = file.stat()
+    before = tell_version(file)
     save_resolvers(store.folder, "eth1", "advertisement", (R6,))
-    assert file.stat() == before
+    assert tell_version(file) == before
     save_resolvers(store.folder, "eth1", "dhcp6", ())
     assert load_resolvers(store.folder, "eth1") == {"advertisement": (R6,)}
     # What goes is written before, since that alone is heard.

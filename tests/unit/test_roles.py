@@ -14,7 +14,7 @@ from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.remake import list_paths
 from mptcp_hooks.engine.roles import settle_roles
 from mptcp_hooks.engine.take_down import prepare_silence
-from tests.unit.engine import Bench, open_bench, static
+from tests.unit.engine import Bench, open_bench, static, tell_version
 from tests.unit.memory import Killed, fail_at, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
@@ -63,9 +63,9 @@ def test_the_flag_is_put_on_and_off_as_the_endpoint_stands(bench: Bench) -> None
 
 def test_what_stands_is_not_made_again_and_what_was_taken_off_is(bench: Bench) -> None:
     settle(bench, SLOW)
-    before = (bench.folder / "roles").stat()
+    before = tell_version(bench.folder / "roles")
     assert settle(bench, SLOW) == [] and bench.machine.ran == []
-    assert (bench.folder / "roles").stat() == before
+    assert tell_version(bench.folder / "roles") == before
     endpoints = bench.machine.endpoints
     endpoints[:] = [one._replace(flags=("subflow",)) for one in endpoints]
     assert settle(bench, SLOW) == []
