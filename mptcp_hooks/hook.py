@@ -207,8 +207,8 @@ def _work(
 
 
 def _find_batch() -> Batch:
-    """What runs batches: not for long where a hook has waited in vain before."""
-    if folder.exists(folder.RECORD, folder.WAITED):
+    """What runs batches: not for long where a hook has killed a program before."""
+    if folder.exists(folder.RECORD, folder.KILLED):
         from mptcp_hooks.engine.waiting import find_batch
 
         return find_batch()

@@ -29,8 +29,8 @@ DEFERRED_SUFFIX = ".deferred"
 # Resolvers that are asked over one uplink.
 NAMES = "names"
 TIME_DIGITS = 20
-# When a hook last waited in vain.
-WAITED = ".waited"
+# When a hook last waited for the lock in vain, and when it last killed a program.
+WAITED, KILLED = ".waited", ".killed"
 
 # The first line of each file. The number is another one when a reader of this one would take
 # the lines for something else; a key that is new or missing is no reason (record.py).

@@ -58,16 +58,19 @@ def give_up(
     say: Callable[[str], None],
 ) -> None:
     """Leave what a hook was told to whoever has the lock next; that may be itself by now."""
-    say(f"{iface}: {problem}: {defer_told(hook, iface, environment)}")
+    say(f"{iface}: {problem}: {defer_told(hook, iface, environment, problem.in_vain)}")
     if problem.in_vain == LOCK:
         settle(Kernel(None, find_batch()), carry_out, say)
 
 
-def defer_told(hook: str, iface: str, environment: Environment) -> str:
-    """Leave what a hook was told; what became of it, as the end of a sentence."""
+def defer_told(hook: str, iface: str, environment: Environment, in_vain: str) -> str:
+    """Leave what a hook was told that waited in vain; what became of it, as a sentence's end.
+
+    `in_vain` is what it waited for, LOCK or PROGRAM.
+    """
     try:
         check_name(iface)
-        _write(iface, [hook, *map(encode_told, _keep(hook, environment))])
+        _write(iface, [hook, *map(encode_told, _keep(hook, environment))], in_vain)
     except Problem as problem:
         return str(problem)
     return "left to the next hook or command, or to mptcp_monitor"
@@ -127,10 +130,10 @@ def take_in(
     keep_commands()
 
 
-def _write(iface: str, lines: list[str]) -> None:
+def _write(iface: str, lines: list[str], in_vain: str) -> None:
     folder = open_folder(RECORD, lock=False)
     try:
-        note_vain_wait(folder)
+        note_vain_wait(folder, in_vain)
         count = sum(map(_is_deferred, folder.list_names()))
         if count >= _AT_MOST or sum(map(len, lines)) > _SIZE_AT_MOST:
             raise Problem("what the hook was told is forgotten: it is too much to be left")

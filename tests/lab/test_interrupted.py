@@ -121,7 +121,7 @@ def test_an_ip_that_hangs_at_any_line_is_ended_and_the_rest_done_later(
         assert "was killed: left to the next hook" in said
         mend_ip(link)
         # For a minute from then on hooks would wait for half a second only.
-        link.client.run("rm", "-f", "/run/mptcp-hooks/.waited")
+        link.client.run("rm", "-f", "/run/mptcp-hooks/.killed")
         if count % 2:
             up(link)
             assert link.snapshot() == good

@@ -114,6 +114,18 @@ def test_a_wait_in_vain_is_forgotten_after_a_minute(link: Lab) -> None:
         assert third > 4
 
 
+def test_a_lock_that_was_waited_for_in_vain_makes_no_ip_one_that_hangs(link: Lab) -> None:
+    """A busy machine is slow, and its `ip` is given its time, as on any other."""
+    before = link.snapshot()
+    with held_lock(link):
+        assert "left to" in up(link)
+    hang_ip(link, 2)
+    assert up(link) == ""
+    assert link.endpoints() == ["10.1.2.2 eth1 subflow"] and len(link.rules()) == RULES
+    assert down(link) == ""
+    assert link.snapshot() == before
+
+
 def test_the_next_hook_takes_in_what_another_left(link: Lab) -> None:
     """In the order in which it came: an up, a down, an up with another address."""
     before = link.snapshot()
