@@ -57,8 +57,8 @@ class Model:
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
-    a way out when it began, or are `passing`: a monitor may have given them one just before. And
-    `now` is when the kernel was looked at, in seconds.
+    a way out when it began, or got one in it, or are `passing`: a monitor may have given them one
+    just before. And `now` is when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -127,6 +127,9 @@ class Model:
                 self._bring_up(step.iface, before)
             case "mptcp_down":
                 self._dismiss(step.iface)
+        # A hook makes paths of what it is told, also from an address that another device has. The
+        # monitor's next round bars the way for them before it takes them away.
+        self.leading |= self._list_made()
 
     def attend(self, before: Snapshot) -> None:
         """Heed rounds of the monitor, after which all is as the machine is."""
@@ -169,6 +172,11 @@ class Model:
         return {wish.family for told in self.told
                 if not told.leaving and seen.is_up(told.stanza.device)
                 for wish in self.wish(told, seen, present=True) if wish.gateway}
+
+    def _list_made(self) -> set[int]:
+        """The families that get a way out of what programs of ours make."""
+        return {wish.family for told in self.told for wish in told.wishes or ()
+                if wish.gateway and not wish.shared and _may_be_first(wish, self.told)}
 
     def list_of(self, iface: str) -> list[Told]:
         """What was told of an interface, or of all."""

@@ -14,7 +14,7 @@ from tests.model.model import Model
 from tests.model.outcome import resolve
 from tests.model.steps import Step, make_step
 from tests.model.told import Told
-from tests.model.world import ROUTER, Configuration, Stanza, read_configuration, read_stanza
+from tests.model.world import ROUTER, TUNNEL, Configuration, Stanza, read_configuration, read_stanza
 
 TABLE = 20003
 OWN = "10.1.0.2"
@@ -131,6 +131,36 @@ def test_what_leads_new_connections_past_no_dead_uplink_is_seen() -> None:
     detour = Rule(4, 32765, "", "", "", 20003)
     (found,) = come_up(WHOLE._replace(marked=WHOLE.marked | {detour}))
     assert (found.way, found.kind) == ("left over", "Rule")
+
+
+@pytest.mark.parametrize(("device", "step", "seen"), [
+    # Another device has the address: the hook makes the path, and the monitor takes it away.
+    ("wan1", "hook wan0 inet,inet6 at=0 gateway", []),
+    ("wan1", "hook wan0 inet,inet6 at=0 flags=subflow", ["left over"]),
+    ("wan1", "hook wan0 inet6 at=0 gateway", ["left over"]),
+    ("wan1", "hook wan0 inet,inet6 at=0 gateway off", ["left over"]),
+    # No link has it: the kernel takes no such path.
+    ("gone", "hook wan0 inet,inet6 at=0 gateway", ["left over"]),
+    # It stays: a monitor has to bar the way for it.
+    ("wan0", "hook wan0 inet,inet6 at=0 gateway", []),
+])
+def test_a_bar_beside_a_tunnel_for_what_never_led_out_is_seen(
+    device: str, step: str, seen: list[str]
+) -> None:
+    bar = Rule(4, 32767, "", "", "", 0)
+    before = BARE._replace(
+        links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+        addresses=(Held(device, device, 4, OWN, 24, False),
+                   Held("wan0", "wan0", 6, "fd00:1::2", 64, False),
+                   Held("wan0", "wan0", 6, "fd00:1::3", 64, False)),
+        defaults=(Default(TUNNEL, 4, "", 50),))
+    model = Model(told=[Told(Stanza("wan0:1", (6,), (1,), gateway=True))], monitored=True)
+    model.begin(before)
+    model.follow(make_step(step), before)
+    model.attend(before)
+    after = before._replace(marked=frozenset((bar,)))
+    found = compare(resolve(model, before, after, disturbed=False), (), after)
+    assert [one.way for one in found if "preference 32767" in one.text] == seen
 
 
 def test_the_endpoint_of_a_failed_check_that_stays_is_seen() -> None:
