@@ -70,7 +70,7 @@ def run(programs: list[dict[str, Any]]) -> list[tuple[int, str]]:
 def await_orphans() -> None:
     """Wait for what a program that was killed has left running."""
     while True:
-        children = Path("/proc/self/task", str(os.getpid()), "children").read_text().split()
+        children = _read_children(os.getpid())
         orphans = [int(pid) for pid in children if monitor is None or int(pid) != monitor.pid]
         if not orphans:
             return
@@ -130,12 +130,26 @@ def reload_monitor() -> None:
         rest()
 
 
+def stop_resting_monitor() -> None:
+    """Stop the monitor by SIGSTOP, with no round under way: nothing of ours runs until SIGCONT."""
+    while monitor is not None:
+        rest()
+        monitor.send_signal(signal.SIGSTOP)
+        while _read_state(monitor.pid) != " T":
+            time.sleep(_STEP)
+        if not _read_children(monitor.pid):
+            break
+        monitor.send_signal(signal.SIGCONT)
+
+
 def rest() -> None:
     """Wait until the monitor sleeps, with no round under way and none due."""
     since, before = time.monotonic(), ""
     while monitor is not None and time.monotonic() - since < _QUIET:
         now = _read_activity(monitor.pid)
-        if now != before or not now.startswith(" S "):
+        # While a round takes its time, the monitor itself does nothing but wait for it.
+        busy = not now.startswith(" S ") or _read_children(monitor.pid)
+        if now != before or busy:
             since, before = time.monotonic(), now
         time.sleep(_STEP)
 
@@ -147,12 +161,21 @@ def _read_caught(pid: int) -> int:
 
 
 def _read_activity(pid: int) -> str:
-    """What of a process changes whenever it does anything, and its children."""
+    """What of a process changes whenever it does anything."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     told = [line for line in lines if "ctxt_switches" in line]
+    return " ".join([_read_state(pid), *told])
+
+
+def _read_state(pid: int) -> str:
+    """The state of a process, after a space; proc(5)."""
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:2]
     assert state != " Z", "the monitor has ended by itself"
-    return " ".join([state, *told, Path(f"/proc/{pid}/task/{pid}/children").read_text()])
+    return state
+
+
+def _read_children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 tap = Tap()
@@ -160,7 +183,8 @@ tap = Tap()
 _ACTIONS: dict[str, Callable[..., Any]] = {
     "run": run, "look": look, "write": write, "remove": remove, "read": read,
     "start_monitor": start_monitor, "stop_monitor": stop_monitor,
-    "signal_monitor": signal_monitor, "reload_monitor": reload_monitor, "rest": rest,
+    "stop_resting_monitor": stop_resting_monitor, "signal_monitor": signal_monitor,
+    "reload_monitor": reload_monitor, "rest": rest,
     "ask": tap.ask, "open_tunnel": tap.open_tunnel, "close_tunnel": tap.close_tunnel}
 
 

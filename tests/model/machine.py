@@ -88,6 +88,10 @@ class Machine:
             # On a busy machine it would see many losses, one by one, and take them for a fight.
             self._namespace.stop_monitor_for(
                 lambda: self.alter(list(_list_lines(step, seen, ours))))
+        elif step.kind == "limits":
+            # What somebody sets between a round's look at limits and its own word is lost: the
+            # kernel cannot change a limit only if nobody else did.
+            self._namespace.do_at_rest(lambda: self.alter(list(_list_lines(step, seen, ours))))
         else:
             self.alter(list(_list_lines(step, seen, ours)))
 

@@ -251,6 +251,8 @@ class Model:
             told.tables |= one.tables
             told.standing |= one.standing
         others = [one for one in self.told if one not in replaced]
+        # A hook of what is not meant is idle only where nothing of its interface is on record.
+        self.settling |= bool(self.list_of(stanza.iface))
         if not is_wanted(told, self.configuration):
             self.told = others
             return

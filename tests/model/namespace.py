@@ -85,6 +85,12 @@ class Namespace:
         act()
         self._ask("signal_monitor", SIGCONT)
 
+    def do_at_rest(self, act: Callable[[], None]) -> None:
+        """Do something while no round of the monitor, if there is one, is under way."""
+        self._ask("stop_resting_monitor")
+        act()
+        self._ask("signal_monitor", SIGCONT)
+
     def reload_monitor(self) -> None:
         """Have the monitor look at everything again, and wait until it has."""
         self._ask("reload_monitor")

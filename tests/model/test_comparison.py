@@ -198,6 +198,30 @@ def test_what_stays_of_an_interface_that_went_down_is_seen() -> None:
     assert (found.way, found.kind) == ("left over", "Route")
 
 
+@pytest.mark.parametrize("limits, told, seen", [
+    (Limits(0, 0), "wan1 inet at=0", []),
+    (Limits(5, 1), "wan1 inet at=0", ["wrong"]),
+    (Limits(0, 0), "wan2 inet at=0", ["wrong"]),
+    (Limits(5, 1), "wan2 inet at=0", []),
+])
+def test_a_hook_that_is_off_settles_limits_where_its_interface_is_on_record(
+    limits: Limits, told: str, seen: list[str]
+) -> None:
+    """Beside a tunnel they are none, and a person has set others since."""
+    model = Model(base=Limits(2, 0), raised=Limits(0, 0), beside={4})
+    model.begin(BARE)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), BARE._replace(
+        addresses=(Held("wan0", "wan0", 4, OWN, 24, False),)))
+    resolve(model, BARE, WHOLE, disturbed=False)
+    model.told.append(Told(read_stanza(tuple(told.split()))))
+    before = WHOLE._replace(limits=Limits(5, 1))
+    model.begin(before)
+    model.follow(make_step("hook wan1 inet at=1 off"), before)
+    after = before._replace(limits=limits)
+    found = compare(resolve(model, before, after, disturbed=False), (), after)
+    assert [one.way for one in found] == seen
+
+
 @pytest.mark.parametrize("text", [
     "link down wan0",
     "ifup wan0:1 inet,inet6 at=1 gateway mptcp-gateway off flags=subflow,backup table=101",
