@@ -36,7 +36,8 @@ class Plan(NamedTuple):
     """Paths, what a person must hear (warnings), and what -v adds (remarks).
 
     `crowded` are those whose address another device's subnet has as well, `unserved` those that
-    would have the only endpoint of the plan, were not all taken.
+    would have the only endpoint of the plan, were not all taken. What the kernel refuses, since
+    its link is down or not there, is none of these: nobody gives anything for it.
     """
 
     paths: tuple[Path, ...]
@@ -143,7 +144,7 @@ def _plan_address(
         for other in beside) else settings.usual_table
     wanted = (settings.table if first else 0) or usual
     path = path._replace(table=_choose_table(path, wanted, before, beside))
-    if verdict.full and not any(one.endpoint for one in plan.paths):
+    if verdict.full and _is_up(view) and not any(one.endpoint for one in plan.paths):
         plan = plan._replace(unserved=(*plan.unserved, path))
     return plan.add(
         path=path,
@@ -392,10 +393,12 @@ def _judge_endpoint(
     # Where others are announced, the own one may have none.
     present = [one for one in manager.endpoints or () if one.stands_for(own.address)
                or any(path.owns(one) for path in before)]
-    if not present and before and _is_away(own, view):
-        # Its routing stands, and the kernel has endpoints of any address.
-        return _Verdict(False, f"no endpoint for {own.address}, which {view.device} does not have: "
-                               "routing only", "")
+    if not present and _is_away(own, view):
+        # Where its routing stands, the kernel would have an endpoint of any address; where there is
+        # none yet, it refuses that and says so, and another uplink's would be given for nothing.
+        warning = (f"no endpoint for {own.address}, which {view.device} does not have: "
+                   "routing only") if before else ""
+        return _Verdict(False, warning, "")
     if not present and view.tunnel and tells:
         return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
                                    f"{view.tunnel}: its peers would be told of the address")
@@ -419,6 +422,11 @@ def _is_away(own: InterfaceAddress, view: DeviceView) -> bool:
     """
     return bool(view.ifindex) and own.address not in view.present and own.address not in dict(
         view.elsewhere)
+
+
+def _is_up(view: DeviceView) -> bool:
+    """Whether the kernel makes paths of a device: it has no routes by a link that is down."""
+    return view.link is not None and view.link.up
 
 
 def _judge_slots(own: InterfaceAddress, endpoints: tuple[Endpoint, ...]) -> _Verdict:

@@ -31,7 +31,8 @@ def make_paths(case: Path) -> tuple[UplinkPath, ...]:
     (ifindex,) = (int(words[1]) for words in facts if words[0] == "ifindex")
     alone = ["point-to-point"] in facts
     view = DeviceView(event.device, ifindex, Link(True, True, alone), event.addresses, (),
-                      tuple(words[1] for words in facts if words[0] == "gateway"), True)
+                      tuple(words[1] for words in facts if words[0] == "gateway"), True,
+                      present=frozenset(own.address for own in event.addresses))
     others = tuple(
         UplinkPath(event.device, event.device, ifindex, 4, words[1], "", "", False, True,
                    int(words[2]), True, True, ("subflow",))

@@ -9,13 +9,14 @@ from itertools import permutations
 import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
-from mptcp_hooks.base.model import Endpoint, Path
+from mptcp_hooks.base.model import Endpoint, Link, Path
 from mptcp_hooks.engine.spares import find_spare
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Wishes
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
 from mptcp_hooks.machine.subflows import Subflow
 from tests.unit.engine import Bench, open_bench, silence
+from tests.unit.memory import Device
 
 LOCAL, GLOBAL, SECOND = "fd00:2::2", "2001:db8:2::2", "2001:db8:2::3"
 DEVICES = [f"wan{number}" for number in range(5)]
@@ -261,6 +262,40 @@ def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
         assert "table 20011 is in use by" in str(problem)
         assert bench.machine.snapshot() == before
         assert bench.again() == [] and bench.machine.snapshot() == before
+
+
+@pytest.mark.parametrize("device", [
+    Device(15, Link(True, True, False), ()),
+    Device(15, Link(False, False, False), tuple(own_addresses("10.5.5.2"))), None])
+def test_nobody_gives_anything_for_what_the_kernel_refuses(device: Device | None) -> None:
+    """A hook may run while the address, the link or the device is not there."""
+    with open_bench() as bench:
+        events = plug_all(bench)
+        # One that has no device looks like one of a device that is not there.
+        bench.machine.endpoints = [one._replace(device=1) for one in bench.machine.endpoints]
+        bench.up(*events[:-2])
+        bench.machine.pull("wan4")
+        if device:
+            bench.machine.devices["wan4"] = device
+        bench.machine.obstacle = lambda line: (
+            "Device for nexthop is not up" if "route" in line and "dev wan4" in line else "")
+        before = bench.machine.snapshot()
+        assert bench.up(events[-2]) != [] and bench.machine.snapshot() == before
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_of_two_addresses_the_one_that_is_there_gets_the_place(free: bool) -> None:
+    with open_bench() as bench:
+        events = plug_all(bench)
+        bench.up(*events[:LEFT - free])
+        bench.machine.plug("wan4", 15, *own_addresses("10.5.5.3"))
+        both = read_event({
+            "IFACE": "wan4", "ADDRFAM": "inet", "METHOD": "static", "IF_MPTCP_FLAGS": "subflow",
+            "IF_ADDRESSES": "10.5.5.2/24 10.5.5.3/24", "IF_GATEWAY": "10.5.5.1"})
+        assert both is not None
+        (problem,) = bench.up(both)
+        assert "10.5.5.2" in str(problem)
+        assert "10.5.5.3" in list_ours(bench) and len(list_ours(bench)) == LEFT
 
 
 def test_a_place_that_a_silent_address_leaves_is_no_other_silent_ones() -> None:
