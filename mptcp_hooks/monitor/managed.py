@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from mptcp_hooks.machine.system import Machine
 
 
-def prepare_managed(
-    store: Store, machine: Machine, configuration: Configuration, resting: frozenset[str]
-) -> Work:
-    """The work of taking in the devices that the configuration names, and giving up the others.
-
-    A family that a stanza on record tells of is that stanza's; `resting` are left
-    as they are.
-    """
+def prepare_parting(store: Store, machine: Machine, configuration: Configuration) -> Work:
+    """The work of giving up devices that only the configuration told of, and does no more."""
     builder = Keeper(store, machine, configuration)
     for iface in store.list_interfaces():
         try:
@@ -35,6 +29,18 @@ def prepare_managed(
                     builder.drop(iface, stanza)
         except Problem as problem:
             builder.problems.append(problem)
+    return builder.finish()
+
+
+def prepare_managed(
+    store: Store, machine: Machine, configuration: Configuration, resting: frozenset[str]
+) -> Work:
+    """The work of taking in the devices that the configuration names.
+
+    A family that a stanza on record tells of is that stanza's; `resting` are left
+    as they are.
+    """
+    builder = Keeper(store, machine, configuration)
     for device in machine.list_devices():
         if configuration.names(device) and device not in resting:
             try:

@@ -40,7 +40,7 @@ from mptcp_hooks.machine.subflows import read_subflows
 from mptcp_hooks.monitor.dhclient import read_kept_lease
 from mptcp_hooks.monitor.front import Front, choose_front
 from mptcp_hooks.monitor.gateways import WatchfulMachine
-from mptcp_hooks.monitor.managed import prepare_managed
+from mptcp_hooks.monitor.managed import prepare_managed, prepare_parting
 from mptcp_hooks.monitor.names import Routes, choose_elsewhere, choose_names, read_named
 from mptcp_hooks.monitor.round import RoundResult
 from mptcp_hooks.monitor.way_out import (
@@ -122,8 +122,10 @@ def keep_up(
         except Problem as problem:
             # What is on record is kept up all the same.
             upkeep.fail(problem)
-    upkeep.do(lambda store, machine: prepare_managed(store, machine, configuration, resting))
+    upkeep.do(lambda store, machine: prepare_parting(store, machine, configuration))
+    # What is on record before what is new: of two that have one address it was the first.
     upkeep.follow(configuration, resting)
+    upkeep.do(lambda store, machine: prepare_managed(store, machine, configuration, resting))
     if upkeep.have_gateways_answer():
         upkeep.follow(configuration, resting)
     upkeep.keep_to_tunnels(configuration)

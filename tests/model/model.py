@@ -144,6 +144,8 @@ class Model:
         # What was in the way of one may be gone by the next round.
         while len(again := self._make_true(refused, before, awaited)) < len(refused):
             refused = again
+        # What is refused as it is taken in is not on record: the next round takes it in anew.
+        self.told = [told for told in self.told if not (told.new and told in refused)]
         # What has just come is silenced by the next round: on a link without a carrier, and
         # beside a tunnel, where peers would be told of it.
         self._fall_silent(before)
@@ -345,7 +347,7 @@ class Model:
         for device in self.configuration.managed:
             covered = {family for one in self.list_of(device) for family in one.stanza.families}
             if self.names(device) and device in before.links:
-                self.told += [Told(Stanza(device, (family,)), managed=True)
+                self.told += [Told(Stanza(device, (family,)), managed=True, new=True)
                               for family in FAMILIES if family not in covered]
 
     def _make_true(
@@ -354,15 +356,16 @@ class Model:
         """Each stanza becomes what the machine is by now, but those that are refused.
 
         Endpoints that went with the carrier wait for what is `awaited` then. What goes
-        does so first, and what loses an address comes before the others. Of two that want the same,
-        the one whose interface has the smaller name comes first.
+        does so first, what loses an address comes before the others, and what is on record before
+        what is taken in. Of two that want the same, the one whose interface has the smaller name
+        comes first.
         """
         for told in meant:
             self._take_leave(told, before)
         losing = [told for told in meant
                   if not set(told.paths) <= list_held(before, told.stanza.device)]
         coming = [told for told in sorted(
-                      meant, key=lambda one: (one not in losing, one.stanza.iface))
+                      meant, key=lambda one: (one.new, one not in losing, one.stanza.iface))
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
         return [told for told in coming if not self._renew(told, before, awaited)]
 

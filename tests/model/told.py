@@ -22,11 +22,12 @@ class Told:
     could not make the first one. `standing` are the addresses that had paths then, 0 for the first
     of a device, and `kept` those whose endpoints stood before the work under way. `presumed` are
     the addresses for whose sake alone the step made it silent, should they be such as have
-    endpoints.
+    endpoints. It is `new` in the step in which a monitor takes it in.
     """
 
     stanza: Stanza
     managed: bool = False
+    new: bool = False
     leaving: bool = False
     silent: bool = False
     mute: set[str] = field(default_factory=set)
@@ -42,6 +43,7 @@ class Told:
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
         self.release()
+        self.new = False
         self.presumed = set()
         self.mute &= set(self.paths)
         self.note_tables()

@@ -100,7 +100,7 @@ class Kept:
             return {(one.path.address, iface, one.path.gateway, one.path.ifindex)
                     for iface in store.list_interfaces()
                     for stanza in store.load(iface) for one in stanza.paths
-                    if one.path.primary and one.path.default}
+                    if one.path.primary and one.path.default and not one.path.shared}
 
     def tell(self) -> list[tuple[str, str, str]]:
         """How paths changed in the last round, by their addresses."""
@@ -433,6 +433,31 @@ def test_what_a_stanza_tells_of_stays_that_stanzas(kept: Kept) -> None:
     kept.configuration = NAMES_ETH1
     assert kept.round() == quiet("eth1")
     assert kept.bench.machine.snapshot() == full
+
+
+@pytest.mark.parametrize("first, second", [("eth0", "eth1"), ("eth1", "eth0")])
+def test_an_address_that_its_first_device_gave_up_is_that_of_the_second_which_is_on_record(
+    kept: Kept, first: str, second: str
+) -> None:
+    """The first may be named by the configuration, and comes back in the same round."""
+    machine = kept.bench.machine
+    own = InterfaceAddress(4, "10.1.2.2", 24, "", "")
+    for ifindex, device in enumerate(("eth0", "eth1"), start=2):
+        machine.plug(device, ifindex, own, gateways=("10.1.2.1",))
+    kept.stanzas = {}
+    kept.configuration = NO_CONFIGURATION._replace(wishes=(Wishes(first, managed=True),))
+    kept.round()
+    assert [one.device for one in machine.endpoints if one.identity not in OTHERS] == [
+        machine.find_ifindex(first)]
+    states = read_event({"IFACE": second, "ADDRFAM": "inet", "METHOD": "static",
+                         "IF_ADDRESS": "10.1.2.2/24", "IF_GATEWAY": "10.1.2.1"})
+    assert states
+    kept.bench.up(states)
+    kept.bench.down(first)
+    assert kept.round().paths == (second,)
+    assert kept.bench.list_recorded() == ["eth0", "eth1"]
+    assert [one.device for one in machine.endpoints if one.identity not in OTHERS] == [
+        machine.find_ifindex(second)]
 
 
 # New connections that are bound to nothing leave by eth1, as the machine in memory runs it.
