@@ -15,7 +15,7 @@ from mptcp_hooks.intent.settings import Belongings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mptcp_hooks.base.model import Path, PathManager, Stanza
+    from mptcp_hooks.base.model import Endpoint, Path, PathManager, Stanza
     from mptcp_hooks.intent.settings import Settings
 
 
@@ -115,8 +115,26 @@ def judge_announced(
                             f"{ENDPOINTS_AT_MOST} endpoints are taken")
         else:
             kept = wanted.announced
-    path = path._replace(announced=kept)
-    return path if kept else _keep_quiet(path), warnings, []
+    return _announce(path, kept), warnings, []
+
+
+def spare_one(path: Path, endpoints: Iterable[Endpoint]) -> Path:
+    """The path with one of the endpoints that the kernel has of it fewer: the own one goes last.
+
+    Thus it has what it gets where there is no place for more (`judge_announced`).
+    """
+    there = {one.address for one in endpoints if path.owns(one)}
+    announced = tuple(one for one in path.announced if one in there)
+    left = _announce(path, announced[:-1])
+    # One that is missing would come back to the place that is to be free.
+    stands = there.issuperset(one.address for one in left.endpoints)
+    return left if announced and stands else path._replace(endpoint=False)
+
+
+def _announce(path: Path, announced: tuple[str, ...]) -> Path:
+    """The path with these announced addresses alone."""
+    path = path._replace(announced=announced)
+    return path if announced else _keep_quiet(path)
 
 
 def _keep_quiet(path: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine.belongings import demote, is_first
+from mptcp_hooks.engine.belongings import demote, is_first, spare_one
 from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.engine.plan import takes, yields
 from mptcp_hooks.intent.event import recall_event
@@ -66,17 +66,20 @@ def change_other(books: Books, installed: Installed, path: Path) -> Installed:
     # This work may be about to make it.
     pending = [change for change in books.changes if change.after == installed]
     before = [one.before for one in pending if one.before] if pending else [installed]
+    manager = books.manager
+    if pending:
+        # What is there already has an id, by which it is taken away; the rest is yet to be made.
+        books.manager = manager._replace(endpoints=tuple(
+            one for one in manager.endpoints or ()
+            if one.identity or not installed.path.owns(one)))
     try:
         change = books.prepare_change(path, before, pending)
     except Problem as problem:
         books.problems.append(problem)
+        books.manager = manager
         return installed
     if pending:
         books.changes.remove(pending[0])
-        # What is there already has an id, by which it is taken away.
-        books.manager = books.manager._replace(endpoints=tuple(
-            one for one in books.manager.endpoints or ()
-            if one.identity or not installed.path.owns(one)))
     for one in before:
         books.undo_outdated(one, [change])
     books.changes.append(change)
@@ -117,7 +120,7 @@ def make_room(books: Books, unserved: Iterable[Path]) -> bool:
     if spare is None:
         return False
     books.records = {iface: tuple(stanza._replace(paths=tuple(
-        change_other(books, one, one.path._replace(endpoint=False))
+        change_other(books, one, spare_one(one.path, endpoints))
         if one.up and one.path == spare else one for one in stanza.paths))
         for stanza in stanzas) for iface, stanzas in books.records.items()}
     return True

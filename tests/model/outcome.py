@@ -43,7 +43,7 @@ def resolve(
     for told in model.told:
         _leave_standing(told)
         given = {address for address in told.paths if address in giving}
-        told.paths |= {address: told.paths[address].without_endpoint() for address in given}
+        told.paths |= {address: _give_place(told.paths[address], after) for address in given}
         # The routing of a path that gives its endpoint away is made whole.
         may |= {thing for address in given for thing in told.paths[address].things}
         if model.monitored:
@@ -82,15 +82,25 @@ def resolve(
 def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
     """The addresses that gave their endpoints to uplinks that had none, where all are taken.
 
-    Which ones do is nobody's promise, but that of an uplink that keeps another.
+    Which ones do is nobody's promise, but that of an uplink that keeps another. Nobody gives more
+    than comes.
     """
     served = [{one.device for one in seen.endpoints if one.device} for seen in (before, after)]
     if len(before.endpoints | after.endpoints) <= ENDPOINTS_AT_MOST or served[1] <= served[0]:
         return set()
     # What is announced has no device of its own.
     gone = before.endpoints - after.endpoints - model.foreign
-    return {address for told in model.told for address, path in told.paths.items()
-            if path.things & gone and path.wish.ifindex in served[1]}
+    giving = {address: path.things & gone for told in model.told
+              for address, path in told.paths.items()
+              if path.things & gone and path.wish.ifindex in served[1]}
+    given = frozenset[Thing]().union(*giving.values())
+    return set() if len(given) > len(after.endpoints - before.endpoints) else set(giving)
+
+
+def _give_place(path: Written, after: Snapshot) -> Written:
+    """The path with the endpoints that it keeps: what is announced goes before the own one."""
+    own = {one for one in path.list_endpoints() if one.address == path.wish.address}
+    return path.with_endpoints(after.endpoints if own <= after.endpoints else frozenset())
 
 
 def _is_narrowed(path: Written, coming: Iterable[Wish]) -> bool:

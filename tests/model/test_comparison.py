@@ -71,6 +71,32 @@ def test_what_is_not_announced_is_seen(words: str, seen: list[tuple[str, str]]) 
     assert all(f"address {own}," in one.text for one, (_, own) in zip(found, seen))
 
 
+@pytest.mark.parametrize(("kept", "seen"), [
+    ({OWN}, []),
+    (set(), [("missing", OWN), ("missing", MAPPED)]),
+    ({MAPPED}, [("left over", MAPPED)]),
+])
+def test_who_gives_more_than_is_needed_or_the_wrong_endpoint_is_seen(
+    kept: set[str], seen: list[tuple[str, str]]
+) -> None:
+    others = {Endpoint(f"10.8.8.{number}", 3 * (not number), ("signal",)): 10 + number
+              for number in range(6)}
+    full = WHOLE._replace(ids={**others, ENDPOINT: 1, Endpoint(MAPPED, 0, ("signal",)): 2})
+    served = full._replace(ids={
+        **{one: number for one, number in full.ids.items() if number >= 10 or one.address in kept},
+        Endpoint("10.2.0.2", 4, ("subflow",)): 3})
+    model = Model(foreign={*others, *(served.endpoints - full.endpoints)})
+    model.begin(BARE)
+    model.follow(make_step("hook wan0 inet at=0 gateway announce"), BARE._replace(
+        addresses=(Held("wan0", "wan0", 4, OWN, 24, False),)))
+    resolve(model, BARE, full, disturbed=False)
+    model.begin(full)
+    found = compare(resolve(model, full, served, disturbed=False), model.foreign, served)
+    endpoints = [one for one in found if one.kind == "Endpoint"]
+    assert [one.way for one in endpoints] == [way for way, _ in seen]
+    assert all(f"address {own}," in one.text for one, (_, own) in zip(endpoints, seen))
+
+
 def test_a_sections_mark_that_is_missing_is_seen() -> None:
     found = come_up(WHOLE, configuration=Configuration(marked=("wan0",)))
     assert [one.way for one in found] == ["missing", "missing"]

@@ -91,11 +91,13 @@ def test_so_it_is_with_addresses_that_routers_advertise(order: tuple[str, ...]) 
         assert list_ours(bench) == [next(own for own in order if own != LOCAL)]
 
 
-def test_flags_of_its_own_leave_a_local_one_its_endpoint() -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_flags_of_its_own_leave_a_local_one_its_endpoint(together: bool) -> None:
     with open_bench() as bench:
         bench.machine.plug("eth1", 3, *own_addresses(LOCAL, GLOBAL))
-        bench.up(state(LOCAL, IF_MPTCP_FLAGS="signal"))
-        bench.up(state(GLOBAL))
+        events = [state(LOCAL, IF_MPTCP_FLAGS="signal"), state(GLOBAL)]
+        for some in ([events] if together else [[one] for one in events]):
+            assert bench.up(*some) == []
         assert sorted(list_ours(bench)) == sorted([LOCAL, GLOBAL])
 
 
@@ -250,6 +252,40 @@ def test_what_is_made_anew_can_give_its_endpoint_in_the_same_work() -> None:
         assert len(bench.machine.endpoints) == LEFT + 1
         bench.down(*DEVICES)
         assert bench.machine.snapshot() == bench.before
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("deleted, left", [
+    # The own one is worth more, but what somebody deleted would come back to the place.
+    ("", {"10.5.1.3"}), ("192.0.2.10", set()), ("10.5.1.3", set())])
+def test_who_has_two_endpoints_of_an_address_gives_the_one_that_is_needed(
+    deleted: str, left: set[str], together: bool
+) -> None:
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2", "2001:db8:1::2", "10.5.1.3"))
+        bench.machine.plug("wan1", 12, *own_addresses("10.5.2.2"))
+        announcing = tell("wan0", "10.5.1.3", IF_MPTCP_FLAGS="subflow signal",
+                          IF_MPTCP_ANNOUNCE="192.0.2.10")
+        bench.up(tell("wan0", "10.5.1.2"), tell("wan0", "2001:db8:1::2"), announcing)
+        bench.machine.endpoints = [one for one in bench.machine.endpoints
+                                   if one.address != deleted]
+        others = [Endpoint(90 + number, f"10.8.8.{number}", 0, ("signal",))
+                  for number in range(8 - len(bench.machine.endpoints))]
+        bench.machine.endpoints += others
+        if together:
+            bench.dismiss("wan0")
+            bench.all(tell("wan1", "10.5.2.2"))
+        else:
+            bench.up(tell("wan1", "10.5.2.2"))
+        ours = set(list_ours(bench)) - {one.address for one in others}
+        assert ours == {"10.5.1.2", "2001:db8:1::2", "10.5.2.2", *left}
+        if left:
+            # Nothing is left for another run to do.
+            assert bench.again() == [] and bench.machine.ran == []
+            assert bench.all() == [] and bench.machine.ran == []
+        # What becomes free goes to whom gave it.
+        bench.machine.endpoints = [one for one in bench.machine.endpoints if one not in others]
+        assert bench.all() == [] and {"10.5.1.3", "192.0.2.10"} <= set(list_ours(bench))
 
 
 def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
