@@ -85,12 +85,12 @@ def demote(path: Path, settings: Settings, first: bool, beside: Iterable[Path]) 
 
 
 def judge_announced(
-    path: Path, before: list[Path], manager: PathManager
+    path: Path, previous: tuple[Path, ...], manager: PathManager
 ) -> tuple[Path, list[str], list[str]]:
     """The path with those announced addresses alone that can have an endpoint.
 
-    With what a person must hear of the others, and what -v adds. `before` are the paths on record
-    of its address.
+    With what a person must hear of the others, and what -v adds. `previous` are the paths on record
+    that are renewed with it: what one of another address announces may be this one's by now.
     """
     if not path.announced:
         return path, [], []
@@ -99,7 +99,9 @@ def judge_announced(
         held = any(one.stands_for(path.address) for one in manager.endpoints or ())
         return path, [text] * held, [text] * (not held)
     endpoints = manager.endpoints or ()
-    mine = [one for one in endpoints if any(old.owns(one) for old in before)]
+    mine = [one for one in endpoints if any(
+        old.owns(one) for old in previous
+        if old.address == path.address or one.address in path.announced)]
     others = [one.address for one in endpoints if one not in mine and not one.port]
     free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
     # What has a place keeps it: the own endpoint, and then as many as there is room for.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def compare_path(
-    after: Installed, recorded: Iterable[Installed], endpoints: Iterable[Endpoint]
+    after: Installed, recorded: Collection[Installed], endpoints: Iterable[Endpoint]
 ) -> Change:
     """The change that makes a path as it shall be (`after`) of what is on record of it.
 
@@ -36,8 +36,11 @@ def compare_path(
     same = [one for one in recorded if one.up and one.path.address == path.address]
     before = same[-1] if same else None
     routed = len(same) == 1 and _list_routing(same[0]) == _list_routing(after)
+    # What one of another address announced is undone with that one, and made anew.
+    others = [one.path for one in recorded if one.up and one.path.address != path.address]
     # A hook that was killed may have left an endpoint with flags that the record knows nothing of.
-    standing = path.list_standing(endpoints)
+    standing = path.list_standing(one for one in endpoints
+                                  if not any(other.owns(one) for other in others))
     lines = tuple(line for line in after.up
                   if not any(is_endpoint_add(line, address) for address in standing)
                   and not (routed and not is_mptcp(line)))

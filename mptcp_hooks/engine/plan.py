@@ -78,8 +78,7 @@ def plan_paths(
     # With one of fc00::/7 nothing beyond the site is reached: whichever comes first of the
     # others is the first address of its family.
     for own in sorted(view.addresses, key=lambda own: address.is_unique_local(own.address)):
-        before = [path for path in previous if path.address == own.address]
-        plan = _plan_address(plan, own, iface, settings, view, before, others,
+        plan = _plan_address(plan, own, iface, settings, view, previous, others,
                              manager.expecting(plan.paths))
     if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
         plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
@@ -94,11 +93,12 @@ def _plan_address(
     iface: str,
     settings: Settings,
     view: DeviceView,
-    before: list[Path],
+    previous: tuple[Path, ...],
     others: tuple[Path, ...],
     manager: PathManager,
 ) -> Plan:
     """The plan with one address more."""
+    before = [path for path in previous if path.address == own.address]
     beside = [path for path in (*others, *plan.paths) if path.family == own.family]
     adjective = dict(view.adjectives).get(own.address, "")
     reason = _reason_to_skip(own, settings, view, beside)
@@ -135,7 +135,7 @@ def _plan_address(
         from mptcp_hooks.engine.belongings import add_belongings, judge_announced
 
         path = add_belongings(path, settings, belongings)
-        path, warnings, remarks = judge_announced(path, before, manager)
+        path, warnings, remarks = judge_announced(path, previous, manager)
         plan = plan._replace(warnings=(*plan.warnings, *warnings),
                              remarks=(*plan.remarks, *remarks))
     # One that yields has it until it has gone elsewhere.

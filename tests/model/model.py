@@ -267,20 +267,24 @@ class Model:
         wishes = _share(wishes, others)
         if not _is_refused(told, wishes, others, before):
             self._replace(replaced, told)
-            self._make(told, wishes, before)
+            self._make(told, wishes, others, before)
             return
         for one, paths, tables in standing:
             one.paths, one.tables = paths, tables
 
-    def _make(self, told: Told, wishes: list[Wish], before: Snapshot) -> None:
+    def _make(
+        self, told: Told, wishes: list[Wish], others: list[Told], before: Snapshot
+    ) -> None:
         """The paths that the kernel takes are made; of the others stays what stood."""
-        makeable = [wish for wish in wishes if _can_be_made(wish, before)]
-        failing = {wish.address for wish in wishes if wish not in makeable}
-        told.paths = {address: path for address, path in told.paths.items() if address in failing}
-        told.settle(makeable, loose=True)
-        firsts = {wish.family: wish for wish in reversed(wishes)}
-        told.headless = {family for family, wish in firsts.items() if wish not in makeable}
-        if wishes and not makeable and not told.paths:
+        # What is left alone cannot fail.
+        meant = [wish for wish in wishes if not wish.shared or _may_be_first(wish, others)]
+        failing = [wish for wish in meant if not _can_be_made(wish, before)]
+        standing = {wish.address for wish in failing}
+        told.paths = {address: path for address, path in told.paths.items() if address in standing}
+        told.settle([wish for wish in wishes if wish not in failing], loose=True)
+        firsts = {wish.family: wish for wish in reversed(meant)}
+        told.headless = {family for family, wish in firsts.items() if wish in failing}
+        if failing and failing == meant and not told.paths:
             # A stanza whose every path failed is as if it had never come.
             self.told.remove(told)
 

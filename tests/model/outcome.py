@@ -150,11 +150,12 @@ def _write_all(model: Model, before: Snapshot, after: Snapshot) -> list[Written]
             groups.setdefault((wish.device, wish.family), []).append((told, wish))
     # What comes may be planned before what goes in the same work.
     full = len(before.endpoints | after.endpoints) >= ENDPOINTS_AT_MOST
-    return [path for group in groups.values() for path in _write(model, group, after, full)]
+    return [path for group in groups.values()
+            for path in _write(model, group, before, after, full)]
 
 
 def _write(
-    model: Model, group: list[tuple[Told, Wish]], after: Snapshot, full: bool
+    model: Model, group: list[tuple[Told, Wish]], before: Snapshot, after: Snapshot, full: bool
 ) -> Iterator[Written]:
     wishes = [wish for _, wish in group]
     beside = [path for told in model.told for path in told.paths.values()
@@ -162,10 +163,7 @@ def _write(
     first = "" if any(path.primary for path in beside) else _find_first(wishes, after)
     if any(wish.address == first and wish.family in told.headless for told, wish in group):
         first = ""
-    for told, wish in group:
-        if wish.shared and wish.address != first:
-            # Nothing would lead to its table.
-            continue
+    for told, wish in _list_led(model, group, first, before):
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
         if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
             if full:
@@ -175,6 +173,31 @@ def _write(
                 path = _heed_silence(model, told, path, after)
         told.paths[wish.address] = path
         yield path
+
+
+def _list_led(
+    model: Model, group: list[tuple[Told, Wish]], first: str, before: Snapshot
+) -> Iterator[tuple[Told, Wish]]:
+    """The wishes without those that are left alone, whose belongings are their stanza's next's."""
+    left: dict[Told, Wish] = {}
+    for told, wish in group:
+        if wish.shared and wish.address != first:
+            # Nothing would lead to its table.
+            left.setdefault(told, wish)
+        elif told in left and wish.family not in told.headless:
+            yield told, _inherit(model, told, wish, left.pop(told), before)
+        else:
+            yield told, wish
+
+
+def _inherit(model: Model, told: Told, wish: Wish, left: Wish, before: Snapshot) -> Wish:
+    """The wish with what belongs to the first of its stanza, where that one is `left` alone."""
+    heir = wish._replace(table=left.table, mark=left.mark, announced=left.announced)
+    stands = wish.address in told.kept and any(
+        one.address in (heir.address, heir.announced) for one in before.endpoints)
+    # Beside a tunnel as Model.wish has it, which did not know yet that peers are told of it.
+    quiet = model.beside and heir.tells and (model.monitored or not stands)
+    return heir._replace(endpoint=heir.endpoint and not quiet)
 
 
 def _heed_silence(model: Model, told: Told, path: Written, after: Snapshot) -> Written:

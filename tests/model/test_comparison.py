@@ -104,6 +104,26 @@ def test_a_sections_mark_that_is_missing_is_seen() -> None:
     assert come_up(WHOLE, configuration=Configuration(marked=("wan1",))) == []
 
 
+@pytest.mark.parametrize("words", ["mark=0x61", "announce"])
+@pytest.mark.parametrize("places", ["1", "3,1"])
+def test_what_belongs_to_the_next_address_of_one_that_is_left_alone_is_missing(
+    words: str, places: str
+) -> None:
+    """The address of place 3 is wan1's, and wan0 has another first one."""
+    held = (Held("wan1", "wan1", 4, "10.9.1.2", 24, False), Held("wan0", "wan0", 4, OWN, 24, False),
+            Held("wan0", "wan0", 4, "10.1.0.3", 24, False))
+    before = BARE._replace(addresses=held, links={**BARE.links, "wan1": Link(5, True, True)})
+    model = Model()
+    model.begin(before)
+    for step in ("hook wan1 inet at=3 gateway", "hook wan0 inet at=0 gateway",
+                 f"hook wan0 inet at={places} gateway {words}"):
+        model.follow(make_step(step), before)
+    found = compare(resolve(model, before, before, disturbed=False), (), before)
+    belongings = [one.text for one in found if "mark 0x61" in one.text or "203.0.113" in one.text]
+    assert len(belongings) == (2 if "mark" in words else 1)
+    assert {one.way for one in found if one.text in belongings} == {"missing"}
+
+
 @pytest.mark.parametrize(("steps", "seen"), [
     ("lease wan0 0; hook wan0 inet", {}),
     ("hook wan0 inet; lease wan0 0", {}),

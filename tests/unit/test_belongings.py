@@ -256,6 +256,27 @@ def test_beside_a_tunnel_nothing_is_announced(flags: str) -> None:
         assert bench.again() == [] and ("192.0.2.10", 0, ("signal",)) in list_own(bench)
 
 
+@pytest.mark.parametrize("flags", ["", "subflow", "signal"])
+def test_what_is_announced_goes_from_one_address_of_a_stanza_to_the_other_in_one_work(
+    flags: str
+) -> None:
+    event = read_event({"IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "static",
+                        "IF_ADDRESSES": "fd00:2::2/64 fd00:2::3/64", "IF_GATEWAY": "fd00:2::1",
+                        "IF_MPTCP_ANNOUNCE": "3fff::10", "IF_MPTCP_FLAGS": flags})
+    assert event is not None
+    one, other = (InterfaceAddress(6, own, 64, "", "") for own in ("fd00:2::2", "fd00:2::3"))
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, one, other)
+        assert bench.up(event) == []
+        for held in ((other,), (one, other)):
+            bench.machine.plug("eth1", 3, *held)
+            assert bench.again() == [] and ("3fff::10", 0, ("signal",)) in list_own(bench)
+            assert [path.address for path in list_paths(bench, "eth1") if path.announced] == [
+                held[0].address]
+            assert bench.again() == [] and bench.machine.ran == []
+        assert bench.down("eth1") == [] and bench.machine.snapshot() == bench.before
+
+
 def test_the_record_of_the_limits_alone_has_all_endpoints_go(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
