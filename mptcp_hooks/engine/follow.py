@@ -12,7 +12,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import prepare_up
-from mptcp_hooks.engine.keeper import Keeper
+from mptcp_hooks.engine.keeper import Keeper, list_led
 from mptcp_hooks.engine.compare import list_current, renews
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
@@ -98,9 +98,14 @@ def prepare_named(
 
 def _name_each(builder: Keeper, machine: Machine, events: list[Event]) -> None:
     """Add what a person names; who is left of a device is its first, so all that goes is first."""
-    for event in list_current(events):
+    current = list_current(events)
+    for event in current:
         _leave_what_is_away(builder, machine, event)
-    builder.add_each(events, lambda event: _name(builder, machine, event))
+    builder.have_heirs(lambda lost: builder.add_each(
+        sorted(current, key=lambda event: lost.isdisjoint(list_led(
+            stanza for stanza in builder.on_file.get(event.iface, ()) if renews(event, stanza)))),
+        lambda event: _name(builder, machine, event)))
+    # Those that nobody names.
     _do_each(builder, machine, _list_heirs(builder, _recall_seen(builder, machine, events)), _renew)
 
 
@@ -216,8 +221,10 @@ def _follow(
     builder.foretell(recall_event(seen.stanza.told) for seen in recorded if seen.stanza.told)
     leave, come = acts
     _do_each(builder, machine, recorded, leave)
-    _do_each(builder, machine, _put_losers_first(machine, recorded), come)
-    _do_each(builder, machine, _list_heirs(builder, recorded), come)
+    ordered = _put_losers_first(machine, recorded)
+    builder.have_heirs(lambda lost: _do_each(
+        builder, machine, sorted(ordered, key=lambda seen: lost.isdisjoint(
+            list_led([seen.stanza]))), come))
 
 
 def _do_each(builder: Keeper, machine: Machine, recorded: Iterable[_Seen], act: Act) -> None:
@@ -241,15 +248,9 @@ def _list_heirs(builder: Keeper, recorded: list[_Seen]) -> list[_Seen]:
     """Those of a device that has lost its first path by now: one of theirs is to be that."""
     now = (stanza for iface in {seen.iface for seen in recorded}
            for stanza in builder.list_stanzas(iface))
-    lost = _list_led(seen.stanza for seen in recorded) - _list_led(now)
+    lost = list_led(seen.stanza for seen in recorded) - list_led(now)
     return [seen for seen in recorded if any(
         (one.path.ifindex, one.path.family) in lost for one in seen.stanza.paths)]
-
-
-def _list_led(stanzas: Iterable[Stanza]) -> set[tuple[int, int]]:
-    """The devices, by ifindex and family, whose first path is of one of the stanzas."""
-    return {(one.path.ifindex, one.path.family) for stanza in stanzas
-            for one in stanza.paths if one.path.primary}
 
 
 def _loses_any(machine: Machine, stanza: Stanza) -> bool:

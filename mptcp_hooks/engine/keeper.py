@@ -10,6 +10,9 @@ from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.intent.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mptcp_hooks.engine.work import Records
     from mptcp_hooks.intent.event import Event
 
 
@@ -19,6 +22,31 @@ class Keeper(WorkBuilder):
     def holds(self, iface: str, stanza: Stanza) -> bool:
         """Whether a stanza is still as it was on record, but for what it gave up to others."""
         return not {stanza, self.reduced.get(stanza)}.isdisjoint(self.list_stanzas(iface))
+
+    def have_heirs(self, come: Callable[[set[tuple[int, int]]], None]) -> None:
+        """Add what comes; who is left of a device that loses its first path by that is its first.
+
+        Only the plan of a stanza tells that its path goes, as where its gateway has gone, and
+        others may have been planned as further ones beside it by then. So all is taken back and
+        added once more: `come` gets the devices, by ifindex and family, whose first path goes, to
+        add first who has that.
+        """
+        books = dict(self.records), [*self.undo], [*self.changes], self.manager
+        said = [*self.problems], [*self.warnings], [*self.remarks]
+        known = dict(self.coming), dict(self.reduced)
+        come(set())
+        if lost := self._list_headless():
+            records, self.undo, self.changes, self.manager = books
+            # What was looked at meanwhile need not be read again.
+            self.records = {**self.on_file, **records}
+            self.problems, self.warnings, self.remarks = said
+            self.coming, self.reduced = known
+            come(lost)
+
+    def _list_headless(self) -> set[tuple[int, int]]:
+        """The devices that have paths, and none any more that is their first."""
+        left = {(one.path.ifindex, one.path.family) for one in self.list_planned()}
+        return left & (_list_all_led(self.on_file) - _list_all_led(self.records))
 
     def want(self, event: Event) -> None:
         """As `add`, for what a person names: it stays on record where it is excluded."""
@@ -85,3 +113,13 @@ class Keeper(WorkBuilder):
     def _list_same(self, iface: str, stanza: Stanza) -> tuple[Stanza, ...]:
         """What is on record of one stanza: twice where a hook was killed between old and new."""
         return tuple(one for one in self.list_stanzas(iface) if one.told == stanza.told)
+
+
+def list_led(stanzas: Iterable[Stanza]) -> set[tuple[int, int]]:
+    """The devices, by ifindex and family, whose first path is of one of the stanzas."""
+    return {(one.path.ifindex, one.path.family) for stanza in stanzas
+            for one in stanza.paths if one.path.primary}
+
+
+def _list_all_led(records: Records) -> set[tuple[int, int]]:
+    return list_led(stanza for stanzas in records.values() for stanza in stanzas)

@@ -411,6 +411,33 @@ def test_mptcp_up_makes_another_stanza_the_first_of_a_device(lost: str, act: str
             [True] * (lost == "address"))
 
 
+@pytest.mark.parametrize("act", ["all", "again", "named", "edited"])
+def test_a_stanza_that_changes_itself_is_first_at_once_where_the_first_one_goes(act: str) -> None:
+    """Without the section's flags one has no path, and the other no endpoint but as the first."""
+    first = told(IFACE="eth1:1", ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.2/24")
+    heir = told(ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.3/24", IF_GATEWAY="10.1.2.1")
+    acts: dict[str, Callable[[Bench], list[Problem]]] = {
+        "all": Bench.all,
+        "again": Bench.again,
+        "named": lambda bench: name(bench, heir, first),
+        "edited": lambda bench: bench.all(edited=(heir, first)),
+    }
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        bench.up(heir)
+        alone = bench.machine.snapshot()
+        bench.down("eth1")
+        bench.configuration = Configuration((), (Wishes("eth1", flags=("signal",)),), True)
+        assert bench.up(first) == bench.up(heir) == []
+        assert list_devices_endpoints(bench) == ["10.1.2.2", "10.1.2.3"]
+        bench.configuration = NO_CONFIGURATION
+        assert acts[act](bench) == []
+        left = bench.machine.snapshot()
+        assert list_devices_endpoints(bench) == ["10.1.2.3"]
+        assert len(left.rules) == len(alone.rules)
+        assert acts[act](bench) == [] and bench.machine.snapshot() == left
+
+
 def list_devices_endpoints(bench: Bench) -> list[str]:
     return [one.address for one in bench.machine.endpoints if one.device == 3]
 
