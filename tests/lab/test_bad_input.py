@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -397,6 +398,23 @@ def test_a_python3_that_cannot_start_costs_no_ifup(lab: Lab, breakage: str) -> N
     assert set(lab.client.run("ifquery", "--state").split()) == {"lo=lo", "eth1=eth1"}
     lab.ifdown("eth1")
     assert lab.client.run("ip", "-4", "addr", "show", "dev", "eth1") == ""
+
+
+@pytest.mark.parametrize("command, module", [
+    ("mptcp_status", "status"), ("mptcp_up", "updown"), ("mptcp_down", "updown"),
+    ("mptcp_run true", "run"), ("mptcp_monitor", "monitor"), ("mptcp_check", "checker")])
+def test_a_command_that_is_interrupted_while_it_loads_has_nothing_to_say(
+    lab: Lab, command: str, module: str
+) -> None:
+    """On a slow machine that takes a second, in which somebody may think better of it."""
+    path = f"/usr/share/mptcp-hooks/mptcp_hooks/{module}/command.py"
+    lab.client.run("rm", "-rf", f"{path.removesuffix('command.py')}__pycache__")
+    lab.write(path, "open('/run/loading', 'w').close()\nimport time\ntime.sleep(60)\n")
+    loading = lab.client.start("env", "--default-signal=INT", *command.split())
+    wait_for(lambda: lab.client.try_run("test", "-e", "/run/loading").returncode == 0)
+    loading.send_signal(signal.SIGINT)
+    assert loading.communicate(timeout=20) == ("", "")
+    assert loading.returncode == 130
 
 
 def test_half_a_package_does_not_cost_an_ifup(lab: Lab) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from tests.lab.support.lab import TRANSFER, Lab
 from tests.lab.support.waiting import wait_for
 
@@ -125,3 +127,53 @@ def test_the_ninth_endpoint_is_one_warning_and_routing_all_the_same(lab: Lab) ->
     hook(lab, "if-post-down.d", 0)
     assert hook(lab, "if-up.d", 8) == ""
     assert "10.20.8.2 up8 subflow" in lab.endpoints()
+
+
+def make_seven_and_one_more(lab: Lab) -> None:
+    """Seven uplinks that have the eight endpoints, and an eighth without its address."""
+    make_uplinks(lab, 8)
+    lab.client.ip("addr add 10.20.0.3/24 dev up0", "addr flush dev up7")
+    for number in range(7):
+        assert hook(lab, "if-up.d", number) == ""
+    assert hook(lab, "if-up.d", 0, IFACE="up0:1", IF_ADDRESS="10.20.0.3",
+                IF_MPTCP_FLAGS="subflow") == ""
+
+
+@pytest.mark.parametrize("lack, word", [
+    ("address", "Invalid prefsrc address"), ("link", "Device for nexthop is not up"),
+    ("device", "Cannot find device")])
+def test_nobody_gives_an_endpoint_for_what_the_kernel_refuses(
+    lab: Lab, lack: str, word: str
+) -> None:
+    make_seven_and_one_more(lab)
+    if lack == "link":
+        lab.client.ip("addr add 10.20.7.2/24 dev up7", "link set up7 down")
+    elif lack == "device":
+        lab.client.ip("link del up7")
+    standing = lab.snapshot()
+    assert word in hook(lab, "if-up.d", 7)
+    assert lab.snapshot() == standing
+    if lack == "device":
+        lab.client.ip("link add up7 type veth peer name peer7")
+    lab.client.ip("link set up7 up", "addr replace 10.20.7.2/24 dev up7")
+    assert hook(lab, "if-up.d", 7) == ""
+    # Who has two gives now.
+    assert "10.20.7.2 up7 subflow" in lab.endpoints() and len(lab.endpoints()) == 8
+    assert "10.20.0.3 up0 subflow" not in lab.endpoints()
+
+
+def test_who_has_two_endpoints_of_an_address_gives_one_alone(lab: Lab) -> None:
+    make_uplinks(lab, 7)
+    lab.client.ip("addr add 10.20.0.3/24 dev up0")
+    for number in range(6):
+        assert hook(lab, "if-up.d", number) == ""
+    assert hook(lab, "if-up.d", 0, IFACE="up0:1", IF_ADDRESS="10.20.0.3",
+                IF_MPTCP_FLAGS="subflow signal", IF_MPTCP_ANNOUNCE="203.0.113.10") == ""
+    assert "203.0.113.10 - signal" in lab.endpoints() and len(lab.endpoints()) == 8
+    assert hook(lab, "if-up.d", 6) == ""
+    endpoints = lab.endpoints()
+    assert "10.20.6.2 up6 subflow" in endpoints and len(endpoints) == 8
+    assert [one for one in endpoints if "10.20.0.3" in one]
+    assert "203.0.113.10 - signal" not in endpoints
+    # Nothing is left for another run to do.
+    assert lab.client.run("mptcp_up", "--all") == "" and lab.endpoints() == endpoints

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 from typing import Any
 
 import pytest
 
 from tests.lab.support.breakages import BREAKAGES, Breakage
-from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
+from tests.lab.support.lab import NOBODY, SERVER_4, TRANSFER, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
 from tests.lab.support.monitor import Monitor
@@ -58,12 +59,14 @@ def test_what_breaks_is_found_and_goes(lab: Lab, breakage: Breakage) -> None:
 
 def test_the_two_ways_to_draw_connections(uplinks: Lab) -> None:
     assert uplinks.client.run("mptcp_status", "-c") == "no MPTCP connections\n"
-    transfer = uplinks.begin_transfer(25 * MEGABYTE)
+    uplinks.begin_receiving()
+    sender = uplinks.client.start(sys.executable, TRANSFER, "stream", SERVER_4, "5001", "120")
     wait_for(lambda: [total["interface"] for total in ask(uplinks, "-c")["totals"]]
              == ["eth0", "eth1"])
     alone = uplinks.client.run("mptcp_status", "-c", "eth1")
     assert "  eth1 10.1.2.2:" in alone and "  eth0" not in alone
-    assert transfer.finish().whole
+    sender.terminate()
+    assert sender.wait(timeout=20) == 0
 
 
 def test_what_the_configuration_leaves_alone_by_now(uplinks: Lab) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.support.faults import meddle, mend_ip
-from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Lab
+from tests.lab.support.lab import SERVER_4, SERVER_6, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.monitor import Monitor
-from tests.lab.support.paths import BOTH, check_both_paths
-from tests.lab.support.uplink import ETH1, down, up
+from tests.lab.support.paths import BOTH, answers, check_both_paths, route_get
+from tests.lab.support.uplink import ETH1, LEAVE, down, up
 from tests.lab.support.waiting import wait_for
 
 DUAL = """\
@@ -132,3 +132,73 @@ def test_the_flags_of_an_endpoint_are_looked_at_and_not_remembered(link: Lab) ->
     wait_for(lambda: link.snapshot() != full)
     assert link.client.run("mptcp_up", "--all") == ""
     assert link.snapshot() == full
+
+
+@pytest.mark.parametrize("gone", ["flags", "gateway", "address"])
+def test_who_is_left_of_a_device_carries_after_one_run(lab: Lab, gone: str) -> None:
+    """Of two stanzas of eth1, the one that was first loses its path: the other has all at once."""
+    lab.client.ip("link set eth0 up", "addr add 10.1.1.2/24 dev eth0", "link set eth1 up",
+                  "addr add 10.1.2.9/32 dev eth1", "addr add 10.1.2.2/24 dev eth1",
+                  "route add default via 10.1.1.1")
+    first = ETH1 | {"IFACE": "eth1:1", "IF_ADDRESS": "10.1.2.9/32", "IF_NETMASK": ""}
+    if gone == "gateway":
+        lab.client.ip("route add default via 10.1.2.1 dev eth1 metric 200")
+    if gone in ("flags", "gateway"):
+        first = {name: value for name, value in first.items() if name != "IF_GATEWAY"}
+    if gone == "flags":
+        lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[eth1]\nflags = subflow\n")
+    assert up(lab, IFACE="eth0", IF_ADDRESS="10.1.1.2", IF_GATEWAY="10.1.1.1") == ""
+    assert lab.run_hook("if-up.d", first).returncode == 0
+    assert up(lab) == ""
+    assert "10.1.2.9 eth1 subflow" in lab.endpoints()
+    if gone == "flags":
+        lab.client.run("rm", "/etc/mptcp-hooks/mptcp-hooks.conf")
+    elif gone == "gateway":
+        lab.client.ip("route del default dev eth1")
+    else:
+        lab.client.ip("addr del 10.1.2.9/32 dev eth1")
+    lab.client.try_run("mptcp_up", "--all")
+    assert lab.endpoints() == BOTH
+    check_both_paths(lab)
+    # By its device alone as well.
+    assert route_get(lab, SERVER_4, "oif", "eth1")["gateway"] == "10.1.2.1"
+
+
+def test_what_is_announced_stays_with_the_address_that_is_left(lab: Lab) -> None:
+    addresses = ("fd00:2::2/64", "fd00:2::3/64")
+    lab.client.ip("link set eth1 up", *(f"-6 addr add {own} dev eth1 nodad" for own in addresses))
+    assert up(lab, ADDRFAM="inet6", IF_ADDRESSES=" ".join(addresses), IF_ADDRESS="",
+              IF_NETMASK="", IF_GATEWAY="fd00:2::1", IF_MPTCP_ANNOUNCE="3fff::10") == ""
+    assert lab.endpoints() == ["3fff::10 - signal", "fd00:2::2 eth1 subflow"]
+    full = lab.snapshot()
+    for act, first in (("del", "fd00:2::3"), ("add", "fd00:2::2")):
+        lab.client.ip(f"-6 addr {act} fd00:2::2/64 dev eth1" + " nodad" * (act == "add"))
+        assert lab.client.run("mptcp_up", "--all") == ""
+        assert lab.endpoints() == ["3fff::10 - signal", f"{first} eth1 subflow"]
+        again = lab.client.run("ip", "mptcp", "endpoint")
+        assert lab.client.run("mptcp_up", "--all") == ""
+        assert lab.client.run("ip", "mptcp", "endpoint") == again
+    assert lab.snapshot() == full
+
+
+def test_an_address_that_its_first_device_gave_up_is_the_others(lab: Lab) -> None:
+    """The first one is named by the configuration, and comes back in the monitor's next round."""
+    for router in lab.routers:
+        router.ip("addr add 10.1.9.1/24 dev lan", "rule add pref 9 iif lan from 10.1.9.0/24 "
+                  "lookup main")
+    lab.server.ip("route add 10.1.9.0/24 via 10.8.2.1")
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf",
+              "[default]\nmanage = eth0\n[eth0]\ngateway = 10.1.9.1\n")
+    for device in ("eth0", "eth1"):
+        lab.client.ip(f"link set {device} up", f"addr add 10.1.9.2/24 dev {device}")
+    monitor = Monitor(lab)
+    assert lab.endpoints() == ["10.1.9.2 eth0 subflow"]
+    assert "is the address of eth0 as well" in up(
+        lab, IF_ADDRESS="10.1.9.2", IF_GATEWAY="10.1.9.1")
+    monitor.rest()
+    assert lab.endpoints() == ["10.1.9.2 eth0 subflow"]
+    assert lab.run_hook("if-post-down.d", LEAVE | {"IFACE": "eth0"}).stderr == ""
+    wait_for(lambda: lab.endpoints() == ["10.1.9.2 eth1 subflow"])
+    monitor.rest()
+    assert lab.endpoints() == ["10.1.9.2 eth1 subflow"]
+    assert answers(lab, "10.1.9.2")
