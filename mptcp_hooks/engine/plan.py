@@ -143,7 +143,10 @@ def _plan_address(
         other.table == settings.usual_table and yields(other, own.address)
         for other in beside) else settings.usual_table
     wanted = (settings.table if first else 0) or usual
-    path = path._replace(table=_choose_table(path, wanted, before, beside))
+    path = path._replace(table=wanted or _choose_table(path, before, beside))
+    if sharer := find_sharer(path, plan.paths):
+        # Who else has it on record is asked once it is known whether the address is left alone.
+        raise Problem(f"{iface}: {sharer}")
     if verdict.full and _is_up(view) and not any(one.endpoint for one in plan.paths):
         plan = plan._replace(unserved=(*plan.unserved, path))
     return plan.add(
@@ -248,8 +251,7 @@ def find_sharer(path: Path, others: Iterable[Path]) -> str:
     for other in others:
         if other.address == path.address and other.device == path.device:
             return _tell_twice(path, other.table)
-        if other.device != path.device and (
-                other.family, other.table) == (path.family, path.table):
+        if (other.family, other.table) == (path.family, path.table):
             return _tell_use(path.table, f"{other.address} of {other.iface}")
     return ""
 
@@ -354,16 +356,9 @@ def _may_be_wide(
         and not any(address.contains(path.subnet, other) for other, _ in view.elsewhere))
 
 
-def _choose_table(
-    path: Path, wanted: int, before: list[Path], beside: list[Path]
-) -> int:
-    taken = {other.table: other for other in beside}
-    if wanted in taken:
-        other = taken[wanted]
-        raise Problem(f"{path.iface}: "
-                      f"{_tell_use(wanted, f'{other.address} of {other.iface}')}")
-    if wanted:
-        return wanted
+def _choose_table(path: Path, before: list[Path], beside: list[Path]) -> int:
+    """The table that a path has on record if it is one of ours, else one that is free."""
+    taken = {other.table for other in beside}
     for old in before:
         ours = (old.table - table_number(path.ifindex, 0)) % TABLE_STEP == 0
         if ours and old.table not in taken:

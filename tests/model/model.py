@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tests.model.health import Health
 from tests.model.kernel import Endpoint, Limits, Snapshot
 from tests.model.steps import Step
-from tests.model.things import Wish, find_foreign
+from tests.model.things import Wish, Written, find_foreign
 from tests.model.told import Told, is_wanted, list_held, list_wishes
 from tests.model.way_out import Way, find_best, judge, list_candidates
 from tests.model.world import (
@@ -440,26 +440,53 @@ def _is_refused(
 ) -> bool:
     """Whether another path or program has an address, a table or a mark that a stanza wants."""
     paths = [path for one in others if one.wishes is None for path in one.paths.values()]
-    coming = [wish for one in others for wish in one.wishes or ()]
+    coming = _list_coming(told, others)
     theirs = [*(path.wish for path in paths), *coming]
     tables = {(path.wish.family, path.table) for path in paths} | {
-        (wish.family, wish.table or wish.usual_table) for wish in coming
-        if wish.table or wish.device != told.stanza.device and _may_be_first(wish, others)}
+        (wish.family, wish.table) for wish in coming}
     # Who comes to a table that a path has already, has to live with that.
-    marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
     tables |= {(thing.family, thing.table) for thing in before.foreign} - told.tables
-    for number, wish in enumerate(wishes):
-        # One of those that come is the first; what stands and is no first makes nobody a further.
-        beside = any((one.device, one.family) == (wish.device, wish.family) for one in (
-            *(path.wish for path in paths if path.primary), *coming, *wishes[:number]))
-        standing = told.paths.get(wish.address)
-        usual = 0 if beside and not (standing and standing.primary) else wish.usual_table
-        table = wish.table or usual
-        if (wish.family, wish.mark) in marks or table and (
-                wish.family, table) in tables or (wish.address, wish.device) in {
-                (one.address, one.device) for one in theirs}:
-            return True
-    return False
+    marks = {(wish.family, wish.mark) for wish in theirs if wish.mark}
+    own = {(one.address, one.device) for one in theirs}
+    firsts = [path.wish for path in paths if path.primary]
+    return any(
+        (wish.family, wish.mark) in marks or (wish.address, wish.device) in own
+        or wish.table and (wish.family, wish.table) in tables
+        for wish in _list_wanting(told, wishes, [*firsts, *coming]))
+
+
+def _list_coming(told: Told, others: list[Told]) -> list[Wish]:
+    """What the work has come of the others by now, in the order in which that is so."""
+    coming: list[Wish] = []
+    for one in sorted(others, key=lambda one: one.stanza.iface):
+        firsts = [path.wish for other in (told, *others) if other is not one
+                  for path in other.paths.values() if path.primary and _stays(other, path)]
+        coming += _list_wanting(one, one.wishes or [], [*firsts, *coming])
+    return coming
+
+
+def _stays(told: Told, path: Written) -> bool:
+    """Whether the work leaves a path alone, or makes it anew."""
+    return told.wishes is None or path.wish.address in {wish.address for wish in told.wishes}
+
+
+def _list_wanting(told: Told, wishes: list[Wish], beside: list[Wish]) -> list[Wish]:
+    """The wishes of a stanza that want something which others may have, with the tables they want.
+
+    The first path of a device has its usual table. `beside` are the wishes of those that others
+    have, and of what comes: one of these is the first, and what stands and is no first makes nobody
+    a further. What is left alone, since another device has its address, wants nothing; but if the
+    stanza has another path of the family, that one has what belongs to it.
+    """
+    primary = {address for address, path in told.paths.items() if path.primary}
+    further = {wish.address for number, wish in enumerate(wishes)
+               if wish.address not in primary and any(
+                   (one.device, one.family) == (wish.device, wish.family)
+                   for one in (*beside, *wishes[:number]))}
+    left = {wish.address for wish in wishes if wish.shared and wish.address in further}
+    made = {wish.family for wish in wishes if wish.address not in left}
+    return [wish._replace(table=wish.table or wish.usual_table * (wish.address not in further))
+            for wish in wishes if wish.address not in left or wish.family in made]
 
 
 def _may_be_first(wish: Wish, everything: list[Told]) -> bool:

@@ -124,6 +124,32 @@ def test_what_belongs_to_the_next_address_of_one_that_is_left_alone_is_missing(
     assert {one.way for one in found if one.text in belongings} == {"missing"}
 
 
+@pytest.mark.parametrize(("first", "places", "seen"), [
+    # Place 3 is wan1's: nothing leads to a table of it, whoever has that.
+    ("hook wan1 inet at=3 gateway", "3", [6]),
+    # The next address has its table then.
+    ("hook wan1 inet at=3 gateway", "3,1", []),
+    ("hook wan1 inet at=0 gateway", "3", []),
+])
+def test_what_a_stanza_lacks_beside_an_address_that_is_left_alone_is_seen(
+    first: str, places: str, seen: list[int]
+) -> None:
+    taken = Route(4, 101, "198.51.100.0/24", "7", "", "", "", 0, False)
+    held = [Held(device, device, family, own, length, False) for device, family, own, length in (
+        ("wan1", 4, "10.9.1.2", 24), ("wan1", 4, "10.2.0.2", 24), ("wan0", 4, OWN, 24),
+        ("wan0", 4, "10.9.1.2", 24), ("wan0", 4, "10.1.0.3", 24), ("wan0", 6, "fd00:9:1::2", 64))]
+    before = BARE._replace(addresses=tuple(held), foreign=frozenset((taken,)),
+                           links={**BARE.links, "wan1": Link(5, True, True)})
+    model = Model()
+    model.begin(before)
+    for step in (first, "hook wan0 inet at=0 gateway",
+                 f"hook wan0 inet,inet6 at={places} flags=subflow table=101"):
+        model.follow(make_step(step), before)
+    outcome = resolve(model, before, before, disturbed=False)
+    assert sorted({one.family for one in outcome.must
+                   if isinstance(one, Route) and one.table == 101}) == seen
+
+
 @pytest.mark.parametrize(("steps", "seen"), [
     ("lease wan0 0; hook wan0 inet", {}),
     ("hook wan0 inet; lease wan0 0", {}),

@@ -23,6 +23,7 @@ from mptcp_hooks.engine.plan import (
     Plan,
     find_holder,
     find_intruder,
+    find_sharer,
     plan_paths,
     settle_order,
     share,
@@ -205,9 +206,13 @@ def test_mptcp_switched_off_is_said_where_it_matters() -> None:
 
 def test_two_paths_never_share_a_table() -> None:
     (other,) = make_plan(OURS).paths
-    with pytest.raises(Problem, match="table 20002 is in use by 10.1.1.2 of eth0"):
-        make_plan(OURS._replace(address="10.1.1.3"), others=(other,),
-                  settings=PLAIN._replace(table=20002))
+    further = OURS._replace(address="10.1.1.3")
+    (path,) = make_plan(further, others=(other,), settings=PLAIN._replace(table=20002)).paths
+    assert find_sharer(path, (other,)).startswith("table 20002 is in use by 10.1.1.2 of eth0")
+    # Nor do those of one stanza, whose first one is not its device's.
+    with pytest.raises(Problem, match="table 101 is in use by 10.1.1.2 of eth0"):
+        make_plan(OURS, further, adjectives=((OURS.address, "deprecated"),),
+                  settings=PLAIN._replace(table=101, usual_table=101))
 
 
 def test_a_kernel_without_mptcp_costs_only_the_endpoint() -> None:

@@ -146,6 +146,33 @@ def test_what_two_devices_have_is_the_first_ones_and_the_other_has_its_bound_soc
         assert bench.machine.snapshot() == before
 
 
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_table_is_not_in_use_for_an_address_that_is_left_alone(later: bool, held: bool) -> None:
+    """Since another device has it: the stanza's other family has its path, and keeps it."""
+    _, elsewhere = state_twice(4, "eth0")
+    dual = told(ADDRFAM="inet,inet6", METHOD="static", IF_ADDRESSES="10.1.2.2/24 fd00:2::2/64",
+                IF_MPTCP_FLAGS="subflow", IF_MPTCP_TABLE="101")
+    beside, first = (told(ADDRFAM="inet", METHOD="static", IF_ADDRESS=f"{own}/24",
+                          IF_GATEWAY="10.1.2.1", IF_MPTCP_TABLE=table)
+                     for own, table in (("10.1.2.3", "101"), ("10.1.2.4", "")))
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND,
+                           SECOND._replace(address="10.1.2.4"))
+        if held:
+            bench.machine.plug("eth0", 2, *ADDRESSES["eth1"])
+            assert bench.up(elsewhere) == []
+        assert bench.up(first) == []
+        problems = [*bench.up(dual), *bench.up(beside)] if later else [
+            *bench.up(beside), *bench.up(dual)]
+        assert [str(one).partition(":")[0] for one in problems] == ["eth1"] * (not held)
+        if held:
+            assert ("fd00:2::2", 101) in list_paths(bench)
+            bench.machine.rules = [one for one in bench.machine.rules if one[0] == 4]
+            assert bench.all() == []
+            assert 101 in {rule.table for known, rule in bench.machine.rules if known == 6}
+
+
 def state_twice(family: int, iface: str) -> tuple[Event, Event]:
     """Stanzas of eth1 and of another interface that state the same address."""
     own, gateway = ("10.1.2.2/24", "10.1.2.1") if family == 4 else ("fd00:2::2/64", "fd00:2::1")
