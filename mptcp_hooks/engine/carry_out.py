@@ -86,7 +86,11 @@ def _note_resolvers(store: Store, work: Work) -> None:
 
 
 def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
-    """With the last path, take away what only a monitor made: what leads, roles and tunnels."""
+    """With the last path, take away what only a monitor made: what leads, roles and tunnels.
+
+    While one runs, the way stays barred that it barred: the next path may come before main has a
+    default again.
+    """
     if not store.has_monitors() or any(
             stanza.paths for iface in store.list_interfaces() for stanza in store.load(iface)):
         return []
@@ -96,7 +100,17 @@ def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
     store.save_roles(())
     store.save_tunnels(())
     store.save_front(0)
-    return end_leading(store, kernel)
+    return end_leading(store, kernel, _list_guarded(store))
+
+
+def _list_guarded(store: Store) -> list[int]:
+    """The families whose way out is barred, where a monitor is there to open it again."""
+    barred = [one.family for one in store.load_detours() if not one.table]
+    if not barred:
+        return []
+    from mptcp_hooks.machine.claim import is_claimed
+
+    return barred if is_claimed() else []
 
 
 def _take_in_deferred(store: Store, kernel: Kernel, say: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@
 A pair of rules directly before main: main without its default, then the table of an uplink that
 is alive. Or, where a tunnel had the default and is gone with it, a rule that has them find no
 way at all: what it kept private would leave in clear. The monitor decides (monitor/way_out.py);
-hooks take all of it away with the last path.
+hooks take all of it away with the last path, but for the latter while a monitor runs.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from mptcp_hooks.engine.name_record import Name, load_names, save_names
 from mptcp_hooks.machine.runner import tell_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Route, TableUse
@@ -74,9 +74,13 @@ def settle_names(store: Store, kernel: Kernel, wanted: Wanted) -> list[Problem]:
     return [tell_failure(failure) for failure in failures]
 
 
-def end_leading(store: Store, kernel: Kernel) -> list[Problem]:
-    """Take away all that leads what is bound to nothing elsewhere than main does; what failed."""
-    return [*settle_names(store, kernel, {}), *settle_detours(store, kernel, {})]
+def end_leading(store: Store, kernel: Kernel, barred: Iterable[int] = ()) -> list[Problem]:
+    """Take away all that leads what is bound to nothing elsewhere than main does; what failed.
+
+    The families that are `barred` find no way at all.
+    """
+    return [*settle_names(store, kernel, {}),
+            *settle_detours(store, kernel, dict.fromkeys(barred, 0))]
 
 
 def _compare(store: Store, kernel: Kernel, wanted: Wanted) -> _Difference:

@@ -186,7 +186,12 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
     for way in filter(None, (find_way(survey, family) for family in (4, 6))):
         whose = f"new connections over IPv{way.family}"
         if way.leading is None:
-            if not way.left:
+            if way.barred:
+                yield Finding(BROKEN, "no-way-out", "", f"{whose} cannot leave: a tunnel had "
+                              "main's default route, and what it kept private does not leave in "
+                              "clear", f"start the tunnel again, or '{_SERVICE} restart' to have "
+                              "them leave by the uplinks")
+            elif not way.left:
                 yield Finding(BROKEN, "no-way-out", "", f"{whose} cannot leave: main has no "
                               "default route, and no uplink is a way out", "'ifup' one that has a "
                               "gateway, or remove its 'mptcp-way-out off'")
@@ -207,14 +212,21 @@ def _judge_way_out(survey: Survey) -> Iterator[Finding]:
                           "its 'mptcp-way-out off'")
 
 
+def _list_barred(survey: Survey) -> set[int]:
+    """The families whose new connections find no way, since a tunnel that is gone had them."""
+    ways = (find_way(survey, family) for family in (4, 6))
+    return {way.family for way in ways if way and way.barred}
+
+
 def _judge_tunnels(survey: Survey) -> Iterator[Finding]:
     """What leaves beside a tunnel leaves in clear, and tells the peer of other addresses."""
     meant = (f"'vpn = beside' in [default] of {CONFIGURATION_FILE}, if part of them may bypass "
              "it, unencrypted")
     if survey.kept_to:
         names = " and ".join(dict.fromkeys(one.device for one in survey.kept_to))
-        yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have only one "
-                      "path", meant)
+        if not {one.family for one in survey.kept_to} <= _list_barred(survey):
+            yield Finding(NOTE, "tunnel", "", f"new connections leave by {names}, and have only "
+                          "one path", meant)
         for path, installed in _list_installed(survey):
             if installed.path.endpoint and installed.path.tells:
                 yield Finding(NOTE, "tunnel", path.interface, f"peers are told of {path.address} "

@@ -15,13 +15,15 @@ class Way(NamedTuple):
     """How new connections of a family leave where main leads them to an uplink that is out, or was.
 
     `leading` is that one, None where main has no default route at all. `taken` are the
-    interfaces that they leave by instead, `left` those that they could.
+    interfaces that they leave by instead, `left` those that they could. `barred` is whether they
+    find no way since a tunnel had main's default.
     """
 
     family: int
     leading: PathStatus | None
     taken: tuple[str, ...]
     left: tuple[str, ...]
+    barred: bool
 
 
 def find_way(survey: Survey, family: int) -> Way | None:
@@ -41,13 +43,19 @@ def find_way(survey: Survey, family: int) -> Way | None:
         return None
     first = [*out, *leading]
     return Way(family, first[0] if first else None, taken, tuple(
-        path.interface for path in paths if _may_leave(path) and not is_out(path)))
+        path.interface for path in paths if _may_leave(path) and not is_out(path)),
+        not leading and bool(_list_tables(survey, family, DETOUR["no_way"])))
 
 
 def _list_taken(survey: Survey, family: int, paths: list[PathStatus]) -> tuple[str, ...]:
-    tables = [seen.rule.table for seen in survey.rules if seen.family == family
-              and (seen.rule.preference, seen.rule.protocol) == (DETOUR["detour"], PROTOCOL)]
+    tables = _list_tables(survey, family, DETOUR["detour"])
     return tuple(path.interface for path in paths if path.table in tables)
+
+
+def _list_tables(survey: Survey, family: int, preference: int) -> list[int]:
+    """The tables of the monitor's own rules of a preference; unreachable has 0."""
+    return [seen.rule.table for seen in survey.rules if seen.family == family
+            and (seen.rule.preference, seen.rule.protocol) == (preference, PROTOCOL)]
 
 
 def _may_leave(path: PathStatus) -> bool:

@@ -340,9 +340,44 @@ def test_a_tunnel_that_had_the_default_and_died(up: Lab) -> None:
     up.client.ip("link del tun0")
     time.sleep(0.5)
     assert connect(up, within=1).uplink is None
+    assert find(up) == (("broken", "no-way-out", None),)
     up.client.ip("route add default via 10.1.1.1")
     wait_for(lambda: list_detours(up) == [])
-    assert connect(up).uplink == 0
+    assert connect(up).uplink == 0 and find(up) == ()
+
+
+def test_a_restart_leads_past_a_tunnel_that_died(up: Lab) -> None:
+    """As mptcp_status advises where nobody starts it again."""
+    monitor = Monitor(up)
+    up.client.ip("tuntap add tun0 mode tun", "addr add 10.9.0.2 peer 10.9.0.1 dev tun0",
+                 "link set tun0 up", "route replace default via 10.9.0.1")
+    wait_for(lambda: list_detours(up) == ["32767: from all unreachable proto mptcp"])
+    up.client.ip("link del tun0")
+    wait_for(lambda: find(up) == (("broken", "no-way-out", None),))
+    assert "start the tunnel again, or 'service mptcp-hooks restart'" in up.client.try_run(
+        "mptcp_status").stdout
+    # What the unit does then.
+    assert monitor.stop() == 0
+    up.client.run("mptcp_monitor", "--stopped")
+    Monitor(up)
+    assert connect(up).uplink is not None and find(up) == ()
+
+
+def test_what_a_dead_tunnel_kept_private_outlives_the_last_path(up: Lab) -> None:
+    """Those that come next may find no default in main either; without a monitor it goes."""
+    monitor = Monitor(up)
+    up.client.ip("tuntap add tun0 mode tun", "addr add 10.9.0.2 peer 10.9.0.1 dev tun0",
+                 "link set tun0 up", "route replace default via 10.9.0.1")
+    wait_for(lambda: list_detours(up) == ["32767: from all unreachable proto mptcp"])
+    up.client.ip("link del tun0")
+    up.client.run("mptcp_down", "--all")
+    up.client.run("mptcp_up", "--all")
+    time.sleep(0.5)
+    assert list_detours(up) == ["32767: from all unreachable proto mptcp"]
+    assert connect(up, within=1).uplink is None
+    monitor.signal(signal.SIGKILL)
+    up.client.run("mptcp_down", "--all")
+    assert up.rules() == [] and "detours" not in up.client.run("ls", "/run/mptcp-hooks")
 
 
 def tells_alive(monitor: Monitor, family: int) -> bool:

@@ -58,7 +58,8 @@ class Model:
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
     a way out when it began, or got one in it, or are `passing`: a monitor may have given them one
-    just before. And `now` is when the kernel was looked at, in seconds.
+    just before; and it was `bare` if there was no path. And `now` is when the kernel was looked
+    at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Model:
     ending: bool = False
     leading: set[int] = field(default_factory=set)
     passing: set[int] = field(default_factory=set)
+    bare: bool = False
     now: float = 0.0
 
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
@@ -88,6 +90,7 @@ class Model:
         self.limits, self.settling, self.now = before.limits, False, now
         self.leading = self.passing | {
             family for family in FAMILIES if list_candidates(self, family)}
+        self.bare = not any(told.paths for told in self.told)
         for told in self.told:
             told.begin()
 

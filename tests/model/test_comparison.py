@@ -14,6 +14,7 @@ from tests.model.model import Model
 from tests.model.outcome import resolve
 from tests.model.steps import Step, make_step
 from tests.model.told import Told
+from tests.model.way_out import Way
 from tests.model.world import ROUTER, TUNNEL, Configuration, Stanza, read_configuration, read_stanza
 
 TABLE = 20003
@@ -233,6 +234,47 @@ def test_a_bar_beside_a_tunnel_for_what_never_led_out_is_seen(
     after = before._replace(marked=frozenset((bar,)))
     found = compare(resolve(model, before, after, disturbed=False), (), after)
     assert [one.way for one in found if "preference 32767" in one.text] == seen
+
+
+@pytest.mark.parametrize(("monitored", "barred", "default", "seen"), [
+    (True, True, None, []),
+    (True, False, None, ["missing"]),
+    (True, True, Default("wan1", 4, "10.2.0.1", 0), ["left over"]),
+    (True, False, Default("wan1", 4, "10.2.0.1", 0), []),
+    # Nobody would take it away later.
+    (False, True, None, ["left over"]),
+    (False, False, None, []),
+])
+def test_a_bar_that_the_last_path_takes_from_a_monitor_is_seen(
+    monitored: bool, barred: bool, default: Default | None, seen: list[str]
+) -> None:
+    """The tunnel that had the default is gone."""
+    bar = Rule(4, 32767, "", "", "", 0)
+    before = WHOLE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
+    model = Model()
+    model.begin(before)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    resolve(model, BARE, before, disturbed=False)
+    model.monitored, model.ways[4] = monitored, Way(barred=True)
+    before = before._replace(marked=before.marked | {bar}, defaults=(default,) if default else ())
+    model.begin(before)
+    model.follow(make_step("down wan0"), before)
+    if monitored:
+        model.attend(before)
+    after = before._replace(marked=frozenset((bar,) * barred))
+    found = compare(resolve(model, before, after, disturbed=False), (), after)
+    assert [one.way for one in found if "preference 32767" in one.text] == seen
+
+
+def test_what_is_left_of_a_bar_without_a_path_goes_once_somebody_works() -> None:
+    """The monitor that left it is gone, and who has nothing to do leaves it."""
+    bar = Rule(4, 32767, "", "", "", 0)
+    before = BARE._replace(marked=frozenset((bar,)))
+    for after in (before, BARE):
+        model = Model(ways={4: Way(barred=True), 6: Way()})
+        model.begin(before)
+        assert compare(resolve(model, before, after, disturbed=False), (), after) == []
+        assert model.ways[4].barred == (after is before)
 
 
 def test_the_endpoint_of_a_failed_check_that_stays_is_seen() -> None:

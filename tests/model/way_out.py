@@ -73,10 +73,10 @@ def list_ways(model: Model, family: int, seen: Snapshot) -> list[Way]:
     best = find_best(seen, family)
     barred = model.ways[family].barred
     if best.device == TUNNEL if best else barred:
-        # What leads nowhere needs no bar, but keeps one for what comes, unless a step took the
-        # last path of all; a monitor may have made that for paths which it then took away.
-        return [Way(barred=bool(candidates)),
-                *[Way(barred=True)] * (barred or family in model.leading)]
+        # What leads nowhere needs no bar, but keeps one for what comes; a monitor may have made
+        # that for paths which it then took away.
+        return [Way(barred=barred or bool(candidates)),
+                *[Way(barred=True)] * (family in model.leading)]
     beliefs = [model.health.suppose(path.wish.address, judge(model, path, seen), model.now)
                for path in candidates]
     ranked = sorted(candidates, key=lambda path: _rank(path, family, seen))

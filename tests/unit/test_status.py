@@ -411,6 +411,17 @@ def test_where_new_connections_leave_by_is_told_with_why_and_since_when() -> Non
         "new connections over IPv4 leave by eth1, because eth0 has a silent gateway for 40 s")
 
 
+def test_what_a_tunnel_that_died_has_barred_is_told() -> None:
+    """Where main has no default route; with one, the monitor opens the way by itself."""
+    barred = {LOCAL_RULE: LOCAL_RULE + '{"priority":32767,"src":"all","action":"7",'
+              '"protocol":"77"},'}
+    default = '{"dst":"default","gateway":"10.1.1.1","dev":"eth0","flags":["onlink"]},'
+    (found,) = find(barred | {default: ""})
+    assert (found["kind"], found["severity"]) == ("no-way-out", "broken")
+    assert "a tunnel had main's default route" in found["text"]
+    assert find({default: ""}) == find(barred) == []
+
+
 def test_what_is_only_suspected_has_a_way_where_there_is_no_other() -> None:
     assert [one["kind"] for one in find(put_out(eth0="988 suspected"))] == ["suspected"]
 

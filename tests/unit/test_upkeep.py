@@ -18,6 +18,7 @@ from mptcp_hooks.engine.checks import CheckResult
 from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
+from mptcp_hooks.machine import claim
 from mptcp_hooks.machine.foreign import ForeignRule
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED, TCP_SYN_SENT
 from mptcp_hooks.machine.subflows import Subflow
@@ -714,7 +715,7 @@ def test_what_a_tunnel_kept_private_finds_no_way_when_it_is_gone(kept: Kept) -> 
 
 
 def test_what_a_tunnel_kept_private_finds_no_way_by_an_uplink_that_comes_later(kept: Kept) -> None:
-    """The other family has paths all the time, so that nobody takes the guard away."""
+    """The other family has paths all the time."""
     machine = kept.bench.machine
     kept.bench.up(ETH0, static("eth1", 6))
     machine.devices["tun0"] = Device(9, Link(True, True, True), ())
@@ -727,6 +728,36 @@ def test_what_a_tunnel_kept_private_finds_no_way_by_an_uplink_that_comes_later(k
     kept.bench.up(ETH0)
     kept.round()
     assert list_detours(kept) == [(32767, 0)]
+
+
+@pytest.mark.parametrize("monitored", [True, False])
+def test_the_last_path_takes_no_guard_away_from_a_monitor(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, monitored: bool
+) -> None:
+    """Of what one that is gone has left, nobody would take it away later."""
+    monkeypatch.setattr(claim, "is_claimed", lambda: monitored)
+    machine = kept.bench.machine
+    bare = machine.snapshot()
+    kept.bench.up(ETH0)
+    machine.devices["tun0"] = Device(9, Link(True, True, True), ())
+    machine.routes[4, 254] = [Route("default", "unicast", "", 9, "", 0, 3)]
+    kept.round()
+    machine.pull("tun0")
+    machine.routes[4, 254] = []
+    kept.bench.down("eth0")
+    guard = [(32767, 0)] * monitored
+    assert list_detours(kept) == guard
+    # A round that has nothing to do finds it as it is to be.
+    kept.round()
+    assert list_detours(kept) == guard and machine.ran == []
+    kept.bench.up(ETH0)
+    kept.round()
+    assert list_detours(kept) == guard
+    kept.bench.down("eth0")
+    machine.routes[4, 254] = [Route("default", "unicast", "10.9.9.1", 8, "", 0, 3)]
+    kept.round()
+    assert list_detours(kept) == []
+    assert machine.snapshot().rules == bare.rules
 
 
 def test_an_uplink_of_ours_with_one_peer_is_no_tunnel(kept: Kept) -> None:
