@@ -149,8 +149,8 @@ class Model:
             refused = again
         # What is refused as it is taken in is not on record: the next round takes it in anew.
         self.told = [told for told in self.told if not (told.new and told in refused)]
-        # What has just come is silenced by the next round: on a link without a carrier, and
-        # beside a tunnel, where peers would be told of it.
+        # What has just come is silenced by the next round: on a link without a carrier, where its
+        # check has failed, and beside a tunnel, where peers would be told of it.
         self._fall_silent(before)
         self._keep_to_tunnels(before)
         for told in self.told if self.beside else ():
@@ -195,7 +195,7 @@ class Model:
     def wish(
         self, told: Told, before: Snapshot, present: bool, awaited: Awaited = Awaited()
     ) -> list[Wish]:
-        """The paths that a stanza should have, those that are `awaited` without endpoints."""
+        """The paths that a stanza should have; what was out waits for what is `awaited`."""
         if not is_wanted(told, self.configuration):
             return []
         wishes = list_wishes(told, self.told, self.configuration, self.foreign, self.leases,
@@ -204,8 +204,7 @@ class Model:
         out = told.mute | {wish.address for wish in wishes
                            if told.silent and wish.address not in told.kept}
         return self._keep_quiet(told, [wish._replace(endpoint=wish.endpoint and not (
-            wish.address in awaited.addresses
-            or awaited.hold_back(wish) and wish.address in out)) for wish in wishes], before)
+            awaited.hold_back(wish) and wish.address in out)) for wish in wishes], before)
 
     def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""

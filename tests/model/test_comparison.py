@@ -297,6 +297,36 @@ def test_the_endpoint_of_a_failed_check_that_stays_is_seen() -> None:
     assert follow_check("1", monitored=True) == follow_check("0", monitored=False) == []
 
 
+@pytest.mark.parametrize(("carrier", "failing", "seen"), [
+    (False, True, ["left over"]),
+    (False, False, ["left over"]),
+    (True, True, []),
+])
+def test_an_endpoint_that_comes_back_without_a_carrier_is_seen(
+    carrier: bool, failing: bool, seen: list[str]
+) -> None:
+    """A round made it, as another program's went, and the next one took it away."""
+    def follow(before: Snapshot, after: Snapshot, step: str = "") -> list[str]:
+        model.begin(before)
+        if step:
+            model.follow(make_step(step), before)
+        if model.monitored:
+            model.attend(before)
+        found = compare(resolve(model, before, after, disturbed=not step), model.foreign, after)
+        return [one.way for one in found if one.kind == "Endpoint"]
+
+    theirs = Endpoint(OWN, 1, ("subflow",))
+    routed = WHOLE._replace(links={"wan0": Link(3, True, carrier)}, ids={}, addresses=(
+        Held("wan0", "wan0", 4, OWN, 24, False),))
+    model = Model(foreign={theirs}, failing={OWN} if failing else set(), monitored=True)
+    taken = routed._replace(ids={theirs: 1})
+    assert follow(taken, taken, "hook wan0 inet at=0 gateway") == []
+    model.foreign.clear()
+    assert follow(routed, routed) == []
+    model.set_monitor("off")
+    assert follow(routed, routed._replace(ids={ENDPOINT: 2}), "mptcp_up --all") == seen
+
+
 def test_what_is_taken_from_others_is_seen() -> None:
     (found,) = compare_foreign(WHOLE, WHOLE._replace(foreign=frozenset()))
     assert (found.way, found.kind) == ("taken from others", "Rule")
