@@ -76,11 +76,27 @@ def prepare_all(
     renewed = list(edited)
     changed = {event.iface for event in renewed}
     builder.foretell(renewed)
-    _follow(builder, machine, [iface for iface in store.list_interfaces() if iface not in changed],
-            (_let_go, _call_back))
-    _name_each(builder, machine, renewed)
+    unedited = [iface for iface in store.list_interfaces() if iface not in changed]
+    builder.have_heirs(lambda lost: _renew_all(builder, machine, unedited, renewed, lost))
     _take_in(builder, machine, events, told)
     return builder.finish()
+
+
+def _renew_all(
+    builder: Keeper, machine: Machine, ifaces: list[str], edited: list[Event],
+    lost: set[tuple[int, int]],
+) -> None:
+    """Add what is on record, then what a person edited; but whose first path goes comes first."""
+    ahead = [event for event in edited if _leads_any(builder, event, lost)]
+    _name_each(builder, machine, ahead)
+    _follow(builder, machine, ifaces, (_let_go, _call_back))
+    _name_each(builder, machine, [event for event in edited if event not in ahead])
+
+
+def _leads_any(builder: Keeper, event: Event, devices: set[tuple[int, int]]) -> bool:
+    """Whether what an event renews had the first path of one of the devices, as list_led has it."""
+    return not devices.isdisjoint(list_led(
+        stanza for stanza in builder.on_file.get(event.iface, ()) if renews(event, stanza)))
 
 
 def prepare_named(
@@ -102,8 +118,7 @@ def _name_each(builder: Keeper, machine: Machine, events: list[Event]) -> None:
     for event in current:
         _leave_what_is_away(builder, machine, event)
     builder.have_heirs(lambda lost: builder.add_each(
-        sorted(current, key=lambda event: lost.isdisjoint(list_led(
-            stanza for stanza in builder.on_file.get(event.iface, ()) if renews(event, stanza)))),
+        sorted(current, key=lambda event: not _leads_any(builder, event, lost)),
         lambda event: _name(builder, machine, event)))
     # Those that nobody names.
     _do_each(builder, machine, _list_heirs(builder, _recall_seen(builder, machine, events)), _renew)

@@ -465,6 +465,24 @@ def test_a_stanza_that_changes_itself_is_first_at_once_where_the_first_one_goes(
         assert acts[act](bench) == [] and bench.machine.snapshot() == left
 
 
+def test_who_is_left_is_first_at_once_where_the_first_one_was_edited() -> None:
+    """And has another name: eth1:1 loses its gateway, and with it its path."""
+    first, heir = (told(IFACE=iface, ADDRFAM="inet", METHOD="static", IF_ADDRESS=f"{own}/24",
+                        IF_GATEWAY="10.1.2.1")
+                   for iface, own in (("eth1:1", "10.1.2.2"), ("eth1", "10.1.2.3")))
+    edited = told(IFACE="eth1:1", ADDRFAM="inet", METHOD="static", IF_ADDRESS="10.1.2.2/24")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
+        bench.up(heir)
+        alone = bench.machine.snapshot()
+        bench.down("eth1")
+        assert bench.up(first) == bench.up(heir) == []
+        assert list_devices_endpoints(bench) == ["10.1.2.2"]
+        assert bench.all(edited=(edited,)) == []
+        assert list_devices_endpoints(bench) == ["10.1.2.3"]
+        assert len(bench.machine.snapshot().rules) == len(alone.rules)
+
+
 def list_devices_endpoints(bench: Bench) -> list[str]:
     return [one.address for one in bench.machine.endpoints if one.device == 3]
 
