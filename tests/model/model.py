@@ -144,8 +144,9 @@ class Model:
         self._keep_to_tunnels(before)
         awaited = Awaited(frozenset(self.deaf), frozenset(self.failing))
         refused = self._make_true(self.told, before, awaited)
-        # What was in the way of one may be gone by the next round.
-        while len(again := self._make_true(refused, before, awaited)) < len(refused):
+        # What was in the way of one may be gone by the next round, as may who had its address.
+        while len(again := self._make_true(
+                self._list_waiting(refused), before, awaited)) < len(refused):
             refused = again
         # What is refused as it is taken in is not on record: the next round takes it in anew.
         self.told = [told for told in self.told if not (told.new and told in refused)]
@@ -155,6 +156,10 @@ class Model:
         self._keep_to_tunnels(before)
         for told in self.told if self.beside else ():
             told.drop_endpoints(lambda wish: wish.tells)
+
+    def _list_waiting(self, refused: list[Told]) -> list[Told]:
+        """Those of which another round may make more: refused, or with another device's address."""
+        return [told for told in self.told if told in refused or told.shares]
 
     def set_monitor(self, word: str) -> None:
         """A monitor that begins knows nothing of what was."""

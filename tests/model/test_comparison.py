@@ -15,7 +15,15 @@ from tests.model.outcome import resolve
 from tests.model.steps import Step, make_step
 from tests.model.told import Told
 from tests.model.way_out import Way
-from tests.model.world import ROUTER, TUNNEL, Configuration, Stanza, read_configuration, read_stanza
+from tests.model.world import (
+    ROUTER,
+    TUNNEL,
+    Configuration,
+    Stanza,
+    find_own,
+    read_configuration,
+    read_stanza,
+)
 
 TABLE = 20003
 OWN = "10.1.0.2"
@@ -149,6 +157,37 @@ def test_what_a_stanza_lacks_beside_an_address_that_is_left_alone_is_seen(
     outcome = resolve(model, before, before, disturbed=False)
     assert sorted({one.family for one in outcome.must
                    if isinstance(one, Route) and one.table == 101}) == seen
+
+
+@pytest.mark.parametrize(("holder", "sharer", "tables"), [
+    ("wan1", "wan0", ()),
+    # The first round refuses the holder the table that the other one gives up meanwhile.
+    ("wan0", "wan1", (("wan1", 102), ("wan0", 102))),
+])
+def test_an_address_that_is_left_alone_for_good_is_seen(
+    holder: str, sharer: str, tables: tuple[tuple[str, int], ...]
+) -> None:
+    """The path of the device that has it as well goes with its gateway."""
+    def follow(before: Snapshot, tables: tuple[tuple[str, int], ...]) -> list[str]:
+        model.configuration = Configuration(tables=tables)
+        model.attend(before)
+        found = compare(resolve(model, before, before, disturbed=True), (), before)
+        return [one.text for one in found if one.kind == "Endpoint" and "10.9.1.2" in one.text]
+
+    own = [(device, find_own(device, place, 4)) for device in (holder, sharer) for place in (0, 3)]
+    gone = BARE._replace(
+        links={**BARE.links, "wan1": Link(5, True, True)},
+        addresses=tuple(Held(device, device, 4, one.address, 24, False) for device, one in own),
+        defaults=(Default(holder, 4, own[0][1].gateway, 0),))
+    before = gone._replace(defaults=(*gone.defaults, Default(holder, 4, "10.9.1.1", 1)))
+    model = Model(monitored=True)
+    for step in (f"hook {holder} inet", f"hook {sharer} inet at=0,3 gateway flags=signal"):
+        model.begin(before)
+        model.follow(make_step(step), before)
+        assert follow(before, tables[:1]) == []
+    model.begin(before)
+    (missing,) = follow(gone, tables[1:])
+    assert f"device {gone.ifindex(sharer)}" in missing
 
 
 @pytest.mark.parametrize(("steps", "seen"), [

@@ -91,6 +91,11 @@ class Told:
         return self.silent or bool(self.mute)
 
     @property
+    def shares(self) -> bool:
+        """Whether the step wants a path of it for an address that another device's path has."""
+        return any(wish.shared for wish in self.wishes or ())
+
+    @property
     def has_endpoint(self) -> bool:
         return any(path.endpoint for path in self.paths.values())
 
