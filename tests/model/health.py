@@ -22,11 +22,13 @@ _NEVER = float("-inf")
 class State(Enum):
     """How a path is: well, before a gateway that does not answer, or known to be out.
 
-    Of a link that is down, and of a check that has failed, the kernel and mptcp_check tell.
+    Of a link that is down, and of a check that has failed, the kernel and mptcp_check tell. Of a
+    gateway that does not answer, and is `UNASKED`, nobody need ever know.
     """
 
     WELL = "well"
     DEAF = "deaf"
+    UNASKED = "unasked"
     CUT = "cut"
 
 
@@ -85,6 +87,8 @@ class Health:
         past = self._pasts.get(address, _Past())
         if state is State.CUT:
             return {Belief.OUT}
+        if state is State.UNASKED:
+            return set(Belief)
         if state is State.DEAF:
             known = past.state is State.DEAF and now > past.deaf_since + _NOTICED_WITHIN
             return {Belief.OUT} if known else set(Belief)

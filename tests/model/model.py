@@ -16,7 +16,7 @@ from tests.model.kernel import Endpoint, Limits, Snapshot
 from tests.model.steps import Step
 from tests.model.things import Wish, Written, find_foreign
 from tests.model.told import Told, is_wanted, list_held, list_wishes
-from tests.model.way_out import Way, find_best, judge, list_candidates
+from tests.model.way_out import Way, find_best, list_candidates, list_states
 from tests.model.world import (
     FAMILIES,
     TUNNEL,
@@ -174,8 +174,7 @@ class Model:
         # Between the hooks of one stanza it may make paths of others, which the hook replaces.
         self.passing = set() if settled or not self.monitored else self._list_coming(seen)
         if self.monitored:
-            self.health.note({path.wish.address: judge(self, path, seen) for family in FAMILIES
-                              for path in list_candidates(self, family)}, now, settled)
+            self.health.note(list_states(self, seen), now, settled)
 
     def _list_coming(self, seen: Snapshot) -> set[int]:
         """The families that get a way out of what was told, as the machine is now."""
@@ -402,7 +401,8 @@ class Model:
         """Make a stanza what the machine is by now, unless that is refused."""
         device = told.stanza.device
         wishes = self.wish(told, before, present=True, awaited=awaited)
-        told.silent &= not before.is_running(device) or any(map(awaited.hold_back, wishes))
+        waiting = {wish.address for wish in wishes if awaited.hold_back(wish)}
+        told.silent &= not before.is_running(device) or bool(waiting)
         if device not in awaited.devices:
             told.mute.clear()
         others = [one for one in self.told if one is not told]
@@ -411,6 +411,9 @@ class Model:
             told.loose = True
             return False
         told.settle(wishes)
+        if told.silent and before.is_running(device):
+            # Whatever it was silent for before: what has no endpoint does not wait for a gateway.
+            told.presumed = waiting
         return True
 
 

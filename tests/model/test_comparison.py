@@ -366,6 +366,36 @@ def test_an_endpoint_that_comes_back_without_a_carrier_is_seen(
     assert follow(routed, routed._replace(ids={ENDPOINT: 2}), "mptcp_up --all") == seen
 
 
+@pytest.mark.parametrize(("further", "there", "seen"), [
+    (True, True, []),
+    (True, False, ["missing"]),
+    (False, True, ["left over"]),
+    (False, False, []),
+])
+def test_an_endpoint_that_comes_without_a_carrier_is_seen(
+    further: bool, there: bool, seen: list[str]
+) -> None:
+    """A further address had none that could wait for its gateway, so its stanza waits no more."""
+    found = find_own("wan0", 2, 4)
+    first = Told(Stanza("wan0", (4,), (0,), gateway=True))
+    model = Model(told=[Told(Stanza("wan0", (4,)), silent=True), *[first] * further],
+                  monitored=True, deaf={"wan0"}, leases={"wan0": found})
+    before = BARE._replace(marked=frozenset(RULES) if further else frozenset(), addresses=tuple(
+        Held("wan0", "wan0", 4, own, 24, False) for own in (OWN, found.address)[not further:]))
+    model.begin(before)
+    model.attend(before)
+    resolve(model, before, before, disturbed=True)
+    model.set_monitor("kill")
+    model.configuration = Configuration(flags=(("wan0", ("subflow",)),))
+    before = before._replace(links={"wan0": Link(3, True, False)})
+    after = before._replace(ids={Endpoint(found.address, 3, ("subflow",)): 1} if there else {})
+    model.begin(before)
+    model.follow(make_step("mptcp_up --all"), before)
+    differences = compare(resolve(model, before, after, disturbed=False), (), after)
+    assert [one.way for one in differences if (
+        one.kind == "Endpoint" and found.address in one.text)] == seen
+
+
 def test_what_is_taken_from_others_is_seen() -> None:
     (found,) = compare_foreign(WHOLE, WHOLE._replace(foreign=frozenset()))
     assert (found.way, found.kind) == ("taken from others", "Rule")

@@ -193,6 +193,25 @@ def test_one_that_has_just_come_back_is_not_led_to_before_others() -> None:
     assert list_chosen(model, see(THREE, cut=("wan0", "wan2"))) == {"wan1"}
 
 
+@pytest.mark.parametrize("shared, cut, deaf, chosen", [
+    (False, (), (), {""}),
+    (False, ("wan0",), (), {"wan1"}),
+    (False, (), ("wan0",), {"", "wan1"}),
+    (True, ("wan0",), (), {""}),
+])
+def test_a_further_address_that_becomes_the_first_keeps_its_past(
+    shared: bool, cut: Sequence[str], deaf: Sequence[str], chosen: set[str]
+) -> None:
+    further = TWO[0].wish._replace(address="10.1.0.3", shared=shared)
+    model = know((*TWO, write_wish(further, False, 10020003)), deaf=deaf)
+    for now in (900.0, 999.0):
+        model.watch(see(cut=cut), now, settled=True)
+    model.deaf.clear()
+    alone = know((TWO[1], write_wish(further._replace(shared=False), True, 10020003)))
+    model.told = alone.told
+    assert list_chosen(model, see()) == chosen
+
+
 def test_of_a_gateway_that_fell_silent_nobody_need_know_yet() -> None:
     assert list_chosen(know(deaf=("wan0",)), see()) == {"", "wan1"}
 

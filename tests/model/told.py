@@ -21,8 +21,8 @@ class Told:
     step began, or were taken over, by family. `headless` are the families of whose paths the step
     could not make the first one. `standing` are the addresses that had paths then, 0 for the first
     of a device, and `kept` those whose endpoints stood before the work under way. `presumed` are
-    the addresses for whose sake alone the step made it silent, should they be such as have
-    endpoints. It is `new` in the step in which a monitor takes it in.
+    the addresses for whose sake alone the step made it silent, or left it so, should they be such
+    as have endpoints. It is `new` in the step in which a monitor takes it in.
     """
 
     stanza: Stanza

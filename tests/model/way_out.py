@@ -67,6 +67,24 @@ def judge(model: Model, path: Written, seen: Snapshot) -> State:
     return State.DEAF if device in model.deaf else State.WELL
 
 
+def list_states(model: Model, seen: Snapshot) -> dict[str, State]:
+    """How all are that a monitor judges, by their addresses.
+
+    A further address of a device keeps its past where it becomes the first; of one that is shared
+    nothing is known.
+    """
+    return {path.wish.address: _observe(model, path, seen)
+            for told in model.told for path in told.paths.values() if not path.wish.shared}
+
+
+def _observe(model: Model, path: Written, seen: Snapshot) -> State:
+    """How a path is, as `judge` says: of one that leads nothing out nobody asks the gateway."""
+    state = judge(model, path, seen)
+    if state is not State.DEAF or leads_out(path):
+        return state
+    return State.UNASKED if path.wish.gateway else State.WELL
+
+
 def list_ways(model: Model, family: int, seen: Snapshot) -> list[Way]:
     """The ways out that a monitor may have made, given what it may know."""
     candidates = list_candidates(model, family)
