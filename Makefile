@@ -149,9 +149,14 @@ test-bpf: $(DEB)
 SUITES = bookworm trixie testing
 KERNEL_TESTS = $(addprefix tests/lab/test_,static.py promises.py limits.py transfers.py outages.py \
 	way_out.py status.py)
+# What these tests fetch: the VM has no network.
+KERNEL_PROGRAMS = dhcpcd-base dnsmasq-base isc-dhcp-client mptcpd mptcpd-plugins network-manager \
+	nftables radvd
 
 test-kernels: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES)' || true
+	$(PYTHON) -c 'import sys; from tests.lab.support.programs import download; download(tuple(sys.argv[1:]))' \
+		$(KERNEL_PROGRAMS)
 	@for suite in $(SUITES); do echo "the kernel of $$suite"; \
 		$(PYTHON) -m tests.virtual --suite $$suite --minutes 120 $(PYTHON) -m pytest \
 			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long and not fault and not boot' \

@@ -261,8 +261,10 @@ def _list_defaults(ifindex: int, family: int) -> list[Route]:
     """A device's default routes in main, or if it has none there in tables of other programs.
 
     networkd (RouteTable=), NetworkManager (route-table) and images of clouds put them there.
+    A device that is not there (0) has none.
     """
-    for table in (MAIN_TABLE, 0):
+    # What is read of device 0 are the routes of all devices.
+    for table in (MAIN_TABLE, 0) if ifindex else ():
         found = [route for route in netlink.read_routes(family, table, ifindex)
                  if route.destination == "default" and route.kind == "unicast"
                  and route.protocol != PROTOCOL]

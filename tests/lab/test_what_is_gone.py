@@ -202,3 +202,23 @@ def test_an_address_that_its_first_device_gave_up_is_the_others(lab: Lab) -> Non
     monitor.rest()
     assert lab.endpoints() == ["10.1.9.2 eth1 subflow"]
     assert answers(lab, "10.1.9.2")
+
+
+def test_the_hook_of_a_device_that_is_not_there_takes_no_others_gateway(lab: Lab) -> None:
+    """What it tells of is kept, and carries once the device is there with a gateway of its own."""
+    lab.client.ip("link set eth0 up", "addr add 10.1.1.2/24 dev eth0",
+                  "tuntap add tun0 mode tun", "addr add 10.9.0.2 peer 10.9.0.1 dev tun0",
+                  "link set tun0 up", "route add default dev tun0 metric 900",
+                  "link set eth1 name away")
+    assert up(lab, IFACE="eth0", IF_ADDRESS="10.1.1.2", IF_GATEWAY="10.1.1.1") == ""
+    before = lab.snapshot()
+    later = {name: value for name, value in ETH1.items() if name != "IF_GATEWAY"}
+    assert lab.run_hook("if-up.d", later).stderr == (
+        "mptcp_up: eth1: no such interface here: its table number will be 20000 + its ifindex\n")
+    assert lab.snapshot() == before
+    lab.client.ip("tuntap del tun0 mode tun", "link set away name eth1", "link set eth1 up",
+                  "addr add 10.1.2.2/24 dev eth1", "route add default via 10.1.1.1",
+                  "route add default via 10.1.2.1 metric 200")
+    assert lab.client.run("mptcp_up", "--all") == ""
+    assert lab.endpoints() == BOTH
+    check_both_paths(lab)

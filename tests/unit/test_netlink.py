@@ -166,6 +166,19 @@ def test_a_router_of_a_high_rank_comes_before_one_of_a_low(answer: Callable[...,
         assert Machine().read_default_gateways(2, (6,)) == ("fe80::1", "fe80::", "fe80::3")
 
 
+def test_a_device_that_is_not_there_has_no_default_routes(answer: Callable[..., None]) -> None:
+    """Whoever asks for those of device 0 is told all, as a tunnel's, which has no gateway."""
+    def make_default(*gateway: tuple[int, bytes]) -> bytes:
+        return head(AF_INET, protocol=3) + make_attributes(
+            (RTA_TABLE, number(254)), (RTA_OIF, number(2)), *gateway)
+
+    for ifindex, gateways, direct in ((2, ("10.1.1.1",), (4,)), (0, (), ())):
+        answer(make_default(), make_default((RTA_GATEWAY, ROUTER)))
+        assert Machine().read_default_gateways(ifindex, (4,)) == gateways
+        answer(make_default(), make_default((RTA_GATEWAY, ROUTER)))
+        assert Machine().read_direct(ifindex, (4,)) == direct
+
+
 def test_addresses_are_a_devices_whatever_their_labels(answer: Callable[..., None]) -> None:
     alias = ADDRESS + make_attributes((3, b"eth0:1\0"))
     other = struct.pack("=BBBBI", AF_INET, 16, 0, 0, 3) + make_attributes((2, ROUTER))

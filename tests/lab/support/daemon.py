@@ -29,7 +29,8 @@ class Daemon:
         address = f"/tmp/{program}-{lab.client.pid}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(address)
-            ready.settimeout(20)
+            # An emulated machine takes its time.
+            ready.settimeout(60)
             try:
                 self._process = self._client.start(
                     "env", f"NOTIFY_SOCKET={address}", "nice", "-n", "-10", "sh", "-c",
