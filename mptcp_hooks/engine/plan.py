@@ -388,9 +388,10 @@ def _judge_endpoint(
     # Where others are announced, the own one may have none.
     present = [one for one in manager.endpoints or () if one.stands_for(own.address)
                or any(path.owns(one) for path in before)]
-    if not present and _is_away(own, view):
+    if not present and _is_away(own, view) and (before or _is_up(view)):
         # Where its routing stands, the kernel would have an endpoint of any address; where there is
-        # none yet, it refuses that and says so, and another uplink's would be given for nothing.
+        # none yet, it refuses that and says so, and another uplink's would be given for nothing. On
+        # a link that is down it refuses all of them: a dry run shows what is to come.
         warning = (f"no endpoint for {own.address}, which {view.device} does not have: "
                    "routing only") if before else ""
         return _Verdict(False, warning, "")
