@@ -162,9 +162,10 @@ def settle_order(view: DeviceView, previous: tuple[Path, ...]) -> DeviceView:
     table and its endpoint all the same.
     """
     adjectives = dict(view.adjectives)
-    standing = {path.address: 0 if path.primary else 1 for path in previous}
+    standing = {path.address: (0 if path.primary else 1, place)
+                for place, path in enumerate(previous)}
     return view._replace(addresses=tuple(sorted(view.addresses, key=lambda one: standing.get(
-        one.address, 3 if one.address in adjectives else 2))))
+        one.address, (3 if one.address in adjectives else 2, 0)))))
 
 
 def yields(path: Path, own: str) -> bool:

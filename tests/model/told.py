@@ -19,10 +19,11 @@ class Told:
     what the step under way makes of it, None where it leaves it alone; `loose` is where it may put
     back what is missing of paths that are no wish. `tables` are those that its paths had when the
     step began, or were taken over, by family. `headless` are the families of whose paths the step
-    could not make the first one. `standing` are the addresses that had paths then, 0 for the first
-    of a device, and `kept` those whose endpoints stood before the work under way. `presumed` are
-    the addresses for whose sake alone the step made it silent, or left it so, should they be such
-    as have endpoints. It is `new` in the step in which a monitor takes it in.
+    could not make the first one. `standing` are the addresses that had paths then, with their
+    places: the first of a device comes before the others. `kept` are those whose endpoints stood
+    before the work under way, `presumed` those for whose sake alone the step made it silent, or
+    left it so, should they be such as have endpoints. It is `new` in the step in which a monitor
+    takes it in.
     """
 
     stanza: Stanza
@@ -47,7 +48,8 @@ class Told:
         self.presumed = set()
         self.mute &= set(self.paths)
         self.note_tables()
-        self.standing = {address: 1 - path.primary for address, path in self.paths.items()}
+        paths = sorted(self.paths.values(), key=lambda path: not path.primary)
+        self.standing = {path.wish.address: place for place, path in enumerate(paths)}
 
     def note_tables(self) -> None:
         """Note the tables that its paths have."""
@@ -161,7 +163,8 @@ def list_wishes(
 
 def _order(told: Told, own: Iterable[Own]) -> list[Own]:
     """Those that are found: the first is the one that was, then come those that were there."""
-    return sorted(own, key=lambda one: told.standing.get(one.address, 2))
+    new = len(told.standing)
+    return sorted(own, key=lambda one: told.standing.get(one.address, new))
 
 
 def _find_own(told: Told, others: list[Told], seen: Snapshot) -> Iterator[Own]:

@@ -157,6 +157,20 @@ def test_an_address_that_comes_later_takes_nothing_from_those_before_it() -> Non
     assert after[:1] == before and [path.endpoint for path in after] == [True, False]
 
 
+def test_of_a_stanzas_further_addresses_the_first_one_stays_that() -> None:
+    """The kernel lists the newest first; the table, mark and more are the first one's."""
+    beside, first, new = (InterfaceAddress(6, f"fd00:{number}::2", 64, "", f"fd00:{number}::9")
+                          for number in (1, 2, 3))
+    others = make_plan(beside).paths
+    settings = PLAIN._replace(table=777)
+    before: tuple[Path, ...] = ()
+    for addresses in ((first,), (new, first), (new, first)):
+        view = DeviceView("eth0", 2, None, addresses, (), (), True)
+        before = plan_paths("eth0", settings, settle_order(view, before), before, others,
+                            EMPTY).paths
+        assert (before[0].address, before[0].table) == (first.address, 777)
+
+
 def test_a_temporary_address_has_a_path_only_where_no_subnet_leads_it() -> None:
     """What an earlier version gave it stays as long as the address does."""
     lasting, private = (InterfaceAddress(6, own, 64, "", "fd00::9")
