@@ -85,12 +85,13 @@ def demote(path: Path, settings: Settings, first: bool, beside: Iterable[Path]) 
 
 
 def judge_announced(
-    path: Path, previous: tuple[Path, ...], manager: PathManager
+    path: Path, previous: tuple[Path, ...], manager: PathManager, tunnel: str = ""
 ) -> tuple[Path, list[str], list[str]]:
     """The path with those announced addresses alone that can have an endpoint.
 
     With what a person must hear of the others, and what -v adds. `previous` are the paths on record
     that are renewed with it: what one of another address announces may be this one's by now.
+    Beside a `tunnel` no peer is to hear of more than it does.
     """
     if not path.announced:
         return path, [], []
@@ -106,18 +107,22 @@ def judge_announced(
     free = ENDPOINTS_AT_MOST - len(endpoints) + len(mine)
     # What has a place keeps it: the own endpoint, and then as many as there is room for.
     kept: tuple[str, ...] = ()
-    warnings = []
+    warnings: list[str] = []
+    remarks: list[str] = []
     for one in path.announced:
         wanted = path._replace(announced=(*kept, one))
         if one in others:
             warnings.append(f"{path.iface}: {one} is not announced: there is an endpoint of it "
                             "already, left to its maker")
+        elif tunnel and not any(own.stands_for(one) for own in mine):
+            remarks.append(f"{path.iface}: {one} is not announced while what is bound to nothing "
+                           f"leaves by {tunnel}")
         elif len(wanted.endpoints) > free:
             warnings.append(f"{path.iface}: {one} is not announced: the kernel's "
                             f"{ENDPOINTS_AT_MOST} endpoints are taken")
         else:
             kept = wanted.announced
-    return _announce(path, kept), warnings, []
+    return _announce(path, kept), warnings, remarks
 
 
 def spare_one(path: Path, endpoints: Iterable[Endpoint]) -> Path:

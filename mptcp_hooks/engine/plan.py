@@ -135,7 +135,7 @@ def _plan_address(
         from mptcp_hooks.engine.belongings import add_belongings, judge_announced
 
         path = add_belongings(path, settings, belongings)
-        path, warnings, remarks = judge_announced(path, previous, manager)
+        path, warnings, remarks = judge_announced(path, previous, manager, view.tunnel)
         plan = plan._replace(warnings=(*plan.warnings, *warnings),
                              remarks=(*plan.remarks, *remarks))
     # One that yields has it until it has gone elsewhere.

@@ -142,6 +142,9 @@ class Model:
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
         self._take_in(before)
         self._keep_to_tunnels(before)
+        for told in self.told if self.beside else ():
+            told.paths = {address: path.without_endpoint() if path.tells else path
+                          for address, path in told.paths.items()}
         awaited = Awaited(frozenset(self.deaf), frozenset(self.failing))
         refused = self._make_true(self.told, before, awaited)
         # What was in the way of one may be gone by the next round, as may who had its address.
@@ -212,8 +215,13 @@ class Model:
 
     def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
-        return [wish._replace(endpoint=wish.endpoint and not (
-            self.beside and wish.tells and not told.has_endpoint_of(wish.address, before)))
+        if not self.beside:
+            return wishes
+        there = {one.address for one in before.endpoints}
+        return [
+            wish if not wish.tells else
+            wish._replace(endpoint=False) if not told.has_endpoint_of(wish.address, before) else
+            wish if not wish.announced or wish.announced in there else wish.without_announced()
             for wish in wishes]
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:

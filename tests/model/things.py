@@ -53,6 +53,11 @@ class Wish(NamedTuple):
         """Whether peers would be told of it."""
         return "signal" in self.flags or bool(self.announced)
 
+    def without_announced(self) -> Wish:
+        """The wish where what is mapped to its address is not announced, nor is that itself."""
+        return self._replace(announced="", flags=tuple(
+            flag for flag in self.flags if flag != "signal"))
+
 
 class Written(NamedTuple):
     """A path as it is to stand in the kernel."""
@@ -70,6 +75,11 @@ class Written(NamedTuple):
     def may_have_endpoint(self) -> bool:
         """Whether it is such a path as has one: further addresses have none unless asked for."""
         return self.primary or self.wish.chosen or bool(self.wish.announced)
+
+    @property
+    def tells(self) -> bool:
+        """Whether peers are told of it, by the endpoints that it has."""
+        return any("signal" in one.flags for one in self.list_endpoints())
 
     def list_endpoints(self) -> list[Endpoint]:
         return [thing for thing in self.things if isinstance(thing, Endpoint)]

@@ -256,6 +256,25 @@ def test_beside_a_tunnel_nothing_is_announced(flags: str) -> None:
         assert bench.again() == [] and ("192.0.2.10", 0, ("signal",)) in list_own(bench)
 
 
+def test_beside_a_tunnel_peers_hear_of_no_more_than_before() -> None:
+    """The own endpoint stands; what its address is mapped to had no place until now."""
+    event = static("eth1", 4, mptcp_announce="192.0.2.10")
+    with open_bench() as bench:
+        others = [Endpoint(20 + n, f"10.7.7.{n}", 0, ("subflow",)) for n in range(6)]
+        bench.machine.endpoints += others
+        assert bench.up(event) == []
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(4, "wg0"),))
+        bench.machine.endpoints = [one for one in bench.machine.endpoints if one not in others]
+        alone = list_own(bench)
+        assert [address for address, *_ in alone] == ["10.1.2.2"]
+        assert bench.again() == bench.all() == bench.up(event) == []
+        assert list_own(bench) == alone
+        with bench.open_store() as store:
+            store.save_tunnels(())
+        assert bench.again() == [] and ("192.0.2.10", 0, ("signal",)) in list_own(bench)
+
+
 @pytest.mark.parametrize("flags", ["", "subflow", "signal"])
 def test_what_is_announced_goes_from_one_address_of_a_stanza_to_the_other_in_one_work(
     flags: str
