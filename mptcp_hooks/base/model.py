@@ -135,11 +135,18 @@ class PathManager(NamedTuple):
     """What the kernel's MPTCP path manager holds.
 
     `endpoints` is None where only root may see them, `limits` where the kernel
-    has no MPTCP at all.
+    has no MPTCP at all. `going` are those of them that the work under way takes away, also where
+    it has not come to that yet.
     """
 
     endpoints: tuple[Endpoint, ...] | None
     limits: Limits | None
+    going: tuple[Endpoint, ...] = ()
+
+    @property
+    def left(self) -> tuple[Endpoint, ...]:
+        """The endpoints that have places after the work under way."""
+        return tuple(one for one in self.endpoints or () if one not in self.going)
 
     def without(self, paths: Iterable[Path]) -> PathManager:
         """The path manager as it is when the endpoints of these paths are gone."""
@@ -149,10 +156,14 @@ class PathManager(NamedTuple):
 
     def expecting(self, paths: Iterable[Path]) -> PathManager:
         """The path manager as it is when these paths have their endpoints."""
+        wanted = tuple(one for path in paths for one in path.endpoints)
         endpoints = self.endpoints or ()
-        made = tuple(one for path in paths for one in path.endpoints
+        made = tuple(one for one in wanted
                      if not any(other.stands_for(one.address) for other in endpoints))
-        return self._replace(endpoints=(*endpoints, *made)) if made else self
+        going = tuple(one for one in self.going
+                      if not any(one.stands_for(other.address) for other in wanted))
+        return self._replace(endpoints=(*endpoints, *made), going=going) if (
+            made or going != self.going) else self
 
     def mark_roles(self, roles: Iterable[Role]) -> PathManager:
         """The path manager with what roles add to endpoints' flags marked as that."""

@@ -97,9 +97,9 @@ def judge_announced(
         return path, [], []
     if not path.endpoint:
         text = f"{path.iface}: {path.address} has no endpoint of ours: nothing is announced for it"
-        held = any(one.stands_for(path.address) for one in manager.endpoints or ())
+        held = any(one.stands_for(path.address) for one in manager.left)
         return path, [text] * held, [text] * (not held)
-    endpoints = manager.endpoints or ()
+    endpoints = manager.left
     mine = [one for one in endpoints if any(
         old.owns(one) for old in previous
         if old.address == path.address or one.address in path.announced)]

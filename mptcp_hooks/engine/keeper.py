@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
+from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.bring_up import WorkBuilder, tell_exclusion
 from mptcp_hooks.engine.compare import replace_stanzas
@@ -12,6 +13,7 @@ from mptcp_hooks.intent.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from mptcp_hooks.base.model import Endpoint, PathManager
     from mptcp_hooks.engine.work import Records
     from mptcp_hooks.intent.event import Event
 
@@ -29,19 +31,34 @@ class Keeper(WorkBuilder):
         Only the plan of a stanza tells that its path goes, as where its gateway has gone, and
         others may have been planned as further ones beside it by then. So all is taken back and
         added once more: `come` gets the devices, by ifindex and family, whose first path goes, to
-        add first who has that.
+        add first who has that. It is the same with an endpoint that goes: others may have been
+        planned without one for want of its place.
         """
-        books = dict(self.records), [*self.undo], [*self.changes], self.manager
-        said = [*self.problems], [*self.warnings], [*self.remarks]
-        known = dict(self.coming), dict(self.reduced)
+        records, undo, changes = dict(self.records), [*self.undo], [*self.changes]
+        problems, warnings, remarks = [*self.problems], [*self.warnings], [*self.remarks]
+        coming, reduced, manager = dict(self.coming), dict(self.reduced), self.manager
+
+        def come_again(going: Iterable[Endpoint]) -> None:
+            # What was looked at meanwhile need not be read again.
+            self.records, self.undo, self.changes = (
+                {**self.on_file, **records}, [*undo], [*changes])
+            self.problems, self.warnings, self.remarks = [*problems], [*warnings], [*remarks]
+            self.coming, self.reduced = dict(coming), dict(reduced)
+            self.manager = manager._replace(going=(*manager.going, *going))
+            come(lost)
+
         come(set())
         if lost := self._list_headless():
-            records, self.undo, self.changes, self.manager = books
-            # What was looked at meanwhile need not be read again.
-            self.records = {**self.on_file, **records}
-            self.problems, self.warnings, self.remarks = said
-            self.coming, self.reduced = known
-            come(lost)
+            come_again(())
+        if going := self._list_going(manager):
+            come_again(going)
+
+    def _list_going(self, before: PathManager) -> list[Endpoint]:
+        """The endpoints that go, where places are left that others may have asked for by then."""
+        now = self.manager.left
+        going = [one for one in before.left
+                 if not any(other.stands_for(one.address) for other in now)]
+        return going if len(now) < ENDPOINTS_AT_MOST <= len(now) + len(going) else []
 
     def _list_headless(self) -> set[tuple[int, int]]:
         """The devices that have paths, and none any more that is their first."""

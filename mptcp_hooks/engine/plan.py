@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from mptcp_hooks.base.address import InterfaceAddress
-    from mptcp_hooks.base.model import DeviceView, Endpoint, PathManager, TableUse
+    from mptcp_hooks.base.model import DeviceView, PathManager, TableUse
     from mptcp_hooks.intent.settings import Settings
 
 
@@ -74,17 +74,36 @@ def plan_paths(
     `previous` are the paths on record that it renews, `others` those of the
     device's other stanzas and aliases. Problem where two paths would share a table.
     """
+    plan = _plan_each(iface, settings, view, previous, others, manager)
+    going = tuple(one for one in manager.left if any(path.owns(one) for path in previous)
+                  and not any(path.owns(one) for path in plan.paths))
+    if going and _is_full(manager.expecting(plan.paths)):
+        # What one of its addresses has no more is another one's.
+        plan = _plan_each(iface, settings, view, previous, others,
+                          manager._replace(going=(*manager.going, *going)))
+    if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
+        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
+                                "until it is 1")
+    return plan._replace(crowded=tuple(path for path in plan.paths if any(
+        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
+
+
+def _plan_each(
+    iface: str,
+    settings: Settings,
+    view: DeviceView,
+    previous: tuple[Path, ...],
+    others: tuple[Path, ...],
+    manager: PathManager,
+) -> Plan:
+    """The paths of all addresses, one after another, with what is to be said of each."""
     plan = Plan((), (), ())
     # With one of fc00::/7 nothing beyond the site is reached: whichever comes first of the
     # others is the first address of its family.
     for own in sorted(view.addresses, key=lambda own: address.is_unique_local(own.address)):
         plan = _plan_address(plan, own, iface, settings, view, previous, others,
                              manager.expecting(plan.paths))
-    if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
-        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
-                                "until it is 1")
-    return plan._replace(crowded=tuple(path for path in plan.paths if any(
-        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
+    return plan
 
 
 def _plan_address(
@@ -387,7 +406,7 @@ def _judge_endpoint(
     if own.address in view.silent:
         return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
     # Where others are announced, the own one may have none.
-    present = [one for one in manager.endpoints or () if one.stands_for(own.address)
+    present = [one for one in manager.left if one.stands_for(own.address)
                or any(path.owns(one) for path in before)]
     if not present and _is_away(own, view) and (before or _is_up(view)):
         # Where its routing stands, the kernel would have an endpoint of any address; where there is
@@ -400,7 +419,7 @@ def _judge_endpoint(
         return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
                                    f"{view.tunnel}: its peers would be told of the address")
     if not present:
-        return _judge_slots(own, manager.endpoints or ())
+        return _judge_slots(own, manager)
     endpoint = present[0]
     if any(path.owns(endpoint) for path in before):
         return _Verdict(True, "", "")
@@ -426,9 +445,13 @@ def _is_up(view: DeviceView) -> bool:
     return view.link is not None and view.link.up
 
 
-def _judge_slots(own: InterfaceAddress, endpoints: tuple[Endpoint, ...]) -> _Verdict:
-    if len(endpoints) < ENDPOINTS_AT_MOST:
+def _is_full(manager: PathManager) -> bool:
+    return len(manager.left) >= ENDPOINTS_AT_MOST
+
+
+def _judge_slots(own: InterfaceAddress, manager: PathManager) -> _Verdict:
+    if not _is_full(manager):
         return _Verdict(True, "", "")
-    listed = ", ".join(endpoint.address for endpoint in endpoints)
+    listed = ", ".join(endpoint.address for endpoint in manager.left)
     return _Verdict(False, f"no endpoint for {own.address}, routing only: "
                            f"the kernel's {ENDPOINTS_AT_MOST} are taken by {listed}", "", True)

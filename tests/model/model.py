@@ -58,8 +58,8 @@ class Model:
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
     a way out when it began, or got one in it, or are `passing`: a monitor may have given them one
-    just before; and it was `bare` if there was no path. And `now` is when the kernel was looked
-    at, in seconds.
+    just before; and it was `bare` if there was no path. `programs` is how many of ours were run,
+    and `now` when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -83,11 +83,22 @@ class Model:
     leading: set[int] = field(default_factory=set)
     passing: set[int] = field(default_factory=set)
     bare: bool = False
+    programs: int = 0
     now: float = 0.0
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether what comes was planned knowing all that goes.
+
+        Of programs that run at the same time one may plan before another has done its work, and
+        only a monitor comes back to that.
+        """
+        return self.monitored or self.programs < 2
 
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
+        self.programs = 0
         self.leading = self.passing | {
             family for family in FAMILIES if list_candidates(self, family)}
         self.bare = not any(told.paths for told in self.told)
@@ -116,6 +127,7 @@ class Model:
 
     def follow(self, step: Step, before: Snapshot) -> None:
         """Heed a step of ours: what was told, and what is to become of it."""
+        self.programs += 1
         match step.kind:
             case "hook":
                 self._hear(read_stanza(step.words), before)

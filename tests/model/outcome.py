@@ -85,16 +85,24 @@ def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
     Which ones do is nobody's promise, but that of an uplink that keeps another. Nobody gives more
     than comes.
     """
-    served = [{one.device for one in seen.endpoints if one.device} for seen in (before, after)]
+    served = [_list_served(model, seen) for seen in (before, after)]
     if len(before.endpoints | after.endpoints) <= ENDPOINTS_AT_MOST or served[1] <= served[0]:
         return set()
+    keeping = {one.device for one in after.endpoints}
     # What is announced has no device of its own.
     gone = before.endpoints - after.endpoints - model.foreign
     giving = {address: path.things & gone for told in model.told
               for address, path in told.paths.items()
-              if path.things & gone and path.wish.ifindex in served[1]}
+              if path.things & gone and path.wish.ifindex in keeping}
     given = frozenset[Thing]().union(*giving.values())
     return set() if len(given) > len(after.endpoints - before.endpoints) else set(giving)
+
+
+def _list_served(model: Model, seen: Snapshot) -> set[int]:
+    """The uplinks that have an endpoint, maybe one that is announced, which has no device."""
+    announced = {one.announced: one.ifindex for told in model.told for one in (
+        *(told.wishes or ()), *(path.wish for path in told.paths.values())) if one.announced}
+    return {one.device or announced.get(one.address, 0) for one in seen.endpoints} - {0}
 
 
 def _give_place(path: Written, after: Snapshot) -> Written:
@@ -148,8 +156,8 @@ def _write_all(model: Model, before: Snapshot, after: Snapshot) -> list[Written]
     for told in model.told:
         for wish in told.wishes or ():
             groups.setdefault((wish.device, wish.family), []).append((told, wish))
-    # What comes may be planned before what goes in the same work.
-    full = len(before.endpoints | after.endpoints) >= ENDPOINTS_AT_MOST
+    there = after.endpoints if model.in_turn else before.endpoints | after.endpoints
+    full = len(there) >= ENDPOINTS_AT_MOST
     return [path for group in groups.values()
             for path in _write(model, group, before, after, full)]
 
@@ -166,13 +174,20 @@ def _write(
     for told, wish in _list_led(model, group, first, before):
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
         if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
-            if full:
+            if full and not _is_starved(model, wish, after):
                 # The kernel takes eight; who goes without is nobody's promise.
-                path = path.with_endpoints(after.endpoints)
+                path = _give_place(path, after)
             elif model.monitored:
                 path = _heed_silence(model, told, path, after)
         told.paths[wish.address] = path
         yield path
+
+
+def _is_starved(model: Model, wish: Wish, after: Snapshot) -> bool:
+    """Whether the uplink of a path has no endpoint, and another one of ours has two."""
+    devices = [one.device for one in after.endpoints]
+    return model.in_turn and wish.ifindex not in _list_served(model, after) and any(
+        devices.count(one.device) > 1 for one in after.endpoints - model.foreign if one.device)
 
 
 def _list_led(

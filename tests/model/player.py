@@ -155,9 +155,9 @@ class Player:
         while True:
             self.seen = self._machine.look()
             for moment in moments or (monotonic(),):
-                model = deepcopy(self.model)
-                model.begin(before, moment)
-                found = [*_follow(model, steps, before, self.seen, disturbed), *self._ask(model)]
+                model, found = judge(
+                    self.model, moment, steps, before, self.seen, disturbed)
+                found += self._ask(model)
                 if not found:
                     break
             if not found or moments or not model.monitored or monotonic() - since > _PATIENCE:
@@ -183,6 +183,23 @@ def _judge_backups(model: Model, seen: Snapshot) -> Snapshot:
         {address: path.wish for address, path in told.paths.items()}
         | {wish.address: wish for wish in told.wishes or ()}).values()]
     return seen.without_lent(wish.address for wish in wishes if "backup" in wish.flags)
+
+
+def judge(
+    model: Model, moment: float, steps: tuple[Step, ...], before: Snapshot, after: Snapshot,
+    disturbed: bool,
+) -> tuple[Model, list[Difference]]:
+    """The model once it has followed what was done between two looks, and what differs from it."""
+    now = deepcopy(model)
+    now.begin(before, moment)
+    found = _follow(now, steps, before, after, disturbed)
+    if not (now.monitored and now.beside < model.beside):
+        return now, found
+    # A round that sees that new connections leave by no tunnel any more has another one follow.
+    again = deepcopy(model)
+    again.begin(before, moment)
+    again.beside = set(now.beside)
+    return again, _follow(again, steps, before, after, disturbed)
 
 
 def _follow(

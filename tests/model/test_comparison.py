@@ -12,6 +12,7 @@ from tests.model.driver import Violation, minimise
 from tests.model.kernel import Default, Endpoint, Held, Limits, Link, Route, Rule, Snapshot
 from tests.model.model import Model
 from tests.model.outcome import resolve
+from tests.model.player import judge
 from tests.model.steps import Step, make_step
 from tests.model.told import Told
 from tests.model.way_out import Way
@@ -104,6 +105,73 @@ def test_who_gives_more_than_is_needed_or_the_wrong_endpoint_is_seen(
     endpoints = [one for one in found if one.kind == "Endpoint"]
     assert [one.way for one in endpoints] == [way for way, _ in seen]
     assert all(f"address {own}," in one.text for one, (_, own) in zip(endpoints, seen))
+
+
+@pytest.mark.parametrize(("steps", "monitored", "taken", "seen"), [
+    ("hook wan0 inet at=0 gateway", False, 7, ["missing"]),
+    ("hook wan0 inet at=0 gateway", False, 8, []),
+    # One program may have planned what comes before the other took away what goes.
+    ("hook wan0 inet at=0 gateway; down wan1", False, 7, []),
+    ("hook wan0 inet at=0 gateway; down wan1", False, 6, ["missing"]),
+    ("hook wan0 inet at=0 gateway; down wan1", True, 7, ["missing"]),
+    ("hook wan0 inet at=0 gateway; down wan1", True, 8, []),
+])
+def test_a_place_that_nobody_takes_is_seen(
+    steps: str, monitored: bool, taken: int, seen: list[str]
+) -> None:
+    """One more was taken when the step began, up to eight."""
+    others = [Endpoint(f"10.8.8.{number}", 0, ("signal",)) for number in range(8)]
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                           ids={one: 10 for one in others[:taken + 1]})
+    model = Model(foreign={*others[:taken]}, monitored=monitored)
+    model.begin(before)
+    for one in steps.split("; "):
+        model.follow(make_step(one), before)
+    if monitored:
+        model.attend(before)
+    after = WHOLE._replace(ids={one: 10 for one in others[:taken]})
+    found = compare(resolve(model, before, after, disturbed=False), model.foreign, after)
+    assert [one.way for one in found if one.kind == "Endpoint"] == seen
+
+
+@pytest.mark.parametrize(("devices", "seen"), [
+    ((4, 4), True), ((4, 5), False), ((3, 4, 4), False), ((0, 0), False)])
+def test_an_uplink_without_an_endpoint_beside_one_that_has_two_is_seen(
+    devices: tuple[int, ...], seen: bool
+) -> None:
+    ours = [Endpoint(f"10.7.7.{number}", device, ("subflow",))
+            for number, device in enumerate(devices)]
+    others = [Endpoint(f"10.8.8.{number}", 0, ("signal",)) for number in range(8 - len(ours))]
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                           ids={one: 10 for one in (*ours, *others)})
+    model = Model(foreign={*others})
+    model.begin(before)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    after = WHOLE._replace(ids=before.ids)
+    found = compare(resolve(model, before, after, disturbed=False), model.foreign, after)
+    assert any(one.way == "missing" and OWN in one.text for one in found) == seen
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_tunnel_is_forgotten_with_the_last_path_of_its_family(gone: bool) -> None:
+    """Then peers are told of the other family's addresses."""
+    own = "fd00:1::2"
+    before = BARE._replace(
+        links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+        addresses=(Held("wan0", "wan0", 6, own, 64, False),
+                   Held("wan1", "wan1", 4, "10.2.0.2", 24, False)),
+        defaults=(Default("wan0", 6, "fd00:1::1", 0),))
+    model = Model(monitored=True)
+    model.begin(before)
+    for step in ("hook wan1 inet at=0 gateway", "hook wan0 inet6 at=0 gateway flags=signal"):
+        model.follow(make_step(step), before)
+    resolve(model, BARE, before, disturbed=False)
+    # It had the default of IPv4, and is gone with it.
+    model.beside, model.ways[4] = {4}, Way(barred=True)
+    after = before._replace(links={"wan0": before.links["wan0"]}) if gone else before
+    _, found = judge(model, 0.0, (), before, after, disturbed=True)
+    assert [one.way for one in found if own in one.text and one.kind == "Endpoint"] == [
+        "missing"] * gone
 
 
 def test_a_sections_mark_that_is_missing_is_seen() -> None:

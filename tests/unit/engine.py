@@ -16,7 +16,7 @@ from mptcp_hooks.base.model import Endpoint, Limits, Route, Rule
 from mptcp_hooks.engine import command_cache, commands
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
-from mptcp_hooks.engine.follow import prepare_again, prepare_all
+from mptcp_hooks.engine.follow import prepare_again, prepare_all, prepare_named
 from mptcp_hooks.engine.record import Store
 from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.engine.take_down import (
@@ -81,6 +81,12 @@ class Bench:
         with self.open_store() as store:
             return self._carry_out(store, prepare_all(
                 store, self.machine, events, self.configuration, edited))
+
+    def name(self, *events: Event) -> list[Problem]:
+        """What `mptcp_up IFACE` does with the events of an interface, or of several."""
+        with self.open_store() as store:
+            return self._carry_out(store, prepare_named(
+                store, self.machine, events, self.configuration))
 
     def farewell(self, *ifaces: str) -> list[Problem]:
         """What if-down.d does."""

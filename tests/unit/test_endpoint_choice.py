@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Link, Path
 from mptcp_hooks.engine.spares import find_spare
 from mptcp_hooks.intent.event import Event, read_event
@@ -269,9 +271,7 @@ def test_who_has_two_endpoints_of_an_address_gives_the_one_that_is_needed(
         bench.up(tell("wan0", "10.5.1.2"), tell("wan0", "2001:db8:1::2"), announcing)
         bench.machine.endpoints = [one for one in bench.machine.endpoints
                                    if one.address != deleted]
-        others = [Endpoint(90 + number, f"10.8.8.{number}", 0, ("signal",))
-                  for number in range(8 - len(bench.machine.endpoints))]
-        bench.machine.endpoints += others
+        others = fill(bench)
         if together:
             bench.dismiss("wan0")
             bench.all(tell("wan1", "10.5.2.2"))
@@ -286,6 +286,75 @@ def test_who_has_two_endpoints_of_an_address_gives_the_one_that_is_needed(
         # What becomes free goes to whom gave it.
         bench.machine.endpoints = [one for one in bench.machine.endpoints if one not in others]
         assert bench.all() == [] and {"10.5.1.3", "192.0.2.10"} <= set(list_ours(bench))
+
+
+def tell_both(*own: str, **options: str) -> Event:
+    """A stanza of wan0 with several addresses of a family."""
+    event = read_event({
+        "IFACE": "wan0", "ADDRFAM": "inet", "METHOD": "static",
+        "IF_ADDRESSES": " ".join(f"{one}/24" for one in own), "IF_GATEWAY": "10.5.1.1", **options})
+    assert event is not None
+    return event
+
+
+def fill(bench: Bench) -> list[Endpoint]:
+    """Have somebody else take what is left of the kernel's eight."""
+    others = [Endpoint(90 + number, f"10.8.8.{number}", 0, ("signal",))
+              for number in range(8 - len(bench.machine.endpoints))]
+    bench.machine.endpoints += others
+    return others
+
+
+@pytest.mark.parametrize("before, now, left", [
+    # The first address of the device is another one by now.
+    (tell("wan0", "10.5.1.3"), tell_both("10.5.1.2", "10.5.1.3"), {"10.5.1.2"}),
+    # The second one has no flags any more, and the third one comes.
+    (tell_both("10.5.1.2", "10.5.1.3", IF_MPTCP_FLAGS="subflow"),
+     tell_both("10.5.1.2", "10.5.1.3", IF_MPTCP_ANNOUNCE="192.0.2.10"),
+     {"10.5.1.2", "192.0.2.10"}),
+    # Nothing is announced any more.
+    (tell("wan0", "10.5.1.2", IF_MPTCP_ANNOUNCE="192.0.2.10"),
+     tell_both("10.5.1.2", "10.5.1.3", IF_MPTCP_FLAGS="subflow"), {"10.5.1.2", "10.5.1.3"})])
+def test_a_place_that_an_address_leaves_is_its_stanzas_next_ones(
+    before: Event, now: Event, left: set[str]
+) -> None:
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2", "10.5.1.3"))
+        bench.up(before)
+        fill(bench)
+        assert bench.up(now) == []
+        assert {own for own in list_ours(bench) if not own.startswith("10.8.8.")} == left
+        assert bench.again() == [] and bench.machine.ran == []
+
+
+@pytest.mark.parametrize("act", ["all", "again", "named", "edited"])
+def test_a_place_that_a_stanza_leaves_is_anothers_in_one_work(act: str) -> None:
+    """Whoever comes first by the names' order asks for it before it is free."""
+    own = "2001:db8:1::2"
+    plain = [tell("wan2", "10.5.2.2"), tell("wan2", "10.5.2.3")]
+    acts: dict[str, Callable[[Bench], list[Problem]]] = {
+        "all": Bench.all,
+        "again": Bench.again,
+        "named": lambda bench: bench.name(tell("wan0", own), *plain),
+        "edited": lambda bench: bench.all(edited=plain),
+    }
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2", own))
+        bench.machine.plug("wan2", 13, *own_addresses("10.5.2.2", "10.5.2.3"))
+        bench.up(tell("wan0", "10.5.1.2"))
+        if act == "edited":
+            bench.up(plain[0], tell("wan2", "10.5.2.3", IF_MPTCP_FLAGS="subflow"))
+        else:
+            bench.configuration = NO_CONFIGURATION._replace(
+                wishes=(Wishes("wan2", flags=("subflow",)),))
+            bench.up(*plain)
+        fill(bench)
+        bench.up(tell("wan0", own))
+        assert own not in list_ours(bench) and "10.5.2.3" in list_ours(bench)
+        bench.configuration = NO_CONFIGURATION
+        assert acts[act](bench) == []
+        assert own in list_ours(bench) and "10.5.2.3" not in list_ours(bench)
+        assert acts[act](bench) == [] and bench.machine.ran == []
 
 
 def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:

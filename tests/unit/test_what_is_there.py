@@ -13,7 +13,7 @@ from mptcp_hooks.base.model import LEAVING, Link, Route, Rule, Stanza
 from mptcp_hooks.engine.bring_up import prepare_up
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.compare import order_records
-from mptcp_hooks.engine.follow import prepare_all, prepare_named
+from mptcp_hooks.engine.follow import prepare_all
 from mptcp_hooks.intent.event import MANAGED, Event, announce, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from mptcp_hooks.monitor.managed import prepare_managed
@@ -31,13 +31,6 @@ def told(**environment: str) -> Event:
     event = read_event({"IFACE": "eth1"} | environment)
     assert event is not None
     return event
-
-
-def name(bench: Bench, *events: Event) -> list[Problem]:
-    """What `mptcp_up eth1` does with these events."""
-    with bench.open_store() as store:
-        return carry_out(store, bench.machine, prepare_named(
-            store, bench.machine, events, bench.configuration))
 
 
 def manage(bench: Bench) -> list[Problem]:
@@ -218,11 +211,11 @@ def test_mptcp_up_of_what_is_gone_says_so_and_forgets_nothing(link: Link, words:
         standing = bench.machine.snapshot()
         bench.machine.take_address("eth1", "10.1.2.2")
         switch(bench, link)
-        (problem,) = name(bench, ETH1)
+        (problem,) = bench.name(ETH1)
         assert str(problem).startswith(words)
         assert bench.machine.snapshot() == before and bench.list_recorded() == ["eth1"]
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
-        assert name(bench, ETH1) == [] and bench.machine.snapshot() == standing
+        assert bench.name(ETH1) == [] and bench.machine.snapshot() == standing
 
 
 def test_mptcp_up_of_an_edited_stanza_that_is_gone_is_wanted_again() -> None:
@@ -230,7 +223,7 @@ def test_mptcp_up_of_an_edited_stanza_that_is_gone_is_wanted_again() -> None:
         bench.up(ETH1)
         bench.dismiss("eth1")
         bench.machine.take_address("eth1", "10.1.2.2")
-        (problem,) = name(bench, static("eth1", 4, mptcp_flags="subflow backup"))
+        (problem,) = bench.name(static("eth1", 4, mptcp_flags="subflow backup"))
         assert "has none of the addresses" in str(problem)
         assert [(stanza.state, stanza.paths) for stanza in load(bench)] == [("", ())]
 
@@ -239,11 +232,11 @@ def test_mptcp_up_of_a_device_that_is_gone_names_it() -> None:
     with open_bench() as bench:
         bench.up(ETH1)
         bench.machine.pull("eth1")
-        (problem,) = name(bench, ETH1)
+        (problem,) = bench.name(ETH1)
         assert str(problem).startswith("eth1: there is no device eth1: its paths come once")
 
 
-@pytest.mark.parametrize("act", [lambda bench: name(bench, ETH1), Bench.all])
+@pytest.mark.parametrize("act", [lambda bench: bench.name(ETH1), Bench.all])
 def test_what_a_person_wants_again_comes_back_by_itself_once_it_can(
     act: Callable[[Bench], object]
 ) -> None:
@@ -323,7 +316,7 @@ def test_mptcp_up_sets_up_the_addresses_that_are_there_and_keeps_the_others_in_m
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
         assert bench.up(both) == []
         bench.machine.take_address("eth1", "10.1.2.2")
-        assert name(bench, both) == []
+        assert bench.name(both) == []
         assert [own for own, _ in list_paths(bench)] == ["10.1.2.3"]
         bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], SECOND)
         assert bench.again() == []
@@ -335,12 +328,12 @@ def test_mptcp_up_keeps_what_the_configuration_excludes_in_mind() -> None:
         bench.up(ETH1)
         standing = bench.machine.snapshot()
         bench.configuration = EXCLUDED
-        assert name(bench, ETH1) == [] and list_paths(bench) == []
+        assert bench.name(ETH1) == [] and list_paths(bench) == []
         bench.configuration = NO_CONFIGURATION
         assert bench.again() == [] and bench.machine.snapshot() == standing
 
 
-@pytest.mark.parametrize("act", [lambda bench: name(bench, ETH1), Bench.all, Bench.again])
+@pytest.mark.parametrize("act", [lambda bench: bench.name(ETH1), Bench.all, Bench.again])
 def test_what_is_excluded_goes_while_its_link_is_down(
     act: Callable[[Bench], list[Problem]]
 ) -> None:
@@ -430,7 +423,7 @@ def test_mptcp_up_makes_another_stanza_the_first_of_a_device(lost: str, act: str
             bench.machine.take_address("eth1", "10.1.2.2")
         else:
             assert bench.up(heir) == [] and list_devices_endpoints(bench) == ["10.1.2.2"]
-        problems = (name(bench, heir, first) if act == "named"
+        problems = (bench.name(heir, first) if act == "named"
                     else bench.all(edited=(heir, first)))
         assert list_devices_endpoints(bench) == ["10.1.2.3"]
         assert len(bench.machine.snapshot().rules) == len(alone.rules)
@@ -446,7 +439,7 @@ def test_a_stanza_that_changes_itself_is_first_at_once_where_the_first_one_goes(
     acts: dict[str, Callable[[Bench], list[Problem]]] = {
         "all": Bench.all,
         "again": Bench.again,
-        "named": lambda bench: name(bench, heir, first),
+        "named": lambda bench: bench.name(heir, first),
         "edited": lambda bench: bench.all(edited=(heir, first)),
     }
     with open_bench() as bench:
@@ -495,7 +488,7 @@ def test_mptcp_up_of_two_stanzas_forgets_neither(family: int) -> None:
     with open_bench() as bench:
         assert bench.up(dynamic) == bench.up(static_one) == []
         standing = bench.machine.snapshot()
-        for act in (name, Bench.up):
+        for act in (Bench.name, Bench.up):
             bench.machine.take_address("eth1", static_one.addresses[0].address)
             act(bench, dynamic, static_one)
             bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
