@@ -232,7 +232,8 @@ class Model:
         there = {one.address for one in before.endpoints}
         return [
             wish if not wish.tells else
-            wish._replace(endpoint=False) if not told.has_endpoint_of(wish.address, before) else
+            wish._replace(endpoint=False) if not (told.has_endpoint_of(wish.address, before)
+                                                  or told.makes_quietly(wish.address)) else
             wish if not wish.announced or wish.announced in there else wish.without_announced()
             for wish in wishes]
 

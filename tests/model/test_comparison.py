@@ -174,6 +174,41 @@ def test_a_tunnel_is_forgotten_with_the_last_path_of_its_family(gone: bool) -> N
         "missing"] * gone
 
 
+@pytest.mark.parametrize(("there", "seen"), [
+    ((ENDPOINT,), []),
+    ((), ["missing"]),
+    ((ENDPOINT, Endpoint(MAPPED, 0, ("signal",))), ["left over"]),
+])
+def test_what_a_renewal_beside_a_tunnel_does_to_the_endpoint_that_stands_is_seen(
+    there: tuple[Endpoint, ...], seen: list[str]
+) -> None:
+    """It stays, and what its address is mapped to by now is not announced."""
+    before = WHOLE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                            defaults=(Default(TUNNEL, 4, "", 50),), limits=Limits(0, 0))
+    model = Model(monitored=True, base=Limits(2, 0), raised=Limits(0, 0), beside={4})
+    model.begin(before)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    resolve(model, before, before, disturbed=False)
+    after = before._replace(ids={one: 10 for one in there})
+    step = make_step("hook wan0 inet at=0 gateway announce")
+    _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
+    assert [one.way for one in found if one.kind == "Endpoint"] == seen
+
+
+@pytest.mark.parametrize("flags", ["", " flags=subflow"])
+def test_a_further_address_that_becomes_the_first_beside_a_tunnel_has_what_the_hook_made(
+    flags: str
+) -> None:
+    """The hook had the first one's place for an address that is not there."""
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                           defaults=(Default(TUNNEL, 4, "", 50),))
+    model = Model(monitored=True, beside={4})
+    step = make_step(f"hook wan0 inet at=1,0 gateway announce{flags}")
+    after = WHOLE._replace(addresses=before.addresses, defaults=before.defaults)
+    _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
+    assert [one.way for one in found if one.kind == "Endpoint"] == ["left over"] * (not flags)
+
+
 def test_a_sections_mark_that_is_missing_is_seen() -> None:
     found = come_up(WHOLE, configuration=Configuration(marked=("wan0",)))
     assert [one.way for one in found] == ["missing", "missing"]

@@ -87,6 +87,18 @@ class Told:
         return address in self.paths and not seen.endpoints.isdisjoint(
             self.paths[address].list_endpoints())
 
+    def makes_quietly(self, address: str) -> bool:
+        """Whether the work under way has an endpoint of this address of which no peer is told.
+
+        A further address has one only where its flags are chosen, and so has the next where the
+        first one could not be made.
+        """
+        firsts = {wish.family: wish for wish in reversed(self.wishes or ())
+                  if wish.family not in self.headless}
+        return any(wish.address == address and wish.endpoint and not wish.tells
+                   and (wish.chosen or wish == firsts.get(wish.family))
+                   for wish in self.wishes or ())
+
     @property
     def waits(self) -> bool:
         """Whether endpoints of it are away until its link carries again and its gateway answers."""
