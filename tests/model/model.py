@@ -58,8 +58,8 @@ class Model:
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
     a way out when it began, or got one in it, or are `passing`: a monitor may have given them one
-    just before; and it was `bare` if there was no path. `programs` is how many of ours were run,
-    and `now` when the kernel was looked at, in seconds.
+    just before; and `had` are the devices that had paths when it began. `programs` is how many of
+    ours were run, and `now` when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Model:
     ending: bool = False
     leading: set[int] = field(default_factory=set)
     passing: set[int] = field(default_factory=set)
-    bare: bool = False
+    had: frozenset[str] = frozenset()
     programs: int = 0
     now: float = 0.0
 
@@ -95,13 +95,32 @@ class Model:
         """
         return self.monitored or self.programs < 2
 
+    @property
+    def bare(self) -> bool:
+        """Whether there was no path when the step began."""
+        return not self.had
+
+    @property
+    def may_have_been_bare(self) -> bool:
+        """Whether in between there may have been no path, where one program ran after the other.
+
+        Each that runs beside others is about a device of its own: those that left none may have
+        been the first, if no device that had a path has one still.
+        """
+        having = self._list_having()
+        return 0 < len(having) < self.programs and not having & self.had
+
+    def _list_having(self) -> frozenset[str]:
+        """The devices that have paths."""
+        return frozenset(told.stanza.device for told in self.told if told.paths)
+
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
         self.programs = 0
         self.leading = self.passing | {
             family for family in FAMILIES if list_candidates(self, family)}
-        self.bare = not any(told.paths for told in self.told)
+        self.had = self._list_having()
         for told in self.told:
             told.begin()
 
@@ -182,6 +201,11 @@ class Model:
             self.health.forget()
             self.known_weak = frozenset(self.weak)
         self.monitored = word in ("on", "reload") and (self.monitored or word == "on")
+
+    def lose_notes(self) -> None:
+        """What a monitor noted that is gone, and where it led what is bound to nothing."""
+        self.beside.clear()
+        self.ways = dict.fromkeys(FAMILIES, Way())
 
     def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
         """What a monitor sees of paths now, if there is one."""

@@ -14,7 +14,8 @@ from tests.model.outcome import list_ours, resolve
 from tests.model.packets import compare_packets, list_expected
 from tests.model.roles import compare_roles, list_roles
 from tests.model.steps import OURS, Step
-from tests.model.world import read_stanza
+from tests.model.way_out import list_standing
+from tests.model.world import FAMILIES, read_stanza
 
 # Of what the world does, what the kernel announces; for the rest the monitor is told to look.
 _HEARD = ("link", "carrier", "gateway", "tunnel", "device", "address", "default", "router",
@@ -193,6 +194,14 @@ def judge(
     now = deepcopy(model)
     now.begin(before, moment)
     found = _follow(now, steps, before, after, disturbed)
+    if found and now.may_have_been_bare and not now.monitored:
+        # With the last path went all of what a monitor left, before the next one came; or the
+        # next one came before, and all of it stayed.
+        again = deepcopy(model)
+        again.lose_notes()
+        again.begin(before, moment)
+        left = _follow(again, steps, _end_detours(before), after, disturbed)
+        return (now, found) if left else (again, left)
     if not (now.monitored and now.beside < model.beside):
         return now, found
     # A round that sees that new connections leave by no tunnel any more has another one follow.
@@ -200,6 +209,11 @@ def judge(
     again.begin(before, moment)
     again.beside = set(now.beside)
     return again, _follow(again, steps, before, after, disturbed)
+
+
+def _end_detours(seen: Snapshot) -> Snapshot:
+    """What is seen, without what leads what is bound to nothing."""
+    return seen.without(rule for family in FAMILIES for rule in list_standing(seen, family))
 
 
 def _follow(

@@ -408,6 +408,76 @@ def test_a_bar_that_the_last_path_takes_from_a_monitor_is_seen(
     assert [one.way for one in found if "preference 32767" in one.text] == seen
 
 
+@pytest.mark.parametrize(("step", "left", "seen"), [
+    # wan0 may come before wan1 goes, or after it.
+    ("together: down wan1 & hook wan0 inet at=0 gateway", (254, 20004), []),
+    ("together: down wan1 & hook wan0 inet at=0 gateway", (), []),
+    ("together: down wan1 & hook wan0 inet at=0 gateway", (254,), ["20004"]),
+    ("together: down wan1 & hook wan0 inet at=0 gateway", (20004,), ["254"]),
+    # There is a path all the time.
+    ("together: farewell wan1 & hook wan0 inet at=0 gateway", (), ["20004", "254"]),
+    ("together: hook wan0 inet at=0 gateway", (), ["20004", "254"]),
+])
+def test_a_detour_that_goes_though_there_was_a_path_is_seen(
+    step: str, left: tuple[int, ...], seen: list[str]
+) -> None:
+    """Of a monitor that is gone; half of it is no detour."""
+    detour = {254: Rule(4, 32765, "", "", "", 254, 0), 20004: Rule(4, 32765, "", "", "", 20004)}
+    before = BARE._replace(
+        links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+        addresses=(Held("wan0", "wan0", 4, OWN, 24, False),
+                   Held("wan1", "wan1", 4, "10.2.0.2", 24, False)))
+    model = Model()
+    model.begin(before)
+    model.follow(make_step("hook wan1 inet at=0 gateway"), before)
+    things = resolve(model, before, before, disturbed=False).must
+    model.ways[4] = Way(next(iter(model.told[0].paths.values())))
+    routing = frozenset(one for one in things if not isinstance(one, Endpoint))
+    before = before._replace(marked=routing | {*detour.values()})
+    after = WHOLE._replace(links=before.links, addresses=before.addresses, marked=frozenset((
+        *RULES, *ROUTES, *(detour[table] for table in left))))
+    now, found = judge(model, 0.0, make_step(step).inner, before, after, disturbed=False)
+    assert [table for table in ("20004", "254") for one in found
+            if "preference 32765" in one.text and f"table {table}" in one.text] == seen
+    assert (now.ways[4] == Way()) == (left == () and not seen)
+
+
+@pytest.mark.parametrize(("step", "limits", "announced", "seen"), [
+    # wan0 came before wan1 went, and so beside the tunnel, or after it.
+    ("down wan1", Limits(2, 0), False, []),
+    ("down wan1", Limits(8, 8), True, []),
+    ("down wan1", Limits(2, 0), True, ["Endpoint", "Endpoint"]),
+    ("down wan1", Limits(8, 8), False, ["Limits"]),
+    # There is a path all the time.
+    ("farewell wan1", Limits(2, 0), False, []),
+    ("farewell wan1", Limits(8, 8), True, ["Endpoint", "Endpoint", "Limits"]),
+])
+def test_what_peers_are_told_of_beside_a_tunnel_though_there_was_a_path_is_seen(
+    step: str, limits: Limits, announced: bool, seen: list[str]
+) -> None:
+    """The monitor that noted the tunnel is gone."""
+    before = BARE._replace(
+        links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+        addresses=(Held("wan0", "wan0", 4, OWN, 24, False),
+                   Held("wan1", "wan1", 4, "10.2.0.2", 24, False)))
+    model = Model()
+    model.begin(before)
+    model.follow(make_step("hook wan1 inet at=0 gateway"), before)
+    things = resolve(model, before, before, disturbed=False).must
+    for told in model.told:
+        told.drop_endpoints()
+    model.beside, model.base = {4}, None
+    routing = frozenset(one for one in things if not isinstance(one, Endpoint))
+    steps = make_step(f"together: {step} & hook wan0 inet at=0 gateway announce").inner
+    left = routing if step.startswith("farewell") else ()
+    after = before._replace(
+        marked=frozenset((*RULES, *ROUTES, *left)), limits=limits,
+        ids={ENDPOINT: 1, Endpoint(MAPPED, 0, ("signal",)): 2} if announced else {})
+    now, found = judge(model, 0.0, steps, before._replace(marked=routing), after, disturbed=False)
+    assert sorted(one.kind for one in found) == seen
+    assert now.beside == ({4} if seen or not announced else set())
+
+
 def test_what_is_left_of_a_bar_without_a_path_goes_once_somebody_works() -> None:
     """The monitor that left it is gone, and who has nothing to do leaves it."""
     bar = Rule(4, 32767, "", "", "", 0)
