@@ -195,6 +195,29 @@ def test_what_a_renewal_beside_a_tunnel_does_to_the_endpoint_that_stands_is_seen
     assert [one.way for one in found if one.kind == "Endpoint"] == seen
 
 
+@pytest.mark.parametrize("monitored", [True, False])
+@pytest.mark.parametrize(("there", "seen"), [
+    ((), []),
+    ((ENDPOINT,), ["left over"]),
+    ((Endpoint(OWN, 3, ()),), ["left over"]),
+    ((Endpoint(MAPPED, 0, ("signal",)),), ["left over"]),
+])
+def test_an_endpoint_that_would_be_signalled_alone_goes_beside_a_tunnel(
+    there: tuple[Endpoint, ...], seen: list[str], monitored: bool
+) -> None:
+    """What is mapped to its address would take its place, and is not announced."""
+    before = WHOLE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                            defaults=(Default(TUNNEL, 4, "", 50),), limits=Limits(0, 0))
+    model = Model(monitored=monitored, base=Limits(2, 0), raised=Limits(0, 0), beside={4})
+    model.begin(before)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    resolve(model, before, before, disturbed=False)
+    after = before._replace(ids={one: 10 for one in there})
+    step = make_step("hook wan0 inet at=0 gateway announce flags=signal")
+    _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
+    assert [one.way for one in found if one.kind == "Endpoint"] == seen
+
+
 @pytest.mark.parametrize("flags", ["", " flags=subflow"])
 def test_a_further_address_that_becomes_the_first_beside_a_tunnel_has_what_the_hook_made(
     flags: str

@@ -54,9 +54,13 @@ class Wish(NamedTuple):
         return "signal" in self.flags or bool(self.announced)
 
     def without_announced(self) -> Wish:
-        """The wish where what is mapped to its address is not announced, nor is that itself."""
-        return self._replace(announced="", flags=tuple(
-            flag for flag in self.flags if flag != "signal"))
+        """The wish where what is mapped to its address is not announced, nor is that itself.
+
+        Where that was to be signalled alone, nothing is left that an endpoint would be for.
+        """
+        flags = tuple(flag for flag in self.flags if flag != "signal")
+        return self._replace(announced="", flags=flags, endpoint=(
+            self.endpoint and not set(flags) <= {"backup"}))
 
 
 class Written(NamedTuple):
