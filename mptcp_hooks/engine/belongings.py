@@ -125,6 +125,18 @@ def judge_announced(
     return _announce(path, kept), warnings, remarks
 
 
+def judge_signal(path: Path, manager: PathManager, tunnel: str) -> tuple[Path, str]:
+    """The path beside a tunnel, where no peer is to hear of its own address that does not by now.
+
+    With what -v adds. What is announced in place of the own address has been judged.
+    """
+    telling = any(one.stands_for(path.address) and SIGNAL in one.flags for one in manager.left)
+    if telling or path.announced:
+        return path, ""
+    return _keep_quiet(path), (f"{path.iface}: peers are not told of {path.address} while what is "
+                               f"bound to nothing leaves by {tunnel}")
+
+
 def spare_one(path: Path, endpoints: Iterable[Endpoint]) -> Path:
     """The path with one of the endpoints that the kernel has of it fewer: the own one goes last.
 

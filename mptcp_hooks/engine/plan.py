@@ -157,6 +157,11 @@ def _plan_address(
         path, warnings, remarks = judge_announced(path, previous, manager, view.tunnel)
         plan = plan._replace(warnings=(*plan.warnings, *warnings),
                              remarks=(*plan.remarks, *remarks))
+    if view.tunnel and path.endpoint and SIGNAL in path.flags:
+        from mptcp_hooks.engine.belongings import judge_signal
+
+        path, remark = judge_signal(path, manager, view.tunnel)
+        plan = plan.add(remark=remark)
     # One that yields has it until it has gone elsewhere.
     usual = 0 if not primary or any(
         other.table == settings.usual_table and yields(other, own.address)

@@ -253,12 +253,12 @@ class Model:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
         if not self.beside:
             return wishes
-        there = {one.address for one in before.endpoints}
+        telling = {one.address for one in before.endpoints if "signal" in one.flags}
         return [
             wish if not wish.tells else
             wish._replace(endpoint=False) if not (told.has_endpoint_of(wish.address, before)
                                                   or told.makes_quietly(wish.address)) else
-            wish if not wish.announced or wish.announced in there else wish.without_announced()
+            wish if (wish.announced or wish.address) in telling else wish.keep_quiet()
             for wish in wishes]
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:

@@ -53,7 +53,7 @@ class Wish(NamedTuple):
         """Whether peers would be told of it."""
         return "signal" in self.flags or bool(self.announced)
 
-    def without_announced(self) -> Wish:
+    def keep_quiet(self) -> Wish:
         """The wish where what is mapped to its address is not announced, nor is that itself.
 
         Where that was to be signalled alone, nothing is left that an endpoint would be for.

@@ -275,6 +275,40 @@ def test_beside_a_tunnel_peers_hear_of_no_more_than_before() -> None:
         assert bench.again() == [] and ("192.0.2.10", 0, ("signal",)) in list_own(bench)
 
 
+@pytest.mark.parametrize("flags, beside, after", [
+    ("subflow signal", [("10.1.2.2", 3, ("subflow",))], ("signal", "subflow")),
+    ("subflow signal backup", [("10.1.2.2", 3, ("subflow", "backup"))],
+     ("signal", "subflow", "backup")),
+    # Nothing would use it.
+    ("signal", [], ("signal",))])
+def test_beside_a_tunnel_an_endpoint_that_stands_is_signalled_once_that_has_gone(
+    flags: str, beside: list[tuple[str, int, tuple[str, ...]]], after: tuple[str, ...]
+) -> None:
+    """Its stanza is edited meanwhile."""
+    event = static("eth1", 4, mptcp_flags=flags)
+    with open_bench() as bench:
+        assert bench.up(static("eth1", 4)) == []
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(4, "wg0"),))
+        assert bench.up(event) == [] and list_own(bench) == beside
+        assert bench.up(event) == bench.again() == bench.all() == []
+        assert list_own(bench) == beside
+        with bench.open_store() as store:
+            store.save_tunnels(())
+        assert bench.again() == [] and list_own(bench) == [("10.1.2.2", 3, after)]
+
+
+def test_beside_a_tunnel_what_peers_were_told_stays_told() -> None:
+    """It is the monitor's to take it away, once no connection needs it."""
+    event = static("eth1", 4, mptcp_flags="subflow signal")
+    with open_bench() as bench:
+        assert bench.up(event) == []
+        told = list_own(bench)
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(4, "wg0"),))
+        assert bench.up(event) == bench.again() == [] and list_own(bench) == told
+
+
 @pytest.mark.parametrize("flags", ["", "subflow", "signal"])
 def test_what_is_announced_goes_from_one_address_of_a_stanza_to_the_other_in_one_work(
     flags: str
