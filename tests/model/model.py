@@ -446,7 +446,8 @@ class Model:
         """Make a stanza what the machine is by now, unless that is refused."""
         device = told.stanza.device
         wishes = self.wish(told, before, present=True, awaited=awaited)
-        waiting = {wish.address for wish in wishes if awaited.hold_back(wish)}
+        # What stands does not wait, whether or not its gateway answers.
+        waiting = {wish.address for wish in wishes if awaited.hold_back(wish)} - told.kept
         told.silent &= not before.is_running(device) or bool(waiting)
         if device not in awaited.devices:
             told.mute.clear()
