@@ -16,7 +16,7 @@ from tests.model.kernel import Endpoint, Limits, Snapshot
 from tests.model.steps import Step
 from tests.model.things import Wish, Written, find_foreign
 from tests.model.told import Told, is_wanted, list_held, list_wishes
-from tests.model.way_out import Way, find_best, list_candidates, list_states
+from tests.model.way_out import Way, find_best, list_candidates, list_lost, list_states
 from tests.model.world import (
     FAMILIES,
     TUNNEL,
@@ -58,8 +58,8 @@ class Model:
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
     a way out when it began, or got one in it, or are `passing`: a monitor may have given them one
-    just before; and `had` are the devices that had paths when it began. `programs` is how many of
-    ours were run, and `now` when the kernel was looked at, in seconds.
+    just before; `had` are the devices that had paths when it began, and `stood` those paths.
+    `programs` is how many of ours were run, and `now` when the kernel was looked at, in seconds.
     """
 
     told: list[Told] = field(default_factory=list)
@@ -83,6 +83,7 @@ class Model:
     leading: set[int] = field(default_factory=set)
     passing: set[int] = field(default_factory=set)
     had: frozenset[str] = frozenset()
+    stood: tuple[Written, ...] = ()
     programs: int = 0
     now: float = 0.0
 
@@ -121,6 +122,7 @@ class Model:
         self.leading = self.passing | {
             family for family in FAMILIES if list_candidates(self, family)}
         self.had = self._list_having()
+        self.stood = tuple(path for told in self.told for path in told.paths.values())
         for told in self.told:
             told.begin()
 
@@ -212,8 +214,13 @@ class Model:
         self.roles = seen.roles
         # Between the hooks of one stanza it may make paths of others, which the hook replaces.
         self.passing = set() if settled or not self.monitored else self._list_coming(seen)
-        if self.monitored:
-            self.health.note(list_states(self, seen), now, settled)
+        if not self.monitored:
+            return
+        states = list_states(self, seen)
+        if settled:
+            # The round that took them away found them out, unless it was under way by then.
+            self.health.note(states | list_lost(self, seen), now, settled=False)
+        self.health.note(states, now, settled)
 
     def _list_coming(self, seen: Snapshot) -> set[int]:
         """The families that get a way out of what was told, as the machine is now."""

@@ -212,6 +212,20 @@ def test_a_further_address_that_becomes_the_first_keeps_its_past(
     assert list_chosen(model, see()) == chosen
 
 
+@pytest.mark.parametrize("running, chosen", [(True, {""}), (False, {"", "wan1"})])
+def test_a_path_that_goes_with_its_device_was_out(running: bool, chosen: set[str]) -> None:
+    """Not one that is taken away as it is well; nor is it out again with each look."""
+    model = know()
+    went, model.told = model.told, model.told[1:]
+    gone = see(main=(), cut=["wan0"] * (not running))
+    for now, settled in ((990.0, True), (991.0, False), (992.0, False)):
+        model.watch(gone, now, settled)
+    model.told = went
+    assert list_chosen(model, see(main=())) == chosen
+    model.now += 2.0
+    assert list_chosen(model, see(main=())) == {""}
+
+
 def test_of_a_gateway_that_fell_silent_nobody_need_know_yet() -> None:
     assert list_chosen(know(deaf=("wan0",)), see()) == {"", "wan1"}
 

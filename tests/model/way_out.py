@@ -77,6 +77,18 @@ def list_states(model: Model, seen: Snapshot) -> dict[str, State]:
             for told in model.told for path in told.paths.values() if not path.wish.shared}
 
 
+def list_lost(model: Model, seen: Snapshot) -> dict[str, State]:
+    """The paths that the step took away and that are out, as those of a device that is gone.
+
+    What is taken away as it is out has been out, also where another device has its address then.
+    """
+    left = {(path.wish.device, address) for told in model.told
+            for address, path in told.paths.items()}
+    return {path.wish.address: State.CUT for path in model.stood
+            if not path.wish.shared and (path.wish.device, path.wish.address) not in left
+            and judge(model, path, seen) is State.CUT}
+
+
 def _observe(model: Model, path: Written, seen: Snapshot) -> State:
     """How a path is, as `judge` says: of one that leads nothing out nobody asks the gateway."""
     state = judge(model, path, seen)
