@@ -57,8 +57,8 @@ class Model:
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
-    a way out when it began, or got one in it, or are `passing`: a monitor may have given them one
-    just before; `had` are the devices that had paths when it began, and `stood` those paths.
+    a way out when it began, or got one in it, or in `passing`: what a monitor may have made just
+    before; `had` are the devices that had paths when it began, and `stood` those paths.
     `programs` is how many of ours were run, and `now` when the kernel was looked at, in seconds.
     """
 
@@ -81,7 +81,7 @@ class Model:
     settling: bool = False
     ending: bool = False
     leading: set[int] = field(default_factory=set)
-    passing: set[int] = field(default_factory=set)
+    passing: list[Wish] = field(default_factory=list)
     had: frozenset[str] = frozenset()
     stood: tuple[Written, ...] = ()
     programs: int = 0
@@ -119,7 +119,7 @@ class Model:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
         self.programs = 0
-        self.leading = self.passing | {
+        self.leading = {wish.family for wish in self.passing if wish.gateway} | {
             family for family in FAMILIES if list_candidates(self, family)}
         self.had = self._list_having()
         self.stood = tuple(path for told in self.told for path in told.paths.values())
@@ -213,7 +213,7 @@ class Model:
         """What a monitor sees of paths now, if there is one."""
         self.roles = seen.roles
         # Between the hooks of one stanza it may make paths of others, which the hook replaces.
-        self.passing = set() if settled or not self.monitored else self._list_coming(seen)
+        self.passing = [] if settled or not self.monitored else self._list_coming(seen)
         if not self.monitored:
             return
         states = list_states(self, seen)
@@ -222,11 +222,12 @@ class Model:
             self.health.note(states | list_lost(self, seen), now, settled=False)
         self.health.note(states, now, settled)
 
-    def _list_coming(self, seen: Snapshot) -> set[int]:
-        """The families that get a way out of what was told, as the machine is now."""
-        return {wish.family for told in self.told
-                if not told.leaving and seen.is_up(told.stanza.device)
-                for wish in self.wish(told, seen, present=True) if wish.gateway}
+    def _list_coming(self, seen: Snapshot) -> list[Wish]:
+        """The paths that come of what was told, as the machine is now."""
+        return [wish._replace(endpoint=wish.endpoint and (
+                    wish.chosen or _may_be_first(wish, self.told)))
+                for told in self.told if not told.leaving and seen.is_up(told.stanza.device)
+                for wish in self.wish(told, seen, present=True)]
 
     def _list_made(self) -> set[int]:
         """The families that get a way out of what programs of ours make."""
@@ -258,15 +259,22 @@ class Model:
 
     def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
-        if not self.beside:
-            return wishes
+        return [self._quieten(told, wish, before) if self.beside and wish.tells else wish
+                for wish in wishes]
+
+    def _quieten(self, told: Told, wish: Wish, before: Snapshot) -> Wish:
+        """A wish of which peers would be told, as it is beside a tunnel."""
+        stands = told.has_endpoint_of(wish.address, before) or told.makes_quietly(wish.address)
+        if not stands and not self._may_have_passed(wish):
+            return wish._replace(endpoint=False)
         telling = {one.address for one in before.endpoints if "signal" in one.flags}
-        return [
-            wish if not wish.tells else
-            wish._replace(endpoint=False) if not (told.has_endpoint_of(wish.address, before)
-                                                  or told.makes_quietly(wish.address)) else
-            wish if (wish.announced or wish.address) in telling else wish.keep_quiet()
-            for wish in wishes]
+        is_told = (wish.announced or wish.address) in telling
+        return (wish if is_told else wish.keep_quiet())._replace(passing=not stands)
+
+    def _may_have_passed(self, wish: Wish) -> bool:
+        """Whether a monitor may just have made an endpoint of it, of which no peer is told."""
+        return any((one.address, one.device) == (wish.address, wish.device)
+                   and one.endpoint and not one.tells for one in self.passing)
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:
         """Note the families whose new connections leave by a tunnel; of no way nothing is known."""

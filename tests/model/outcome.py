@@ -174,8 +174,9 @@ def _write(
     for told, wish in _list_led(model, group, first, before):
         path = write_wish(wish, wish.address == first, _find_table(wish, after))
         if path.endpoint and not path.things <= {*after.marked, *after.endpoints}:
-            if full and not _is_starved(model, wish, after):
-                # The kernel takes eight; who goes without is nobody's promise.
+            if wish.passing or full and not _is_starved(model, wish, after):
+                # The kernel takes eight; who goes without is nobody's promise. Nor is whether a
+                # monitor was quicker than the hook.
                 path = _give_place(path, after)
             elif model.monitored:
                 path = _heed_silence(model, told, path, after)

@@ -218,6 +218,29 @@ def test_an_endpoint_that_would_be_signalled_alone_goes_beside_a_tunnel(
     assert [one.way for one in found if one.kind == "Endpoint"] == seen
 
 
+@pytest.mark.parametrize(("managed", "there", "seen"), [
+    ("wan0", (ENDPOINT,), []),
+    ("wan0", (), []),
+    ("wan0", (ENDPOINT, Endpoint(MAPPED, 0, ("signal",))), ["left over"]),
+    ("wan1", (ENDPOINT,), ["left over"]),
+])
+def test_an_endpoint_that_a_monitor_may_have_made_before_the_hook_stays_beside_a_tunnel(
+    managed: str, there: tuple[Endpoint, ...], seen: list[str]
+) -> None:
+    """It did so for a device that the configuration names, and the hook takes that over."""
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                           defaults=(Default(TUNNEL, 4, "", 50),))
+    model = Model(monitored=True, beside={4},
+                  configuration=Configuration(managed=(managed,), gateways=("wan0",)))
+    model.told = [Told(Stanza(managed, (4,)), managed=True)]
+    model.watch(before, 0.0, settled=False)
+    after = WHOLE._replace(addresses=before.addresses, defaults=before.defaults,
+                           ids={one: 10 + len(one.flags) + one.device for one in there})
+    step = make_step("hook wan0 inet at=0 gateway announce")
+    _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
+    assert [one.way for one in found if one.kind == "Endpoint"] == seen
+
+
 @pytest.mark.parametrize("flags", ["", " flags=subflow"])
 def test_a_further_address_that_becomes_the_first_beside_a_tunnel_has_what_the_hook_made(
     flags: str

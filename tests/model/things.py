@@ -29,7 +29,9 @@ class Wish(NamedTuple):
     `table` is what its stanza names, `usual_table` what the configuration has for the first
     address, as `usual_mark` is; `chosen` is whether its flags are chosen for it; `endpoint` whether
     it may have one, `mark` what a firewall sets for it, `announced` the address that is mapped to
-    it, and `shared` whether a path of another device has the address.
+    it, and `shared` whether a path of another device has the address. One whose endpoint is
+    `passing` has it only if a monitor was quick to make it for another stanza, of which this one
+    takes it over.
     """
 
     family: int
@@ -47,6 +49,7 @@ class Wish(NamedTuple):
     usual_mark: str = ""
     announced: str = ""
     shared: bool = False
+    passing: bool = False
 
     @property
     def tells(self) -> bool:

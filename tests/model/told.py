@@ -95,7 +95,7 @@ class Told:
         """
         firsts = {wish.family: wish for wish in reversed(self.wishes or ())
                   if wish.family not in self.headless}
-        return any(wish.address == address and wish.endpoint and not wish.tells
+        return any(wish.address == address and wish.endpoint and not (wish.tells or wish.passing)
                    and (wish.chosen or wish == firsts.get(wish.family))
                    for wish in self.wishes or ())
 
