@@ -241,6 +241,26 @@ def test_an_endpoint_that_a_monitor_may_have_made_before_the_hook_stays_beside_a
     assert [one.way for one in found if one.kind == "Endpoint"] == seen
 
 
+@pytest.mark.parametrize(("there", "seen"), [
+    ((ENDPOINT,), []), ((ENDPOINT._replace(flags=("signal", "subflow")),), ["left over"])])
+def test_an_endpoint_that_a_round_makes_other_than_it_was_beside_a_tunnel_is_known(
+    there: tuple[Endpoint, ...], seen: list[str]
+) -> None:
+    """A section's flags are others by now, and one of them is to be signalled."""
+    full = ENDPOINT._replace(flags=("subflow", "fullmesh"))
+    before = WHOLE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                            defaults=(Default(TUNNEL, 4, "", 50),), limits=Limits(0, 0),
+                            ids={full: 10})
+    model = Model(monitored=True, base=Limits(2, 0), raised=Limits(0, 0), beside={4})
+    model.begin(before)
+    model.note(make_step("configure flags:wan0=subflow,fullmesh"), before, before)
+    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
+    resolve(model, before, before, disturbed=False)
+    _, found = judge(model, 0.0, (make_step("configure flags:wan0=subflow,signal"),), before,
+                     before._replace(ids={one: 11 for one in there}), disturbed=True)
+    assert [one.way for one in found if one.kind == "Endpoint"] == seen
+
+
 @pytest.mark.parametrize("flags", ["", " flags=subflow"])
 def test_a_further_address_that_becomes_the_first_beside_a_tunnel_has_what_the_hook_made(
     flags: str

@@ -83,9 +83,13 @@ class Told:
                            for wish in self.wishes]
 
     def has_endpoint_of(self, address: str, seen: Snapshot) -> bool:
-        """Whether it has a path with an endpoint of this address, which nobody has deleted."""
-        return address in self.paths and not seen.endpoints.isdisjoint(
-            self.paths[address].list_endpoints())
+        """Whether it has a path with an endpoint of this address, which nobody has deleted.
+
+        Its flags may be others by then, as where it is seen after a round that renewed it.
+        """
+        own = self.paths[address].list_endpoints() if address in self.paths else []
+        return not {(one.address, one.device) for one in own}.isdisjoint(
+            (one.address, one.device) for one in seen.endpoints)
 
     def makes_quietly(self, address: str) -> bool:
         """Whether the work under way has an endpoint of this address of which no peer is told.
