@@ -148,7 +148,9 @@ class WorkBuilder(Books):
         if planned.crowded:
             self.look_at_all()
         held = self._find_holders(planned.paths, old)
-        if held or (planned.unserved and self._make_room(planned.unserved)):
+        if held:
+            planned = self._plan(event, settings, old, left, waiting, held)
+        if planned.unserved and self._make_room(planned.unserved):
             planned = self._plan(event, settings, old, left, waiting, held)
         if has_belongings(settings):
             from mptcp_hooks.engine.contests import judge_announced
