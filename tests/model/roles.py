@@ -64,7 +64,9 @@ def _is_alive(model: Model, path: Written, seen: Snapshot) -> bool:
 def _list_weak(model: Model, with_gateway: bool = False) -> Iterator[str]:
     """The addresses of paths that are to be backups while another uplink is alive.
 
-    An uplink is known again by its gateway, and by none it may be what it was before.
+    An uplink is known again by its gateway, and by none it may be what it was before. A path whose
+    own flags make it a backup has no role: one that stands since its stanza is refused has those
+    that the configuration had, even if that says nothing of flags by now.
     """
     for iface in model.known_weak:
         theirs = model.list_of(iface)
@@ -74,7 +76,7 @@ def _list_weak(model: Model, with_gateway: bool = False) -> Iterator[str]:
             continue
         for path in paths:
             own = any(endpoint.address == path.wish.address for endpoint in path.list_endpoints())
-            if path.primary and own:
+            if path.primary and own and "backup" not in path.wish.flags:
                 yield path.wish.address
 
 

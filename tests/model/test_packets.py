@@ -11,16 +11,18 @@ from tests.model.health import Belief, Health, State
 from tests.model.kernel import Default, Endpoint, Held, Limits, Link, Route, Rule, Snapshot
 from tests.model.model import Model
 from tests.model.packets import Expected, compare_packets, list_expected
+from tests.model.player import judge
 from tests.model.questions import NOWHERE, Arrival, Question
 from tests.model.things import Wish, Written, write_wish
 from tests.model.told import Told
 from tests.model.way_out import Way, list_ways
-from tests.model.world import DEVICES, TUNNEL, Stanza, find_own
+from tests.model.world import DEVICES, TUNNEL, Configuration, Stanza, find_own
 
 FAR = "203.0.113.7"
 WAN0, WAN1 = Arrival("wan0", "10.1.0.2"), Arrival("wan1", "10.2.0.2")
 ALIVE, FRESH, OUT = Belief.ALIVE, Belief.FRESH, Belief.OUT
 ANYTHING = set(Belief)
+PLAIN, BACKUP = ("subflow",), ("subflow", "backup")
 
 
 def lay(device: str, gateway: bool = True, flags: Sequence[str] = ("subflow",),
@@ -235,6 +237,29 @@ def test_a_dead_tunnel_bars_the_way_until_main_has_a_default() -> None:
     model.ways[4] = Way(barred=True)
     assert list_chosen(model, see(main=())) == {"barred"}
     assert list_chosen(model, see(main=("wan1",))) == {""}
+
+
+@pytest.mark.parametrize("own, now, seen", [
+    (PLAIN, BACKUP, []),
+    (PLAIN, PLAIN, ["missing Role"]),
+    # It has no role, so that nobody takes the flag away with it.
+    (BACKUP, BACKUP, []),
+    (BACKUP, PLAIN, ["left over Endpoint"]),
+])
+def test_a_weak_uplink_that_is_no_backup_is_seen_where_its_own_flags_are_those_it_had(
+    own: tuple[str, ...], now: tuple[str, ...], seen: list[str]
+) -> None:
+    """The file says nothing of flags by now, but gives it a table that another uplink has."""
+    paths = lay("wan0"), lay("wan1", flags=own)
+    model = know(paths)
+    model.known_weak = frozenset(("wan1",))
+    model.configuration = Configuration(tables=(("wan0", 20003), ("wan1", 20003)))
+    before, after = (
+        see(paths, main=("wan0", "wan1"))._replace(ids={
+            Endpoint("10.1.0.2", 3, PLAIN): 1, Endpoint("10.2.0.2", 4, flags): 2})
+        for flags in (own, now))
+    _, found = judge(model, 1000.0, (), before, after.without_roles(("10.2.0.2",)), False)
+    assert [f"{one.way} {one.kind}" for one in found if one.kind in ("Role", "Endpoint")] == seen
 
 
 def note(health: Health, state: State, now: float, settled: bool = True) -> None:
