@@ -357,23 +357,32 @@ def test_a_place_that_a_stanza_leaves_is_anothers_in_one_work(act: str) -> None:
         assert acts[act](bench) == [] and bench.machine.ran == []
 
 
-@pytest.mark.parametrize("shared, own", [
-    ("10.5.1.2", "2001:db8:5::2"), ("2001:db8:1::2", "10.5.5.2")])
-def test_an_uplink_with_an_address_of_anothers_gets_an_endpoint_for_its_other_one(
-    shared: str, own: str
+@pytest.mark.parametrize("stands", [True, False])
+@pytest.mark.parametrize("own, served", [
+    (("10.5.1.2", "2001:db8:5::2"), {"2001:db8:5::2"}),
+    (("2001:db8:1::2", "10.5.5.2"), {"10.5.5.2"}),
+    (("10.5.1.2",), set())])
+def test_a_stanza_of_which_an_address_is_shared_gets_a_place_for_its_other_one(
+    own: tuple[str, ...], served: set[str], stands: bool
 ) -> None:
-    """As two modems with the same address, whose IPv6 subnets differ."""
+    """What another device has as well asks for no place, whether or not that has an endpoint."""
     with open_bench() as bench:
         events = plug_all(bench)
-        bench.up(*events[:-2])
-        bench.machine.plug("wan4", 15, *own_addresses(shared, own))
+        # Whoever comes last has none.
+        bench.up(*(events[:-2] if stands else [*events[1:-2], events[0]]))
+        before = {*list_ours(bench)}
+        assert ("10.5.1.2" in before) == stands and len(before) == LEFT
+        bench.machine.plug("wan4", 15, *own_addresses(*own))
         event = read_event({
             "IFACE": "wan4", "ADDRFAM": "inet,inet6", "METHOD": "static",
-            "IF_ADDRESSES": " ".join(f"{one}/{64 if ':' in one else 24}" for one in (shared, own)),
-            "IF_MPTCP_GATEWAY": f"{shared[:-1]}1 {own[:-1]}1"})
+            "IF_ADDRESSES": " ".join(f"{one}/{64 if ':' in one else 24}" for one in own),
+            "IF_MPTCP_GATEWAY": " ".join(f"{one[:-1]}1" for one in own)})
         assert event is not None and bench.up(event) == []
-        assert own in list_ours(bench) and len(bench.machine.endpoints) == LEFT + 1
+        assert {*list_ours(bench)} - before == served
+        assert len(before - {*list_ours(bench)}) == len(served)
+        # Nothing is left for another run to do.
         assert bench.again() == [] and bench.machine.ran == []
+        assert bench.all() == [] and bench.machine.ran == []
 
 
 def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
