@@ -198,6 +198,30 @@ def test_through_a_tunnel_no_peer_is_told_of_an_address(make_lab: MakeLab) -> No
     assert lab.transfer(1_000_000).whole and count_told(lab) > before
 
 
+def test_what_is_to_be_signalled_from_now_on_is_once_the_tunnel_is_down(make_lab: MakeLab) -> None:
+    """A stanza gets the flag while a connection from before the tunnel is alive."""
+    lab = make_lab(*WIREGUARD, server=WIREGUARD, routers=("nftables",))
+    tunnel = Tunnel(lab)
+    have_uplinks(lab)
+    endpoints = lab.endpoints()
+    Monitor(lab)
+    with stream(lab):
+        wait_for_subflows(lab, 2)
+        tunnel.up()
+        wait_for(lambda: is_kept(lab))
+        before = count_told(lab)
+        lab.set_interfaces(TWO_UPLINKS + "    mptcp-flags subflow signal\n")
+        assert lab.client.run("mptcp_up", "eth1") == ""
+        assert lab.endpoints() == endpoints and is_kept(lab)
+        assert "not told of 10.1.2.2" in lab.client.try_run("mptcp_up", "-v", "eth1").stderr
+        wait_for_subflows(lab, 2)
+        assert count_told(lab) == before
+        tunnel.down()
+        wait_for(lambda: lab.endpoints() == ["10.1.1.2 eth0 subflow",
+                                             "10.1.2.2 eth1 subflow signal"])
+        wait_for(lambda: count_told(lab) > before)
+
+
 def count_told(lab: Lab) -> int:
     """How many addresses the server was told of."""
     return read_counters(read_netstat(lab.server)).get("AddAddr", 0)

@@ -177,3 +177,23 @@ def test_who_has_two_endpoints_of_an_address_gives_one_alone(lab: Lab) -> None:
     assert "203.0.113.10 - signal" not in endpoints
     # Nothing is left for another run to do.
     assert lab.client.run("mptcp_up", "--all") == "" and lab.endpoints() == endpoints
+
+
+def test_an_uplink_with_the_address_of_another_one_gets_an_endpoint_for_its_other_family(
+    lab: Lab
+) -> None:
+    """As two modems with one address each for IPv4, whose IPv6 subnets differ."""
+    make_uplinks(lab, 8)
+    lab.client.ip("addr add 10.20.0.3/24 dev up0", "addr flush dev up7",
+                  "addr add 10.20.1.2/24 dev up7", "-6 addr add fd00:20:7::2/64 dev up7 nodad")
+    for number in range(7):
+        assert hook(lab, "if-up.d", number) == ""
+    assert hook(lab, "if-up.d", 0, IFACE="up0:1", IF_ADDRESS="10.20.0.3",
+                IF_MPTCP_FLAGS="subflow") == ""
+    said = hook(lab, "if-up.d", 7, ADDRFAM="inet,inet6", IF_ADDRESS="", IF_NETMASK="",
+                IF_ADDRESSES="10.20.1.2/24 fd00:20:7::2/64", IF_GATEWAY="",
+                IF_MPTCP_GATEWAY="10.20.1.1 fd00:20:7::1")
+    assert "10.20.1.2 is the address of up1 as well" in said
+    endpoints = lab.endpoints()
+    assert "fd00:20:7::2 up7 subflow" in endpoints and len(endpoints) == 8
+    assert "10.20.0.3 up0 subflow" not in endpoints
