@@ -136,19 +136,20 @@ class WorkBuilder(Books):
             others = self._list_others(event.device, replaced)
             left = tuple(give_up(stanza, event) for stanza in others)
             planned = self._plan(event, settings, old, left, ())
-        waiting: tuple[str, ...] = ()
-        silent = False
-        if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
-            waiting = self._list_waiting(event, settings, old, left, planned)
-            silent = bool(waiting) or not self._has_carrier(event.device)
-            planned = self._plan(event, settings, old, left, waiting)
         if any(is_renamed(path, self.read_use(path)) for path in planned.paths):
             self._end_former_names(planned.paths[0])
-            planned = self._plan(event, settings, old, left, waiting)
+            planned = self._plan(event, settings, old, left, ())
         if planned.crowded:
             self.look_at_all()
         held = self._find_holders(planned.paths, old)
         if held:
+            planned = self._plan(event, settings, old, left, (), held)
+        waiting: tuple[str, ...] = ()
+        silent = False
+        if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
+            # What is another device's takes no place that one would have to wait for.
+            waiting = self._list_waiting(event, settings, old, left, planned, held)
+            silent = bool(waiting) or not self._has_carrier(event.device)
             planned = self._plan(event, settings, old, left, waiting, held)
         if planned.unserved and self._make_room(planned.unserved):
             planned = self._plan(event, settings, old, left, waiting, held)
@@ -175,7 +176,7 @@ class WorkBuilder(Books):
 
     def _list_waiting(
         self, event: Event, settings: Settings, old: list[Installed], left: tuple[Stanza, ...],
-        planned: Plan,
+        planned: Plan, held: Mapping[str, str],
     ) -> tuple[str, ...]:
         """The addresses of a silent stanza whose endpoints wait: for a carrier, or a gateway."""
         carried = self._has_carrier(event.device)
@@ -189,7 +190,7 @@ class WorkBuilder(Books):
                             and path.address not in kept
                             and not (carried and self.machine.answers(path))):
             waiting += more
-            planned = self._plan(event, settings, old, left, waiting)
+            planned = self._plan(event, settings, old, left, waiting, held)
         return waiting
 
     def _note_plan(self, event: Event, settings: Settings, planned: Plan) -> None:

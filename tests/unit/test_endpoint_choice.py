@@ -12,7 +12,10 @@ import pytest
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Link, Path
+from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.engine.spares import find_spare
+from mptcp_hooks.engine.take_down import prepare_silence
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Wishes
 from mptcp_hooks.machine.sockets import TCP_ESTABLISHED
@@ -383,6 +386,31 @@ def test_a_stanza_of_which_an_address_is_shared_gets_a_place_for_its_other_one(
         # Nothing is left for another run to do.
         assert bench.again() == [] and bench.machine.ran == []
         assert bench.all() == [] and bench.machine.ran == []
+
+
+def test_what_is_out_waits_beside_an_address_of_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one has no endpoint in the end, and takes nobody's place on the way."""
+    own = "10.5.2.2", "fd00:5:2::2", "fd00:5:2::3"
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2"))
+        bench.machine.plug("wan1", 12, *own_addresses(own[0], "10.5.1.2", *own[1:]))
+        bench.up(tell("wan0", "10.5.1.2"))
+        silence(bench, "wan0")
+        event = read_event({
+            "IFACE": "wan1", "ADDRFAM": "inet,inet6", "METHOD": "dhcp", "IF_MPTCP_FLAGS": "subflow",
+            "IF_MPTCP_GATEWAY": "10.5.2.1 fd00:5:2::1"})
+        assert event is not None and bench.up(event) == []
+        fill(bench)
+        assert {*own} <= {*list_ours(bench)}
+        monkeypatch.setattr(bench.machine, "answers", lambda path: path.address != own[2])
+        with bench.open_store() as store:
+            mute = [one.path for one in list_endpoints(store) if one.path.address == own[2]]
+            assert carry_out(store, bench.machine, prepare_silence(
+                store, bench.machine, mute)) == []
+        for _ in range(2):
+            assert bench.again() == [] and own[2] not in list_ours(bench)
+        monkeypatch.undo()
+        assert bench.again() == [] and own[2] in list_ours(bench)
 
 
 def test_nobody_gives_anything_to_an_uplink_that_is_refused() -> None:
