@@ -27,6 +27,8 @@ _QUESTIONS = ("rule show\nroute show table all\naddr show\nlink show\n"
 _LOG = Path("/run/monitor.log")
 # Longer than a round is put off after a change (mptcp_monitor's 30 ms).
 _QUIET, _STEP = 0.1, 0.02
+# Seconds; with the machine's load one round takes some of them, and few follow each other.
+_RESTLESS = 300.0
 
 monitor: subprocess.Popen[bytes] | None = None
 
@@ -143,9 +145,14 @@ def stop_resting_monitor() -> None:
 
 
 def rest() -> None:
-    """Wait until the monitor sleeps, with no round under way and none due."""
-    since, before = time.monotonic(), ""
+    """Wait until the monitor sleeps, with no round under way and none due.
+
+    One that undoes in each round what it did in the one before never does.
+    """
+    began = since = time.monotonic()
+    before = ""
     while monitor is not None and time.monotonic() - since < _QUIET:
+        assert time.monotonic() - began < _RESTLESS, "the monitor does not come to rest"
         now = _read_activity(monitor.pid)
         # While a round takes its time, the monitor itself does nothing but wait for it.
         busy = not now.startswith(" S ") or _read_children(monitor.pid)
