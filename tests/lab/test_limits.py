@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.lab.support.lab import TRANSFER, Lab
+from tests.lab.support.monitor import Monitor
 from tests.lab.support.waiting import wait_for
 
 
@@ -197,3 +198,42 @@ def test_an_uplink_with_the_address_of_another_one_gets_an_endpoint_for_its_othe
     endpoints = lab.endpoints()
     assert "fd00:20:7::2 up7 subflow" in endpoints and len(endpoints) == 8
     assert "10.20.0.3 up0 subflow" not in endpoints
+
+
+def test_one_that_is_out_beside_an_address_of_anothers_has_no_place_given_and_taken_for_good(
+    lab: Lab
+) -> None:
+    """Its monitor comes to rest: what waits is found as the plan is without the shared address."""
+    lab.client.ip("link set eth0 up", "link set eth1 up", "addr add 10.9.9.2/24 dev eth0",
+                  "addr add 10.1.2.2/24 dev eth1", "addr add 10.9.9.2/24 dev eth1",
+                  "-6 addr add fd00:2::2/64 dev eth1 nodad",
+                  "-6 addr add fd00:2::3/64 dev eth1 nodad")
+    for number in range(5):
+        lab.client.run("ip", "mptcp", "endpoint", "add", f"192.0.2.{number}", "signal")
+    assert hook(lab, "if-up.d", 0, IFACE="eth0", IF_ADDRESS="10.9.9.2", IF_GATEWAY="10.9.9.1") == ""
+    lab.routers[0].ip("link set lan down")
+    monitor = Monitor(lab)
+    said = hook(lab, "if-up.d", 1, IFACE="eth1", ADDRFAM="inet,inet6", METHOD="dhcp",
+                IF_ADDRESS="", IF_NETMASK="", IF_GATEWAY="", IF_MPTCP_FLAGS="subflow",
+                IF_MPTCP_GATEWAY="10.1.2.1 fd00:2::1")
+    assert "10.9.9.2 is the address of eth0 as well" in said
+    monitor.rest()
+    assert len(lab.endpoints()) == 8
+    # Either may be the device's first.
+    for own in ("fd00:2::2", "fd00:2::3"):
+        note_failed(lab, own)
+        monitor.reload()
+        assert len(lab.endpoints()) == 7 and not any(own in one for one in lab.endpoints())
+        note_failed(lab)
+        monitor.reload()
+        assert len(lab.endpoints()) == 8
+
+
+def note_failed(lab: Lab, *own: str) -> None:
+    """Note that the checks of these addresses have failed, as mptcp_check does."""
+    lab.client.run(sys.executable, "-Ic", """\
+import sys
+sys.path.insert(0, "/usr/share/mptcp-hooks")
+from mptcp_hooks.engine.checks import CheckResult, save_checks
+save_checks(tuple(CheckResult(own, True, 0, "gateway") for own in sys.argv[1:]))
+""", *own)
