@@ -85,13 +85,13 @@ def demote(path: Path, settings: Settings, first: bool, beside: Iterable[Path]) 
 
 
 def judge_announced(
-    path: Path, previous: tuple[Path, ...], manager: PathManager, tunnel: str = ""
+    path: Path, previous: tuple[Path, ...], manager: PathManager, tunnel: str
 ) -> tuple[Path, list[str], list[str]]:
     """The path with those announced addresses alone that can have an endpoint.
 
     With what a person must hear of the others, and what -v adds. `previous` are the paths on record
     that are renewed with it: what one of another address announces may be this one's by now.
-    Beside a `tunnel` no peer is to hear of more than it does.
+    Beside a `tunnel`, '' for none, no peer is to hear of more than it does.
     """
     if not path.announced:
         return path, [], []

@@ -77,7 +77,7 @@ def prepare_all(
     changed = {event.iface for event in renewed}
     builder.foretell(renewed)
     unedited = [iface for iface in store.list_interfaces() if iface not in changed]
-    builder.have_heirs(lambda lost: _renew_all(builder, machine, unedited, renewed, lost))
+    builder.add_together(lambda lost: _renew_all(builder, machine, unedited, renewed, lost))
     _take_in(builder, machine, events, told)
     return builder.finish()
 
@@ -117,7 +117,7 @@ def _name_each(builder: Keeper, machine: Machine, events: list[Event]) -> None:
     current = list_current(events)
     for event in current:
         _leave_what_is_away(builder, machine, event)
-    builder.have_heirs(lambda lost: builder.add_each(
+    builder.add_together(lambda lost: builder.add_each(
         sorted(current, key=lambda event: not _leads_any(builder, event, lost)),
         lambda event: _name(builder, machine, event)))
     # Those that nobody names.
@@ -237,7 +237,7 @@ def _follow(
     leave, come = acts
     _do_each(builder, machine, recorded, leave)
     ordered = _put_losers_first(machine, recorded)
-    builder.have_heirs(lambda lost: _do_each(
+    builder.add_together(lambda lost: _do_each(
         builder, machine, sorted(ordered, key=lambda seen: lost.isdisjoint(
             list_led([seen.stanza]))), come))
 

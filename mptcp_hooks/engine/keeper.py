@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
-from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import WorkBuilder, tell_exclusion
 from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.intent.settings import read_settings
@@ -13,9 +13,24 @@ from mptcp_hooks.intent.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Endpoint, PathManager
-    from mptcp_hooks.engine.work import Records
+    from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
+
+
+class _State(NamedTuple):
+    """What a builder has to do and to say, by the names of its attributes."""
+
+    records: Records
+    undo: tuple[Undo, ...]
+    changes: tuple[Change, ...]
+    manager: PathManager
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    remarks: tuple[str, ...]
+    coming: dict[str, tuple[Event, ...]]
+    reduced: dict[Stanza, Stanza]
 
 
 class Keeper(WorkBuilder):
@@ -25,8 +40,8 @@ class Keeper(WorkBuilder):
         """Whether a stanza is still as it was on record, but for what it gave up to others."""
         return not {stanza, self.reduced.get(stanza)}.isdisjoint(self.list_stanzas(iface))
 
-    def have_heirs(self, come: Callable[[set[tuple[int, int]]], None]) -> None:
-        """Add what comes; who is left of a device that loses its first path by that is its first.
+    def add_together(self, come: Callable[[set[tuple[int, int]]], None]) -> None:
+        """Add what comes, such that each part of it is planned with what goes by the others.
 
         Only the plan of a stanza tells that its path goes, as where its gateway has gone, and
         others may have been planned as further ones beside it by then. So all is taken back and
@@ -34,24 +49,32 @@ class Keeper(WorkBuilder):
         add first who has that. It is the same with an endpoint that goes: others may have been
         planned without one for want of its place.
         """
-        records, undo, changes = dict(self.records), [*self.undo], [*self.changes]
-        problems, warnings, remarks = [*self.problems], [*self.warnings], [*self.remarks]
-        coming, reduced, manager = dict(self.coming), dict(self.reduced), self.manager
-
-        def come_again(going: Iterable[Endpoint]) -> None:
-            # What was looked at meanwhile need not be read again.
-            self.records, self.undo, self.changes = (
-                {**self.on_file, **records}, [*undo], [*changes])
-            self.problems, self.warnings, self.remarks = [*problems], [*warnings], [*remarks]
-            self.coming, self.reduced = dict(coming), dict(reduced)
-            self.manager = manager._replace(going=(*manager.going, *going))
+        before = self._note_state()
+        come(set())
+        lost = self._list_headless()
+        if lost:
+            self._take_back(before)
+            come(lost)
+        if going := self._list_going(before.manager):
+            self._take_back(before)
+            self.manager = self.manager._replace(going=(*self.manager.going, *going))
             come(lost)
 
-        come(set())
-        if lost := self._list_headless():
-            come_again(())
-        if going := self._list_going(manager):
-            come_again(going)
+    def _note_state(self) -> _State:
+        """What is to be done and said so far."""
+        return _State(
+            dict(self.records), tuple(self.undo), tuple(self.changes), self.manager,
+            tuple(self.problems), tuple(self.warnings), tuple(self.remarks),
+            dict(self.coming), dict(self.reduced))
+
+    def _take_back(self, state: _State) -> None:
+        """Have nothing to do or say but what there was; what was read since is kept."""
+        self.records = {**self.on_file, **state.records}
+        self.undo, self.changes = [*state.undo], [*state.changes]
+        self.manager = state.manager
+        self.problems, self.warnings = [*state.problems], [*state.warnings]
+        self.remarks = [*state.remarks]
+        self.coming, self.reduced = dict(state.coming), dict(state.reduced)
 
     def _list_going(self, before: PathManager) -> list[Endpoint]:
         """The endpoints that go, where places are left that others may have asked for by then."""

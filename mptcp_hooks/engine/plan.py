@@ -74,36 +74,23 @@ def plan_paths(
     `previous` are the paths on record that it renews, `others` those of the
     device's other stanzas and aliases. Problem where two paths would share a table.
     """
-    plan = _plan_each(iface, settings, view, previous, others, manager)
-    going = tuple(one for one in manager.left if any(path.owns(one) for path in previous)
-                  and not any(path.owns(one) for path in plan.paths))
-    if going and _is_full(manager.expecting(plan.paths)):
-        # What one of its addresses has no more is another one's.
-        plan = _plan_each(iface, settings, view, previous, others,
-                          manager._replace(going=(*manager.going, *going)))
-    if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
-        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
-                                "until it is 1")
-    return plan._replace(crowded=tuple(path for path in plan.paths if any(
-        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
-
-
-def _plan_each(
-    iface: str,
-    settings: Settings,
-    view: DeviceView,
-    previous: tuple[Path, ...],
-    others: tuple[Path, ...],
-    manager: PathManager,
-) -> Plan:
-    """The paths of all addresses, one after another, with what is to be said of each."""
     plan = Plan((), (), ())
     # With one of fc00::/7 nothing beyond the site is reached: whichever comes first of the
     # others is the first address of its family.
     for own in sorted(view.addresses, key=lambda own: address.is_unique_local(own.address)):
         plan = _plan_address(plan, own, iface, settings, view, previous, others,
                              manager.expecting(plan.paths))
-    return plan
+    going = tuple(one for one in manager.left if any(path.owns(one) for path in previous)
+                  and not any(path.owns(one) for path in plan.paths))
+    if going and _is_full(manager.expecting(plan.paths)):
+        # What one of its addresses has no more is another one's. Each time more of them go.
+        return plan_paths(iface, settings, view, previous, others,
+                          manager._replace(going=(*manager.going, *going)))
+    if not view.mptcp_enabled and any(path.endpoint for path in plan.paths):
+        plan = plan.add(warning=f"{iface}: net.mptcp.enabled is 0: endpoints have no effect "
+                                "until it is 1")
+    return plan._replace(crowded=tuple(path for path in plan.paths if any(
+        address.contains(address.network(*other), path.address) for other in view.elsewhere)))
 
 
 def _plan_address(
