@@ -214,6 +214,11 @@ def test_what_is_to_be_signalled_from_now_on_is_once_the_tunnel_is_down(make_lab
         assert lab.client.run("mptcp_up", "eth1") == ""
         assert lab.endpoints() == endpoints and is_kept(lab)
         assert "not told of 10.1.2.2" in lab.client.try_run("mptcp_up", "-v", "eth1").stderr
+        # The endpoint is as it should be, though the stanza says more; wg-quick's rules are told.
+        assert {kind for _, kind, _ in find(lab)} == {"shadowed", "tunnel"}
+        wait_for_tunnel(lab)
+        # Neither a connection that begins now tells it, nor the one that is under way.
+        assert lab.transfer(1_000_000).whole and count_in_clear(lab) == [0, 0]
         wait_for_subflows(lab, 2)
         assert count_told(lab) == before
         tunnel.down()

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from tests.lab.support.lab import TRANSFER, Lab
+from tests.lab.support.lab import SERVER_6, TRANSFER, Lab
 from tests.lab.support.monitor import Monitor
+from tests.lab.support.paths import check_both_paths
 from tests.lab.support.waiting import wait_for
 
 
@@ -184,20 +185,30 @@ def test_an_uplink_with_the_address_of_another_one_gets_an_endpoint_for_its_othe
     lab: Lab
 ) -> None:
     """As two modems with one address each for IPv4, whose IPv6 subnets differ."""
-    make_uplinks(lab, 8)
-    lab.client.ip("addr add 10.20.0.3/24 dev up0", "addr flush dev up7",
-                  "addr add 10.20.1.2/24 dev up7", "-6 addr add fd00:20:7::2/64 dev up7 nodad")
-    for number in range(7):
-        assert hook(lab, "if-up.d", number) == ""
-    assert hook(lab, "if-up.d", 0, IFACE="up0:1", IF_ADDRESS="10.20.0.3",
+    lab.client.ip("link set eth0 up", "link set eth1 up", "addr add 10.1.1.2/24 dev eth0",
+                  "addr add 10.1.1.2/24 dev eth1", "-6 addr add fd00:1::2/64 dev eth0 nodad",
+                  "-6 addr add fd00:1::3/64 dev eth0 nodad",
+                  "-6 addr add fd00:2::2/64 dev eth1 nodad", "-6 route add default via fd00:1::1")
+    take_five(lab)
+    assert hook(lab, "if-up.d", 0, IFACE="eth0", IF_ADDRESS="10.1.1.2", IF_GATEWAY="10.1.1.1") == ""
+    six = {"ADDRFAM": "inet6", "IF_NETMASK": "64", "IF_GATEWAY": "fd00:1::1"}
+    assert hook(lab, "if-up.d", 0, IFACE="eth0", IF_ADDRESS="fd00:1::2", **six) == ""
+    assert hook(lab, "if-up.d", 0, IFACE="eth0:1", IF_ADDRESS="fd00:1::3", **six,
                 IF_MPTCP_FLAGS="subflow") == ""
-    said = hook(lab, "if-up.d", 7, ADDRFAM="inet,inet6", IF_ADDRESS="", IF_NETMASK="",
-                IF_ADDRESSES="10.20.1.2/24 fd00:20:7::2/64", IF_GATEWAY="",
-                IF_MPTCP_GATEWAY="10.20.1.1 fd00:20:7::1")
-    assert "10.20.1.2 is the address of up1 as well" in said
+    said = hook(lab, "if-up.d", 1, IFACE="eth1", ADDRFAM="inet,inet6", IF_ADDRESS="",
+                IF_NETMASK="", IF_ADDRESSES="10.1.1.2/24 fd00:2::2/64", IF_GATEWAY="",
+                IF_MPTCP_GATEWAY="10.1.1.1 fd00:2::1")
+    assert "10.1.1.2 is the address of eth0 as well" in said
     endpoints = lab.endpoints()
-    assert "fd00:20:7::2 up7 subflow" in endpoints and len(endpoints) == 8
-    assert "10.20.0.3 up0 subflow" not in endpoints
+    assert "fd00:2::2 eth1 subflow" in endpoints and len(endpoints) == 8
+    assert "fd00:1::3 eth0 subflow" not in endpoints
+    check_both_paths(lab, SERVER_6)
+
+
+def take_five(lab: Lab) -> None:
+    """Have somebody else take five of the kernel's eight."""
+    for number in range(5):
+        lab.client.run("ip", "mptcp", "endpoint", "add", f"192.0.2.{number}", "signal")
 
 
 def test_one_that_is_out_beside_an_address_of_anothers_has_no_place_given_and_taken_for_good(
@@ -208,8 +219,7 @@ def test_one_that_is_out_beside_an_address_of_anothers_has_no_place_given_and_ta
                   "addr add 10.1.2.2/24 dev eth1", "addr add 10.9.9.2/24 dev eth1",
                   "-6 addr add fd00:2::2/64 dev eth1 nodad",
                   "-6 addr add fd00:2::3/64 dev eth1 nodad")
-    for number in range(5):
-        lab.client.run("ip", "mptcp", "endpoint", "add", f"192.0.2.{number}", "signal")
+    take_five(lab)
     assert hook(lab, "if-up.d", 0, IFACE="eth0", IF_ADDRESS="10.9.9.2", IF_GATEWAY="10.9.9.1") == ""
     lab.routers[0].ip("link set lan down")
     monitor = Monitor(lab)
