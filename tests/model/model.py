@@ -175,6 +175,7 @@ class Model:
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
         self._take_in(before)
         self._keep_to_tunnels(before)
+        # Beside a tunnel the round takes away whatever tells peers of an address, before it renews.
         for told in self.told if self.beside else ():
             told.paths = {address: path.without_endpoint() if path.tells else path
                           for address, path in told.paths.items()}

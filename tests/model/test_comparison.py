@@ -174,38 +174,21 @@ def test_a_tunnel_is_forgotten_with_the_last_path_of_its_family(gone: bool) -> N
         "missing"] * gone
 
 
-@pytest.mark.parametrize(("there", "seen"), [
-    ((ENDPOINT,), []),
-    ((), ["missing"]),
-    ((ENDPOINT, Endpoint(MAPPED, 0, ("signal",))), ["left over"]),
-])
+_ANNOUNCED = Endpoint(MAPPED, 0, ("signal",))
+
+
+@pytest.mark.parametrize(("monitored", "flags", "there", "seen"), [
+    # It stays, and what its address is mapped to by now is not announced.
+    (True, "", (ENDPOINT,), []),
+    (True, "", (), ["missing"]),
+    (True, "", (ENDPOINT, _ANNOUNCED), ["left over"]),
+    # One that would be signalled alone goes: what is announced would take its place.
+    *((monitored, " flags=signal", there, ["left over"] * bool(there))
+      for monitored in (True, False)
+      for there in ((), (ENDPOINT,), (Endpoint(OWN, 3, ()),), (_ANNOUNCED,)))])
 def test_what_a_renewal_beside_a_tunnel_does_to_the_endpoint_that_stands_is_seen(
-    there: tuple[Endpoint, ...], seen: list[str]
+    monitored: bool, flags: str, there: tuple[Endpoint, ...], seen: list[str]
 ) -> None:
-    """It stays, and what its address is mapped to by now is not announced."""
-    before = WHOLE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
-                            defaults=(Default(TUNNEL, 4, "", 50),), limits=Limits(0, 0))
-    model = Model(monitored=True, base=Limits(2, 0), raised=Limits(0, 0), beside={4})
-    model.begin(before)
-    model.follow(make_step("hook wan0 inet at=0 gateway"), before)
-    resolve(model, before, before, disturbed=False)
-    after = before._replace(ids={one: 10 for one in there})
-    step = make_step("hook wan0 inet at=0 gateway announce")
-    _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
-    assert [one.way for one in found if one.kind == "Endpoint"] == seen
-
-
-@pytest.mark.parametrize("monitored", [True, False])
-@pytest.mark.parametrize(("there", "seen"), [
-    ((), []),
-    ((ENDPOINT,), ["left over"]),
-    ((Endpoint(OWN, 3, ()),), ["left over"]),
-    ((Endpoint(MAPPED, 0, ("signal",)),), ["left over"]),
-])
-def test_an_endpoint_that_would_be_signalled_alone_goes_beside_a_tunnel(
-    there: tuple[Endpoint, ...], seen: list[str], monitored: bool
-) -> None:
-    """What is mapped to its address would take its place, and is not announced."""
     before = WHOLE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
                             defaults=(Default(TUNNEL, 4, "", 50),), limits=Limits(0, 0))
     model = Model(monitored=monitored, base=Limits(2, 0), raised=Limits(0, 0), beside={4})
@@ -213,7 +196,7 @@ def test_an_endpoint_that_would_be_signalled_alone_goes_beside_a_tunnel(
     model.follow(make_step("hook wan0 inet at=0 gateway"), before)
     resolve(model, before, before, disturbed=False)
     after = before._replace(ids={one: 10 for one in there})
-    step = make_step("hook wan0 inet at=0 gateway announce flags=signal")
+    step = make_step(f"hook wan0 inet at=0 gateway announce{flags}")
     _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
     assert [one.way for one in found if one.kind == "Endpoint"] == seen
 
