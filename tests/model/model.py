@@ -210,6 +210,14 @@ class Model:
         self.beside.clear()
         self.ways = dict.fromkeys(FAMILIES, Way())
 
+    def lose_gone(self, before: Snapshot) -> None:
+        """What a round just before the step took away: paths of addresses that are gone."""
+        for told in self.told:
+            held = list_held(before, told.stanza.device)
+            if before.is_up(told.stanza.device) and not told.leaving:
+                told.paths = {address: path for address, path in told.paths.items()
+                              if address in held}
+
     def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
         """What a monitor sees of paths now, if there is one."""
         self.roles = seen.roles

@@ -202,6 +202,14 @@ def judge(
         again.begin(before, moment)
         left = _follow(again, steps, _end_detours(before), after, disturbed)
         return (now, found) if left else (again, left)
+    if found and now.monitored and any(step.kind == "hook" for step in steps):
+        # Whether a round took away what went before its manager called the hook is a race.
+        again = deepcopy(model)
+        again.begin(before, moment)
+        again.lose_gone(before)
+        left = _follow(again, steps, before, after, disturbed)
+        if not left:
+            return again, left
     if not (now.monitored and now.beside < model.beside):
         return now, found
     # A round that sees that new connections leave by no tunnel any more has another one follow.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -256,6 +257,46 @@ def test_a_further_address_that_becomes_the_first_beside_a_tunnel_has_what_the_h
     after = WHOLE._replace(addresses=before.addresses, defaults=before.defaults)
     _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
     assert [one.way for one in found if one.kind == "Endpoint"] == ["left over"] * (not flags)
+
+
+@pytest.mark.parametrize(("monitored", "table", "came", "seen"), [
+    (True, 101, True, False),
+    (True, 101, False, False),
+    (False, 101, True, True),
+    (False, 101, False, False),
+    # Nothing has that table.
+    (True, 102, True, False),
+    (True, 102, False, True),
+])
+def test_a_round_may_take_away_what_is_gone_before_the_hook_that_wants_its_table(
+    monitored: bool, table: int, came: bool, seen: bool
+) -> None:
+    """What is left of the other stanza is of the other family."""
+    lost = Held("wan0", "wan0", 4, find_own("wan0", 1, 4).address, 24, False)
+    kept = Held("wan0", "wan0", 6, find_own("wan0", 1, 6).address, 64, False)
+    first = make_step("hook wan0 inet,inet6 at=1 gateway table=101")
+    last = make_step(f"hook wan0 inet at=0 gateway table={table}")
+    model = Model(monitored=monitored)
+    stood = _play(model, first, BARE._replace(addresses=(lost, kept)))
+    before = stood._replace(addresses=(kept, Held("wan0", "wan0", 4, OWN, 24, False)))
+    done = deepcopy(model)
+    done.lose_gone(before)
+    left = _play(done, Step("none"), before) if monitored else before
+    after = _play(done, last, left) if came else left
+    _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert bool(found) == seen
+
+
+def _play(model: Model, step: Step, before: Snapshot) -> Snapshot:
+    """What the model has of a step, as its own word for what was seen."""
+    model.begin(before)
+    model.follow(step, before)
+    if model.monitored:
+        model.attend(before)
+    things = resolve(model, before, before, disturbed=False).must
+    own = {one: number for number, one in enumerate(things) if isinstance(one, Endpoint)}
+    routing = frozenset(one for one in things if not isinstance(one, Endpoint))
+    return before._replace(marked=routing, ids=own, limits=Limits(8, 8))
 
 
 def test_a_sections_mark_that_is_missing_is_seen() -> None:
