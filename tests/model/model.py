@@ -263,8 +263,10 @@ class Model:
         # What stands of a silent stanza stays: another path of it is out.
         out = told.mute | {wish.address for wish in wishes
                            if told.silent and wish.address not in told.kept}
-        return self._keep_quiet(told, [wish._replace(endpoint=wish.endpoint and not (
-            awaited.hold_back(wish) and wish.address in out)) for wish in wishes], before)
+        return self._keep_quiet(told, [
+            wish.wait(told.doubtful and wish.address not in told.mute)
+            if awaited.hold_back(wish) and wish.address in out else wish
+            for wish in wishes], before)
 
     def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
@@ -321,8 +323,10 @@ class Model:
         replaced = [one for one in self.list_of(stanza.iface)
                     if _is_replaced(one, stanza, before)]
         found = [one for one in self.told if _has_found(one, stanza)]
-        told = Told(stanza, silent=any(one.waits for one in (*replaced, *found)) and not
-                    before.is_running(stanza.device))
+        silent = any(one.waits for one in (*replaced, *found)) and not (
+            before.is_running(stanza.device))
+        told = Told(stanza, silent=silent, doubtful=silent and not any(
+            one.waits_surely for one in (*replaced, *found)))
         for one in replaced:
             told.paths |= one.paths
             told.tables |= one.tables
@@ -453,7 +457,8 @@ class Model:
         stated = {one.address for one in told.stanza.list_own()}
         told.keep()
         # What waits for a gateway does so for the carrier as well.
-        told.silent |= bool(told.mute) and not before.is_running(told.stanza.device)
+        if told.mute and not before.is_running(told.stanza.device):
+            told.silent, told.doubtful = True, False
         # What this step could not make may have been put back as it was; what it made is there.
         told.wishes = told.wishes or None
         if told.leaving:

@@ -41,6 +41,7 @@ def resolve(
     giving = set() if disturbed and not model.monitored else _list_giving(model, before, after)
     coming = [wish for told in model.told for wish in told.wishes or ()]
     for told in model.told:
+        told.heed_endpoints(after)
         _leave_standing(told)
         given = {address for address in told.paths if address in giving}
         told.paths |= {address: _give_place(told.paths[address], after) for address in given}
@@ -66,7 +67,7 @@ def resolve(
         if _is_alone(model, path, after):
             must |= list_wide(path)
     for told in model.told:
-        told.settle_silence()
+        told.settle_silence(len(after.endpoints) >= ENDPOINTS_AT_MOST)
     detours = find_detours(model, before, after)
     must |= detours
     may |= detours
@@ -178,6 +179,9 @@ def _write(
                 # The kernel takes eight; who goes without is nobody's promise. Nor is whether a
                 # monitor was quicker than the hook.
                 path = _give_place(path, after)
+            elif wish.doubtful:
+                # It had a place to take, and is silent.
+                path, told.doubtful = path.without_endpoint(), False
             elif model.monitored:
                 path = _heed_silence(model, told, path, after)
         told.paths[wish.address] = path

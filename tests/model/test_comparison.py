@@ -629,6 +629,75 @@ def test_an_endpoint_that_comes_back_without_a_carrier_is_seen(
     assert follow(routed, routed._replace(ids={ENDPOINT: 2}), "mptcp_up --all") == seen
 
 
+def take_places(count: int, there: bool = False, carrier: bool = False) -> Snapshot:
+    """The path of wan0 where others have so many endpoints."""
+    others = {Endpoint(f"10.8.8.{number}", 0, ("signal",)): 10 + number for number in range(count)}
+    return WHOLE._replace(
+        links={"wan0": Link(3, True, carrier)}, ids=others | {ENDPOINT: 1} if there else others,
+        addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
+
+
+def follow_beside_others(
+    model: Model, step: str, before: Snapshot, after: Snapshot, disturbed: bool = False
+) -> list[str]:
+    """In which ways endpoints differ after a step, '' for a round alone."""
+    model.foreign = {one for one in after.endpoints if one != ENDPOINT}
+    model.begin(before)
+    if step:
+        model.follow(make_step(step), before)
+    if model.monitored:
+        model.attend(after if disturbed else before)
+    found = compare(resolve(model, before, after, disturbed), model.foreign, after)
+    return [one.way for one in found if one.kind == "Endpoint"]
+
+
+HOOK, UP = "hook wan0 inet at=0 gateway", "mptcp_up --all"
+
+
+@pytest.mark.parametrize(("taken", "steps", "seen"), [
+    ([8], [(UP, True)], []),
+    ([8], [(UP, False)], []),
+    ([8], [(HOOK, True)], []),
+    # An endpoint came and went.
+    ([7], [(UP, True)], ["left over"]),
+    ([7], [(HOOK, True)], ["left over"]),
+    ([8, 7], [(UP, True)], ["left over"]),
+    ([8, 7, 8], [(UP, True)], ["left over"]),
+    # What was left open is seen then.
+    ([8], [(UP, False), (UP, True)], ["left over"]),
+    ([8], [(HOOK, False), (UP, True)], ["left over"]),
+    ([8], [(UP, True), (UP, False)], ["missing"]),
+])
+def test_whether_who_had_no_place_waits_for_the_carrier_is_read_off(
+    taken: list[int], steps: list[tuple[str, bool]], seen: list[str]
+) -> None:
+    """Others had all places, or one less, in rounds of a monitor; there is one as it has gone."""
+    model = Model(monitored=True)
+    found = [way for number, count in enumerate(taken) for way in follow_beside_others(
+        model, "" if number else HOOK, take_places(count), take_places(count))]
+    model.set_monitor("off")
+    for step, there in steps:
+        found += follow_beside_others(model, step, take_places(7), take_places(7, there))
+    assert found == seen
+
+
+@pytest.mark.parametrize(("taken", "there", "seen"), [
+    (8, True, []),
+    (8, False, []),
+    (7, True, ["left over"]),
+    (7, False, []),
+])
+def test_whether_who_had_no_place_waits_for_its_gateway_is_read_off(
+    taken: int, there: bool, seen: list[str]
+) -> None:
+    """A place goes free, and the carrier comes back, before a gateway that does not answer."""
+    model = Model(monitored=True, deaf={"wan0"})
+    before = take_places(taken)
+    assert follow_beside_others(model, HOOK, before, before) == []
+    after = take_places(7, there, carrier=True)
+    assert follow_beside_others(model, "", before, after, disturbed=True) == seen
+
+
 @pytest.mark.parametrize(("further", "there", "seen"), [
     (True, True, []),
     (True, False, ["missing"]),

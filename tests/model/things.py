@@ -31,7 +31,7 @@ class Wish(NamedTuple):
     it may have one, `mark` what a firewall sets for it, `announced` the address that is mapped to
     it, and `shared` whether a path of another device has the address. One whose endpoint is
     `passing` has it only if a monitor was quick to make it for another stanza, of which this one
-    takes it over.
+    takes it over; one whose endpoint is `doubtful` has it only if its stanza is not silent.
     """
 
     family: int
@@ -50,11 +50,21 @@ class Wish(NamedTuple):
     announced: str = ""
     shared: bool = False
     passing: bool = False
+    doubtful: bool = False
 
     @property
     def tells(self) -> bool:
         """Whether peers would be told of it."""
         return "signal" in self.flags or bool(self.announced)
+
+    def wait(self, doubtful: bool) -> Wish:
+        """The wish of a silent stanza, or of one of which that is doubtful."""
+        return self._replace(endpoint=self.endpoint and doubtful, doubtful=doubtful)
+
+    def is_served(self, seen: Snapshot) -> bool:
+        """Whether its address, or what is announced for it, has an endpoint."""
+        own = {(self.address, self.ifindex), (self.announced, 0)}
+        return any((one.address, one.device) in own for one in seen.endpoints)
 
     def keep_quiet(self) -> Wish:
         """The wish where what is mapped to its address is not announced, nor is that itself.

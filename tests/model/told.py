@@ -22,7 +22,9 @@ class Told:
     could not make the first one. `standing` are the addresses that had paths then, with their
     places: the first of a device comes before the others. `kept` are those whose endpoints stood
     before the work under way, `presumed` those for whose sake alone the step made it silent, or
-    left it so, should they be such as have endpoints. It is `new` in the step in which a monitor
+    left it so, should they be such as have endpoints; `fresh` is whether it was not silent before.
+    Where all eight places were taken then, it is `doubtful` whether it is silent: an endpoint of
+    it may have come and gone, or none may have come. It is `new` in the step in which a monitor
     takes it in.
     """
 
@@ -31,6 +33,7 @@ class Told:
     new: bool = False
     leaving: bool = False
     silent: bool = False
+    doubtful: bool = False
     mute: set[str] = field(default_factory=set)
     paths: dict[str, Written] = field(default_factory=dict)
     wishes: list[Wish] | None = None
@@ -40,12 +43,13 @@ class Told:
     standing: dict[str, int] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     presumed: set[str] = field(default_factory=set)
+    fresh: bool = False
 
     def begin(self) -> None:
         """Begin a step: nothing of it changes, unless the step says so."""
         self.release()
         self.new = False
-        self.presumed = set()
+        self.presumed, self.fresh = set(), False
         self.mute &= set(self.paths)
         self.note_tables()
         paths = sorted(self.paths.values(), key=lambda path: not path.primary)
@@ -109,6 +113,11 @@ class Told:
         return self.silent or bool(self.mute)
 
     @property
+    def waits_surely(self) -> bool:
+        """The same, where that is not doubtful."""
+        return self.silent and not self.doubtful or bool(self.mute)
+
+    @property
     def shares(self) -> bool:
         """Whether the step wants a path of it for an address that another device's path has."""
         return any(wish.shared for wish in self.wishes or ())
@@ -120,17 +129,31 @@ class Told:
     def fall_silent(self, meant: Callable[[Wish], bool]) -> None:
         """Be silent if it has an endpoint, or may be about to, of a path that is `meant`."""
         if any(path.endpoint and meant(path.wish) for path in self.paths.values()):
-            self.silent, self.presumed = True, set()
-        elif not self.silent or self.presumed:
+            self.silent, self.doubtful, self.presumed, self.fresh = True, False, set(), False
+        elif not self.silent or self.presumed or self.doubtful:
             self.presumed |= {wish.address for wish in self.wishes or ()
                               if wish.endpoint and meant(wish)}
+            self.fresh |= bool(self.presumed) and not self.silent
             self.silent |= bool(self.presumed)
 
-    def settle_silence(self) -> None:
-        """Be not silent for further addresses: they had no endpoints that could be away."""
-        if self.presumed and not any(path.may_have_endpoint for address, path in self.paths.items()
-                                     if address in self.presumed):
+    def heed_endpoints(self, seen: Snapshot) -> None:
+        """Be not silent after all where an endpoint of it is there."""
+        if any(wish.doubtful and wish.endpoint and wish.is_served(seen)
+               for wish in self.wishes or ()):
+            self.silent = self.doubtful = False
+            self.wishes = [wish._replace(doubtful=False) for wish in self.wishes or ()]
+
+    def settle_silence(self, full: bool) -> None:
+        """Be not silent for further addresses: they had no endpoints that could be away.
+
+        Where there was a place among the kernel's eight, an endpoint has come and gone.
+        """
+        if any(path.may_have_endpoint for address, path in self.paths.items()
+               if address in self.presumed):
+            self.doubtful = full and (self.doubtful or self.fresh)
+        elif self.presumed and not self.doubtful:
             self.silent = False
+        self.doubtful &= self.silent
 
     def list_addresses(self) -> set[str]:
         """The addresses that are its own: stated, with a path, or about to have one."""
@@ -222,7 +245,7 @@ def _make_wish(
 ) -> Wish:
     stanza = told.stanza
     chosen = _choose_flags(stanza, configuration)
-    return Wish(
+    wish = Wish(
         family=own.family,
         address=own.address,
         device=stanza.device,
@@ -236,10 +259,12 @@ def _make_wish(
         mark=stanza.mark,
         usual_mark="" if stanza.mark else configuration.find_mark(stanza.device),
         announced=stanza.find_announced(own.family),
-        # What stands is all that a connection may have.
-        endpoint=not (told.silent and own.address not in told.kept
-                      and not seen.is_running(stanza.device)),
+        endpoint=True,
     )
+    # What stands is all that a connection may have.
+    waits = (told.silent and own.address not in told.kept
+             and not seen.is_running(stanza.device))
+    return wish.wait(told.doubtful) if waits else wish
 
 
 def _family_of(address: str) -> int:
