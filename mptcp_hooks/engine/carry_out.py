@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Installed
     from mptcp_hooks.engine.make_changes import Outcomes
     from mptcp_hooks.engine.record import Store
-    from mptcp_hooks.engine.work import LimitsChange, Undo, Work
+    from mptcp_hooks.engine.work import LimitsChange, Records, Undo, Work
     from mptcp_hooks.machine.runner import Kernel, Runner
 
 
@@ -66,13 +66,12 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
     remainders, problems = _undo(kernel.runner, work.undo)
     if work.limits.after is not None:
         _save_limits(store, work.limits)
-    outcomes, failed = _set_up(store, kernel, work)
+    records, limits, failed = _set_up(store, kernel, work)
     problems += failed
-    if work.limits.after is None:
-        problems += _restore_limits(store, kernel.runner, work.limits)
-    for iface, stanzas in work.records:
+    if limits.after is None:
+        problems += _restore_limits(store, kernel.runner, limits)
+    for iface, standing in records.items():
         left = tuple(one for one in remainders if one.path.iface == iface)
-        standing = _list_standing(stanzas, outcomes)
         store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
     return [*work.problems, *problems, *_end_monitors(store, kernel)]
 
@@ -140,14 +139,20 @@ def _undo(runner: Runner, undo: tuple[Undo, ...]) -> tuple[list[Installed], list
     return remainders, problems
 
 
-def _set_up(store: Store, kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
+def _set_up(
+    store: Store, kernel: Kernel, work: Work
+) -> tuple[Records, LimitsChange, list[Problem]]:
+    """Make the changes: what goes on record, what is left to do about the limits, what failed."""
+    records = dict(work.records)
     if not work.changes and not work.limits.raising:
-        return {}, []
+        return records, work.limits, []
     # Only the way up needs it.
-    from mptcp_hooks.engine.make_changes import disown_lost, make_changes
+    from mptcp_hooks.engine.make_changes import make_changes, settle_limits_anew
 
     outcomes, problems = make_changes(kernel, work)
-    return outcomes, problems + disown_lost(store, kernel, outcomes)
+    records = {iface: _list_standing(stanzas, outcomes) for iface, stanzas in records.items()}
+    limits, failed = settle_limits_anew(store, kernel, records, work.limits, outcomes)
+    return records, limits, problems + failed
 
 
 def _restore_limits(store: Store, runner: Runner, limits: LimitsChange) -> list[Problem]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.line import is_mptcp
 from mptcp_hooks.base.model import SIGNAL, Limits, LimitsRecord
 from mptcp_hooks.base.numbering import ENDPOINTS_AT_MOST
 from mptcp_hooks.base.value import TYPE_CHECKING
@@ -88,23 +89,26 @@ def _compare_limits(
     owners = _list_owners(recorded, records)
     current = manager.limits
     if current is None or (recorded is None and not owners):
-        return LimitsChange(recorded, recorded, (), ())
+        return LimitsChange(recorded, recorded, (), (), wanted)
     before = restore_limits(current, recorded.raised, recorded.before) if recorded else current
     if not owners:
-        return LimitsChange(recorded, None, (), list_restoring(recorded, current))
+        return LimitsChange(recorded, None, (), list_restoring(recorded, current), wanted)
     needed = current if wanted is None else NO_SUBFLOWS if private else raise_limits(
         before, [one.flags for one in manager.endpoints or ()], wanted)
     if needed == current and recorded:
-        return LimitsChange(recorded, recorded._replace(owners=owners), (), ())
+        return LimitsChange(recorded, recorded._replace(owners=owners), (), (), wanted)
     raising = build_raise(needed) if needed != current else ()
     restore = build_restore(before) if needed != before else ()
-    return LimitsChange(recorded, LimitsRecord(before, needed, owners, restore), raising, ())
+    return LimitsChange(
+        recorded, LimitsRecord(before, needed, owners, restore), raising, (), wanted)
 
 
 def _list_owners(recorded: LimitsRecord | None, records: Records) -> tuple[str, ...]:
     """Whose endpoints are ours, as `IFACE ADDRESS`, once `records` stand."""
     others = [owner for owner in (recorded.owners if recorded else ())
               if owner.partition(" ")[0] not in records]
+    # What could not be undone may be routing alone.
     ours = [f"{iface} {address}" for iface, stanzas in records.items() for stanza in stanzas
-            for one in stanza.paths for address in one.path.list_owned()]
-    return tuple(sorted([*others, *ours]))
+            for one in stanza.paths if any(map(is_mptcp, one.down))
+            for address in one.path.list_owned()]
+    return tuple(sorted({*others, *ours}))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from mptcp_hooks.base.line import is_endpoint_add, is_mptcp, is_shown
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import bind_ids
-from mptcp_hooks.engine.limits import list_restoring
+from mptcp_hooks.engine.limits import settle_limits
 from mptcp_hooks.engine.work import forget_announced, forget_endpoint, keep_remainder
 from mptcp_hooks.machine.runner import tell_failure
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Installed, Path, PathManager
     from mptcp_hooks.engine.record import Store
-    from mptcp_hooks.engine.work import Change, Work
+    from mptcp_hooks.engine.work import Change, LimitsChange, Records, Work
     from mptcp_hooks.machine.failures import Failure
     from mptcp_hooks.machine.runner import Kernel, TableReader
 
@@ -52,23 +52,22 @@ def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
     return outcomes, problems
 
 
-def disown_lost(store: Store, kernel: Kernel, outcomes: Outcomes) -> list[Problem]:
-    """Give up endpoints that were not made, and the raised limits with the last of ours."""
-    lost = [f"{path.iface} {address}" for path, standing in outcomes.items()
-            for address in path.list_owned()
-            if not any(address in one.path.list_owned() for one in standing)]
-    recorded = store.load_limits() if lost else None
-    if recorded is None:
-        return []
-    left = recorded._replace(
-        owners=tuple(owner for owner in recorded.owners if owner not in lost))
-    current = kernel.read_path_manager().limits
-    if left.owners or current is None:
-        store.save_limits(left)
-        return []
-    failures = kernel.runner.apply_sets([list_restoring(recorded, current)])
-    store.save_limits(left if failures else None)
-    return [tell_failure(failure) for failure in failures]
+def settle_limits_anew(
+    store: Store, kernel: Kernel, records: Records, planned: LimitsChange, outcomes: Outcomes
+) -> tuple[LimitsChange, list[Problem]]:
+    """The limits that `records` need, which came true, and what failed; only to restore is left.
+
+    Endpoints that were not made are no more ours, those of paths that were rolled back are as
+    before, and some have other flags than were planned.
+    """
+    if all([one.path for one in standing] == [path] for path, standing in outcomes.items()):
+        return planned, []
+    # What is wrong with their record was said before.
+    limits, _ = settle_limits(store, kernel.read_path_manager(), records, planned.wanted)
+    if limits.after is not None:
+        store.save_limits(limits.after)
+    failures = kernel.runner.apply_sets([limits.raising])
+    return limits, [tell_failure(failure) for failure in failures]
 
 
 def _forget_failed(

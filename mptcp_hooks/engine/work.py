@@ -46,12 +46,16 @@ class Change(NamedTuple):
 
 
 class LimitsChange(NamedTuple):
-    """The path manager's limits: what is on record, what will be, the lines to run."""
+    """The path manager's limits: what is on record, what will be, the lines to run.
+
+    `wanted` is what they are by, as for settle_limits.
+    """
 
     before: LimitsRecord | None
     after: LimitsRecord | None
     raising: tuple[str, ...]
     restoring: tuple[str, ...]
+    wanted: int | None = None
 
 
 UNCHANGED_LIMITS = LimitsChange(None, None, (), ())

@@ -171,3 +171,10 @@ def names(events: Iterable[Event]) -> list[str]:
 
 def limits_of(bench: Bench) -> Limits | None:
     return bench.machine.limits
+
+
+def list_owners(bench: Bench) -> tuple[str, ...]:
+    """Whose endpoints are ours, as the record of the limits has it."""
+    with bench.open_store() as store:
+        recorded = store.load_limits()
+    return recorded.owners if recorded else ()
