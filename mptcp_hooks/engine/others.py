@@ -103,20 +103,24 @@ def end_former_names(books: Books, path: Path) -> None:
 
 def make_room(books: Books, unserved: Iterable[Path]) -> bool:
     """Have an uplink that has two endpoints give one to one that has none, if there is any."""
-    endpoints = books.manager.endpoints or ()
-    devices = [one.device for one in endpoints]
-    if all(path.ifindex in devices for path in unserved) or len(set(devices)) == len(devices):
+    endpoints = books.manager.left
+    wanting = {path.ifindex for path in unserved}
+    if wanting <= {one.device for one in endpoints}:
         return False
     from mptcp_hooks.engine.lifelines import group
-    from mptcp_hooks.engine.spares import find_spare
+    from mptcp_hooks.engine.spares import find_spare, list_devices
 
     books.look_at_all()
+    paths = [one.path for one in books.list_planned()]
+    devices = list_devices(paths, endpoints)
+    if wanting <= set(devices) or len(set(devices)) == len(devices):
+        return False
     try:
         connections = group(books.machine.read_subflows())
     except Problem:
         # Some connection may have the last of its subflows there.
         return False
-    spare = find_spare([one.path for one in books.list_planned()], endpoints, connections)
+    spare = find_spare(paths, endpoints, connections)
     if spare is None:
         return False
     books.records = {iface: tuple(stanza._replace(paths=tuple(

@@ -15,6 +15,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
+from mptcp_hooks.engine.spares import list_devices
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, PPPD, method_of
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.behind import judge_behind
@@ -549,10 +550,11 @@ def _judge_slots(survey: Survey) -> Iterator[Finding]:
     remedy = (f"free the one of {foreign[0].address}, 'ip mptcp endpoint delete id "
               f"{foreign[0].identity}', then ") if foreign else (
         "take a path of another interface down, then ")
+    served = list_devices((one.path for _, one in _list_installed(survey)), endpoints)
     for path, installed in _list_installed(survey):
         if installed.path.primary and not (path.endpoint or path.announced) \
                 and path.link == UP and not installed.path.shared:
-            alone = all(one.device != installed.path.ifindex for one in endpoints)
+            alone = installed.path.ifindex not in served
             yield Finding(BROKEN if alone else NOTE, "slots-full", path.interface,
                           f"{path.address} has no endpoint: the kernel's {ENDPOINTS_AT_MOST} are "
                           "taken", f"{remedy}'mptcp_up {path.interface}'")

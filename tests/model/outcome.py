@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -86,24 +87,23 @@ def _list_giving(model: Model, before: Snapshot, after: Snapshot) -> set[str]:
     Which ones do is nobody's promise, but that of an uplink that keeps another. Nobody gives more
     than comes.
     """
-    served = [_list_served(model, seen) for seen in (before, after)]
+    served = [set(_find_devices(model, seen).values()) - {0} for seen in (before, after)]
     if len(before.endpoints | after.endpoints) <= ENDPOINTS_AT_MOST or served[1] <= served[0]:
         return set()
-    keeping = {one.device for one in after.endpoints}
-    # What is announced has no device of its own.
     gone = before.endpoints - after.endpoints - model.foreign
     giving = {address: path.things & gone for told in model.told
               for address, path in told.paths.items()
-              if path.things & gone and path.wish.ifindex in keeping}
+              if path.things & gone and path.wish.ifindex in served[1]}
     given = frozenset[Thing]().union(*giving.values())
     return set() if len(given) > len(after.endpoints - before.endpoints) else set(giving)
 
 
-def _list_served(model: Model, seen: Snapshot) -> set[int]:
-    """The uplinks that have an endpoint, maybe one that is announced, which has no device."""
+def _find_devices(model: Model, seen: Snapshot) -> dict[Endpoint, int]:
+    """The uplink of each endpoint; 0 for none. What is announced is its path's, and has no device.
+    """
     announced = {one.announced: one.ifindex for told in model.told for one in (
         *(told.wishes or ()), *(path.wish for path in told.paths.values())) if one.announced}
-    return {one.device or announced.get(one.address, 0) for one in seen.endpoints} - {0}
+    return {one: one.device or announced.get(one.address, 0) for one in seen.endpoints}
 
 
 def _give_place(path: Written, after: Snapshot) -> Written:
@@ -190,9 +190,11 @@ def _write(
 
 def _is_starved(model: Model, wish: Wish, after: Snapshot) -> bool:
     """Whether the uplink of a path has no endpoint, and another one of ours has two."""
-    devices = [one.device for one in after.endpoints]
-    return model.in_turn and wish.ifindex not in _list_served(model, after) and any(
-        devices.count(one.device) > 1 for one in after.endpoints - model.foreign if one.device)
+    devices = _find_devices(model, after)
+    counts = Counter(devices.values())
+    return model.in_turn and wish.ifindex not in counts and any(
+        counts[device] > 1 for one, device in devices.items()
+        if device and one not in model.foreign)
 
 
 def _list_led(

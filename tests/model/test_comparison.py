@@ -29,7 +29,8 @@ from tests.model.world import (
 
 TABLE = 20003
 OWN = "10.1.0.2"
-MAPPED = "203.0.113.1"
+# What is mapped to the first addresses of wan0 and of wan1.
+MAPPED, MAPPED_1 = "203.0.113.1", "203.0.113.9"
 SUBNET = "10.1.0.0/24"
 RULES = (
     Rule(4, 20000, OWN, SUBNET, "", TABLE),
@@ -151,6 +152,39 @@ def test_an_uplink_without_an_endpoint_beside_one_that_has_two_is_seen(
     after = WHOLE._replace(ids=before.ids)
     found = compare(resolve(model, before, after, disturbed=False), model.foreign, after)
     assert any(one.way == "missing" and OWN in one.text for one in found) == seen
+
+
+@pytest.mark.parametrize(("step", "kept", "given", "seen"), [
+    # With what is announced wan1 has two: wan0 is to have one of them.
+    ("hook wan0 inet at=0 gateway", {"10.2.0.2", MAPPED_1}, False, ["missing"]),
+    ("hook wan0 inet at=0 gateway", {"10.2.0.2"}, True, []),
+    # The own one is needed more.
+    ("hook wan0 inet at=0 gateway", {MAPPED_1}, True, ["left over"]),
+    # Of wan1 no other address takes it.
+    ("hook wan1 inet at=2 gateway flags=subflow", {"10.2.0.2", MAPPED_1}, False, []),
+    ("hook wan1 inet at=2 gateway flags=subflow", {"10.2.0.2"}, True, ["missing"]),
+])
+def test_what_is_announced_counts_as_its_uplinks(
+    step: str, kept: set[str], given: bool, seen: list[str]
+) -> None:
+    came = ENDPOINT if "wan0" in step else Endpoint("10.2.1.2", 4, ("subflow",))
+    own = [Endpoint("10.2.0.2", 4, ("subflow",)), Endpoint(MAPPED_1, 0, ("signal",))]
+    others = {Endpoint(f"10.8.8.{number}", 0, ("signal",)): 10 for number in range(6)}
+    before = BARE._replace(
+        links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+        addresses=tuple(Held(device, device, 4, address, 24, False) for device, address in (
+            ("wan0", OWN), ("wan1", "10.2.0.2"), ("wan1", "10.2.1.2"))))
+    full = before._replace(ids={**dict.fromkeys(own, 1), **others})
+    model = Model(foreign={*others})
+    model.begin(before)
+    model.follow(make_step("hook wan1 inet at=0 gateway announce"), before)
+    resolve(model, before, full, disturbed=False)
+    model.begin(full)
+    model.follow(make_step(step), full)
+    after = full._replace(ids={**{one: 1 for one in own if one.address in kept}, **others,
+                               **({came: 2} if given else {})})
+    found = compare(resolve(model, full, after, disturbed=False), model.foreign, after)
+    assert [one.way for one in found if one.kind == "Endpoint"] == seen
 
 
 @pytest.mark.parametrize("gone", [True, False])

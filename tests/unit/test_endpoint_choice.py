@@ -291,6 +291,76 @@ def test_who_has_two_endpoints_of_an_address_gives_the_one_that_is_needed(
         assert bench.all() == [] and {"10.5.1.3", "192.0.2.10"} <= set(list_ours(bench))
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("announced, left", [
+    ("192.0.2.10", {"10.5.1.2"}), ("192.0.2.10 192.0.2.11", {"10.5.1.2", "192.0.2.10"})])
+def test_an_uplink_has_two_endpoints_where_one_is_announced(
+    announced: str, left: set[str], together: bool
+) -> None:
+    with open_bench() as bench:
+        coming = announce_alone(bench, announced)
+        others = {one.address for one in fill(bench)}
+        assert (bench.all(coming) if together else bench.up(coming)) == []
+        assert set(list_ours(bench)) == {"10.5.2.2", *left, *others}
+        assert bench.again() == [] and bench.machine.ran == []
+        assert bench.all() == [] and bench.machine.ran == []
+
+
+def test_no_uplink_gives_all_that_is_announced_for_it() -> None:
+    with open_bench() as bench:
+        coming = announce_alone(bench, "192.0.2.10 192.0.2.11")
+        bench.machine.endpoints = [one for one in bench.machine.endpoints
+                                   if one.address != "10.5.1.2"]
+        others = {one.address for one in fill(bench)}
+        assert bench.up(coming) == []
+        # The own one would come back to the place of both.
+        assert set(list_ours(bench)) == {"192.0.2.10", "192.0.2.11", *others}
+        assert bench.again() == []
+        assert set(list_ours(bench)) == {"10.5.1.2", "10.5.2.2", *others}
+
+
+def test_an_endpoint_that_goes_in_the_same_work_is_none_that_its_uplink_has() -> None:
+    """An edit takes it away; an uplink that is planned before takes its place, as a second one."""
+    further = tell("wan0:1", "10.5.1.3")
+    with open_bench() as bench:
+        bench.machine.plug("eth5", 12, *own_addresses("10.5.2.2", "2001:db8:2::2"))
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2", "10.5.1.3"))
+        bench.up(tell("eth5", "10.5.2.2"), tell("eth5", "2001:db8:2::2"), tell("wan0", "10.5.1.2"),
+                 tell("wan0:1", "10.5.1.3", IF_MPTCP_FLAGS="subflow"))
+        bench.machine.endpoints = [one for one in bench.machine.endpoints
+                                   if one.address not in ("10.5.1.2", "2001:db8:2::2")]
+        others = {one.address for one in fill(bench)}
+        assert bench.all(edited=[further]) == []
+        assert set(list_ours(bench)) == {"10.5.1.2", "10.5.2.2", *others}
+        assert bench.all() == [] and bench.machine.ran == []
+
+
+def announce_alone(bench: Bench, announced: str) -> Event:
+    """Bring up wan0, whose one address has others announced; the stanza of a wan1 to come."""
+    bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2"))
+    bench.machine.plug("wan1", 12, *own_addresses("10.5.2.2"))
+    assert bench.up(tell("wan0", "10.5.1.2", IF_MPTCP_ANNOUNCE=announced)) == []
+    return tell("wan1", "10.5.2.2")
+
+
+@pytest.mark.parametrize("flags", ["", "signal"])
+def test_an_uplink_whose_endpoint_is_announced_takes_nobody_elses(flags: str) -> None:
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2", "10.5.1.3", "2001:db8:1::2"))
+        bench.machine.plug("wan1", 12, *own_addresses("10.5.2.2", "2001:db8:2::2"))
+        bench.up(tell("wan0", "10.5.1.2"), tell("wan1", "10.5.2.2"), tell("wan1", "2001:db8:2::2"),
+                 tell("wan0:1", "10.5.1.3", IF_MPTCP_ANNOUNCE="192.0.2.10", IF_MPTCP_FLAGS=flags))
+        bench.machine.endpoints = [one for one in bench.machine.endpoints
+                                   if one.address != "10.5.1.2"]
+        fill(bench)
+        before = list_ours(bench)
+        assert {"192.0.2.10", "10.5.2.2", "2001:db8:2::2"} <= set(before)
+        bench.up(tell("wan0", "2001:db8:1::2"))
+        bench.name(tell("wan0", "10.5.1.2"))
+        bench.all()
+        assert list_ours(bench) == before
+
+
 def tell_both(*own: str, **options: str) -> Event:
     """A stanza of wan0 with several addresses of a family."""
     event = read_event({

@@ -66,6 +66,27 @@ def find(change: dict[str, str], case: str = "all-good") -> list[dict[str, Any]]
     return found
 
 
+@pytest.mark.parametrize("announced, severity", [("10.9.9.1", "note"), ("10.9.9.8", "broken")])
+def test_who_has_what_is_announced_has_an_endpoint(
+    tmp_path: Path, announced: str, severity: str
+) -> None:
+    """Such an endpoint has no device: it is that of its path."""
+    case = tmp_path / "case"
+    shutil.copytree(FOLDER / "slots-full", case)
+    file = case / "record/eth1.paths"
+    header, _, stanza = file.read_text().removesuffix("end\n").partition("\n")
+    further = stanza.replace("10.1.2.2", "10.1.2.3").replace("20003", "10020003")
+    for old, new in (("primary True", "primary False"), ("endpoint False", "endpoint True"),
+                     ("flags subflow", f"flags signal\nannounced {announced}")):
+        further = further.replace(old, new)
+    file.write_text(f"{header}\n{stanza}{further}end\n")
+    asked = "$ ip -j -4 route get 192.0.2.1 from 10.1.2.2\n"
+    row = '[{"dst":"192.0.2.1","from":"10.1.2.3","gateway":"10.1.2.1","dev":"eth1"}]'
+    answered = {asked: f"{asked.replace('10.1.2.2', '10.1.2.3')}{row}\n{asked}"}
+    (found,) = (one for one in find(answered, str(case)) if one["kind"] == "slots-full")
+    assert (found["severity"], found["interface"]) == (severity, "eth1")
+
+
 def add_rule(row: str) -> dict[str, str]:
     """The change of a machine that has one more rule."""
     return {LOCAL_RULE: f'{LOCAL_RULE}{{"priority":100,{row}}},'}
