@@ -181,6 +181,28 @@ def test_who_has_two_endpoints_of_an_address_gives_one_alone(lab: Lab) -> None:
     assert lab.client.run("mptcp_up", "--all") == "" and lab.endpoints() == endpoints
 
 
+def test_a_fifth_uplink_gets_an_endpoint_beside_four_that_announce_an_address_each(
+    lab: Lab
+) -> None:
+    make_uplinks(lab, 4)
+    lab.client.ip("link set eth0 up", "addr add 10.1.1.2/24 dev eth0",
+                  "route add default via 10.1.1.1")
+    for number in range(1, 4):
+        assert hook(lab, "if-up.d", number, IF_MPTCP_ANNOUNCE=f"203.0.113.{number}") == ""
+    assert hook(lab, "if-up.d", 0, IFACE="eth0", IF_ADDRESS="10.1.1.2", IF_GATEWAY="10.1.1.1",
+                IF_MPTCP_ANNOUNCE="203.0.113.9") == ""
+    assert len(lab.endpoints()) == 8
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
+    assert hook(lab, "if-up.d", 0, IFACE="eth1", IF_ADDRESS="10.1.2.2",
+                IF_GATEWAY="10.1.2.1") == ""
+    endpoints = lab.endpoints()
+    assert "10.1.2.2 eth1 subflow" in endpoints and len(endpoints) == 8
+    # What is announced goes, of one uplink alone: each keeps the own one.
+    assert len([one for one in endpoints if "203.0.113." in one]) == 3
+    assert lab.client.run("mptcp_up", "--all") == "" and lab.endpoints() == endpoints
+    check_both_paths(lab)
+
+
 def test_an_uplink_with_the_address_of_another_one_gets_an_endpoint_for_its_other_family(
     lab: Lab
 ) -> None:
