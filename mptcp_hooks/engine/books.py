@@ -108,6 +108,27 @@ class Books:
             except Problem as problem:
                 self.problems.append(problem)
 
+    def note_reduced(self, stanza: Stanza, left: Stanza) -> Stanza:
+        """What is left of a stanza that gave something up, noted as that: also the second time."""
+        if left != stanza:
+            for before in [one for one, now in self.reduced.items() if now == stanza]:
+                self.reduced[before] = left
+            self.reduced[stanza] = left
+        return left
+
+    def forgo_changes(self, old: list[Installed]) -> list[Installed]:
+        """What is renewed, with what was before where this work was about to change it otherwise.
+        """
+        forgone = [change for change in self.changes if change.after in old]
+        if not forgone:
+            return old
+        self.changes = [change for change in self.changes if change not in forgone]
+        # What was yet to be made has no id.
+        self.manager = self.manager._replace(endpoints=tuple(
+            one for one in self.manager.endpoints or () if one.identity or not any(
+                change.after.path.owns(one) for change in forgone)))
+        return [*old, *(change.before for change in forgone if change.before)]
+
     def prepare_change(
         self, path: Path, old: list[Installed], pending: Iterable[Change] = ()
     ) -> Change:

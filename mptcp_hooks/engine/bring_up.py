@@ -129,7 +129,7 @@ class WorkBuilder(Books):
         others = self._list_others(event.device, replaced)
         # What a stanza was found to have is another's that states it.
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others
-        old = [*list_own(replaced, left), *list_given_up(others, left)]
+        old = self.forgo_changes([*list_own(replaced, left), *list_given_up(others, left)])
         giving = [stanza for stanza, rest in zip(others, left) if stanza != rest]
         planned = self._plan(event, settings, old, left, ())
         if _have_rivals(planned, left) and self._make_way(planned, others, left):

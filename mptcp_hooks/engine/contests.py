@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from mptcp_hooks.base.address import family_of
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.line import is_mptcp
-from mptcp_hooks.base.model import Installed
 from mptcp_hooks.base.value import TYPE_CHECKING
-from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.belongings import choose_belongings, is_first, keep_belongings
 from mptcp_hooks.engine.clashes import (
     find_announced,
@@ -21,14 +18,13 @@ from mptcp_hooks.engine.clashes import (
     tell_waiting,
 )
 from mptcp_hooks.engine.compare import renews
-from mptcp_hooks.engine.work import Change
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mptcp_hooks.base.model import Path, Stanza
+    from mptcp_hooks.base.model import Installed, Path, Stanza
     from mptcp_hooks.engine.books import Books
     from mptcp_hooks.engine.plan import Plan
     from mptcp_hooks.intent.event import Event
@@ -86,11 +82,10 @@ def _give_back(books: Books, replaced: tuple[Stanza, ...]) -> None:
 
 
 def _reduce(books: Books, stanza: Stanza, events: Iterable[Event]) -> Stanza:
-    left = stanza._replace(paths=tuple(
-        _cut(books, one, _keep_meant(books, one.path, stanza, events)) for one in stanza.paths))
-    if left != stanza:
-        books.reduced[stanza] = left
-    return left
+    from mptcp_hooks.engine.others import cut
+
+    return books.note_reduced(stanza, stanza._replace(paths=tuple(
+        cut(books, one, _keep_meant(books, one.path, stanza, events)) for one in stanza.paths)))
 
 
 def _keep_meant(
@@ -108,24 +103,6 @@ def _keep_meant(
         return path
     return keep_belongings(path, choose_belongings(
         path.family, settings, is_first(path, stanza), path.primary))
-
-
-def _cut(books: Books, installed: Installed, path: Path) -> Installed:
-    """What is left of a path on record that is to have less, and is as it was otherwise."""
-    if path == installed.path or not installed.up:
-        return installed
-    if any(change.after == installed for change in books.changes):
-        from mptcp_hooks.engine.others import change_other
-
-        return change_other(books, installed, path)
-    gone = {*commands.build_up(installed.path), *commands.build_down(installed.path)} - {
-        *commands.build_up(path), *commands.build_down(path)}
-    left = Installed(
-        path, tuple(line for line in installed.up if line not in gone),
-        tuple(line for line in installed.down if line not in gone),
-        installed.kernel if all(map(is_mptcp, gone)) else "")
-    books.undo_outdated(installed, [Change(installed, left, ())])
-    return left
 
 
 def judge_announced(

@@ -146,7 +146,7 @@ class Keeper(WorkBuilder):
         self, iface: str, replaced: tuple[Stanza, ...], new: tuple[Stanza, ...]
     ) -> None:
         """Put stanzas without paths, or none, in the place of what is on record."""
-        for installed in [one for each in replaced for one in each.paths]:
+        for installed in self.forgo_changes([one for each in replaced for one in each.paths]):
             self.undo_outdated(installed, [])
         self.records[iface] = replace_stanzas(self.list_stanzas(iface), replaced, new)
 

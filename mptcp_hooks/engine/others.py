@@ -6,18 +6,23 @@ Nearly always there is nothing: a hook does not load this module then.
 
 from __future__ import annotations
 
+from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.line import is_mptcp
+from mptcp_hooks.base.model import Installed
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.belongings import demote, is_first, spare_one
 from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.engine.plan import takes, yields
+from mptcp_hooks.engine.work import Change
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mptcp_hooks.base.model import Installed, Path, Stanza
+    from mptcp_hooks.base.model import Path, Stanza
     from mptcp_hooks.engine.books import Books
     from mptcp_hooks.engine.plan import Plan
 
@@ -54,9 +59,9 @@ def make_way(
 def change_each(books: Books, judge: Callable[[Stanza, Path], Path]) -> None:
     """Change the paths of all stanzas that are known as `judge` has it."""
     for iface, stanzas in tuple(books.records.items()):
-        books.records[iface] = tuple(stanza._replace(paths=tuple(
+        books.records[iface] = tuple(books.note_reduced(stanza, stanza._replace(paths=tuple(
             change_other(books, one, judge(stanza, one.path))
-            if one.up else one for one in stanza.paths)) for stanza in stanzas)
+            if one.up else one for one in stanza.paths))) for stanza in stanzas)
 
 
 def change_other(books: Books, installed: Installed, path: Path) -> Installed:
@@ -65,6 +70,8 @@ def change_other(books: Books, installed: Installed, path: Path) -> Installed:
         return installed
     # This work may be about to make it.
     pending = [change for change in books.changes if change.after == installed]
+    if not pending and not _is_there(books, installed.path):
+        return cut(books, installed, path)
     before = [one.before for one in pending if one.before] if pending else [installed]
     manager = books.manager
     if pending:
@@ -85,6 +92,32 @@ def change_other(books: Books, installed: Installed, path: Path) -> Installed:
     books.changes.append(change)
     books.manager = books.manager.expecting([path])
     return change.after
+
+
+def _is_there(books: Books, path: Path) -> bool:
+    """Whether the kernel takes routes of a path: its address is there, and its link is up."""
+    link = books.machine.read_link(path.device)
+    own = InterfaceAddress(path.family, path.address, 0, "", "")
+    return link is not None and link.up and bool(books.machine.find_present(path.device, (own,)))
+
+
+def cut(books: Books, installed: Installed, path: Path) -> Installed:
+    """What is left of a path on record that is to have less, and is as it was otherwise.
+
+    Nothing of it is made anew: it may have lost its address, and who renews it finds that.
+    """
+    if path == installed.path or not installed.up:
+        return installed
+    if any(change.after == installed for change in books.changes):
+        return change_other(books, installed, path)
+    gone = {*commands.build_up(installed.path), *commands.build_down(installed.path)} - {
+        *commands.build_up(path), *commands.build_down(path)}
+    left = Installed(
+        path, tuple(line for line in installed.up if line not in gone),
+        tuple(line for line in installed.down if line not in gone),
+        installed.kernel if all(map(is_mptcp, gone)) else "")
+    books.undo_outdated(installed, [Change(installed, left, ())])
+    return left
 
 
 def end_former_names(books: Books, path: Path) -> None:
@@ -123,9 +156,9 @@ def make_room(books: Books, unserved: Iterable[Path]) -> bool:
     spare = find_spare(paths, endpoints, connections)
     if spare is None:
         return False
-    books.records = {iface: tuple(stanza._replace(paths=tuple(
-        change_other(books, one, spare_one(one.path, endpoints))
-        if one.up and one.path == spare else one for one in stanza.paths))
+    books.records = {iface: tuple(books.note_reduced(stanza, stanza._replace(paths=tuple(
+        cut(books, one, spare_one(one.path, endpoints))
+        if one.path == spare else one for one in stanza.paths)))
         for stanza in stanzas) for iface, stanzas in books.records.items()}
     return True
 
@@ -135,5 +168,6 @@ def note_given_up(
 ) -> None:
     """Note what is left of other stanzas that gave up paths."""
     new = dict(zip(others, left))
-    books.records = {iface: tuple(new.get(stanza, stanza) for stanza in stanzas)
+    books.records = {iface: tuple(books.note_reduced(stanza, new.get(stanza, stanza))
+                                  for stanza in stanzas)
                      for iface, stanzas in books.records.items()}

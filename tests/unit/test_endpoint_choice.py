@@ -11,7 +11,7 @@ import pytest
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Endpoint, Link, Path
+from mptcp_hooks.base.model import Endpoint, Link, Path, Rule
 from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.remake import list_endpoints
 from mptcp_hooks.engine.spares import find_spare
@@ -428,6 +428,114 @@ def test_a_place_that_a_stanza_leaves_is_anothers_in_one_work(act: str) -> None:
         assert acts[act](bench) == []
         assert own in list_ours(bench) and "10.5.2.3" not in list_ours(bench)
         assert acts[act](bench) == [] and bench.machine.ran == []
+
+
+def list_rules(bench: Bench, own: str) -> list[tuple[int, Rule]]:
+    """The rules for what comes from an address."""
+    return [(family, rule) for family, rule in bench.machine.rules
+            if rule.source.partition("/")[0] == own]
+
+
+def damage(bench: Bench, own: str) -> None:
+    """Have somebody delete the rules for what comes from an address."""
+    for rule in list_rules(bench, own):
+        bench.machine.rules.remove(rule)
+
+
+def tell_two(*own: str, **options: str) -> Event:
+    """A stanza of wan2 with two addresses."""
+    event = read_event({
+        "IFACE": "wan2", "ADDRFAM": "inet,inet6", "METHOD": "static",
+        "IF_ADDRESSES": " ".join(f"{one}/{64 if ':' in one else 24}" for one in own),
+        "IF_GATEWAYS": " ".join(dict.fromkeys(f"{one[:-1]}1" for one in own)), **options})
+    assert event is not None
+    return event
+
+
+@pytest.mark.parametrize("act", ["all", "again", "named", "hook"])
+@pytest.mark.parametrize("options", [{}, {"IF_MPTCP_ANNOUNCE": "192.0.2.10 3fff::10"}])
+@pytest.mark.parametrize("away", ["2001:db8:2::2", "10.5.2.3"])
+def test_who_gives_a_place_may_have_lost_the_address_of_it(
+    away: str, options: dict[str, str], act: str
+) -> None:
+    """What gives is renewed by the same work, though it comes later by the names' order."""
+    asking = tell("wan0", "10.5.1.2")
+    giving = tell_two("10.5.2.2", away, IF_MPTCP_FLAGS="subflow", **options)
+    acts: dict[str, Callable[[Bench], list[Problem]]] = {
+        "all": Bench.all,
+        "again": Bench.again,
+        "named": lambda bench: bench.name(asking, giving),
+        "hook": lambda bench: bench.up(asking),
+    }
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2"))
+        bench.machine.plug("wan2", 13, *own_addresses("10.5.2.2", away))
+        bench.up(asking, giving)
+        bench.machine.take_address("wan0", "10.5.1.2")
+        bench.again()
+        fill(bench)
+        assert away in list_ours(bench) and "10.5.1.2" not in list_ours(bench)
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.1.2"))
+        bench.machine.take_address("wan2", away)
+        damage(bench, "10.5.2.2")
+        assert acts[act](bench) == []
+        assert "10.5.1.2" in list_ours(bench) and "10.5.2.2" in list_ours(bench)
+        if act != "hook":
+            assert away not in list_ours(bench)
+            assert not list_rules(bench, away) and list_rules(bench, "10.5.2.2")
+            assert acts[act](bench) == [] and bench.machine.ran == []
+        bench.down("wan0", "wan2")
+        assert bench.machine.snapshot().rules == bench.before.rules
+
+
+@pytest.mark.parametrize("act", ["all", "again", "named"])
+@pytest.mark.parametrize("gone", ["address", "gateway", "own gateway"])
+def test_who_leaves_a_subnet_to_another_device_is_renewed_by_the_same_work(
+    gone: str, act: str
+) -> None:
+    """Also where what it was to leave goes altogether, and has lost some of its routing before."""
+    asking = tell("wan0", "10.5.2.9")
+    giving = read_event({"IFACE": "wan2", "ADDRFAM": "inet,inet6", "METHOD": "dhcp"})
+    assert giving is not None
+    named = asking, giving
+    acts: dict[str, Callable[[Bench], list[Problem]]] = {
+        "all": Bench.all, "again": Bench.again, "named": lambda bench: bench.name(*named)}
+    both = own_addresses("10.5.2.2", "2001:db8:2::2")
+    with open_bench() as bench:
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.2.9"))
+        bench.up(asking)
+        bench.machine.take_address("wan0", "10.5.2.9")
+        bench.again()
+        bench.machine.plug("wan2", 13, *both, gateways=("10.5.2.1", "2001:db8:2::1"))
+        assert bench.up(giving) == []
+        bench.machine.plug("wan0", 11, *own_addresses("10.5.2.9"))
+        damage(bench, "10.5.2.2")
+        left = {"10.5.2.2", "2001:db8:2::2"} - {
+            "10.5.2.2" if gone == "own gateway" else "2001:db8:2::2"}
+        bench.machine.plug("wan2", 13, *both[:1 + (gone != "address")], gateways=(
+            "2001:db8:2::1" if gone == "own gateway" else "10.5.2.1",))
+        assert acts[act](bench) == []
+        assert set(list_ours(bench)) == {"10.5.2.9", *left}
+        assert {own for own in ("10.5.2.2", "2001:db8:2::2") if list_rules(bench, own)} == left
+        assert acts[act](bench) == [] and bench.machine.ran == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("away", ["10.5.2.2", LOCAL])
+def test_a_local_one_that_is_away_yields_without_a_word(away: str, named: bool) -> None:
+    coming, local = tell("wan2", GLOBAL), tell_two("10.5.2.2", LOCAL)
+    with open_bench() as bench:
+        bench.machine.plug("wan2", 13, *own_addresses("10.5.2.2", LOCAL, GLOBAL))
+        assert bench.up(local) == []
+        bench.machine.take_address("wan2", away)
+        for _ in range(2):
+            assert (bench.name(coming, local) if named else bench.up(coming)) == []
+            assert GLOBAL in list_ours(bench) and LOCAL not in list_ours(bench)
+            assert not named or not list_rules(bench, away)
+        assert bench.again() == [] and not list_rules(bench, away)
+        assert bench.again() == [] and bench.machine.ran == []
+        bench.down("wan2")
+        assert bench.machine.snapshot().rules == bench.before.rules
 
 
 @pytest.mark.parametrize("stands", [True, False])
