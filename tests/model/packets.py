@@ -15,7 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tests.model.comparison import Difference
-from tests.model.kernel import MAIN_TABLE, UNREACHABLE, Endpoint, Route, Rule, Snapshot
+from tests.model.kernel import (
+    MAIN_TABLE,
+    UNREACHABLE,
+    Default,
+    Endpoint,
+    Route,
+    Rule,
+    Snapshot,
+)
 from tests.model.model import Model
 from tests.model.questions import NOWHERE, Arrival, Question
 from tests.model.things import Written
@@ -30,6 +38,8 @@ _REFUSING = Route(4, MAIN_TABLE, "198.51.100.0/24", UNREACHABLE, "", "", "", 0, 
 # Other programs' rules that take what would be ours: all, and what has an address for its source.
 INTRUDER = Rule(6, 500, "", "", "", 102)
 _BESIDE = Rule(4, 20001, "10.1.0.2", "", "", MAIN_TABLE)
+# And one that has main lead what is from an address, before a monitor leads it elsewhere.
+_LATE = Rule(6, 32000, "fd00:1::2", "", "", MAIN_TABLE)
 
 
 class Expected(NamedTuple):
@@ -142,16 +152,19 @@ class _View:
                     for path in self._paths)):
             # Where it goes in the end is a matter of the source that it gets.
             return set()
-        arrivals = {self._arrive(best.device, "")}
+        arrivals = {self._arrive(device, "") for device in self._list_leading(best)}
         if not all(map(self._is_whole, self._paths)) or any(
                 not path.wish.gateway and path.wish.address in held for path in self._paths):
             # A path that knew no gateway when it was made leads none of what gets its address.
             arrivals.add(NOWHERE)
+        return arrivals
+
+    def _list_leading(self, best: Default) -> set[str]:
+        """The devices by which main may lead."""
         if self._family == 6 and best.device in self._model.deaf:
             # The kernel itself leaves a gateway alone that it asked in vain (rt6_score_route).
-            arrivals |= {self._arrive(one.device, "") for one in self._seen.defaults
-                         if one.family == 6}
-        return arrivals
+            return {one.device for one in self._seen.defaults if one.family == 6}
+        return {best.device}
 
     def _follow_behind_main(self, way: Way) -> set[Arrival]:
         """Where main knows no way at all: nowhere, or by the uplinks, those with `backup` last."""
@@ -169,11 +182,28 @@ class _View:
         if self._family != 6 or NOWHERE not in arrivals:
             return arrivals
         # So may any address in the subnet of a path, whose rules lead it.
-        return arrivals | self._reach_any(self._paths) | {
+        return arrivals | self._reach_any(self._paths) | self._follow_late() | {
             arrival._replace(source=own)
             for path in self._paths for arrival in self._reach_any([path])
             for own in list_held(self._seen, path.wish.device)
             if arrival != NOWHERE and _contains(path.wish.subnet, own)}
+
+    def _follow_late(self) -> set[Arrival]:
+        """What is from the address of another program's rule: as main leads, whatever the detour.
+
+        Rules of a path come before that one, and end at the latest where it is unreachable.
+        """
+        own = _LATE.source
+        best = find_best(self._seen, self._family)
+        if best is None or not self._has(_LATE) or own not in self._held or self._is_led(own):
+            return set()
+        return {self._arrive(device, own) for device in self._list_leading(best)}
+
+    def _is_led(self, address: str) -> bool:
+        """Whether all that is from an address is led by rules of a path that stands."""
+        return any(isinstance(thing, Rule) and thing.source and not thing.destination
+                   and _contains(thing.source, address)
+                   for path in self._paths if self._stands(path) for thing in path.things)
 
     def _reach_any(self, paths: Iterable[Written]) -> set[Arrival]:
         return {arrival for path in paths

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from tests.model.health import Belief, Health, State
-from tests.model.kernel import Default, Endpoint, Held, Limits, Link, Route, Rule, Snapshot
+from tests.model.kernel import (
+    MAIN_TABLE,
+    Default,
+    Endpoint,
+    Held,
+    Limits,
+    Link,
+    Route,
+    Rule,
+    Snapshot,
+)
 from tests.model.model import Model
 from tests.model.packets import Expected, compare_packets, list_expected
 from tests.model.player import judge
@@ -139,6 +149,35 @@ def test_a_detour_whose_gateway_was_asked_in_vain_is_left_alone_by_ipv6() -> Non
         (found,) = (one.arrivals for one in list_expected(model, seen)
                     if one.question == Question(family, "", "", target))
         assert found == arrivals
+
+
+@pytest.mark.parametrize("late, held, led, main, deaf, arrivals", [
+    (True, True, False, ("wan1",), (), {Arrival("wan1", "fd00:1::2")}),
+    (True, True, False, ("wan1", "wan0"), ("wan1",), {Arrival("wan0", "fd00:1::2")}),
+    (True, True, False, (), (), set()),
+    (True, False, False, ("wan1",), (), set()),
+    # A path's own rules come first, and end where its gateway was asked in vain.
+    (True, True, True, ("wan1",), ("wan0",), set()),
+    (False, True, False, ("wan1",), (), set()),
+])
+def test_where_ipv6_asks_again_the_rule_of_another_program_may_lead_by_main(
+    late: bool, held: bool, led: bool, main: Sequence[str], deaf: Sequence[str],
+    arrivals: set[Arrival],
+) -> None:
+    """Before a detour whose link is down, for the address that it is for, and no other one."""
+    paths = [lay("wan2", family=6), *[lay("wan0", family=6)] * led]
+    model = know(paths, deaf=deaf)
+    model.ways[6] = Way(paths[0])
+    owns = {device: find_own(device, 0, 6) for device in DEVICES}
+    seen = see(paths, cut=("wan2",), main=())._replace(
+        addresses=tuple(Held(device, device, 6, owns[device].address, 64, False)
+                        for device in ("wan0",) * held + ("wan1",)),
+        defaults=tuple(Default(device, 6, owns[device].gateway, 100 + number)
+                       for number, device in enumerate(main)),
+        foreign=frozenset([Rule(6, 32000, "fd00:1::2", "", "", MAIN_TABLE)] * late))
+    (found,) = (one.arrivals for one in list_expected(model, seen)
+                if one.question == Question(6, "", "", "2001:db8:ffff::7"))
+    assert found == arrivals | {NOWHERE}
 
 
 @pytest.mark.parametrize("found", [
