@@ -211,12 +211,13 @@ class Model:
         self.ways = dict.fromkeys(FAMILIES, Way())
 
     def lose_gone(self, before: Snapshot) -> None:
-        """What a round just before the step took away: paths of addresses that are gone."""
+        """What a round just before the step took away, and forgot; what it made comes anew."""
+        self.attend(before)
         for told in self.told:
-            held = list_held(before, told.stanza.device)
-            if before.is_up(told.stanza.device) and not told.leaving:
-                told.paths = {address: path for address, path in told.paths.items()
-                              if address in held}
+            told.lose_gone()
+        self._keep_to_tunnels(before)
+        for told in self.told:
+            told.release()
 
     def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
         """What a monitor sees of paths now, if there is one."""

@@ -203,7 +203,8 @@ def judge(
         left = _follow(again, steps, _end_detours(before), after, disturbed)
         return (now, found) if left else (again, left)
     if found and now.monitored and any(step.kind == "hook" for step in steps):
-        # Whether a round took away what went before its manager called the hook is a race.
+        # Whether a round took away what went before its manager called the hook is a race. With the
+        # last path of a family it forgets the tunnel that this one's new connections left by.
         again = deepcopy(model)
         again.begin(before, moment)
         again.lose_gone(before)

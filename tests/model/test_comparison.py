@@ -314,11 +314,59 @@ def test_a_round_may_take_away_what_is_gone_before_the_hook_that_wants_its_table
     stood = _play(model, first, BARE._replace(addresses=(lost, kept)))
     before = stood._replace(addresses=(kept, Held("wan0", "wan0", 4, OWN, 24, False)))
     done = deepcopy(model)
+    done.begin(before)
     done.lose_gone(before)
     left = _play(done, Step("none"), before) if monitored else before
     after = _play(done, last, left) if came else left
     _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
     assert bool(found) == seen
+
+
+@pytest.mark.parametrize(("monitored", "leased", "beside", "default", "limits", "seen"), [
+    # The round was before the hook, or after it.
+    (True, None, "", "", Limits(8, 8), False),
+    (True, None, "", "", Limits(0, 0), False),
+    (True, None, "", "", Limits(2, 0), True),
+    (False, None, "", "", Limits(8, 8), True),
+    # The path stays, or another one takes its place at once.
+    (True, 1, "", "", Limits(8, 8), True),
+    (True, 1, "", "", Limits(0, 0), False),
+    (True, 0, "", "", Limits(8, 8), True),
+    # Another one of that family stands, or of the other family.
+    (True, None, "inet", "", Limits(8, 8), True),
+    (True, None, "inet", "", Limits(0, 0), False),
+    (True, None, "inet6", "", Limits(8, 8), False),
+    # The tunnel is there.
+    (True, None, "", TUNNEL, Limits(8, 8), True),
+    (True, None, "", TUNNEL, Limits(0, 0), False),
+])
+def test_a_round_may_forget_a_tunnel_that_is_gone_with_the_last_path_before_the_hook(
+    monitored: bool, leased: int | None, beside: str, default: str, limits: Limits,
+    seen: bool
+) -> None:
+    """A lease ended while its link was down, and ifup has that up again."""
+    owns = [find_own("wan0", place, 4) for place in (1, 0)]
+    others = [find_own("wan1", 0, 6 if beside == "inet6" else 4)] * bool(beside)
+    held = [Held(device, device, one.family, one.address, one.length, False)
+            for device, some in (("wan0", owns), ("wan1", others)) for one in some]
+    before = BARE._replace(links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+                           addresses=tuple(held))
+    model = Model(leases={"wan0": owns[0]})
+    for step in ("hook wan0 inet", *[f"hook wan1 {beside} at=0 gateway"] * bool(beside)):
+        stood = _play(model, make_step(step), before)
+    for told in model.told:
+        told.drop_endpoints()
+    model.monitored, model.base, model.beside = monitored, None, {4}
+    model.ways[4] = Way(barred=True)
+    model.leases = {} if leased is None else {"wan0": find_own("wan0", leased, 4)}
+    before = stood._replace(
+        marked=stood.marked | {Rule(4, 32767, "", "", "", 0)}, ids={}, limits=BARE.limits,
+        defaults=(Default(default, 4, "", 50),) * bool(default))
+    last = make_step("hook wan0 inet at=0 gateway")
+    after = _play(deepcopy(model), last, before)._replace(limits=limits)
+    now, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert [one.kind for one in found] == ["Limits"] * seen
+    assert now.beside == (set() if limits == Limits(8, 8) and not seen else {4})
 
 
 def _play(model: Model, step: Step, before: Snapshot) -> Snapshot:

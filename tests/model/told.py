@@ -78,6 +78,13 @@ class Told:
         """Leave it alone after all."""
         self.wishes, self.loose = None, False
 
+    def lose_gone(self) -> None:
+        """Have no paths but those that the step makes anew, or leaves alone."""
+        if self.wishes is not None:
+            coming = {wish.address for wish in self.wishes}
+            self.paths = {address: path for address, path in self.paths.items()
+                          if address in coming}
+
     def drop_endpoints(self, meant: Callable[[Wish], bool] = lambda wish: True) -> None:
         """Leave routing alone of what it has, and of what it is about to have, where `meant`."""
         self.paths = {address: path.without_endpoint() if meant(path.wish) else path
