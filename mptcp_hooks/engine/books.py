@@ -20,7 +20,7 @@ from mptcp_hooks.machine.system import choose_of_device
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import Lease, Path, Stanza, TableUse
+    from mptcp_hooks.base.model import DeviceView, Lease, Path, Stanza, TableUse
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
@@ -50,7 +50,7 @@ class Books:
             preference=front) if front else configuration
         self.leases = leases or {}
         self.manager = machine.read_path_manager().mark_roles(store.load_roles())
-        self.tunnel = next((one.device for one in store.load_tunnels()), "")
+        self._tunnels = store.load_tunnels()
         self._tables = machine.read_tables()
         self._indexes: dict[str, int] = {}
         self._uses: dict[Path, TableUse] = {}
@@ -69,6 +69,15 @@ class Books:
         if iface not in self.records:
             self.on_file[iface] = self.records[iface] = self.store.load(iface)
         return self.records[iface]
+
+    def find_tunnel(self, view: DeviceView) -> str:
+        """The tunnel that new connections keep to beside a device and all paths; '' for none."""
+        if not self._tunnels:
+            return ""
+        from mptcp_hooks.engine.kept_to import find_kept
+
+        kept = find_kept(self.store, coming=[(one.family, view.device) for one in view.addresses])
+        return next((one.device for one in kept), "")
 
     def choose_names(self, device: str, ifaces: Iterable[str]) -> list[str]:
         """Those of `ifaces` that are the device; each name is looked up once in a work."""

@@ -231,7 +231,7 @@ class WorkBuilder(Books):
             raise Problem(f"{event.iface}: no such interface")
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(
-            silent=silent, tunnel=self.tunnel, held=tuple((held or {}).items())),
+            silent=silent, tunnel=self.find_tunnel(view), held=tuple((held or {}).items())),
             others, previous)
         staying = {one.address for one in view.addresses}
         manager = self.manager.without(path for path in previous if path.address not in staying)

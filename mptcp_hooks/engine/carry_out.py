@@ -88,7 +88,7 @@ def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
     """With the last path, take away what only a monitor made: what leads, roles and tunnels.
 
     While one runs, the way stays barred that it barred: the next path may come before main has a
-    default again.
+    default again. So do tunnels stay on record: what runs in one is not to go on outside it.
     """
     if not store.has_monitors() or any(
             stanza.paths for iface in store.list_interfaces() for stanza in store.load(iface)):
@@ -97,19 +97,18 @@ def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
 
     # The endpoints have gone, and the roles with them.
     store.save_roles(())
-    store.save_tunnels(())
     store.save_front(0)
-    return end_leading(store, kernel, _list_guarded(store))
-
-
-def _list_guarded(store: Store) -> list[int]:
-    """The families whose way out is barred, where a monitor is there to open it again."""
     barred = [one.family for one in store.load_detours() if not one.table]
-    if not barred:
-        return []
+    guarded = bool(barred or store.load_tunnels()) and _is_monitored()
+    if not guarded:
+        store.save_tunnels(())
+    return end_leading(store, kernel, barred if guarded else [])
+
+
+def _is_monitored() -> bool:
     from mptcp_hooks.machine.claim import is_claimed
 
-    return barred if is_claimed() else []
+    return is_claimed()
 
 
 def _take_in_deferred(store: Store, kernel: Kernel, say: Callable[[str], None]) -> None:

@@ -29,17 +29,23 @@ def settle_limits(
     """The limits that our endpoints need once `records` stand, and what keeps them from it.
 
     `wanted` is what both are to be, 0 where nobody says; None leaves a raise as it is. With
-    the last endpoint of ours, they are those before the first. While a tunnel is on record they
-    are 0, as far as endpoints open subflows: running connections keep those that they have.
+    the last endpoint of ours, they are those before the first. While new connections keep to a
+    tunnel they are 0, as far as endpoints open subflows: running ones keep those that they have.
     Where the record of the limits is damaged they stay as they are: paths come and go all the same.
     """
     try:
         recorded = store.load_limits()
-        private = bool(store.load_tunnels()) and any(
+        private = bool(store.load_tunnels()) and _keeps_to_tunnel(store, records) and any(
             one.flags != (SIGNAL,) for one in manager.endpoints or ())
         return _compare_limits(recorded, manager, records, wanted, private), []
     except Problem as problem:
         return UNCHANGED_LIMITS, [problem]
+
+
+def _keeps_to_tunnel(store: Store, records: Records) -> bool:
+    from mptcp_hooks.engine.kept_to import find_kept
+
+    return bool(find_kept(store, records))
 
 
 def raise_limits(current: Limits, endpoints: Iterable[tuple[str, ...]], wanted: int) -> Limits:

@@ -7,6 +7,7 @@ from time import process_time, sleep
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
+from mptcp_hooks.engine.kept_to import find_kept
 from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
 from mptcp_hooks.engine.record import open_store
 from mptcp_hooks.engine.remake import (
@@ -63,7 +64,7 @@ def look(
         looking.repeat(errand.reminding)
     with open_store() as store:
         paths = [one.path for one in list_endpoints(store)]
-        private = bool(store.load_tunnels())
+        private = bool(find_kept(store))
     uses = tuple(measure_use(path, connections, lost.get(path.address, ())) for path in paths)
     if private:
         # What is missing is not to come: an endpoint that is made again would get no subflow back.

@@ -25,6 +25,7 @@ from mptcp_hooks.engine.commands import OWN_TEMPLATES, can_lead
 from mptcp_hooks.engine.detours import make_detours_ready, settle_detours
 from mptcp_hooks.engine.faults import GATEWAY_SILENT
 from mptcp_hooks.engine.follow import list_told, prepare_adoption, prepare_again
+from mptcp_hooks.engine.kept_to import choose_kept, list_beside
 from mptcp_hooks.engine.lifelines import find_lifelines, group
 from mptcp_hooks.engine.name_record import has_names
 from mptcp_hooks.engine.names import are_settled, can_name, settle_names
@@ -189,18 +190,20 @@ class _Upkeep:
         """Have new connections open no subflow beside a tunnel that they leave by.
 
         Where they leave by none any more, what follows all that is on record opens the way again.
+        A tunnel is noted also where there is no uplink yet, for the hook of the first one.
         """
         with open_store() as store:
             recorded = store.load_tunnels()
             paths = list(list_paths(store))
             devices = {iface.partition(":")[0] for iface in store.list_interfaces()}
-        families = sorted({path.family for path in paths}) if configuration.private else []
+        families = (4, 6) if configuration.private else ()
         wanted = tuple(self._find_tunnels(families, devices, recorded))
-        self._tunnels = tuple(dict.fromkeys(one.device for one in wanted))
+        kept = choose_kept(wanted, list_beside(paths))
+        self._tunnels = tuple(dict.fromkeys(one.device for one in kept))
         if wanted != recorded:
             with lock_store() as store:
                 store.save_tunnels(wanted)
-        if not wanted:
+        if not kept:
             return
         telling = [path for path in paths if path.endpoint and path.tells]
         if wanted != recorded or telling:

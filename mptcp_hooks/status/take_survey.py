@@ -12,6 +12,7 @@ from mptcp_hooks.base.model import BACKUP, Endpoint, Path
 from mptcp_hooks.base.numbering import MAIN_TABLE
 from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
+from mptcp_hooks.engine.kept_to import choose_kept, list_beside
 from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
 from mptcp_hooks.intent.event import MANAGED, MANUAL, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
@@ -64,7 +65,9 @@ def take_survey(machine: AskedMachine, store: Store) -> Survey:
         if record == before and not _is_under_way(survey.stanzas):
             break
         sleep(_BETWEEN_LOOKS)
-    return _name_roles(survey, store)._replace(kept_to=store.load_tunnels())
+    paths = [one.path for _, stanza in survey.stanzas for one in stanza.paths]
+    return _name_roles(survey, store)._replace(
+        kept_to=choose_kept(store.load_tunnels(), list_beside(paths)))
 
 
 def _name_roles(survey: Survey, store: Store) -> Survey:

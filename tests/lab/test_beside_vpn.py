@@ -29,7 +29,7 @@ from tests.lab.support.waiting import wait_for
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 KEPT = ("note", "tunnel", None)
 # Transfers go there.
-PORT = 5001
+PORT, STREAM_PORT = 5001, 5002
 
 
 class TailscaleLike:
@@ -79,9 +79,10 @@ VPNS = (
 @contextmanager
 def stream(lab: Lab) -> Iterator[subprocess.Popen[str]]:
     """A connection that sends all the time, and is there at the end."""
-    receiver = lab.server.start(sys.executable, TRANSFER, "serve", SERVER_4, "5002")
+    receiver = lab.server.start(sys.executable, TRANSFER, "serve", SERVER_4, str(STREAM_PORT))
     assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    sender = lab.client.start(sys.executable, TRANSFER, "stream", SERVER_4, "5002", "120")
+    sender = lab.client.start(
+        sys.executable, TRANSFER, "stream", SERVER_4, str(STREAM_PORT), "120")
     yield sender
     assert sender.poll() is None
     sender.terminate()
@@ -145,6 +146,45 @@ def test_nothing_of_new_connections_leaves_beside_a_tunnel_and_uplinks_answer(
     assert find(lab) == ()
     check_both_paths(lab)
     assert min(count_in_clear(lab)) > 0
+
+
+@pytest.mark.parametrize("bounced", [("eth0",), ("eth0", "eth1"), ()])
+def test_nothing_of_what_runs_in_a_tunnel_leaves_beside_it_when_an_uplink_comes(
+    make_lab: MakeLab, bounced: tuple[str, ...]
+) -> None:
+    """All uplinks go and come back, or the first of ours comes beside one that is not."""
+    lab = make_lab(*WIREGUARD, server=WIREGUARD, routers=("nftables",))
+    tunnel = Tunnel(lab)
+    put_box(lab.routers, f"tcp dport {STREAM_PORT} counter")
+    lab.set_interfaces(TWO_UPLINKS)
+    Monitor(lab)
+    if bounced:
+        lab.ifup(*bounced)
+    else:
+        lab.client.ip("link set eth0 up", "addr add 10.1.1.2/24 dev eth0",
+                      "route add default via 10.1.1.1")
+    tunnel.up()
+    wait_for_tunnel(lab)
+    wait_for(lambda: "tunnels" in lab.client.run("ls", "/run/mptcp-hooks").split())
+    with stream(lab):
+        wait_for(lambda: count_in_tunnel(lab) > 100_000)
+        if bounced:
+            lab.client.run("ifdown", *bounced)
+        for iface in bounced or ("eth1",):
+            lab.ifup(iface)
+            assert is_kept(lab)
+        assert len(lab.endpoints()) == max(1, len(bounced))
+        # It goes on, in the tunnel.
+        sent = count_in_tunnel(lab)
+        wait_for(lambda: count_in_tunnel(lab) > sent + 500_000)
+        assert count_in_clear(lab) == [0, 0]
+    tunnel.down()
+    wait_for(lambda: not is_kept(lab))
+
+
+def count_in_tunnel(lab: Lab) -> int:
+    """How many bytes have left by it."""
+    return int(lab.client.run("cat", "/sys/class/net/wg0/statistics/tx_bytes"))
 
 
 def check_in_the_tunnel(lab: Lab, vpn: Vpn) -> None:

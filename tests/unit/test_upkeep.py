@@ -1194,6 +1194,7 @@ def test_whoever_wants_it_has_connections_beside_a_tunnel(kept: Kept) -> None:
 
 
 def test_limits_of_before_come_back_where_the_last_path_goes_beside_a_tunnel(kept: Kept) -> None:
+    """What runs in it goes on in it alone when that path comes back."""
     machine = kept.bench.machine
     kept.bench.up(ETH0)
     machine.tunnels[4] = "wg0"
@@ -1201,6 +1202,39 @@ def test_limits_of_before_come_back_where_the_last_path_goes_beside_a_tunnel(kep
     kept.bench.down("eth0")
     assert machine.limits == Limits(2, 0)
     assert kept.round() == quiet()
+    kept.bench.up(ETH0)
+    assert machine.limits == Limits(0, 0)
+    machine.tunnels.clear()
+    kept.round()
+    assert machine.limits == Limits(8, 8)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_tunnel_of_one_family_matters_as_soon_as_a_path_of_it_comes(
+    kept: Kept, family: int
+) -> None:
+    """It is noted before; and what is announced keeps to it as well."""
+    machine = kept.bench.machine
+    other = {4: 6, 6: 4}[family]
+    machine.tunnels[family] = "wg0"
+    kept.round()
+    first = static("eth0", other, mptcp_flags="subflow signal")
+    own = [one.address for one in first.addresses]
+    kept.bench.up(first)
+    assert machine.limits == Limits(8, 8) and kept.endpoints() == own
+    assert kept.round().tunnels == () and machine.limits == Limits(8, 8)
+    kept.bench.up(static("eth1", family, mptcp_flags="signal"))
+    assert machine.limits == Limits(0, 0) and kept.endpoints() == own
+    kept.bench.down("eth1")
+    kept.round()
+    assert machine.limits == Limits(8, 8)
+
+
+def test_an_uplink_that_was_taken_for_a_tunnel_is_none_once_it_has_a_path(kept: Kept) -> None:
+    """As ppp0, by which new connections leave before its hook is called."""
+    machine = kept.bench.machine
+    machine.tunnels[4] = "eth0"
+    kept.round()
     kept.bench.up(ETH0)
     assert machine.limits == Limits(8, 8)
 
