@@ -7,7 +7,7 @@ several addresses is the first, is read off the kernel and then held to (outcome
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,8 +52,8 @@ class Model:
     answer; `failing` are the addresses whose checks have failed. `weak` are the uplinks that are
     remembered as such, `known_weak` those that the monitor remembers, and `roles` the addresses
     that were its backups at last. `health` is what a monitor may know of paths, and `ways` where
-    it has what is bound to nothing leave, by family. `beside` are the families of whose new
-    connections it has seen that they leave by a tunnel.
+    it has what is bound to nothing leave, by family. `tunnels` are the families of whose new
+    connections it has seen that they leave by one.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
@@ -74,7 +74,7 @@ class Model:
     roles: frozenset[str] = frozenset()
     health: Health = field(default_factory=Health)
     ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
-    beside: set[int] = field(default_factory=set)
+    tunnels: set[int] = field(default_factory=set)
     base: Limits | None = None
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
@@ -95,6 +95,16 @@ class Model:
         only a monitor comes back to that.
         """
         return self.monitored or self.programs < 2
+
+    @property
+    def beside(self) -> set[int]:
+        """The families of tunnels that uplinks are beside, each of one that has a path."""
+        return self._find_beside(())
+
+    def _find_beside(self, coming: Iterable[Wish]) -> set[int]:
+        return self.tunnels & {one.family for told in self.told for one in (
+            *(path.wish for path in told.paths.values()), *(told.wishes or ()))}.union(
+                wish.family for wish in coming)
 
     @property
     def bare(self) -> bool:
@@ -207,7 +217,7 @@ class Model:
 
     def lose_notes(self) -> None:
         """What a monitor noted that is gone, and where it led what is bound to nothing."""
-        self.beside.clear()
+        self.tunnels.clear()
         self.ways = dict.fromkeys(FAMILIES, Way())
 
     def lose_gone(self, before: Snapshot) -> None:
@@ -271,7 +281,8 @@ class Model:
 
     def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
-        return [self._quieten(told, wish, before) if self.beside and wish.tells else wish
+        beside = self._find_beside(wishes)
+        return [self._quieten(told, wish, before) if beside and wish.tells else wish
                 for wish in wishes]
 
     def _quieten(self, told: Told, wish: Wish, before: Snapshot) -> Wish:
@@ -290,21 +301,16 @@ class Model:
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:
         """Note the families whose new connections leave by a tunnel; of no way nothing is known."""
-        families = {one.family for told in self.told
-                    for one in (*(path.wish for path in told.paths.values()),
-                                *(told.wishes or ()))}
-        self.beside &= families
-        for family in families:
+        for family in FAMILIES:
             best = find_best(before, family)
             if best or (list_candidates(self, family) and not self.ways[family].barred):
                 is_tunnel = best is not None and best.device == TUNNEL
-                (self.beside.add if is_tunnel else self.beside.discard)(family)
+                (self.tunnels.add if is_tunnel else self.tunnels.discard)(family)
 
     def leave_tunnels(self, after: Snapshot) -> None:
-        """Note the families that have another way out, or no path left, once paths are made."""
-        self.beside &= {path.wish.family for told in self.told for path in told.paths.values()}
-        self.beside -= {family for family in self.beside if not find_best(after, family)
-                        and list_candidates(self, family) and not self.ways[family].barred}
+        """Note the families that have another way out once paths are made."""
+        self.tunnels -= {family for family in self.tunnels if not find_best(after, family)
+                         and list_candidates(self, family) and not self.ways[family].barred}
 
     def _note_foreign(self, way: str, name: str, before: Snapshot, after: Snapshot) -> None:
         if way == "del":

@@ -74,9 +74,9 @@ def resolve(
     may |= detours
     if model.monitored:
         model.leave_tunnels(after)
-    if not any(told.paths for told in model.told):
-        # With the last path goes what a monitor noted.
-        model.beside.clear()
+    if not (model.monitored or model.bare or any(told.paths for told in model.told)):
+        # With the last path goes what a monitor noted that is gone.
+        model.tunnels.clear()
     lowest, highest = _find_limits(model, before, after)
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
 

@@ -202,9 +202,16 @@ def judge(
         again.begin(before, moment)
         left = _follow(again, steps, _end_detours(before), after, disturbed)
         return (now, found) if left else (again, left)
+    if found and now.bare and model.tunnels and not now.monitored:
+        # Whoever had something to do since, without a path, took away what a monitor noted.
+        again = deepcopy(model)
+        again.tunnels.clear()
+        again.begin(before, moment)
+        left = _follow(again, steps, before, after, disturbed)
+        if not left:
+            return again, left
     if found and now.monitored and any(step.kind == "hook" for step in steps):
-        # Whether a round took away what went before its manager called the hook is a race. With the
-        # last path of a family it forgets the tunnel that this one's new connections left by.
+        # Whether a round took away what went before its manager called the hook is a race.
         again = deepcopy(model)
         again.begin(before, moment)
         again.lose_gone(before)
@@ -216,8 +223,10 @@ def judge(
     # A round that sees that new connections leave by no tunnel any more has another one follow.
     again = deepcopy(model)
     again.begin(before, moment)
-    again.beside = set(now.beside)
-    return again, _follow(again, steps, before, after, disturbed)
+    again.tunnels = set(now.beside)
+    found = _follow(again, steps, before, after, disturbed)
+    again.tunnels |= now.tunnels
+    return again, found
 
 
 def _end_detours(seen: Snapshot) -> Snapshot:
