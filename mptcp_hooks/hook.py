@@ -77,7 +77,7 @@ def _say_farewell(program: str, environment: Environment) -> None:
 def _bring_down(program: str, environment: Environment) -> None:
     """The stanza may have been edited since the way up: the interface's name is all we take."""
     iface = environment.get("IFACE", "")
-    if _may_be_on_record(iface) or _are_limits_left():
+    if _may_be_on_record(iface) or _is_more_left():
         # Few interfaces have nothing of IPv4; for those it ends with nothing done.
         _start_ahead("-4", force=True)
         from mptcp_hooks.engine.take_down import prepare_down
@@ -112,7 +112,7 @@ def _connect(program: str, environment: Environment, family: int) -> None:
 
 def _hang_up(program: str, environment: Environment, family: int) -> None:
     iface = environment.get("PPP_IFACE", "")
-    if _may_be_on_record(iface):
+    if _may_be_on_record(iface) or _is_more_left():
         from mptcp_hooks.engine.announced import prepare_hangup
 
         _take_away(program, environment,
@@ -167,10 +167,14 @@ def _may_be_on_record(iface: str) -> bool:
         for name in folder.list_names(folder.RECORD))
 
 
-def _are_limits_left() -> bool:
-    """Whether the last endpoint went when nobody could read what the limits were before it."""
+def _is_more_left() -> bool:
+    """Whether the last path went, and not all that was to go with it.
+
+    Nobody could read what the limits were before, or take away what a monitor made; or it is
+    what one that runs keeps.
+    """
     names = folder.list_names(folder.RECORD)
-    return folder.LIMITS in names and not any(
+    return any(name in (folder.LIMITS, *folder.MONITORS) for name in names) and not any(
         name.endswith(folder.PATHS_SUFFIX) for name in names)
 
 

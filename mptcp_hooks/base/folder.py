@@ -26,8 +26,9 @@ PATHS_SUFFIX = ".paths"
 LIMITS = "limits"
 # What hooks were told that gave up: TIME-IFACE.deferred, the time with so many digits.
 DEFERRED_SUFFIX = ".deferred"
-# Resolvers that are asked over one uplink.
-NAMES = "names"
+# What only a monitor makes: where new connections go, resolvers that are asked over one uplink,
+# which paths are backups, what new connections keep to, and where rules begin before others'.
+DETOURS, NAMES, ROLES, TUNNELS, FRONT = MONITORS = "detours", "names", "roles", "tunnels", "front"
 TIME_DIGITS = 20
 # When a hook last waited for the lock in vain, and when it last killed a program.
 WAITED, KILLED = ".waited", ".killed"

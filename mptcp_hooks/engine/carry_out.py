@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Stanza
 from mptcp_hooks.base.spawn import dismiss_ahead
 from mptcp_hooks.base.value import TYPE_CHECKING
@@ -14,7 +15,6 @@ from mptcp_hooks.machine.runner import tell_failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mptcp_hooks.base.errors import Problem
     from mptcp_hooks.base.model import Installed
     from mptcp_hooks.engine.make_changes import Outcomes
     from mptcp_hooks.engine.record import Store
@@ -72,8 +72,12 @@ def carry_out(store: Store, kernel: Kernel, work: Work) -> list[Problem]:
         problems += _restore_limits(store, kernel.runner, limits)
     for iface, standing in records.items():
         left = tuple(one for one in remainders if one.path.iface == iface)
-        store.save(iface, (*standing, *[Stanza((), left)] * bool(left)))
-    return [*work.problems, *problems, *_end_monitors(store, kernel)]
+        records[iface] = (*standing, *[Stanza((), left)] * bool(left))
+    # Whoever is killed until then has left the last path on record, which the next one takes away.
+    problems += _end_monitors(store, kernel, records)
+    for iface, stanzas in records.items():
+        store.save(iface, stanzas)
+    return [*work.problems, *problems]
 
 
 def _note_resolvers(store: Store, work: Work) -> None:
@@ -84,15 +88,32 @@ def _note_resolvers(store: Store, work: Work) -> None:
         save_resolvers(store.folder, iface, word, resolvers)
 
 
-def _end_monitors(store: Store, kernel: Kernel) -> list[Problem]:
+def _end_monitors(store: Store, kernel: Kernel, records: Records) -> list[Problem]:
     """With the last path, take away what only a monitor made: what leads, roles and tunnels.
 
-    While one runs, the way stays barred that it barred: the next path may come before main has a
-    default again. So do tunnels stay on record: what runs in one is not to go on outside it.
+    `records` are those that are yet to be written. While a monitor runs, the way stays barred
+    that it barred: the next path may come before main has a default again. So do tunnels stay on
+    record: what runs in one is not to go on outside it. What fails costs no record; Problem where
+    a command did not end.
     """
-    if not store.has_monitors() or any(
-            stanza.paths for iface in store.list_interfaces() for stanza in store.load(iface)):
-        return []
+    try:
+        if not store.has_monitors() or _is_path_left(store, records):
+            return []
+        return _forget_monitors(store, kernel)
+    except Problem as problem:
+        if problem.in_vain:
+            raise
+        return [problem]
+
+
+def _is_path_left(store: Store, records: Records) -> bool:
+    """Whether there is a path still, by these records and by those of other interfaces."""
+    return any(stanza.paths for stanzas in records.values() for stanza in stanzas) or any(
+        stanza.paths for iface in store.list_interfaces() if iface not in records
+        for stanza in store.load(iface))
+
+
+def _forget_monitors(store: Store, kernel: Kernel) -> list[Problem]:
     from mptcp_hooks.engine.names import end_leading
 
     # The endpoints have gone, and the roles with them.

@@ -19,10 +19,14 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import (
     DAMAGED,
     DEFERRED_SUFFIX,
+    DETOURS,
+    FRONT,
     LIMITS,
-    NAMES,
+    MONITORS,
     PATHS_SUFFIX,
     RECORD,
+    ROLES,
+    TUNNELS,
     Folder,
     list_names,
     open_folder,
@@ -50,7 +54,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LEASE_SUFFIX = ".lease"
-_DETOURS, _ROLES, _TUNNELS, _FRONT = "detours", "roles", "tunnels", "front"
 _NUMBERS = ("ifindex", "family", "table", "shift")
 _TRUTHS = ("onlink", "default", "primary", "endpoint", "way_out", "wide", "shared")
 # What a key meant while there was none: a record without routes is of a path without.
@@ -184,7 +187,7 @@ class Store:
 
     def load_detours(self) -> tuple[Detour, ...]:
         """Where new connections are led; what cannot be read of it counts for nothing."""
-        lines, fault = self.folder.read_lines(_DETOURS)
+        lines, fault = self.folder.read_lines(DETOURS)
         try:
             if not fault:
                 return tuple(map(_decode_detour, _split(lines, "detour")))
@@ -195,50 +198,50 @@ class Store:
 
     def has_detours(self) -> bool:
         """Whether new connections are led anywhere."""
-        return _DETOURS in self.folder.list_names()
+        return DETOURS in self.folder.list_names()
 
     def has_monitors(self) -> bool:
         """Whether there is anything that only a monitor makes."""
-        return not {_DETOURS, NAMES, _ROLES, _TUNNELS, _FRONT}.isdisjoint(self.folder.list_names())
+        return any(name in MONITORS for name in self.folder.list_names())
 
     def save_detours(self, detours: tuple[Detour, ...]) -> None:
         """Replace the detours on record; none leaves no file."""
         lines = [line for one in detours for line in (
             "detour", f"family {one.family}", f"table {one.table}",
             *(f"down {line}" for line in one.down))]
-        self.folder.write_lines(_DETOURS, lines)
+        self.folder.write_lines(DETOURS, lines)
 
     def load_roles(self) -> tuple[Role, ...]:
         """Which paths are backups by the monitor's judgement; what makes no sense is none."""
-        lines, fault = self.folder.read_lines(_ROLES)
+        lines, fault = self.folder.read_lines(ROLES)
         pairs = [line.partition(" ") for line in lines]
         return () if fault else tuple(Role(address, why) for address, _, why in pairs)
 
     def save_roles(self, roles: tuple[Role, ...]) -> None:
         """Replace the roles on record; none leaves no file."""
-        self.folder.write_lines(_ROLES, [f"{role.address} {role.why}" for role in roles])
+        self.folder.write_lines(ROLES, [f"{role.address} {role.why}" for role in roles])
 
     def load_tunnels(self) -> tuple[Tunnel, ...]:
         """The tunnels beside which new connections get no subflow; what makes no sense is none."""
-        lines, fault = self.folder.read_lines(_TUNNELS)
+        lines, fault = self.folder.read_lines(TUNNELS)
         pairs = [line.partition(" ") for line in lines]
         return () if fault else tuple(Tunnel(int(family), device) for family, _, device in pairs
                                       if family in ("4", "6"))
 
     def save_tunnels(self, tunnels: tuple[Tunnel, ...]) -> None:
         """Replace the tunnels on record; none leaves no file."""
-        self.folder.write_lines(_TUNNELS, [f"{one.family} {one.device}" for one in tunnels])
+        self.folder.write_lines(TUNNELS, [f"{one.family} {one.device}" for one in tunnels])
 
     def load_front(self) -> int:
         """The first preference of our rules in front of others'; 0 where they are where usual."""
-        lines, fault = self.folder.read_lines(_FRONT)
+        lines, fault = self.folder.read_lines(FRONT)
         text = "".join(lines)
         number = int(text) if not fault and text.isascii() and text.isdigit() else 0
         return number if number <= PREFERENCE_AT_MOST else 0
 
     def save_front(self, preference: int) -> None:
         """Replace it; 0 leaves no file."""
-        self.folder.write_lines(_FRONT, [str(preference)] * bool(preference))
+        self.folder.write_lines(FRONT, [str(preference)] * bool(preference))
 
     def _list_owned(self, iface: str) -> tuple[str, ...]:
         """The addresses whose endpoints are the interface's, as the limits are on record."""

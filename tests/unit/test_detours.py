@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.errors import PROGRAM, Problem
 from mptcp_hooks.base.folder import open_folder
 from mptcp_hooks.base.model import Detour, Rule
 from mptcp_hooks.engine import command_cache, render
@@ -293,6 +293,34 @@ def test_a_detour_that_cannot_go_with_the_last_path_is_told_and_goes_with_the_ne
     bench.machine.obstacle = lambda line: ""
     assert bench.up(ETH0) == bench.down("eth0") == []
     assert list_rules(bench) == [] and not has_record(bench)
+
+
+def test_a_command_that_does_not_end_leaves_the_last_path_on_record(bench: Bench) -> None:
+    """So that whoever does it another time ends it all."""
+    settle(bench, {4: 20003})
+
+    def hang(line: str) -> str:
+        if line.startswith("rule del pref 32765"):
+            raise Problem("ip was killed", in_vain=PROGRAM)
+        return ""
+
+    bench.machine.obstacle = hang
+    with pytest.raises(Problem):
+        bench.down("eth0", "eth1")
+    assert bench.list_recorded() == ["eth0", "eth1"]
+    bench.machine.obstacle = lambda line: ""
+    assert bench.down("eth0", "eth1") == []
+    assert list_rules(bench) == [] and os.listdir(bench.folder) == [".lock"]
+
+
+def test_a_record_that_is_not_ours_to_read_costs_no_other(bench: Bench) -> None:
+    settle(bench, {4: 20003})
+    assert bench.down("eth0") == []
+    (bench.folder / "eth0.paths").mkdir()
+    (problem,) = bench.down("eth1")
+    assert "eth0.paths is not a file of root's own" in str(problem)
+    # Nobody knows whether there is a path.
+    assert bench.list_recorded() == ["eth0"] and list_rules(bench) == [MAIN, TO_ETH1]
 
 
 def test_a_detour_is_none_of_what_a_path_has(bench: Bench) -> None:

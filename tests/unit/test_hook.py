@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import posix
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,15 @@ import pytest
 from mptcp_hooks import hook
 from mptcp_hooks.base import folder, report, spawn
 from mptcp_hooks.base.errors import Problem
+from mptcp_hooks.base.model import Role, Tunnel
 from mptcp_hooks.engine import record
+from mptcp_hooks.engine.commands import build_end_of_name, build_name
+from mptcp_hooks.engine.detours import settle_detours
+from mptcp_hooks.engine.name_record import Name, save_names
 from mptcp_hooks.intent import configuration
-from mptcp_hooks.machine import runner, system
+from mptcp_hooks.machine import claim, runner, system
 from tests.unit.engine import Bench, open_bench
-from tests.unit.memory import MemoryMachine
+from tests.unit.memory import Killed, MemoryMachine, kill_at
 
 ETH1 = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static", "IF_ADDRESS": "10.1.2.2",
         "IF_NETMASK": "24", "IF_GATEWAY": "10.1.2.1"}
@@ -144,3 +149,91 @@ def test_verbose_shows_each_command(door: Door) -> None:
     door.call(f"{NETWORK}/if-up.d/mptcp_up", ETH1)
     door.call(f"{NETWORK}/if-up.d/mptcp_up", ETH1 | {"VERBOSITY": "1"})
     assert shown == [None, report.show_command]
+
+
+def _lead(bench: Bench) -> None:
+    """Make all that a monitor makes, which is gone by then."""
+    with bench.open_store() as store:
+        rule = Name(4, "", down=build_end_of_name(Name(4, "")))
+        save_names(store.folder, (rule,))
+        assert bench.machine.runner.apply_sets([build_name(rule)]) == []
+        assert settle_detours(store, bench.machine, {4: 20003, 6: 0}) == []
+        store.save_roles((Role("10.1.2.2", "slow"),))
+        store.save_tunnels((Tunnel(4, "tun0"),))
+        store.save_front(5000)
+
+
+# Each takes the last path away.
+_ENDS = {
+    "down": (f"{NETWORK}/if-post-down.d/mptcp_down", ETH1),
+    "off": (f"{NETWORK}/if-up.d/mptcp_up", ETH1 | {"IF_MPTCP": "off"}),
+}
+
+
+@pytest.mark.parametrize("end", list(_ENDS))
+def test_who_is_killed_on_the_last_path_leaves_what_a_monitor_made_to_the_next(
+    door: Door, end: str
+) -> None:
+    bench = door.bench
+    before = bench.machine.snapshot()
+    line = 0
+    while not _is_through(door, end, line):
+        door.call(*_ENDS[end])
+        assert bench.machine.snapshot() == before
+        assert os.listdir(bench.folder) == [".lock"]
+        line += 1
+    # Those of a path, and four of what a monitor made.
+    assert line > 10 and door.said == []
+
+
+def _is_through(door: Door, end: str, line: int) -> bool:
+    """Have the last path go, and all end before a line; whether there were not so many lines."""
+    door.call(f"{NETWORK}/if-up.d/mptcp_up", ETH1)
+    _lead(door.bench)
+    door.bench.machine.obstacle = kill_at(line)
+    try:
+        door.call(*_ENDS[end])
+    except Killed:
+        return False
+    finally:
+        door.bench.machine.obstacle = lambda line: ""
+    return True
+
+
+@pytest.mark.parametrize("line", [
+    "rule del pref 32767 unreachable protocol 77", "rule del pref 32765 lookup 20003 protocol 77",
+    "rule del pref 32765 lookup 20000 protocol 77"])
+@pytest.mark.parametrize(("place", "environment"), [
+    (f"{NETWORK}/if-post-down.d/mptcp_down", {"IFACE": "docker0"}),
+    (f"{PPP}/ip-down.d/mptcp_down", {"PPP_IFACE": "ppp0"}),
+])
+def test_what_a_monitor_made_and_could_not_be_taken_away_goes_when_any_interface_does(
+    door: Door, place: str, environment: dict[str, str], line: str
+) -> None:
+    before = door.bench.machine.snapshot()
+    door.call(f"{NETWORK}/if-up.d/mptcp_up", ETH1)
+    _lead(door.bench)
+    door.bench.machine.obstacle = lambda given: "Error: Busy." if given == line else ""
+    door.call(*_ENDS["down"])
+    (said,) = door.said
+    assert said.endswith("Busy")
+    assert door.bench.list_recorded() == [] and door.bench.machine.snapshot() != before
+    door.bench.machine.obstacle = lambda given: ""
+    door.call(place, environment)
+    assert door.bench.machine.snapshot() == before and len(door.said) == 1
+
+
+def test_what_a_monitor_keeps_without_a_path_is_left_to_it(door: Door) -> None:
+    door.patch.setattr(claim, "is_claimed", lambda: True)
+    before = door.bench.machine.snapshot()
+    door.call(f"{NETWORK}/if-up.d/mptcp_up", ETH1)
+    _lead(door.bench)
+    door.call(*_ENDS["down"])
+    kept = door.bench.machine.snapshot()
+    assert len(kept.rules) == len(before.rules) + 1
+    door.call(f"{NETWORK}/if-post-down.d/mptcp_down", {"IFACE": "docker0"})
+    assert door.bench.machine.snapshot() == kept
+    # One that was killed has nobody take it away but the next hook.
+    door.patch.setattr(claim, "is_claimed", lambda: False)
+    door.call(f"{NETWORK}/if-post-down.d/mptcp_down", {"IFACE": "docker0"})
+    assert door.bench.machine.snapshot() == before and door.said == []
