@@ -53,7 +53,8 @@ class Model:
     remembered as such, `known_weak` those that the monitor remembers, and `roles` the addresses
     that were its backups at last. `health` is what a monitor may know of paths, and `ways` where
     it has what is bound to nothing leave, by family. `tunnels` are the families of whose new
-    connections it has seen that they leave by one.
+    connections it has seen that they leave by one; they are `abandoned` where the monitor is gone,
+    and somebody of ours had something to do without a path, who may have forgotten them.
     `base` are the limits to go back to, None while no endpoint is ours; `raised` what they
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
@@ -75,6 +76,7 @@ class Model:
     health: Health = field(default_factory=Health)
     ways: dict[int, Way] = field(default_factory=lambda: dict.fromkeys(FAMILIES, Way()))
     tunnels: set[int] = field(default_factory=set)
+    abandoned: bool = False
     base: Limits | None = None
     raised: Limits | None = None
     limits: Limits = Limits(0, 0)
@@ -301,6 +303,7 @@ class Model:
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:
         """Note the families whose new connections leave by a tunnel; of no way nothing is known."""
+        self.abandoned = False
         for family in FAMILIES:
             best = find_best(before, family)
             if best or (list_candidates(self, family) and not self.ways[family].barred):

@@ -74,9 +74,10 @@ def resolve(
     may |= detours
     if model.monitored:
         model.leave_tunnels(after)
-    if not (model.monitored or model.bare or any(told.paths for told in model.told)):
+    if not (model.monitored or any(told.paths for told in model.told)):
         # With the last path goes what a monitor noted that is gone.
-        model.tunnels.clear()
+        model.tunnels = model.tunnels if model.bare else set()
+        model.abandoned |= bool(model.tunnels and model.programs)
     lowest, highest = _find_limits(model, before, after)
     return Outcome(frozenset(must), frozenset(may), lowest, highest)
 

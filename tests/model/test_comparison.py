@@ -614,6 +614,32 @@ def test_a_detour_that_goes_though_there_was_a_path_is_seen(
     assert (now.ways[4] == Way()) == (left == () and not seen)
 
 
+@pytest.mark.parametrize(("steps", "limits", "seen"), [
+    # The monitor is gone, and nobody has had anything to do since but who brings a path up.
+    ((), Limits(0, 0), False),
+    ((), Limits(8, 8), False),
+    (("hook wan1 inet",), Limits(0, 0), False),
+    (("hook wan1 inet",), Limits(8, 8), False),
+    (("hook wan1 inet6 at=0 gateway",), Limits(8, 8), True),
+    (("hook wan1 inet", "hook wan1 inet6 at=0 gateway"), Limits(8, 8), False),
+    (("hook wan1 inet", "hook wan1 inet6 at=0 gateway"), Limits(2, 0), True),
+])
+def test_a_tunnel_of_a_monitor_that_is_gone_may_be_forgotten_without_a_path_alone(
+    steps: tuple[str, ...], limits: Limits, seen: bool
+) -> None:
+    before = BARE._replace(
+        links={"wan0": Link(3, True, True), "wan1": Link(4, True, True)},
+        addresses=(Held("wan0", "wan0", 4, OWN, 24, False),
+                   Held("wan1", "wan1", 6, find_own("wan1", 0, 6).address, 64, False)))
+    model = Model(tunnels={4})
+    for step in steps:
+        before = _play(model, make_step(step), before)
+    last = make_step("hook wan0 inet at=0 gateway")
+    after = _play(deepcopy(model), last, before)._replace(limits=limits)
+    _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert [one.kind for one in found] == ["Limits"] * seen
+
+
 @pytest.mark.parametrize(("step", "limits", "announced", "seen"), [
     # wan0 came before wan1 went, and so beside the tunnel, or after it.
     ("down wan1", Limits(2, 0), False, []),
