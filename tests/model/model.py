@@ -388,9 +388,9 @@ class Model:
             self.leases.pop(device, None)
         else:
             self.leases[device] = find_own(device, int(place), 4)
-        meant = [told for told in self.told if told.stanza.device == device]
-        self.settling |= bool(meant)
-        self._make_true(meant, before)
+        # It is noted, and limits are settled, also where nothing of the device is on record.
+        self.settling = True
+        self._make_true([told for told in self.told if told.stanza.device == device], before)
 
     def _say_farewell(self, iface: str) -> None:
         for told in self.list_of(iface):

@@ -875,6 +875,25 @@ def test_a_hook_that_is_off_settles_limits_where_its_interface_is_on_record(
     assert [one.way for one in found] == seen
 
 
+@pytest.mark.parametrize(("tunnels", "limits", "seen"), [
+    (set(), Limits(8, 8), False),
+    (set(), Limits(5, 1), True),
+    ({4}, Limits(0, 0), False),
+    ({4}, Limits(5, 1), True),
+])
+def test_a_lease_of_what_is_not_on_record_settles_limits(
+    tunnels: set[int], limits: Limits, seen: bool
+) -> None:
+    """A person has set others since."""
+    held = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
+    model = Model(tunnels=tunnels)
+    before = _play(model, make_step("hook wan0 inet at=0 gateway"), held)
+    before = before._replace(limits=Limits(5, 1))
+    _, found = judge(model, 0.0, (make_step("lease wan1 0"),), before,
+                     before._replace(limits=limits), disturbed=False)
+    assert [one.kind for one in found] == ["Limits"] * seen
+
+
 @pytest.mark.parametrize("text", [
     "link down wan0",
     "ifup wan0:1 inet,inet6 at=1 gateway mptcp-gateway off flags=subflow,backup table=101",
