@@ -35,7 +35,8 @@ class Books:
     """What is known while a work grows, and the changes that it has by now.
 
     `records` are the stanzas of the interfaces that were looked at, as they will be on record;
-    `coming` the events yet to be added; `reduced` what stanzas became that gave something up.
+    `coming` the events yet to be added; `reduced` what stanzas became that gave something up;
+    `shared` the addresses that were planned as another device's as well.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Books:
         self.told: set[tuple[str, ...]] = set()
         self.coming: dict[str, tuple[Event, ...]] = {}
         self.reduced: dict[Stanza, Stanza] = {}
+        self.shared: set[str] = set()
 
     def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas of an interface, as they will be on record."""

@@ -143,6 +143,7 @@ class WorkBuilder(Books):
             self.look_at_all()
         held = self._find_holders(planned.paths, old)
         if held:
+            self.shared.update(held)
             planned = self._plan(event, settings, old, left, (), held)
         waiting: tuple[str, ...] = ()
         silent = False

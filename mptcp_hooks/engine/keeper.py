@@ -11,12 +11,15 @@ from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.intent.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mptcp_hooks.base.errors import Problem
-    from mptcp_hooks.base.model import Endpoint, PathManager
+    from mptcp_hooks.base.model import Endpoint, Path, PathManager
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
+
+    # Paths, by ifindex and address.
+    Places = set[tuple[int, str]]
 
 
 class _State(NamedTuple):
@@ -31,6 +34,7 @@ class _State(NamedTuple):
     remarks: tuple[str, ...]
     coming: dict[str, tuple[Event, ...]]
     reduced: dict[Stanza, Stanza]
+    shared: set[str]
 
 
 class Keeper(WorkBuilder):
@@ -40,18 +44,18 @@ class Keeper(WorkBuilder):
         """Whether a stanza is still as it was on record, but for what it gave up to others."""
         return not {stanza, self.reduced.get(stanza)}.isdisjoint(self.list_stanzas(iface))
 
-    def add_together(self, come: Callable[[set[tuple[int, int]]], None]) -> None:
+    def add_together(self, come: Callable[[Places], None]) -> None:
         """Add what comes, such that each part of it is planned with what goes by the others.
 
-        Only the plan of a stanza tells that its path goes, as where its gateway has gone, and
-        others may have been planned as further ones beside it by then. So all is taken back and
-        added once more: `come` gets the devices, by ifindex and family, whose first path goes, to
-        add first who has that. It is the same with an endpoint that goes: others may have been
-        planned without one for want of its place.
+        Only the plan of a stanza tells that its path goes, as where its gateway has gone. By then
+        others may have been planned as further ones beside it, or for bound sockets alone as it has
+        their address, or been refused its table. So all is taken back and added once more: `come`
+        gets the paths that were in the way, to add first who has them. It is the same with an
+        endpoint that goes: others may have been planned without one for want of its place.
         """
         before = self._note_state()
         come(set())
-        lost = self._list_headless()
+        lost = self._list_headless() | self._list_in_the_way(before)
         if lost:
             self._take_back(before)
             come(lost)
@@ -65,7 +69,7 @@ class Keeper(WorkBuilder):
         return _State(
             dict(self.records), tuple(self.undo), tuple(self.changes), self.manager,
             tuple(self.problems), tuple(self.warnings), tuple(self.remarks),
-            dict(self.coming), dict(self.reduced))
+            dict(self.coming), dict(self.reduced), set(self.shared))
 
     def _take_back(self, state: _State) -> None:
         """Have nothing to do or say but what there was; what was read since is kept."""
@@ -75,6 +79,7 @@ class Keeper(WorkBuilder):
         self.problems, self.warnings = [*state.problems], [*state.warnings]
         self.remarks = [*state.remarks]
         self.coming, self.reduced = dict(state.coming), dict(state.reduced)
+        self.shared = set(state.shared)
 
     def _list_going(self, before: PathManager) -> list[Endpoint]:
         """The endpoints that go, where places are left that others may have asked for by then."""
@@ -83,10 +88,24 @@ class Keeper(WorkBuilder):
                  if not any(other.stands_for(one.address) for other in now)]
         return going if len(now) < ENDPOINTS_AT_MOST <= len(now) + len(going) else []
 
-    def _list_headless(self) -> set[tuple[int, int]]:
-        """The devices that have paths, and none any more that is their first."""
+    def _list_headless(self) -> Places:
+        """What was the first path of devices that have paths, and none any more that is that."""
         left = {(one.path.ifindex, one.path.family) for one in self.list_planned()}
-        return left & (_list_all_led(self.on_file) - _list_all_led(self.records))
+        headless = left & (_list_all_led(self.on_file) - _list_all_led(self.records))
+        return {_place(path) for path in _list_paths(self.on_file)
+                if path.primary and (path.ifindex, path.family) in headless}
+
+    def _list_in_the_way(self, before: _State) -> Places:
+        """The paths that go, and whose address others were planned to share.
+
+        Where somebody was refused anything since, it may be that of any path that goes.
+        """
+        refused = len(self.problems) > len(before.problems)
+        if not (refused or self.shared):
+            return set()
+        planned = {_place(path) for path in _list_paths(self.records) if not path.shared}
+        return {_place(path) for path in _list_paths({**self.on_file, **before.records})
+                if not path.shared and (refused or path.address in self.shared)} - planned
 
     def want(self, event: Event) -> None:
         """As `add`, for what a person names: it stays on record where it is excluded."""
@@ -155,6 +174,11 @@ class Keeper(WorkBuilder):
         return tuple(one for one in self.list_stanzas(iface) if one.told == stanza.told)
 
 
+def has_any(stanzas: Iterable[Stanza], places: Places) -> bool:
+    """Whether stanzas have any of the paths at `places`."""
+    return any(_place(one.path) in places for stanza in stanzas for one in stanza.paths)
+
+
 def list_led(stanzas: Iterable[Stanza]) -> set[tuple[int, int]]:
     """The devices, by ifindex and family, whose first path is of one of the stanzas."""
     return {(one.path.ifindex, one.path.family) for stanza in stanzas
@@ -163,3 +187,11 @@ def list_led(stanzas: Iterable[Stanza]) -> set[tuple[int, int]]:
 
 def _list_all_led(records: Records) -> set[tuple[int, int]]:
     return list_led(stanza for stanzas in records.values() for stanza in stanzas)
+
+
+def _list_paths(records: Records) -> Iterator[Path]:
+    return (one.path for stanzas in records.values() for stanza in stanzas for one in stanza.paths)
+
+
+def _place(path: Path) -> tuple[int, str]:
+    return path.ifindex, path.address

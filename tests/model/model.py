@@ -449,14 +449,14 @@ class Model:
         """Each stanza becomes what the machine is by now, but those that are refused.
 
         Endpoints that went with the carrier wait for what is `awaited` then. What goes
-        does so first, what loses an address comes before the others, and what is on record before
+        does so first, what loses a path comes before the others, and what is on record before
         what is taken in. Of two that want the same, the one whose interface has the smaller name
         comes first.
         """
         for told in meant:
             self._take_leave(told, before)
-        losing = [told for told in meant
-                  if not set(told.paths) <= list_held(before, told.stanza.device)]
+        losing = [told for told in meant if not set(told.paths) <= {
+            wish.address for wish in self.wish(told, before, present=True)}]
         coming = [told for told in sorted(
                       meant, key=lambda one: (one.new, one not in losing, one.stanza.iface))
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]

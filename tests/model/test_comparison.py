@@ -465,6 +465,33 @@ def test_an_address_that_is_left_alone_for_good_is_seen(
     assert f"device {gone.ifindex(sharer)}" in missing
 
 
+@pytest.mark.parametrize("step", ["mptcp_up --all", "mptcp_up wan0"])
+@pytest.mark.parametrize("gone", ["address", "gateway"])
+def test_an_address_that_is_left_to_bound_sockets_though_the_others_path_goes_is_seen(
+    gone: str, step: str
+) -> None:
+    """The sharer, wan0, comes before the holder, and is renewed alone where a person names it."""
+    held = tuple(Held(device, device, 4, "10.9.1.2", 24, False) for device in ("wan0", "wan1"))
+    before = BARE._replace(
+        links={**BARE.links, "wan1": Link(5, True, True)}, addresses=held,
+        defaults=(Default("wan1", 4, "10.9.1.1", 0),))
+    model = Model()
+    for hook in ("hook wan1 inet", "hook wan0 inet at=3 gateway"):
+        model.begin(before)
+        model.follow(make_step(hook), before)
+        whole = resolve(model, before, before, disturbed=False)
+    before = before._replace(
+        marked=frozenset(one for one in whole.must if not isinstance(one, Endpoint)),
+        ids={one: 1 for one in whole.must if isinstance(one, Endpoint)}, limits=Limits(8, 8))
+    after = before._replace(addresses=held[:1]) if gone == "address" else (
+        before._replace(defaults=()))
+    model.begin(after)
+    model.follow(make_step(step), after)
+    found = compare(resolve(model, after, after, disturbed=False), (), after)
+    missing = [one.text for one in found if (one.way, one.kind) == ("missing", "Endpoint")]
+    assert ["device 3" in text for text in missing] == [True] * (step == "mptcp_up --all")
+
+
 @pytest.mark.parametrize(("steps", "seen"), [
     ("lease wan0 0; hook wan0 inet", {}),
     ("hook wan0 inet; lease wan0 0", {}),

@@ -139,6 +139,84 @@ def test_what_two_devices_have_is_the_first_ones_and_the_other_has_its_bound_soc
         assert bench.machine.snapshot() == before
 
 
+@pytest.mark.parametrize("act", [
+    lambda bench, events: bench.all(),
+    lambda bench, events: bench.again(),
+    lambda bench, events: bench.name(*events),
+    lambda bench, events: bench.all(edited=events[:1]),
+], ids=["all", "again", "named", "edited"])
+@pytest.mark.parametrize("gone", ["address", "gateway", "device"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_the_first_of_two_devices_loses_is_the_other_ones_at_once(
+    family: int, gone: str, act: Callable[[Bench, tuple[Event, ...]], list[Problem]]
+) -> None:
+    """Also where that one is renewed before it, and though nobody stated what was lost."""
+    _, second = state_twice(family, "eth0")
+    (own,) = (one for one in ADDRESSES["eth1"] if one.family == family)
+    gateways = ("10.1.2.1", "fd00:2::1")
+    first = told(ADDRFAM="inet,inet6", METHOD="dhcp")
+    with open_bench() as bench:
+        bench.machine.plug("eth0", 2, own)
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=gateways)
+        assert bench.up(first) == [] and bench.up(second) == []
+        bound = bench.machine.snapshot().rules
+        if gone == "address":
+            bench.machine.take_address("eth1", own.address)
+        elif gone == "gateway":
+            bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=tuple(
+                one for one in gateways if (":" in one) != (family == 6)))
+        else:
+            bench.machine.pull("eth1")
+            bench.machine.plug("eth1", 9, *(
+                one for one in ADDRESSES["eth1"] if one != own), gateways=gateways)
+        assert act(bench, (second, first)) == []
+        after = bench.machine.snapshot()
+        assert after.rules != bound and own.address in [one for one, _, _ in after.endpoints]
+        # Nothing is left for another run to do, and it is as its hook makes it now.
+        assert bench.all() == [] and bench.machine.ran == []
+        bench.down("eth0")
+        assert bench.up(second) == [] and bench.machine.snapshot() == after
+
+
+def test_a_further_address_that_was_left_alone_has_its_path_at_once() -> None:
+    """Where another device has it no more: it was in no plan before."""
+    further = told(IFACE="eth0", ADDRFAM="inet", METHOD="static", IF_MPTCP_FLAGS="subflow",
+                   IF_ADDRESSES="10.1.1.2/24 10.1.2.2/24", IF_GATEWAYS="10.1.1.1 10.1.2.1")
+    with open_bench() as bench:
+        bench.machine.plug("eth0", 2, *ADDRESSES["eth0"], *ADDRESSES["eth1"])
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1",))
+        assert bench.up(told(ADDRFAM="inet", METHOD="dhcp")) == [] and bench.up(further) == []
+        assert list_paths(bench) == [("10.1.1.2", 20002), ("10.1.2.2", 20003)]
+        bench.machine.take_address("eth1", "10.1.2.2")
+        assert bench.all() == []
+        assert list_paths(bench) == [("10.1.1.2", 20002), ("10.1.2.2", 10020002)]
+        assert "10.1.2.2" in [one.address for one in bench.machine.endpoints]
+        assert bench.all() == [] and bench.machine.ran == []
+
+
+@pytest.mark.parametrize("gone", ["address", "gateway"])
+@pytest.mark.parametrize("act", [Bench.all, Bench.again])
+def test_a_table_that_goes_in_the_same_run_is_in_nobodys_way(
+    act: Callable[[Bench], list[Problem]], gone: str
+) -> None:
+    """Whoever of the two is renewed first."""
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1",))
+        assert bench.up(told(ADDRFAM="inet", METHOD="dhcp", IF_MPTCP_TABLE="101")) == []
+        assert bench.up(static("eth0", 4)) == []
+        bench.configuration = Configuration((), (Wishes("eth0", table=101),), True)
+        (problem,) = act(bench)
+        assert "table 101 is in use by 10.1.2.2 of eth1" in str(problem)
+        assert list_paths(bench) == [("10.1.1.2", 20002), ("10.1.2.2", 101)]
+        if gone == "address":
+            bench.machine.take_address("eth1", "10.1.2.2")
+        else:
+            bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert act(bench) == []
+        assert list_paths(bench) == [("10.1.1.2", 101)]
+        assert bench.all() == [] and bench.machine.ran == []
+
+
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_table_is_not_in_use_for_an_address_that_is_left_alone(later: bool, held: bool) -> None:
