@@ -368,6 +368,8 @@ class Model:
         # What is left alone cannot fail.
         meant = [wish for wish in wishes if not wish.shared or _may_be_first(wish, others)]
         failing = [wish for wish in meant if not _can_be_made(wish, before)]
+        # It is on record until the kernel has refused it: a round may bar the way for it.
+        self.leading |= {wish.family for wish in failing if wish.gateway}
         standing = {wish.address for wish in failing}
         told.paths = {address: path for address, path in told.paths.items() if address in standing}
         told.settle([wish for wish in wishes if wish not in failing], loose=True)

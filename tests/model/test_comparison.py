@@ -553,8 +553,9 @@ def test_what_leads_new_connections_past_no_dead_uplink_is_seen() -> None:
     ("wan1", "hook wan0 inet,inet6 at=0 flags=subflow", ["left over"]),
     ("wan1", "hook wan0 inet6 at=0 gateway", ["left over"]),
     ("wan1", "hook wan0 inet,inet6 at=0 gateway off", ["left over"]),
-    # No link has it: the kernel takes no such path.
-    ("gone", "hook wan0 inet,inet6 at=0 gateway", ["left over"]),
+    # No link has it: the kernel takes no such path, which is on record until then.
+    ("gone", "hook wan0 inet,inet6 at=0 gateway", []),
+    ("gone", "hook wan0 inet,inet6 at=0 flags=subflow", ["left over"]),
     # It stays: a monitor has to bar the way for it.
     ("wan0", "hook wan0 inet,inet6 at=0 gateway", []),
 ])
