@@ -303,12 +303,14 @@ class Model:
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:
         """Note the families whose new connections leave by a tunnel; of no way nothing is known."""
-        self.abandoned = False
+        unknown = set(self.tunnels)
         for family in FAMILIES:
             best = find_best(before, family)
             if best or (list_candidates(self, family) and not self.ways[family].barred):
                 is_tunnel = best is not None and best.device == TUNNEL
                 (self.tunnels.add if is_tunnel else self.tunnels.discard)(family)
+                unknown.discard(family)
+        self.abandoned &= bool(unknown)
 
     def leave_tunnels(self, after: Snapshot) -> None:
         """Note the families that have another way out once paths are made."""

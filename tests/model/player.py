@@ -202,7 +202,7 @@ def judge(
         again.begin(before, moment)
         left = _follow(again, steps, _end_detours(before), after, disturbed)
         return (now, found) if left else (again, left)
-    if found and (now.bare or model.abandoned) and model.tunnels and not now.monitored:
+    if found and model.tunnels and (model.abandoned or now.bare and not now.monitored):
         # Whoever had something to do since, without a path, took away what a monitor noted.
         again = deepcopy(model)
         again.tunnels, again.abandoned = set(), False

@@ -668,6 +668,25 @@ def test_a_tunnel_of_a_monitor_that_is_gone_may_be_forgotten_without_a_path_alon
     assert [one.kind for one in found] == ["Limits"] * seen
 
 
+@pytest.mark.parametrize(("works", "limits", "seen"), [
+    (True, Limits(8, 8), False), (True, Limits(2, 0), True),
+    (True, Limits(0, 0), False), (False, Limits(8, 8), True)])
+def test_what_may_be_forgotten_may_be_so_for_a_monitor_that_knows_of_no_way(
+    works: bool, limits: Limits, seen: bool
+) -> None:
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),))
+    model = Model(tunnels={4}, ways={4: Way(barred=True), 6: Way()})
+    if works:
+        before = _play(model, make_step("hook wan1 inet"), before)
+    model.set_monitor("on")
+    model.ways[4] = Way(barred=True)
+    before = _play(model, Step("none"), before)._replace(limits=BARE.limits)
+    last = make_step("hook wan0 inet at=0 gateway")
+    after = _play(deepcopy(model), last, before)._replace(limits=limits)
+    _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert ("Limits" in [one.kind for one in found]) == seen
+
+
 @pytest.mark.parametrize(("step", "limits", "announced", "seen"), [
     # wan0 came before wan1 went, and so beside the tunnel, or after it.
     ("down wan1", Limits(2, 0), False, []),
