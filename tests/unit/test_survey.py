@@ -11,7 +11,7 @@ import pytest
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.folder import Folder
-from mptcp_hooks.base.model import Installed, Path, Stanza
+from mptcp_hooks.base.model import Installed, Path, Stanza, Tunnel
 from mptcp_hooks.engine.record import Store
 from mptcp_hooks.intent.event import MANAGED
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
@@ -40,6 +40,7 @@ class FakeStore(Store):
         super().__init__(Folder("/run/mptcp-hooks", None))
         self.looks = list(looks)
         self.questions = 0
+        self.tunnels: tuple[Tunnel, ...] = ()
 
     def list_interfaces(self) -> list[str]:
         self.now = self.looks[min(self.questions, len(self.looks) - 1)]
@@ -51,6 +52,9 @@ class FakeStore(Store):
         if isinstance(answer, Problem):
             raise answer
         return (answer,) if isinstance(answer, Stanza) else answer
+
+    def load_tunnels(self) -> tuple[Tunnel, ...]:
+        return self.tunnels
 
 
 def survey(text: str, *looks: Look) -> Survey:
@@ -80,6 +84,17 @@ def test_a_record_that_stands_still_is_looked_at_once(slept: list[float]) -> Non
     store = FakeStore({"eth0": ETH0})
     found = take_survey(CannedMachine(BARE), store)
     assert (found.stanzas, slept, store.questions) == ((("eth0", ETH0),), [], 2)
+
+
+@pytest.mark.parametrize(("family", "device", "kept"), [
+    (4, "wg0", True), (6, "wg0", False), (4, "eth1", False)])
+def test_a_tunnel_matters_beside_a_path_of_its_family(
+    slept: list[float], family: int, device: str, kept: bool
+) -> None:
+    """A monitor notes it before there is any; and an uplink is none."""
+    store = FakeStore({"eth1": make_eth1("")})
+    store.tunnels = (Tunnel(family, device),)
+    assert take_survey(CannedMachine(GOOD), store).kept_to == store.tunnels * kept
 
 
 def test_a_record_that_changes_meanwhile_is_looked_at_again(slept: list[float]) -> None:

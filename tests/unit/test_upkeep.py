@@ -1239,6 +1239,16 @@ def test_an_uplink_that_was_taken_for_a_tunnel_is_none_once_it_has_a_path(kept: 
     assert machine.limits == Limits(8, 8)
 
 
+def test_a_look_heeds_no_tunnel_of_a_family_without_a_path(kept: Kept) -> None:
+    machine = kept.bench.machine
+    kept.bench.up(ETH0, ETH1)
+    kept.subflows = [subflow(1, "10.1.1.2")]
+    machine.tunnels[6] = "wg0"
+    kept.round()
+    machine.neighbours = {"10.1.1.1": 2, "10.1.2.1": 2}
+    assert look(Errand({"10.1.2.2": ()}, {}), {"10.1.2.2": [1]}, None).remade == ("10.1.2.2",)
+
+
 def test_a_look_makes_no_endpoint_again_that_would_get_no_subflow(kept: Kept) -> None:
     machine = kept.bench.machine
     kept.bench.up(ETH0, ETH1)
