@@ -166,6 +166,8 @@ def test_nothing_of_what_runs_in_a_tunnel_leaves_beside_it_when_an_uplink_comes(
     tunnel.up()
     wait_for_tunnel(lab)
     wait_for(lambda: "tunnels" in lab.client.run("ls", "/run/mptcp-hooks").split())
+    # The tunnel is on record first, and then its limits are set.
+    wait_for(lambda: not bounced or is_kept(lab))
     with stream(lab):
         wait_for(lambda: count_in_tunnel(lab) > 100_000)
         if bounced:
