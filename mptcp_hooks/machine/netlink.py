@@ -65,7 +65,7 @@ _MPTCP_PM_ADDR_ATTR_PORT, _MPTCP_PM_ADDR_ATTR_FLAGS, _MPTCP_PM_ADDR_ATTR_IF_IDX 
 _MPTCP_PM_VERSION = 1
 
 # Of errno.h; the module would cost as much as one of ours.
-_EPERM, ENOENT, ENODEV, _EAFNOSUPPORT = 1, 2, 19, 97
+_EPERM, ENOENT, ENODEV, EOPNOTSUPP, _EAFNOSUPPORT = 1, 2, 19, 95, 97
 # Of include/linux/err.h.
 _ERRNO_AT_MOST = 4095
 # The kernel never fills more at once (net/netlink/af_netlink.c, netlink_recvmsg).

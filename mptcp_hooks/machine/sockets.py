@@ -15,6 +15,7 @@ from sys import byteorder
 from mptcp_hooks.base.value import NamedTuple
 from mptcp_hooks.machine.netlink import (
     ENOENT,
+    EOPNOTSUPP,
     NLM_F_DUMP,
     Conversation,
     Refused,
@@ -22,7 +23,7 @@ from mptcp_hooks.machine.netlink import (
     read_attributes,
 )
 
-NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK = 4, 20, 18
 IPPROTO_TCP, IPPROTO_MPTCP = 6, 262
 INET_DIAG_REQ_PROTOCOL = 3
 INET_DIAG_INFO, INET_DIAG_ULP_INFO = 2, 19
@@ -34,7 +35,11 @@ TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING = 8, 9, 10, 11
 
 # struct inet_diag_req_v2: family, protocol, what to tell, states, and whose identity: nobody's.
 _REQUEST = Struct("=BBBxI48x")
+# struct inet_diag_req, of which a family makes no difference to the kernel: what to tell, nobody's
+# identity, states, and one more that it does not read.
+_REQUEST_OF_ALL = Struct("=xxxB48xI4x")
 _ALL_STATES = 0xFFFFFFFF
+_TELL_INFO = 1 << INET_DIAG_INFO - 1
 # struct inet_diag_msg.
 ANSWER = Struct("=BBBB2s2s16s16sI8sIIIII")
 # struct mptcp_info: mptcpi_flags comes after eight numbers of a byte.
@@ -78,27 +83,37 @@ class Socket(NamedTuple):
 def read_sockets() -> list[Socket]:
     """All of them, of both families; Problem where the kernel does not show them."""
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
-        return [_parse(message, protocol) for protocol in (IPPROTO_TCP, IPPROTO_MPTCP)
-                for family in (AF_INET, AF_INET6)
-                for message in ask(kernel, family, protocol) if is_socket(message)]
+        tcp = ask_tcp(kernel)
+        mptcp = _ask_mptcp(kernel, AF_INET) + _ask_mptcp(kernel, AF_INET6)
+    return [*(_parse(message, IPPROTO_TCP) for message in tcp if is_socket(message)),
+            *(_parse(message, IPPROTO_MPTCP) for message in mptcp if is_socket(message))]
 
 
-def ask(
-    kernel: Conversation, family: int, protocol: int, states: int = _ALL_STATES
-) -> list[bytes]:
-    """The kernel's messages about sockets of a family and a protocol.
+def ask_tcp(kernel: Conversation, states: int = _ALL_STATES) -> list[bytes]:
+    """The kernel's messages about TCP sockets of both families.
 
-    `states` has a bit for each state. Problem where the kernel does not show them.
+    `states` has a bit for each state. Problem where the kernel does not show them. It walks over
+    its whole table of them for each question, and the older one is of both families at once
+    (inet_diag_dump_compat in net/ipv4/inet_diag.c).
     """
+    return _ask(kernel, TCPDIAG_GETSOCK, _REQUEST_OF_ALL.pack(_TELL_INFO, states))
+
+
+def _ask_mptcp(kernel: Conversation, family: int) -> list[bytes]:
+    """The kernel's messages about MPTCP sockets of a family, in any state; as ask_tcp."""
     # The field for a protocol has a byte; MPTCP's number takes more.
-    request = _REQUEST.pack(family, protocol & 0xFF, 1 << INET_DIAG_INFO - 1, states)
-    request += make_attribute(INET_DIAG_REQ_PROTOCOL, protocol.to_bytes(4, byteorder))
+    request = _REQUEST.pack(family, IPPROTO_MPTCP & 0xFF, _TELL_INFO, _ALL_STATES)
+    request += make_attribute(INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP.to_bytes(4, byteorder))
+    return _ask(kernel, SOCK_DIAG_BY_FAMILY, request)
+
+
+def _ask(kernel: Conversation, kind: int, request: bytes) -> list[bytes]:
     try:
-        return kernel.ask(SOCK_DIAG_BY_FAMILY, request, NLM_F_DUMP)
+        return kernel.ask(kind, request, NLM_F_DUMP)
     except Refused as refused:
-        if refused.number != ENOENT:
+        if refused.number not in (ENOENT, EOPNOTSUPP):
             raise refused.problem("its sockets") from None
-        # A kernel without mptcp_diag; the subflows are TCP's.
+        # A kernel without mptcp_diag; the subflows are TCP's. Or one without any.
         return []
 
 

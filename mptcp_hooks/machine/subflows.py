@@ -8,7 +8,6 @@ sees tokens.
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6
 from struct import Struct
 
 from mptcp_hooks.base.value import NamedTuple
@@ -17,12 +16,11 @@ from mptcp_hooks.machine.sockets import (
     ANSWER,
     INET_DIAG_INFO,
     INET_DIAG_ULP_INFO,
-    IPPROTO_TCP,
     NETLINK_SOCK_DIAG,
     TCP_CLOSE_WAIT,
     TCP_ESTABLISHED,
     TCP_SYN_SENT,
-    ask,
+    ask_tcp,
     is_socket,
     read_end,
 )
@@ -76,8 +74,7 @@ class Subflow(NamedTuple):
 def read_subflows() -> list[Subflow]:
     """All that are established or about to be; Problem where the kernel does not show them."""
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
-        messages = [message for family in (AF_INET, AF_INET6)
-                    for message in ask(kernel, family, IPPROTO_TCP, _STATES)]
+        messages = ask_tcp(kernel, _STATES)
     return [subflow for message in messages if (subflow := parse_subflow(message))]
 
 

@@ -7,7 +7,6 @@ struct tcp_info (include/uapi/linux/tcp.h), which older kernels have shorter.
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6
 from struct import Struct
 
 from mptcp_hooks.base.address import is_loopback
@@ -19,10 +18,9 @@ from mptcp_hooks.machine.sockets import (
     ANSWER,
     INET_DIAG_INFO,
     INET_DIAG_ULP_INFO,
-    IPPROTO_TCP,
     NETLINK_SOCK_DIAG,
     TCP_ESTABLISHED,
-    ask,
+    ask_tcp,
     is_socket,
     read_end,
 )
@@ -83,8 +81,7 @@ def parse_traffic(text: str) -> dict[str, Traffic]:
 def read_flows(addresses: frozenset[str]) -> list[Flow]:
     """The established ones of these own addresses; Problem where the kernel does not show them."""
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
-        messages = [message for family in (AF_INET, AF_INET6)
-                    for message in ask(kernel, family, IPPROTO_TCP, 1 << TCP_ESTABLISHED)]
+        messages = ask_tcp(kernel, 1 << TCP_ESTABLISHED)
     flows = (parse_flow(message, addresses) for message in messages)
     return [flow for flow in flows if flow]
 

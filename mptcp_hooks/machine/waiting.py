@@ -22,14 +22,13 @@ from mptcp_hooks.machine.netlink import Conversation, read_attributes
 from mptcp_hooks.machine.sockets import (
     ANSWER,
     INET_DIAG_INFO,
-    IPPROTO_TCP,
     NETLINK_SOCK_DIAG,
     TCP_CLOSE_WAIT,
     TCP_ESTABLISHED,
     TCP_FIN_WAIT1,
     TCP_LAST_ACK,
     TCP_SYN_SENT,
-    ask,
+    ask_tcp,
     is_socket,
     read_end,
 )
@@ -85,8 +84,7 @@ def read_exchanges(addresses: frozenset[str], ended: bool = False) -> list[Excha
     sources = _list_sources(addresses)
     states = _STATES | 1 << _TCP_TIME_WAIT if ended else _STATES
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
-        messages = [message for family in (AF_INET, AF_INET6)
-                    for message in ask(kernel, family, IPPROTO_TCP, states)]
+        messages = ask_tcp(kernel, states)
     exchanges = (_parse(message, sources) for message in messages)
     return [one for one in exchanges
             if one and one.remote not in addresses and not is_loopback(one.remote)]

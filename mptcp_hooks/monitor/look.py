@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from time import process_time, sleep
+from time import sleep
 
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.carry_out import do_work
@@ -78,7 +78,7 @@ def look(
     with open_store() as store:
         endpoints = tuple(list_identities(store, looking.machine.read_path_manager()))
     return RoundResult(tuple(looking.said), failed=looking.failed, uses=uses,
-                       remade=tuple(sorted(meant)), cost=process_time(),
+                       remade=tuple(sorted(meant)),
                        proved=bool(errand.proving), endpoints=endpoints)
 
 

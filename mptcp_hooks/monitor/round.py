@@ -10,7 +10,7 @@ from __future__ import annotations
 import marshal
 import os
 import signal
-from time import monotonic, sleep
+from time import monotonic, process_time, sleep
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.report import describe_unexpected
@@ -35,8 +35,9 @@ class RoundResult(NamedTuple):
     since they have the last subflow of a connection, or `waiting` for their gateway; `made`
     is whether it made endpoints. A look tells how connections use paths (`uses`), and which
     addresses' endpoints it `remade`. `paths` and `uses` are None where it came to no end, or
-    was of the other kind; `cost` is what a look took of a processor, in seconds, and
-    `proved` whether it had gateways prove that they are there. `endpoints`
+    was of the other kind; `cost` is what it took of a processor, in seconds: to begin it, itself
+    with all that it started, and to await its end. `proved` is whether a look had gateways
+    prove that they are there. `endpoints`
     are the addresses of those that stand at the end, with their ids. `addresses` are
     those of paths, each with its interface, gateway and ifindex, and `suspecting` is whether any
     may be suspected of being out; `faults` are the paths that are, as interface, address,
@@ -79,7 +80,7 @@ class Round:
         # Whoever started us may ignore it: then nobody can wait for a child, waitpid(2).
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._report = b""
-        self._end = monotonic() + _AT_MOST
+        began, self._end = process_time(), monotonic() + _AT_MOST
         pipe: tuple[int, ...] = ()
         try:
             pipe = os.pipe()
@@ -92,6 +93,7 @@ class Round:
         if self._child == 0:
             _do_and_exit(work, writing)
         os.close(writing)
+        self._begun_for = process_time() - began
 
     def fileno(self) -> int:
         """The descriptor that is readable when it says something, or ends."""
@@ -123,12 +125,14 @@ class Round:
     def finish(self) -> RoundResult:
         """What it reported, once it has said all."""
         os.close(self._output)
-        _, status = os.waitpid(self._child, 0)
+        began = process_time()
+        _, status, spent = os.wait4(self._child, 0)
         if status:
             return RoundResult(("a round of upkeep was killed",), (), True)
         report = RoundResult(*marshal.loads(self._report))
-        return report._replace(uses=None if report.uses is None else tuple(
-            Use(*use) for use in report.uses))
+        uses = None if report.uses is None else tuple(Use(*use) for use in report.uses)
+        return report._replace(uses=uses, cost=(
+            self._begun_for + spent.ru_utime + spent.ru_stime + process_time() - began))
 
 
 def _do_and_exit(work: Callable[[], RoundResult], output: int) -> None:

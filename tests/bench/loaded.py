@@ -22,14 +22,13 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import product
 from pathlib import Path
-from socket import AF_INET
 from struct import Struct
 from typing import Any, NamedTuple
 
 from mptcp_hooks.machine.netlink import Conversation, read_attributes
 from mptcp_hooks.machine.sockets import (
-    ANSWER, INET_DIAG_INFO, INET_DIAG_ULP_INFO, IPPROTO_TCP, NETLINK_SOCK_DIAG, ask, is_socket,
-    read_end)
+    ANSWER, INET_DIAG_INFO, INET_DIAG_ULP_INFO, NETLINK_SOCK_DIAG, TCP_ESTABLISHED, ask_tcp,
+    is_socket, read_end)
 from tests.bench.unequal import MIXES, ROOT, Mix, WideLab, address_of
 from tests.lab.support.lab import Installation, begin_run
 
@@ -91,7 +90,7 @@ def read_counters() -> dict[str, int]:
 def read_subflows() -> dict[tuple[str, int], dict[str, int]]:
     found = {}
     with Conversation(NETLINK_SOCK_DIAG) as kernel:
-        for message in ask(kernel, AF_INET, IPPROTO_TCP, 1 << 1):
+        for message in ask_tcp(kernel, 1 << TCP_ESTABLISHED):
             said = read_attributes(message, ANSWER.size) if is_socket(message) else {}
             if INET_DIAG_ULP_INFO in said:
                 family, _, _, _, port, _, local, *_ = ANSWER.unpack_from(message)

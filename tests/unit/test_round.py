@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,37 @@ from tests.unit.help import is_running, wait_until
 
 
 def wait_for(work: Callable[[], RoundResult]) -> RoundResult:
-    """Let a round do its work, and take its report."""
+    """Let a round do its work, and take its report but for what that cost."""
+    return _finish(work)._replace(cost=0.0)
+
+
+def measure(work: Callable[[], object]) -> float:
+    """What a round costs that does such work, in seconds."""
+    def report() -> RoundResult:
+        work()
+        return RoundResult()
+
+    return _finish(report).cost
+
+
+def _finish(work: Callable[[], RoundResult]) -> RoundResult:
     one = Round(work)
     while not one.read():
         pass
     return one.finish()
+
+
+def spend() -> None:
+    """Work for 0.2 s, in a process that has just begun."""
+    while time.process_time() < 0.2:
+        pass
+
+
+def spend_more() -> None:
+    """Work for a further 0.1 s."""
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
 
 
 @pytest.mark.parametrize("report", [
@@ -35,7 +62,7 @@ def wait_for(work: Callable[[], RoundResult]) -> RoundResult:
     RoundResult(paths=("eth0",), silent=("eth1",), kept=("eth2",), waiting=("eth1",), made=True),
     # A look; one that saw nothing is no less one.
     RoundResult(uses=(Use("eth1", "10.1.2.2", 1, (1,), (2,), (3, 2**32 - 1), ()),),
-                remade=("10.1.2.2",), cost=0.125),
+                remade=("10.1.2.2",)),
     RoundResult(paths=(), uses=()),
     # More than a pipe holds at once.
     RoundResult(tuple(f"line {number}" for number in range(20000)), (), False),
@@ -45,6 +72,34 @@ def test_what_it_reports_comes_back(report: RoundResult) -> None:
     before = os.listdir("/proc/self/fd")
     assert wait_for(lambda: report) == report
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize("work", [spend, lambda: run_program(
+    "python3", ("-c", "import time\nwhile time.process_time() < 0.2: pass"))])
+def test_what_it_and_its_programs_take_of_a_processor_is_its_cost(
+    work: Callable[[], object]
+) -> None:
+    assert measure(lambda: None) < 0.2 <= measure(work)
+
+
+def test_to_begin_it_and_to_await_its_end_is_a_part_of_its_cost(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, wait = os.fork, os.wait4
+
+    def fork() -> int:
+        child = begin()
+        if child:
+            spend_more()
+        return child
+
+    def wait4(child: int, options: int) -> tuple[int, int, Any]:
+        spend_more()
+        return wait(child, options)
+
+    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(os, "wait4", wait4)
+    assert measure(lambda: None) >= 0.2
 
 
 def test_what_it_does_stays_in_its_process() -> None:

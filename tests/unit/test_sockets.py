@@ -14,7 +14,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import sockets
 from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.sockets import Socket, read_sockets
-from tests.unit.netlink_messages import FakeConversation, make_attributes
+from tests.unit.netlink_messages import FakeConversation, ask_for_tcp, make_attributes
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 IPPROTO_TCP, IPPROTO_MPTCP = 6, 262
@@ -26,22 +26,29 @@ NETLINK_SOCK_DIAG, NLM_F_DUMP = 4, 0x300
 # struct inet_diag_req_v2, before the attributes.
 REQUEST_SIZE = 56
 FALLBACK, OTHER_FLAG = 0x1, 0x2
+ALL_STATES = 0xFFFFFFFF
 
 
 class FakeKernel(FakeConversation):
-    """Has these answers, or refusals, by protocol and family."""
+    """Has these answers, or refusals, by protocol and family; TCP's are of both at once."""
 
     def __init__(self, answers: dict[tuple[int, int], list[bytes] | Refused]) -> None:
         super().__init__(NETLINK_SOCK_DIAG)
         self._answers = answers
 
     def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
-        # All states, and struct tcp_info or mptcp_info with them.
+        if (kind, request, flags) == ask_for_tcp(ALL_STATES):
+            return self._tell(IPPROTO_TCP, AF_INET) + self._tell(IPPROTO_TCP, AF_INET6)
+        # All states, and struct mptcp_info with them.
         assert (kind, flags, request[2:8]) == (SOCK_DIAG_BY_FAMILY, NLM_F_DUMP,
                                                b"\x02\0\xff\xff\xff\xff")
         kind, protocol = struct.unpack_from("=HI", request, REQUEST_SIZE + 2)
-        assert kind == INET_DIAG_REQ_PROTOCOL and request[1] == protocol & 0xFF
-        answer = self._answers.get((protocol, request[0]), [])
+        assert (kind, protocol) == (INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP)
+        assert request[1] == protocol & 0xFF
+        return self._tell(protocol, request[0])
+
+    def _tell(self, protocol: int, family: int) -> list[bytes]:
+        answer = self._answers.get((protocol, family), [])
         if isinstance(answer, Refused):
             raise answer
         return answer

@@ -14,15 +14,12 @@ from hypothesis import strategies as some
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import subflows
-from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.subflows import Subflow, parse_subflow, read_subflows
-from tests.unit.netlink_messages import FakeConversation, make_attributes
+from tests.unit.netlink_messages import FakeSockets, ask_for_tcp, make_attributes
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 TCP_ESTABLISHED, TCP_SYN_SENT, TCP_CLOSE_WAIT = 1, 2, 8
-IPPROTO_TCP, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, NETLINK_SOCK_DIAG = 6, 20, 0x300, 4
 INET_DIAG_INFO, INET_DIAG_ULP_INFO, INET_ULP_INFO_NAME, INET_ULP_INFO_MPTCP = 2, 19, 1, 3
-INET_DIAG_REQ_PROTOCOL = 3
 TOKEN_REM, TOKEN_LOC, FLAGS = 1, 2, 8
 MCAP_REM, MCAP_LOC, JOIN_REM, JOIN_LOC = 0x1, 0x2, 0x4, 0x8
 # struct tcp_info: tcpi_retransmits, and tcpi_last_ack_recv.
@@ -130,44 +127,26 @@ def test_what_carries_is_established_and_has_answers(
     assert one.carries == (established and not stuck)
 
 
-class FakeKernel(FakeConversation):
-    """Has these answers by family, or refuses with this number; it was asked `requests`."""
-
-    def __init__(self, answers: dict[int, list[bytes]], refusal: int = 0) -> None:
-        super().__init__(NETLINK_SOCK_DIAG)
-        self._answers = answers
-        self._refusal = refusal
-        self.requests: list[tuple[int, bytes, int]] = []
-
-    def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
-        self.requests.append((kind, request, flags))
-        if self._refusal:
-            raise Refused(self._refusal)
-        return self._answers[request[0]]
-
-
 def test_subflows_of_both_families_are_asked_for_by_their_state(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel = FakeKernel({AF_INET: [make_answer(), make_answer(token=0)],
-                         AF_INET6: [make_answer("2001:db8::2", "2001:db8::1")]})
+    kernel = FakeSockets(make_answer(), make_answer(token=0),
+                         make_answer("2001:db8::2", "2001:db8::1"))
     monkeypatch.setattr(subflows, "Conversation", kernel)
     assert [one.local for one in read_subflows()] == ["10.1.1.2", "2001:db8::2"]
-    # struct inet_diag_req_v2, with INET_DIAG_INFO and the three states.
-    protocol = make_attributes((INET_DIAG_REQ_PROTOCOL, number(IPPROTO_TCP)))
-    assert kernel.requests == [
-        (SOCK_DIAG_BY_FAMILY,
-         struct.pack("=BBBBI", family, IPPROTO_TCP, 2, 0, 0x106) + bytes(48) + protocol,
-         NLM_F_DUMP) for family in (AF_INET, AF_INET6)]
+    assert kernel.requests == [ask_for_tcp(0x106)]
 
 
-def test_a_kernel_without_tcp_diag_has_none_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subflows, "Conversation", FakeKernel({}, errno.ENOENT))
+@pytest.mark.parametrize("refusal", [errno.ENOENT, errno.EOPNOTSUPP])
+def test_a_kernel_without_tcp_diag_has_none_to_show(
+    refusal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subflows, "Conversation", FakeSockets(refusal=refusal))
     assert read_subflows() == []
 
 
 def test_a_kernel_that_does_not_show_them_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subflows, "Conversation", FakeKernel({}, errno.EPERM))
+    monkeypatch.setattr(subflows, "Conversation", FakeSockets(refusal=errno.EPERM))
     with pytest.raises(Problem) as raised:
         read_subflows()
     assert str(raised.value) == "the kernel does not show its sockets: Operation not permitted"

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from mptcp_hooks.machine import traffic
 from mptcp_hooks.machine.traffic import Flow, Traffic, parse_flow, parse_traffic, read_flows
-from tests.unit.netlink_messages import FakeConversation, make_attributes
+from tests.unit.netlink_messages import FakeSockets, ask_for_tcp, make_attributes
 
 TEXT = """\
 Inter-|   Receive                                                |  Transmit
@@ -24,6 +24,7 @@ fifo colls carrier compressed
     0     0       0          0
 wlan0:1:  10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0
 """
+TCP_ESTABLISHED = 1
 OWN = frozenset(("10.1.1.2", "fd00:1::2"))
 
 
@@ -87,15 +88,9 @@ def test_noise_is_no_error(noise: bytes) -> None:
     parse_flow(make_answer()[:72] + noise, OWN)
 
 
-class Kernel(FakeConversation):
-    """Shows one socket of each family."""
-
-    def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
-        assert kind == 20
-        return [make_answer("fd00:1::2" if request[0] == AF_INET6 else "10.1.1.2",
-                            "2001:db8::7" if request[0] == AF_INET6 else "198.51.100.7")]
-
-
 def test_both_families_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic, "Conversation", Kernel(4))
+    kernel = FakeSockets(make_answer("10.1.1.2", "198.51.100.7"),
+                         make_answer("fd00:1::2", "2001:db8::7"))
+    monkeypatch.setattr(traffic, "Conversation", kernel)
     assert [flow.local for flow in read_flows(OWN)] == ["10.1.1.2", "fd00:1::2"]
+    assert kernel.requests == [ask_for_tcp(1 << TCP_ESTABLISHED)]

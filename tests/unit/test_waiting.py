@@ -15,16 +15,14 @@ from hypothesis import strategies as some
 
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.machine import waiting
-from mptcp_hooks.machine.netlink import Refused
 from mptcp_hooks.machine.waiting import (
     Exchange, parse_exchange, parse_timeouts, read_exchanges, read_timeouts)
-from tests.unit.netlink_messages import FakeConversation, make_attributes
+from tests.unit.netlink_messages import FakeSockets, ask_for_tcp, make_attributes
 
 # The kernel's, not those of the module: a number that is wrong there must show here.
 TCP_ESTABLISHED, TCP_SYN_SENT, TCP_FIN_WAIT1, TCP_TIME_WAIT = 1, 2, 4, 6
 TCP_CLOSE_WAIT, TCP_LAST_ACK = 8, 9
-IPPROTO_TCP, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, NETLINK_SOCK_DIAG = 6, 20, 0x300, 4
-INET_DIAG_INFO, INET_DIAG_SHUTDOWN, INET_DIAG_CLASS_ID, INET_DIAG_REQ_PROTOCOL = 2, 8, 17, 3
+INET_DIAG_INFO, INET_DIAG_SHUTDOWN, INET_DIAG_CLASS_ID = 2, 8, 17
 # struct tcp_info: tcpi_retransmits, tcpi_last_ack_recv, and tcpi_bytes_acked.
 RETRANSMITS_AT, LAST_ACK_AT, BYTES_ACKED_AT, INFO_SIZE = 2, 56, 120, 280
 NEVER = float("inf")
@@ -122,56 +120,38 @@ def test_a_garbled_message_is_no_error(places: list[tuple[int, int]]) -> None:
     parse_exchange(bytes(garbled), OWN)
 
 
-class FakeKernel(FakeConversation):
-    """Has these answers by family, or refuses with this number; it was asked `requests`."""
-
-    def __init__(self, answers: dict[int, list[bytes]], refusal: int = 0) -> None:
-        super().__init__(NETLINK_SOCK_DIAG)
-        self._answers = answers
-        self._refusal = refusal
-        self.requests: list[tuple[int, bytes, int]] = []
-
-    def ask(self, kind: int, request: bytes, flags: int) -> list[bytes]:
-        self.requests.append((kind, request, flags))
-        if self._refusal:
-            raise Refused(self._refusal)
-        return self._answers[request[0]]
-
-
 @pytest.mark.parametrize(("ended", "more"), [(False, 0), (True, 1 << TCP_TIME_WAIT)])
 def test_both_families_are_asked_for_by_their_state(
     ended: bool, more: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel = FakeKernel({AF_INET: [make_answer(), make_answer("10.1.3.2")],
-                         AF_INET6: [make_answer("2001:db8::2", "2001:db8::1")]})
+    kernel = FakeSockets(make_answer(), make_answer("10.1.3.2"),
+                         make_answer("2001:db8::2", "2001:db8::1"))
     monkeypatch.setattr(waiting, "Conversation", kernel)
     assert [one.local for one in read_exchanges(OWN, ended)] == ["10.1.1.2", "2001:db8::2"]
     states = more + sum(1 << state for state in (
         TCP_ESTABLISHED, TCP_SYN_SENT, TCP_FIN_WAIT1, TCP_CLOSE_WAIT, TCP_LAST_ACK))
-    # struct inet_diag_req_v2, with INET_DIAG_INFO.
-    protocol = make_attributes((INET_DIAG_REQ_PROTOCOL, struct.pack("=I", IPPROTO_TCP)))
-    assert kernel.requests == [
-        (SOCK_DIAG_BY_FAMILY,
-         struct.pack("=BBBBI", family, IPPROTO_TCP, 2, 0, states) + bytes(48) + protocol,
-         NLM_F_DUMP) for family in (AF_INET, AF_INET6)]
+    assert kernel.requests == [ask_for_tcp(states)]
 
 
 def test_what_stays_within_the_machine_tells_of_no_uplink(monkeypatch: pytest.MonkeyPatch) -> None:
     within = [make_answer(remote=remote) for remote in ("127.0.0.1", "10.1.1.2", SERVER)]
-    kernel = FakeKernel({AF_INET: within, AF_INET6: [
-        make_answer("::ffff:10.1.1.2", "::ffff:127.0.0.1"), make_answer("2001:db8::2", "::1"),
-        make_answer("2001:db8::2", "2001:db8::2")]})
+    kernel = FakeSockets(
+        *within, make_answer("::ffff:10.1.1.2", "::ffff:127.0.0.1"),
+        make_answer("2001:db8::2", "::1"), make_answer("2001:db8::2", "2001:db8::2"))
     monkeypatch.setattr(waiting, "Conversation", kernel)
     assert [one.remote for one in read_exchanges(OWN)] == [SERVER]
 
 
-def test_a_kernel_without_tcp_diag_has_none_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "Conversation", FakeKernel({}, errno.ENOENT))
+@pytest.mark.parametrize("refusal", [errno.ENOENT, errno.EOPNOTSUPP])
+def test_a_kernel_without_tcp_diag_has_none_to_show(
+    refusal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "Conversation", FakeSockets(refusal=refusal))
     assert read_exchanges(OWN) == []
 
 
 def test_a_kernel_that_does_not_show_them_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "Conversation", FakeKernel({}, errno.EPERM))
+    monkeypatch.setattr(waiting, "Conversation", FakeSockets(refusal=errno.EPERM))
     with pytest.raises(Problem) as raised:
         read_exchanges(OWN)
     assert str(raised.value) == "the kernel does not show its sockets: Operation not permitted"
