@@ -20,7 +20,7 @@ from mptcp_hooks.machine.system import choose_of_device
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mptcp_hooks.base.model import DeviceView, Lease, Path, Stanza, TableUse
+    from mptcp_hooks.base.model import Lease, Path, Stanza, TableUse
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Change, Records, Undo
     from mptcp_hooks.intent.event import Event
@@ -72,13 +72,19 @@ class Books:
             self.on_file[iface] = self.records[iface] = self.store.load(iface)
         return self.records[iface]
 
-    def find_tunnel(self, view: DeviceView) -> str:
-        """The tunnel that new connections keep to beside a device and all paths; '' for none."""
+    def find_tunnel(self, planned: Iterable[Path], old: list[Installed]) -> str:
+        """The tunnel that new connections keep to beside all paths; '' for none.
+
+        `planned` are those that what is renewed (`old`) becomes.
+        """
         if not self._tunnels:
             return ""
-        from mptcp_hooks.engine.kept_to import find_kept
+        from mptcp_hooks.engine.kept_to import find_kept, list_beside
 
-        kept = find_kept(self.store, coming=[(one.family, view.device) for one in view.addresses])
+        others = {iface: tuple(stanza._replace(paths=tuple(
+                      one for one in stanza.paths if one not in old)) for stanza in stanzas)
+                  for iface, stanzas in self.records.items()}
+        kept = find_kept(self.store, others, list_beside(planned))
         return next((one.device for one in kept), "")
 
     def choose_names(self, device: str, ifaces: Iterable[str]) -> list[str]:

@@ -232,12 +232,15 @@ class WorkBuilder(Books):
             raise Problem(f"{event.iface}: no such interface")
         previous = tuple(installed.path for installed in old)
         view = self._judge_found(event, view._replace(
-            silent=silent, tunnel=self.find_tunnel(view), held=tuple((held or {}).items())),
-            others, previous)
+            silent=silent, held=tuple((held or {}).items())), others, previous)
         staying = {one.address for one in view.addresses}
         manager = self.manager.without(path for path in previous if path.address not in staying)
         beside = tuple(one.path for stanza in others for one in stanza.paths)
         planned = plan_paths(event.iface, settings, view, previous, beside, manager)
+        # A tunnel matters where there is a path of its family; a link-local address is none.
+        if tunnel := self.find_tunnel(planned.paths, old):
+            view = view._replace(tunnel=tunnel)
+            planned = plan_paths(event.iface, settings, view, previous, beside, manager)
         if view.ifindex:
             lack = "" if view.addresses else f"{event.iface}: no address yet"
             return planned.add(remark=lack)

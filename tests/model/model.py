@@ -103,8 +103,15 @@ class Model:
         """The families of tunnels that uplinks are beside, each of one that has a path."""
         return self._find_beside(())
 
+    def find_beside_of(self, tunnels: set[int]) -> set[int]:
+        """Those of the families of tunnels that have a path by now."""
+        return tunnels & self._list_families(())
+
     def _find_beside(self, coming: Iterable[Wish]) -> set[int]:
-        return self.tunnels & {one.family for told in self.told for one in (
+        return self.tunnels & self._list_families(coming)
+
+    def _list_families(self, coming: Iterable[Wish]) -> set[int]:
+        return {one.family for told in self.told for one in (
             *(path.wish for path in told.paths.values()), *(told.wishes or ()))}.union(
                 wish.family for wish in coming)
 

@@ -218,7 +218,8 @@ def judge(
         left = _follow(again, steps, before, after, disturbed)
         if not left:
             return again, left
-    if not (now.monitored and now.beside < model.beside):
+    # A tunnel matters also to a path that has just come, until that leads out.
+    if not (now.monitored and now.beside < model.beside | now.find_beside_of(model.tunnels)):
         return now, found
     # A round that sees that new connections leave by no tunnel any more has another one follow.
     again = deepcopy(model)

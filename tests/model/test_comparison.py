@@ -369,6 +369,35 @@ def test_a_round_that_takes_the_last_path_away_before_the_hook_forgets_no_tunnel
     assert now.beside == {4}
 
 
+@pytest.mark.parametrize(("monitored", "default", "announced", "limits", "seen"), [
+    # Main leads nowhere, and the path does: another round has it announced.
+    (True, "", True, Limits(8, 8), []),
+    (True, "", False, Limits(2, 0), ["Endpoint", "Endpoint", "Limits"]),
+    (True, "", True, Limits(0, 0), ["Limits"]),
+    # The tunnel is there, or nobody sees that it is not.
+    (True, TUNNEL, False, Limits(2, 0), []),
+    (True, TUNNEL, True, Limits(8, 8), ["Endpoint", "Endpoint", "Limits"]),
+    (False, "", False, Limits(2, 0), []),
+])
+@pytest.mark.parametrize("tunnels", [{4}, {4, 6}])
+def test_what_the_first_path_that_leads_out_after_a_tunnel_has_announced_is_seen(
+    monitored: bool, default: str, announced: bool, limits: Limits, seen: list[str],
+    tunnels: set[int]
+) -> None:
+    """That of the other family is noted still, and matters to nobody."""
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),),
+                           defaults=(Default(default, 4, "", 50),) * bool(default))
+    bar = [Rule(4, 32767, "", "", "", 0)] * bool(default and monitored)
+    after = before._replace(
+        marked=frozenset((*RULES, *ROUTES, *bar)), limits=limits,
+        ids={ENDPOINT: 1, Endpoint(MAPPED, 0, ("signal",)): 2} if announced else {})
+    model = Model(monitored=monitored, tunnels=tunnels)
+    now, found = judge(model, 0.0, (make_step("hook wan0 inet at=0 gateway announce"),), before,
+                       after, disturbed=False)
+    assert sorted(one.kind for one in found) == seen
+    assert now.tunnels == (tunnels - {4} if monitored and not default else tunnels)
+
+
 def _play(model: Model, step: Step, before: Snapshot) -> Snapshot:
     """What the model has of a step, as its own word for what was seen."""
     model.begin(before)

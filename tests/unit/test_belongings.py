@@ -256,6 +256,48 @@ def test_beside_a_tunnel_nothing_is_announced(flags: str) -> None:
         assert bench.again() == [] and ("192.0.2.10", 0, ("signal",)) in list_own(bench)
 
 
+@pytest.mark.parametrize("family, beside, told", [
+    # A link-local address, one of a LAN, and one that is a path's.
+    (6, InterfaceAddress(6, "fe80::2", 64, "", ""), True),
+    (6, InterfaceAddress(6, "fd00:2::2", 64, "", ""), True),
+    (6, InterfaceAddress(6, "fd00:2::2", 64, "", "fd00:2::1"), False),
+    (4, InterfaceAddress(4, "10.1.2.2", 24, "", ""), True),
+    (4, InterfaceAddress(4, "10.1.2.2", 24, "", "10.1.2.1"), False)])
+def test_a_tunnel_of_a_family_in_which_an_uplink_has_an_address_and_no_path_changes_nothing(
+    family: int, beside: InterfaceAddress, told: bool
+) -> None:
+    own = {6: "10.1.2.2", 4: "fd00:2::2"}[family]
+    gateways = {6: "10.1.2.1", 4: "fd00:2::1"}[family], beside.gateway
+    mapped = {6: "192.0.2.10", 4: "2001:db8::10"}[family]
+    event = read_event({
+        "IFACE": "eth1", "ADDRFAM": "inet,inet6", "METHOD": "dhcp", "IF_MPTCP_ANNOUNCE": mapped})
+    assert event is not None
+    with open_bench() as bench:
+        (address,) = (one for one in ADDRESSES["eth1"] if one.address == own)
+        bench.machine.plug("eth1", 3, address, beside._replace(gateway=""),
+                           gateways=tuple(filter(None, gateways)))
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(family, "wg0"),))
+        assert bench.up(event) == []
+        assert ((mapped, 0, ("signal",)) in list_own(bench)) == told
+        assert bench.again() == bench.all() == bench.name(event) == []
+        assert ((mapped, 0, ("signal",)) in list_own(bench)) == told
+
+
+def test_a_path_that_goes_in_a_work_is_beside_no_tunnel_any_more() -> None:
+    """For its sake peers were not told of the other address."""
+    event = read_event({
+        "IFACE": "eth1", "ADDRFAM": "inet,inet6", "METHOD": "dhcp", "IF_MPTCP_FLAGS": "signal"})
+    assert event is not None
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"], gateways=("10.1.2.1", "fd00:2::1"))
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(6, "wg0"),))
+        assert bench.up(event) == [] == list_own(bench)
+        bench.machine.take_address("eth1", "fd00:2::2")
+        assert bench.again() == [] and list_own(bench) == [("10.1.2.2", 3, ("signal",))]
+
+
 def test_beside_a_tunnel_peers_hear_of_no_more_than_before() -> None:
     """The own endpoint stands; what its address is mapped to had no place until now."""
     event = static("eth1", 4, mptcp_announce="192.0.2.10")
