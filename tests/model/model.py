@@ -59,7 +59,8 @@ class Model:
     were raised to. In the step under way, `limits` are those the package finds, `settling` is
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
     a way out when it began, or got one in it, or in `passing`: what a monitor may have made just
-    before; `had` are the devices that had paths when it began, and `stood` those paths.
+    before, and of which stanzas; `had` are the devices that had paths when it began, and `stood`
+    those paths.
     `programs` is how many of ours were run, and `now` when the kernel was looked at, in seconds.
     """
 
@@ -83,7 +84,7 @@ class Model:
     settling: bool = False
     ending: bool = False
     leading: set[int] = field(default_factory=set)
-    passing: list[Wish] = field(default_factory=list)
+    passing: list[tuple[Told, Wish]] = field(default_factory=list)
     had: frozenset[str] = frozenset()
     stood: tuple[Written, ...] = ()
     programs: int = 0
@@ -138,7 +139,7 @@ class Model:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
         self.programs = 0
-        self.leading = {wish.family for wish in self.passing if wish.gateway} | {
+        self.leading = {wish.family for _, wish in self.passing if wish.gateway} | {
             family for family in FAMILIES if list_candidates(self, family)}
         self.had = self._list_having()
         self.stood = tuple(path for told in self.told for path in told.paths.values())
@@ -230,12 +231,16 @@ class Model:
         self.ways = dict.fromkeys(FAMILIES, Way())
 
     def lose_gone(self, before: Snapshot) -> None:
-        """What a round just before the step took away, and forgot; what it made comes anew."""
+        """What a round just before the step took away, and forgot; what it made comes anew.
+
+        That keeps its order: what had a path comes before what the step leaves to its stanza.
+        """
         self.attend(before)
         for told in self.told:
             told.lose_gone()
         self._keep_to_tunnels(before)
         for told in self.told:
+            told.note_order(lambda wish: not wish.shared or _may_be_first(wish, self.told))
             told.release()
 
     def watch(self, seen: Snapshot, now: float, settled: bool) -> None:
@@ -251,10 +256,10 @@ class Model:
             self.health.note(states | list_lost(self, seen), now, settled=False)
         self.health.note(states, now, settled)
 
-    def _list_coming(self, seen: Snapshot) -> list[Wish]:
-        """The paths that come of what was told, as the machine is now."""
-        return [wish._replace(endpoint=wish.endpoint and (
-                    wish.chosen or _may_be_first(wish, self.told)))
+    def _list_coming(self, seen: Snapshot) -> list[tuple[Told, Wish]]:
+        """The paths that come of what was told, as the machine is now, each with its stanza."""
+        return [(told, wish._replace(endpoint=wish.endpoint and (
+                    wish.chosen or _may_be_first(wish, self.told))))
                 for told in self.told if not told.leaving and seen.is_up(told.stanza.device)
                 for wish in self.wish(told, seen, present=True)]
 
@@ -306,7 +311,18 @@ class Model:
     def _may_have_passed(self, wish: Wish) -> bool:
         """Whether a monitor may just have made an endpoint of it, of which no peer is told."""
         return any((one.address, one.device) == (wish.address, wish.device)
-                   and one.endpoint and not one.tells for one in self.passing)
+                   and one.endpoint and not one.tells for _, one in self.passing)
+
+    def _may_take_silence(self, stanza: Stanza) -> bool:
+        """Whether a monitor may just have found what is stated to be a silent stanza's.
+
+        An endpoint that came to a link without a carrier has made its stanza silent by then.
+        """
+        stated = {own.address for own in stanza.list_own()}
+        silent = {told for told, wish in self.passing if told.waits or wish.endpoint}
+        return any(told in silent and not told.stanza.places
+                   and wish.device == stanza.device and wish.address in stated
+                   for told, wish in self.passing)
 
     def _keep_to_tunnels(self, before: Snapshot) -> None:
         """Note the families whose new connections leave by a tunnel; of no way nothing is known."""
@@ -342,8 +358,8 @@ class Model:
         replaced = [one for one in self.list_of(stanza.iface)
                     if _is_replaced(one, stanza, before)]
         found = [one for one in self.told if _has_found(one, stanza)]
-        silent = any(one.waits for one in (*replaced, *found)) and not (
-            before.is_running(stanza.device))
+        silent = not before.is_running(stanza.device) and (
+            any(one.waits for one in (*replaced, *found)) or self._may_take_silence(stanza))
         told = Told(stanza, silent=silent, doubtful=silent and not any(
             one.waits_surely for one in (*replaced, *found)))
         for one in replaced:

@@ -191,39 +191,47 @@ def judge(
     disturbed: bool,
 ) -> tuple[Model, list[Difference]]:
     """The model once it has followed what was done between two looks, and what differs from it."""
-    now = deepcopy(model)
-    now.begin(before, moment)
-    found = _follow(now, steps, before, after, disturbed)
+    model = deepcopy(model)
+    model.begin(before, moment)
+    now, found = _follow_rounds(model, steps, before, after, disturbed)
     if found and now.may_have_been_bare and not now.monitored:
         # With the last path went all of what a monitor left, before the next one came; or the
         # next one came before, and all of it stayed.
         again = deepcopy(model)
         again.lose_notes()
-        again.begin(before, moment)
-        left = _follow(again, steps, _end_detours(before), after, disturbed)
+        again, left = _follow_rounds(again, steps, _end_detours(before), after, disturbed)
         return (now, found) if left else (again, left)
     if found and model.tunnels and (model.abandoned or now.bare and not now.monitored):
         # Whoever had something to do since, without a path, took away what a monitor noted.
         again = deepcopy(model)
         again.tunnels, again.abandoned = set(), False
-        again.begin(before, moment)
-        left = _follow(again, steps, before, after, disturbed)
+        again, left = _follow_rounds(again, steps, before, after, disturbed)
         if not left:
             return again, left
     if found and now.monitored and any(step.kind == "hook" for step in steps):
-        # Whether a round took away what went before its manager called the hook is a race.
+        # Whether a round took away what went, and made what came, before its manager called the
+        # hook is a race.
         again = deepcopy(model)
-        again.begin(before, moment)
         again.lose_gone(before)
-        left = _follow(again, steps, before, after, disturbed)
+        again, left = _follow_rounds(again, steps, before, after, disturbed)
         if not left:
             return again, left
+    return now, found
+
+
+def _follow_rounds(
+    model: Model, steps: tuple[Step, ...], before: Snapshot, after: Snapshot, disturbed: bool
+) -> tuple[Model, list[Difference]]:
+    """A model that has begun the step, once it has followed; what differs from it then.
+
+    A round that sees that new connections leave by no tunnel any more has another one follow.
+    """
+    now = deepcopy(model)
+    found = _follow(now, steps, before, after, disturbed)
     # A tunnel matters also to a path that has just come, until that leads out.
     if not (now.monitored and now.beside < model.beside | now.find_beside_of(model.tunnels)):
         return now, found
-    # A round that sees that new connections leave by no tunnel any more has another one follow.
     again = deepcopy(model)
-    again.begin(before, moment)
     again.tunnels = set(now.beside)
     found = _follow(again, steps, before, after, disturbed)
     again.tunnels |= now.tunnels

@@ -15,12 +15,14 @@ from tests.model.model import Model
 from tests.model.outcome import resolve
 from tests.model.player import judge
 from tests.model.steps import Step, make_step
+from tests.model.things import Wish, write_wish
 from tests.model.told import Told
 from tests.model.way_out import Way
 from tests.model.world import (
     ROUTER,
     TUNNEL,
     Configuration,
+    Own,
     Stanza,
     find_own,
     read_configuration,
@@ -322,6 +324,50 @@ def test_a_round_may_take_away_what_is_gone_before_the_hook_that_wants_its_table
     assert bool(found) == seen
 
 
+@pytest.mark.parametrize(("came", "first", "seen"), [
+    # The round was after the hook, or before it.
+    (True, 0, False),
+    (True, 2, False),
+    # That one comes after another one, however the round was; or none has it.
+    (True, 1, True),
+    (True, None, True),
+    # The last one had a path when the step began.
+    (False, 0, True),
+    (False, 1, True),
+    (False, 2, False),
+])
+@pytest.mark.parametrize(("word", "belongings"), [
+    ("mark=0x61", {"mark": "0x61"}), ("table=101", {"table": 101})])
+def test_what_a_round_makes_before_the_hook_that_leaves_it_others_may_be_their_first(
+    came: bool, first: int | None, seen: bool, word: str, belongings: dict[str, Any]
+) -> None:
+    """What belongs to the first address of a stanza that states none is that one's."""
+    owns = {place: find_own("wan0", place, 4) for place in (0, 1, 2)}
+    held = [Held("wan0", "wan0", 4, one.address, 24, False) for one in owns.values()]
+    model = Model(monitored=True)
+    before = BARE._replace(addresses=tuple(held[:2] if came else held))
+    for step in ("hook wan0 inet at=0,1 flags=subflow", f"hook wan0 inet flags=subflow {word}"):
+        before = _play(model, make_step(step), before)
+    paths = [write_wish(_make_wish(own)._replace(**(belongings if place == first else {})),
+                        place == (first or 0), TABLE + place * 10000000)
+             for place, own in owns.items()]
+    things = {thing for path in paths for thing in path.things}
+    before = before._replace(addresses=tuple(held))
+    after = before._replace(
+        marked=frozenset(one for one in things if not isinstance(one, Endpoint)),
+        ids={one: 1 for one in things if isinstance(one, Endpoint)})
+    # The stanza of the first two ends.
+    last = make_step("hook wan0 inet at=0,2 off")
+    _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert bool(found) == seen
+
+
+def _make_wish(own: Own) -> Wish:
+    """A path of wan0 that leads nowhere out, with flags of its own."""
+    return Wish(own.family, own.address, "wan0", 3, own.subnet, "", 0, 0, ("subflow",),
+                chosen=True, endpoint=True)
+
+
 @pytest.mark.parametrize(("monitored", "leased", "beside", "default", "limits", "seen"), [
     # The round was before the hook, or after it.
     (True, None, "", "", Limits(8, 8), True),
@@ -396,6 +442,46 @@ def test_what_the_first_path_that_leads_out_after_a_tunnel_has_announced_is_seen
                        after, disturbed=False)
     assert sorted(one.kind for one in found) == seen
     assert now.tunnels == (tunnels - {4} if monitored and not default else tunnels)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_first_way_out_after_a_tunnel_does_to_the_other_family_is_seen(
+    there: bool
+) -> None:
+    """Peers are told of its addresses: what is away for the tunnel's sake comes back."""
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),
+                                      Held("wan0", "wan0", 6, "fd00:1::2", 64, False)))
+    model = Model(monitored=True, tunnels={4})
+    before = _play(model, make_step("hook wan0 inet6 at=0 gateway flags=signal"), before)
+    after = before._replace(marked=before.marked | {*RULES, *ROUTES},
+                            ids={**(before.ids if there else {}), ENDPOINT: 99})
+    step = make_step("hook wan0 inet at=0 gateway")
+    _, found = judge(model, 0.0, (step,), before, after, disturbed=False)
+    assert [(one.way, one.kind) for one in found] == [("missing", "Endpoint")] * (not there)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_is_told_after_a_tunnel_by_a_hook_that_wants_the_table_of_what_is_gone_is_known(
+    announced: bool
+) -> None:
+    """A round takes away what is gone before the hook, and another one sees the tunnel's end."""
+    own, other = find_own("wan0", 0, 6), find_own("wan0", 1, 4)
+    before = BARE._replace(addresses=(Held("wan0", "wan0", 4, other.address, 24, False),
+                                      Held("wan0", "wan0", 6, own.address, 64, False)))
+    model = Model(leases={"wan0": other})
+    stood = _play(model, make_step("hook wan0 inet table=102"), before)
+    model.monitored, model.leases, model.tunnels = True, {}, {6}
+    last = make_step("hook wan0 inet,inet6 at=0 gateway table=102 announce")
+    before = before._replace(addresses=(Held("wan0", "wan0", 4, OWN, 24, False),
+                                        before.addresses[1]))
+    whole = Model(monitored=True, raised=Limits(8, 8), base=Limits(2, 0))
+    after = _play(whole, last, before)
+    if not announced:
+        after = after._replace(ids={one: number for one, number in after.ids.items()
+                                    if "signal" not in one.flags or ":" not in one.address})
+    before = before._replace(marked=stood.marked, ids=stood.ids, limits=stood.limits)
+    _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert bool(found) != announced
 
 
 def _play(model: Model, step: Step, before: Snapshot) -> Snapshot:
@@ -880,6 +966,72 @@ def test_whether_who_had_no_place_waits_for_its_gateway_is_read_off(
     assert follow_beside_others(model, HOOK, before, before) == []
     after = take_places(7, there, carrier=True)
     assert follow_beside_others(model, "", before, after, disturbed=True) == seen
+
+
+FIRST, FURTHER = (find_own("wan0", place, 4) for place in (0, 2))
+
+
+def follow_a_further_address(dhcp: Told, leased: Own, quick: bool, steps: list[bool]) -> list[str]:
+    """A stanza states an address of a link without a carrier, and its first one goes.
+
+    In which ways the endpoint differs then, after `steps` in which it is there or not. `dhcp` is
+    what a monitor has found to have the address before the hook, where it was `quick`.
+    """
+    def follow(step: str, before: Snapshot, after: Snapshot) -> list[str]:
+        model.begin(before)
+        if step:
+            model.follow(make_step(step), before)
+        if model.monitored:
+            model.attend(before)
+        found = compare(resolve(model, before, after, disturbed=not step), (), after)
+        return [one.way for one in found
+                if one.kind == "Endpoint" and FURTHER.address in one.text]
+
+    first = Told(Stanza("wan0", (4,), (0,), gateway=True), silent=True)
+    model = Model(told=[first, dhcp], monitored=True, leases={"wan0": leased})
+    both = BARE._replace(
+        marked=frozenset(RULES), links={"wan0": Link(3, True, False)},
+        addresses=tuple(Held("wan0", "wan0", 4, own.address, 24, False)
+                        for own in (FIRST, FURTHER)))
+    before = both._replace(addresses=both.addresses[:1])
+    found = follow("", before, before)
+    if quick:
+        model.watch(both, 0.0, settled=False)
+    found += follow("hook wan0 inet at=2 gateway", both, both)
+    model.set_monitor("off")
+    left = both._replace(marked=frozenset(), addresses=both.addresses[1:])
+    for there in steps:
+        ids = {Endpoint(FURTHER.address, 3, ("subflow",)): 1} if there else {}
+        found += follow(UP, left, left._replace(ids=ids))
+    return found
+
+
+@pytest.mark.parametrize(("quick", "steps", "seen"), [
+    (True, [True], []),
+    (True, [False], []),
+    # What was left open is seen then.
+    (True, [True, False], ["missing"]),
+    (True, [False, True], ["left over"]),
+    (False, [True], []),
+    (False, [False], ["missing"]),
+])
+@pytest.mark.parametrize("silent", [True, False])
+def test_whether_a_monitor_found_for_a_silent_stanza_what_a_hook_states_is_read_off(
+    silent: bool, quick: bool, steps: list[bool], seen: list[str]
+) -> None:
+    """That was silent before, or is so since the monitor made it an endpoint without a carrier."""
+    dhcp = Told(Stanza("wan0", (4,), flags=() if silent else ("subflow",)), silent=silent)
+    assert follow_a_further_address(dhcp, FURTHER, quick, steps) == seen
+
+
+@pytest.mark.parametrize(("dhcp", "leased"), [
+    (Told(Stanza("wan0", (4,)), silent=True), FIRST),
+    (Told(Stanza("wan0", (4,))), FURTHER),
+    (Told(Stanza("wan0", (6,)), silent=True), FURTHER),
+])
+def test_what_no_silent_stanza_can_have_had_is_missing(dhcp: Told, leased: Own) -> None:
+    """It has no gateway for the address, or does not wait, or is of the other family."""
+    assert follow_a_further_address(dhcp, leased, quick=True, steps=[False]) == ["missing"]
 
 
 @pytest.mark.parametrize(("further", "there", "seen"), [

@@ -24,8 +24,9 @@ class Told:
     before the work under way, `presumed` those for whose sake alone the step made it silent, or
     left it so, should they be such as have endpoints; `fresh` is whether it was not silent before.
     Where all eight places were taken then, it is `doubtful` whether it is silent: an endpoint of
-    it may have come and gone, or none may have come. It is `new` in the step in which a monitor
-    takes it in.
+    it may have come and gone, or none may have come. It is so too where a monitor may have found
+    its addresses for a silent stanza, before the hook that states them. It is `new` in the step in
+    which a monitor takes it in.
     """
 
     stanza: Stanza
@@ -84,6 +85,12 @@ class Told:
             coming = {wish.address for wish in self.wishes}
             self.paths = {address: path for address, path in self.paths.items()
                           if address in coming}
+
+    def note_order(self, is_made: Callable[[Wish], bool]) -> None:
+        """Have the addresses of which it was to have paths stand in that order, those `is_made`."""
+        if self.wishes is not None:
+            made = filter(is_made, self.wishes)
+            self.standing = {wish.address: place for place, wish in enumerate(made)}
 
     def drop_endpoints(self, meant: Callable[[Wish], bool] = lambda wish: True) -> None:
         """Leave routing alone of what it has, and of what it is about to have, where `meant`."""
