@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-from fcntl import DN_CREATE, DN_DELETE
 from time import monotonic, time
 
 from mptcp_hooks.base.entry import make_parser
@@ -55,8 +54,7 @@ class Checker:
 
     def __init__(self) -> None:
         self._signals = catch_signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO)
-        # A path that goes takes its file along.
-        self._mailbox = Mailbox(DN_CREATE | DN_DELETE)
+        self._mailbox = Mailbox()
         self._status = Status(PROGRAM)
         self._watches: dict[Duty, Watch] = {}
         self._look_at = monotonic()

@@ -15,7 +15,6 @@ from mptcp_hooks.base.value import NamedTuple
 _CHECKS = ".checks"
 _FAILED, _ANSWERS = "failed", "answers"
 _STATES = {_FAILED: True, _ANSWERS: False}
-_NOBODY = ["nobody"]
 
 
 class CheckResult(NamedTuple):
@@ -48,10 +47,7 @@ def save_checks(results: tuple[CheckResult, ...]) -> None:
         return
     folder = open_unlocked(RECORD)
     try:
-        # What is written is heard (mailbox.py), and that a file went is not.
-        folder.write_lines(_CHECKS, list(map(_encode, results)) or _NOBODY)
-        if not results:
-            folder.write_lines(_CHECKS, [])
+        folder.write_lines(_CHECKS, list(map(_encode, results)))
     finally:
         folder.close()
 

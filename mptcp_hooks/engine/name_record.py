@@ -83,13 +83,9 @@ def save_resolvers(folder: Folder, iface: str, word: str, resolvers: tuple[str, 
     before = load_resolvers(folder, iface)
     if before.get(word, ()) == resolvers:
         return
-    name = iface + _SUFFIX
-    lines = [f"{by} {resolver}" for by, named in {**before, word: resolvers}.items()
-             for resolver in named]
-    # The monitor hears of what is written, and not of what goes.
-    folder.write_lines(name, lines or [word])
-    if not lines:
-        folder.write_lines(name, [])
+    folder.write_lines(iface + _SUFFIX, [
+        f"{by} {resolver}" for by, named in {**before, word: resolvers}.items()
+        for resolver in named])
 
 
 def _decode(lines: list[str]) -> Name:

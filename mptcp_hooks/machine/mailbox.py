@@ -1,27 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hears of what is written into the record's folder: what hooks do, and leave that gave up.
+"""Hears of what is written into the record's folder, and of what goes from there.
 
-An endpoint that a hook makes is announced by nobody, and one that gave up changes nothing in
-the kernel. By SIGIO, fcntl(2), F_NOTIFY: the standard library has no inotify(7).
+An endpoint that a hook makes is announced by nobody. A hook that gave up changes nothing in the
+kernel, nor does the end of a stanza that has no path, whose addresses are others' from then on.
+By SIGIO, fcntl(2), F_NOTIFY: the standard library has no inotify(7).
 """
 
 from __future__ import annotations
 
 import os
-from fcntl import DN_CREATE, DN_MULTISHOT, F_NOTIFY, fcntl
+from fcntl import DN_CREATE, DN_DELETE, DN_MULTISHOT, F_NOTIFY, fcntl
 
 from mptcp_hooks.base.folder import RECORD
 
 
 class Mailbox:
-    """The record's folder, watched once it is there.
+    """The record's folder, watched once it is there."""
 
-    `events` are what is heard (DN_*), of files that are written if not given.
-    """
-
-    def __init__(self, events: int = DN_CREATE) -> None:
+    def __init__(self) -> None:
         self._folder: int | None = None
-        self._events = events
 
     def open(self) -> None:
         """Watch the folder, if it is there and was not watched before."""
@@ -32,5 +29,5 @@ class Mailbox:
         except OSError:
             # Made by the first hook or round that has something to note.
             return
-        fcntl(folder, F_NOTIFY, self._events | DN_MULTISHOT)
+        fcntl(folder, F_NOTIFY, DN_CREATE | DN_DELETE | DN_MULTISHOT)
         self._folder = folder

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """mptcp_monitor(8): sleeps until something changes, then has a round of upkeep done.
 
-The kernel announces links, addresses, rules and routes; of endpoints nobody does, and what is
-written beside the record tells of them.
+The kernel announces links, addresses, rules and routes; of endpoints nobody does, and what
+happens to the record tells of them.
 
 Each round runs in a process of its own: what it loads (jinja2, netifaces) is
 gone with it, an error in it costs one round, and announcements are read
@@ -44,8 +44,8 @@ PROGRAM = "mptcp_monitor"
 _SAID_FOR, _SAID_AT_MOST = 3600.0, 256
 # How long the last round may take when the monitor is told to stop, in milliseconds.
 _FAREWELL_AT_MOST = 2000
-# What is written beside the record is a reason for a round, and so is another resolver; but none
-# to be impatient.
+# What is written beside the record, or goes, is a reason for a round, and so is another resolver;
+# but none to be impatient.
 _CHANGE = News(matters=True, urgent=False, devices=frozenset(), lost=False)
 
 

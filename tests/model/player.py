@@ -101,7 +101,6 @@ class Player:
         """Programs of ours run at the same time."""
         before = self.seen
         self._machine.start(*steps)
-        self._tell(steps)
         return self._settle(steps, before)
 
     def _kill(self, step: Step) -> list[Difference]:
@@ -110,7 +109,6 @@ class Player:
         before = self.seen
         self._machine.start(*step.inner[:1], kill=int(milliseconds), whole=extent == "all")
         self._machine.start(*step.inner[-1:])
-        self._tell(step.inner[-1:])
         return self._settle(step.inner[-1:], before)
 
     def _race(self, step: Step) -> list[Difference]:
@@ -127,22 +125,6 @@ class Player:
         self._machine.race(step.inner[0], int(milliseconds), next(lines, "true"))
         self._machine.start(*step.inner)
         return self._settle(step.inner, before.without(chosen))
-
-    def _tell(self, steps: tuple[Step, ...]) -> None:
-        """Tell the monitor of the end of what nobody announces."""
-        if self.model.monitored and any(
-                _ends(step) and self._is_unheard(step.iface) for step in steps):
-            self._machine.set_monitor("reload")
-
-    def _is_unheard(self, iface: str) -> bool:
-        """Whether an end takes nothing out of the kernel: what has no path has nothing there.
-
-        Of a device that the configuration names from then on, a round may have taken all away
-        before, once its addresses had gone.
-        """
-        stanzas = self.model.list_of(iface)
-        return not any(told.paths for told in stanzas) or self.model.names(iface) and (
-            set(list_ours(stanzas, self.seen)).isdisjoint(self.seen.marked))
 
     def _settle(
         self, steps: tuple[Step, ...], before: Snapshot, disturbed: bool = False,
@@ -171,11 +153,6 @@ class Player:
         """What went astray of the datagrams that a machine is asked by."""
         expected = list_expected(model, self.seen)
         return compare_packets(expected, self._machine.ask([one.question for one in expected]))
-
-
-def _ends(step: Step) -> bool:
-    """Whether a step of ours takes a stanza off the record."""
-    return step.kind == "down" or step.kind == "hook" and read_stanza(step.words).off
 
 
 def _judge_backups(model: Model, seen: Snapshot) -> Snapshot:

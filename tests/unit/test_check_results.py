@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.folder import Folder, open_unlocked
+from mptcp_hooks.base.folder import open_unlocked
 from mptcp_hooks.engine import checks
 from mptcp_hooks.engine.checks import CheckResult, load_checks, save_checks
 
@@ -53,23 +53,6 @@ def test_they_wait_for_nobody(folder: Path) -> None:
     save_checks(TWO)
     assert load_checks() == TWO
     held.close()
-
-
-def test_before_they_go_they_are_written_once_more(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever hears what is written hears of it then."""
-    written: list[bool] = []
-    write = Folder.write_lines
-
-    def write_seen(self: Folder, name: str, lines: list[str]) -> None:
-        written.append(bool(lines))
-        write(self, name, lines)
-
-    save_checks(TWO)
-    monkeypatch.setattr(Folder, "write_lines", write_seen)
-    save_checks(())
-    assert written == [True, False]
 
 
 @pytest.mark.parametrize("line", [

@@ -8,12 +8,16 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import AF_UNIX, SOCK_DGRAM, socket
+from threading import Timer
 
 import pytest
 
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Link
-from mptcp_hooks.machine import service
+from mptcp_hooks.base.folder import open_folder
+from mptcp_hooks.base.model import Lease, Link, Stanza
+from mptcp_hooks.engine.name_record import save_resolvers
+from mptcp_hooks.engine.record import Store
+from mptcp_hooks.machine import mailbox, service
 from mptcp_hooks.machine.system import Machine
 from mptcp_hooks.monitor import command
 from mptcp_hooks.monitor.advertised import Advertised
@@ -329,12 +333,35 @@ def test_sighup_ends_the_rest(world: World) -> None:
     assert rounds[-2:] == [(False, frozenset({"eth1"})), (True, frozenset())]
 
 
-def test_what_a_hook_writes_begins_a_round(world: World) -> None:
-    def write() -> RoundResult:
-        os.kill(os.getpid(), signal.SIGIO)
+@pytest.mark.parametrize("change", [
+    lambda store: store.save("eth1", (Stanza(("IFACE=eth1",), ()),)),
+    lambda store: store.save("eth0", ()),
+    lambda store: store.save_lease("eth0", None),
+    lambda store: save_resolvers(store.folder, "eth0", "dhcp6", ()),
+], ids=["written", "gone", "a lease is gone", "resolvers are gone"])
+def test_what_a_hook_changes_of_the_record_begins_a_round(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Store], None],
+) -> None:
+    """The end of a stanza without a path changes nothing in the kernel."""
+    monkeypatch.setattr(command, "Mailbox", mailbox.Mailbox)
+    monkeypatch.setattr(mailbox, "RECORD", str(tmp_path / "record"))
+
+    # What is not heard would be waited for without end.
+    end = Timer(30, os.kill, (os.getpid(), signal.SIGTERM))
+
+    def act() -> RoundResult:
+        end.start()
+        change(store)
         return QUIET
 
-    assert world.watch(write, quiet) == [(True, frozenset()), (False, frozenset())]
+    with Store(open_folder(str(tmp_path / "record"), lock=True)) as store:
+        store.save("eth0", (Stanza(("IFACE=eth0",), ()),))
+        store.save_lease("eth0", Lease("192.0.2.2", "192.0.2.1", ()))
+        save_resolvers(store.folder, "eth0", "dhcp6", ("2001:db8::53",))
+        rounds = world.watch(act, quiet)
+    end.cancel()
+    assert rounds == [(True, frozenset()), (False, frozenset())]
 
 
 def test_a_round_that_takes_too_long_is_ended_and_said(world: World) -> None:
