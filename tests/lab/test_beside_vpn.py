@@ -269,6 +269,32 @@ def test_what_is_to_be_signalled_from_now_on_is_once_the_tunnel_is_down(make_lab
         wait_for(lambda: count_told(lab) > before)
 
 
+def test_beside_a_tunnel_for_ipv6_alone_peers_are_told_of_uplinks_of_ipv4(
+    make_lab: MakeLab
+) -> None:
+    """One of them has an address of a LAN's for IPv6; ifupdown2 calls once for both families."""
+    lab = make_lab("ifupdown2")
+    lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up",
+                  "-6 addr add fd00:77::2/64 dev tun0", "-6 route add default dev tun0")
+    lab.set_interfaces("""\
+iface eth0
+    address 10.1.1.2/24
+    gateway 10.1.1.1
+iface eth1
+    address 10.1.2.2/24
+    address fd00:2::2/64
+    mptcp-gateway 10.1.2.1
+    mptcp-flags subflow signal
+""")
+    Monitor(lab)
+    wait_for(lambda: "tunnels" in lab.client.run("ls", "/run/mptcp-hooks").split())
+    before = count_told(lab)
+    lab.ifup("eth0", "eth1")
+    assert lab.endpoints() == ["10.1.1.2 eth0 subflow", "10.1.2.2 eth1 subflow signal"]
+    assert not is_kept(lab)
+    assert lab.transfer(1_000_000).whole and count_told(lab) > before
+
+
 def count_told(lab: Lab) -> int:
     """How many addresses the server was told of."""
     return read_counters(read_netstat(lab.server)).get("AddAddr", 0)
