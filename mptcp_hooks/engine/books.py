@@ -105,11 +105,10 @@ class Books:
         """What interfaces will have besides what is renewed."""
         return [one.path for one in self.list_planned() if one not in old]
 
-    def list_leaving(self, old: list[Installed]) -> list[Installed]:
-        """The paths on record that are renewed or about to go."""
-        going = [undo.installed for undo in self.undo]
-        going += [change.before for change in self.changes if change.before and change.late]
-        return [*old, *going]
+    def list_going(self) -> list[Installed]:
+        """The paths on record that are about to go, or to leave their tables."""
+        return [*(undo.installed for undo in self.undo),
+                *(change.before for change in self.changes if change.before and change.late)]
 
     def read_use(self, path: Path) -> TableUse:
         """What the kernel holds of a path; asked once in a work, which changes nothing of it."""
@@ -152,7 +151,7 @@ class Books:
         """What makes the path of what is on record of it, in the place of what is pending."""
         use = self.read_use(path)
         obstacle = find_obstacle(
-            path, use, self.list_leaving(old),
+            path, use, old, self.list_going(),
             self.list_others_planned([*old, *(change.after for change in pending)]))
         if obstacle:
             raise Problem(f"{path.iface}: {obstacle}")

@@ -277,7 +277,7 @@ class WorkBuilder(Books):
         """By their addresses, which other devices' interfaces have those of paths as well."""
         holders = {}
         for path in paths:
-            use = list_foreign(path, self.read_use(path), self.list_leaving(old))
+            use = list_foreign(path, self.read_use(path), old, self.list_going())
             if find_holder(path, use, self.list_others_planned(old)):
                 # The kernel tells of a table alone.
                 self.look_at_all()

@@ -73,22 +73,38 @@ def find_outdated(
 
 
 def find_obstacle(
-    path: Path, use: TableUse, ours: Iterable[Installed], planned: Iterable[Path]
+    path: Path, use: TableUse, renewed: Iterable[Installed], going: Collection[Installed],
+    planned: Iterable[Path],
 ) -> str:
     """Who else uses the path's table or address, in words; '' where nobody does.
 
-    `use` is what the kernel holds there. `ours` are the paths on record that are renewed
-    or about to go, `planned` those that our interfaces will have.
+    `use` is what the kernel holds there. `renewed` are the paths on record whose place the path
+    takes, `going` the others that are about to go, `planned` those that our interfaces will have.
     """
-    return find_sharer(path, planned) or find_intruder(path, list_foreign(path, use, ours))
+    return find_sharer(path, planned) or find_intruder(
+        path, list_foreign(path, use, renewed, going))
 
 
-def list_foreign(path: Path, use: TableUse, ours: Iterable[Installed]) -> TableUse:
-    """What of `use` is not of `ours`: the paths on record that are renewed or about to go."""
-    # Each family has tables of its own.
-    tables = {one.path.table for one in ours if one.path.family == path.family}
-    return TableUse(tuple(rule for rule in use.rules if rule.table not in tables),
-                    () if path.table in tables else use.routes)
+def list_foreign(
+    path: Path, use: TableUse, renewed: Iterable[Installed], going: Collection[Installed]
+) -> TableUse:
+    """What of `use` is neither of the paths on record that are `renewed` nor of those `going`.
+
+    What another program has in a table came to the path that had it, which lives with that; of a
+    path that goes only what is ours goes along.
+    """
+    # By a former name of its device it is the same path.
+    same = (one for one in going
+            if (one.path.ifindex, one.path.address) == (path.ifindex, path.address))
+    own = _list_tables(path, (*renewed, *same))
+    left = _list_tables(path, going)
+
+    def is_foreign(table: int, protocol: int) -> bool:
+        return table not in own and not (table in left and protocol == PROTOCOL)
+
+    return TableUse(
+        tuple(rule for rule in use.rules if is_foreign(rule.table, rule.protocol)),
+        tuple(route for route in use.routes if is_foreign(path.table, route.protocol)))
 
 
 def is_renamed(path: Path, use: TableUse) -> bool:
@@ -225,6 +241,11 @@ def _list_own(stanza: Stanza) -> Iterator[str]:
     yield from (one.path.address for one in stanza.paths)
     if stanza.told:
         yield from (one.address for one in recall_event(stanza.told).addresses)
+
+
+def _list_tables(path: Path, those: Iterable[Installed]) -> set[int]:
+    """The tables of those of a path's family: each has tables of its own."""
+    return {one.path.table for one in those if one.path.family == path.family}
 
 
 def _list_routing(installed: Installed) -> list[str]:

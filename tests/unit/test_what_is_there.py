@@ -217,6 +217,69 @@ def test_a_table_that_goes_in_the_same_run_is_in_nobodys_way(
         assert bench.all() == [] and bench.machine.ran == []
 
 
+@pytest.mark.parametrize("act", [
+    lambda bench, events: bench.all(),
+    lambda bench, events: bench.again(),
+    lambda bench, events: bench.name(*events),
+], ids=["all", "again", "named"])
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("iface", ["eth0", "eth1", "eth1:0"])
+@pytest.mark.parametrize("theirs", ["route", "rule"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_table_that_others_use_too_is_refused_to_who_comes_after_the_path_that_had_it(
+    family: int, theirs: str, iface: str, ended: bool,
+    act: Callable[[Bench, list[Event]], list[Problem]],
+) -> None:
+    """Whether that one goes in the same work, or went with its hook before."""
+    first = static(iface, family, mptcp_table="101")
+    last = told(IFACE="eth1:1", ADDRFAM="inet" if family == 4 else "inet6", METHOD="static",
+                IF_ADDRESS="10.1.3.2/24" if family == 4 else "fd00:3::2/64",
+                IF_GATEWAY="10.1.3.1" if family == 4 else "fd00:3::1")
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *last.addresses, *first.addresses * (iface != "eth0"))
+        assert bench.up(first) == [] and bench.up(last) == []
+        (table,) = {table for _, table in list_paths(bench)} - {101}
+        if theirs == "route":
+            said = "route 192.0.2.0/24"
+            bench.machine.routes[family, 101].append(
+                Route("192.0.2.0/24", "unreachable", "", 0, "", 0, 99))
+        else:
+            said = "rule 500: from all lookup 101"
+            bench.machine.rules.append((family, Rule(500, "", "", "", 101, None, 99)))
+        bench.configuration = Configuration((), (Wishes("eth1", table=101),), True)
+        # What stands lives with that.
+        assert bench.again(iface) == []
+        bench.machine.take_address(first.device, first.addresses[0].address)
+        if ended:
+            bench.down(iface)
+        events = [last] if ended else [first, last]
+        (problem,) = _list_refusals(act(bench, events))
+        assert f"table 101 is in use by somebody else ({said})" in problem
+        assert list_paths(bench) == [(last.addresses[0].address, table)]
+        bench.machine.routes[family, 101] = []
+        bench.machine.rules = [one for one in bench.machine.rules if one[1].protocol != 99]
+        assert _list_refusals(act(bench, events)) == []
+        assert list_paths(bench) == [(last.addresses[0].address, 101)]
+
+
+def _list_refusals(problems: list[Problem]) -> list[str]:
+    """What was refused: that an address is away is said to whoever names its interface."""
+    return [str(one) for one in problems if "has none of the addresses" not in str(one)]
+
+
+def test_a_path_keeps_a_table_that_others_use_too_when_its_device_is_renamed() -> None:
+    with open_bench() as bench:
+        assert bench.up(ETH1) == []
+        bench.machine.routes[4, 20003].append(
+            Route("192.0.2.0/24", "unreachable", "", 0, "", 0, 99))
+        bench.machine.devices["lan1"] = bench.machine.devices.pop("eth1")
+        assert bench.up(told(IFACE="lan1", ADDRFAM="inet", METHOD="static",
+                             IF_ADDRESS="10.1.2.2/24", IF_GATEWAY="10.1.2.1")) == []
+        with bench.open_store() as store:
+            assert [one.path.table for stanza in store.load("lan1") for one in stanza.paths] == [
+                20003]
+
+
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_table_is_not_in_use_for_an_address_that_is_left_alone(later: bool, held: bool) -> None:
