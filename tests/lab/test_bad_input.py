@@ -318,8 +318,7 @@ def test_a_table_of_somebody_else_is_named_and_left(
     assert link.snapshot() + "".join(link.table(101)) == before
 
 
-def test_two_uplinks_with_one_table(lab: Lab) -> None:
-    lab.set_interfaces("""\
+ONE_TABLE = """\
 auto eth0 eth1
 iface eth0 inet static
     address 10.1.1.2/24
@@ -329,10 +328,30 @@ iface eth1 inet static
     address 10.1.2.2/24
     mptcp-gateway 10.1.2.1
     mptcp-table 101
-""")
+"""
+
+
+def test_two_uplinks_with_one_table(lab: Lab) -> None:
+    lab.set_interfaces(ONE_TABLE)
     said = lab.ifup("-a")
     assert "eth1: table 101 is in use by 10.1.1.2 of eth0: give it another mptcp-table" in said
     assert lab.endpoints() == ["10.1.1.2 eth0 subflow"]
+
+
+def test_a_table_that_somebody_else_uses_too_is_nobodys_when_its_path_goes(lab: Lab) -> None:
+    """Not the next one's in the same run either, whose packets would go astray."""
+    lab.set_interfaces(ONE_TABLE)
+    lab.ifup("-a")
+    route = "192.0.2.0/24 via 10.1.2.1 dev eth1 table 101"
+    lab.client.ip(f"route add {route}", "addr del 10.1.1.2/24 dev eth0")
+    said = lab.client.try_run("mptcp_up", "--all").stderr
+    assert said == ("mptcp_up: eth1: table 101 is in use by somebody else (route 192.0.2.0/24 via "
+                    "10.1.2.1): give it another mptcp-table, or table in mptcp-hooks.conf\n")
+    assert lab.endpoints() == [] and not any("lookup 101" in rule for rule in lab.rules())
+    lab.client.ip(f"route del {route}")
+    lab.client.try_run("mptcp_up", "--all")
+    assert lab.endpoints() == ["10.1.2.2 eth1 subflow"]
+    assert "default via 10.1.2.1 dev eth1 proto mptcp src 10.1.2.2" in lab.table(101)
 
 
 # Whether somebody answers what is bound to a device: where nobody listens, with a RST.
