@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -15,14 +12,14 @@ import pytest
 from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.machine.counters import read_counters
 from tests.lab.support.boxes import put_box, read_netstat
-from tests.lab.support.lab import SERVER_4, TRANSFER, TWO_UPLINKS, Lab
+from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.openvpn import OPENVPN, OpenVpn
 from tests.lab.support.paced import Stream
 from tests.lab.support.paths import answers, check_both_paths, route_get
 from tests.lab.support.status import ask, find, list_findings
-from tests.lab.support.stream import wait_for_subflows
+from tests.lab.support.stream import stream, wait_for_subflows
 from tests.lab.support.tunnel import WIREGUARD, Tunnel, wait_for_tunnel
 from tests.lab.support.waiting import wait_for
 
@@ -76,20 +73,6 @@ VPNS = (
 )
 
 
-@contextmanager
-def stream(lab: Lab) -> Iterator[subprocess.Popen[str]]:
-    """A connection that sends all the time, and is there at the end."""
-    receiver = lab.server.start(sys.executable, TRANSFER, "serve", SERVER_4, str(STREAM_PORT))
-    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
-    sender = lab.client.start(
-        sys.executable, TRANSFER, "stream", SERVER_4, str(STREAM_PORT), "120")
-    yield sender
-    assert sender.poll() is None
-    sender.terminate()
-    _, errors = receiver.communicate(timeout=60)
-    assert (receiver.returncode, errors) == (0, "")
-
-
 def count_in_clear(lab: Lab) -> list[int]:
     """How many packets of transfers each router has forwarded."""
     return [int(router.run("nft", "list", "ruleset").partition("counter packets ")[2].split()[0])
@@ -132,7 +115,7 @@ def test_nothing_of_new_connections_leaves_beside_a_tunnel_and_uplinks_answer(
         check_in_the_tunnel(lab, vpn)
         tunnel.down()
         wait_for(lambda: not is_kept(lab))
-    with stream(lab):
+    with stream(lab, STREAM_PORT):
         wait_for_subflows(lab, 2)
         if not vpn.first:
             tunnel.up()
@@ -168,7 +151,7 @@ def test_nothing_of_what_runs_in_a_tunnel_leaves_beside_it_when_an_uplink_comes(
     wait_for(lambda: "tunnels" in lab.client.run("ls", "/run/mptcp-hooks").split())
     # The tunnel is on record first, and then its limits are set.
     wait_for(lambda: not bounced or is_kept(lab))
-    with stream(lab):
+    with stream(lab, STREAM_PORT):
         wait_for(lambda: count_in_tunnel(lab) > 100_000)
         if bounced:
             lab.client.run("ifdown", *bounced)
@@ -247,7 +230,7 @@ def test_what_is_to_be_signalled_from_now_on_is_once_the_tunnel_is_down(make_lab
     have_uplinks(lab)
     endpoints = lab.endpoints()
     Monitor(lab)
-    with stream(lab):
+    with stream(lab, STREAM_PORT):
         wait_for_subflows(lab, 2)
         tunnel.up()
         wait_for(lambda: is_kept(lab))

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How long the receiver of a paced stream waits when the uplink under it is cut."""
+"""Paced streams, and how long the receiver of one waits when the uplink under it is cut."""
 
 from __future__ import annotations
 
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tests.lab.support.lab import SERVER_4, TRANSFER, Lab
 from tests.lab.support.waiting import wait_for
@@ -18,6 +19,22 @@ PORT = 5010
 TIMEOUT = 0.2
 # What is looked at before, and after a cut, in seconds.
 _BEFORE, _AFTER = 0.3, 0.7
+
+
+@contextmanager
+def stream(lab: Lab, port: int) -> Iterator[None]:
+    """A connection from the client to the server that sends all the time, and is there at the end.
+
+    Two minutes at most.
+    """
+    receiver = lab.server.start(sys.executable, TRANSFER, "serve", SERVER_4, f"{port}")
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    sender = lab.client.start(sys.executable, TRANSFER, "stream", SERVER_4, f"{port}", "120")
+    yield
+    assert sender.poll() is None
+    sender.terminate()
+    _, errors = receiver.communicate(timeout=60)
+    assert (receiver.returncode, errors) == (0, "")
 
 
 def measure_wait(lab: Lab, cut: Callable[[int], object], mend: Callable[[int], object]) -> float:
