@@ -21,9 +21,12 @@ from tests.lab.support.status import find
 from tests.lab.support.uplink import ETH1
 from tests.lab.support.waiting import wait_for, wait_for_addresses
 
-# After the moment when the gateway can answer. `make bench` measures how long it takes; here it is
-# that it happens by itself, on a machine that may be busy.
-BACK_WITHIN = 6.0
+# After the moment when the gateway can answer, in seconds. `make bench` measures how long it takes;
+# here it is that it happens by itself, on a machine that may be busy. A round begins some programs,
+# which is all that takes long where the processor is emulated.
+BACK_WITHIN, PROGRAMS = 6.0, 10
+# When it is given up.
+AT_MOST = 60.0
 SIGNALLING = TWO_UPLINKS.replace("/24\n", "/24\n    mptcp-flags signal\n")
 AUTO = "auto eth0 eth1\niface eth0 inet6 auto\niface eth1 inet6 auto\n"
 
@@ -36,13 +39,20 @@ def up(lab: Lab) -> Lab:
     return lab
 
 
+def find_limit(lab: Lab) -> float:
+    """Until when it is to be back, in seconds."""
+    began = time.monotonic()
+    lab.client.run("mptcp_status", "--version")
+    return BACK_WITHIN + PROGRAMS * (time.monotonic() - began)
+
+
 def have_outage(lab: Lab, crowd: Crowd, uplink: int, seconds: float) -> float:
     """Pull a cable, wait, and plug it in; how long until all connections use it again."""
     crowd.wait_until_whole()
     pull(lab, uplink)
     time.sleep(seconds)
     plug(lab, uplink)
-    return crowd.measure_return(uplink, 20)
+    return crowd.measure_return(uplink, AT_MOST)
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -52,7 +62,7 @@ def test_a_running_connection_gets_its_subflow_back(lab: Lab, family: int) -> No
     monitor = Monitor(lab)
     crowd = Crowd(lab, family=family)
     for uplink, seconds in ((1, 0.5), (1, 3.0), (0, 2.5)):
-        assert have_outage(lab, crowd, uplink, seconds) < BACK_WITHIN
+        assert have_outage(lab, crowd, uplink, seconds) < find_limit(lab)
     wait_for(lambda: monitor.read_words()[-1].startswith("eth0: back after "))
     assert monitor.read_words()[-1].endswith(" s, 1 of 1 connection uses it again")
     assert crowd.list_broken() == ""
@@ -68,7 +78,7 @@ def test_two_hundred_connections_get_theirs_back(up: Lab) -> None:
     Monitor(up)
     crowd = Crowd(up, 200)
     for uplink in (1, 0):
-        assert have_outage(up, crowd, uplink, 3.0) < BACK_WITHIN + 1
+        assert have_outage(up, crowd, uplink, 3.0) < find_limit(up) + 1
     assert crowd.list_broken() == ""
 
 
@@ -95,7 +105,7 @@ def test_a_peer_that_missed_that_an_endpoint_went_is_told_again(make_lab: MakeLa
         remove_boxes(lab)
         wait_for(lambda: not count_at_peer(uplink))
         plug(lab, uplink)
-        assert crowd.measure_return(uplink, 20) < BACK_WITHIN
+        assert crowd.measure_return(uplink, AT_MOST) < find_limit(lab)
     assert crowd.list_broken() == ""
 
 
@@ -107,7 +117,7 @@ def test_a_servers_connections_get_theirs_back(lab: Lab) -> None:
     Monitor(lab)
     crowd = Crowd(lab, backwards=True)
     for uplink in (1, 0):
-        assert have_outage(lab, crowd, uplink, 2.5) < BACK_WITHIN
+        assert have_outage(lab, crowd, uplink, 2.5) < find_limit(lab)
     assert crowd.list_broken() == ""
 
 
@@ -122,7 +132,7 @@ def test_uplinks_that_others_configure(make_lab: MakeLab, kind: str) -> None:
     Monitor(lab)
     wait_for(lambda: len(lab.endpoints()) == 2)
     crowd = Crowd(lab, family=4 if kind == "dhcp" else 6)
-    assert have_outage(lab, crowd, 1, 3.0) < BACK_WITHIN
+    assert have_outage(lab, crowd, 1, 3.0) < find_limit(lab)
     assert crowd.list_broken() == ""
 
 
@@ -139,7 +149,7 @@ def test_a_lease_that_ends_and_is_given_again(dhclient_lab: Served) -> None:
     wait_for(lambda: len(lab.endpoints()) == 1)
     second.serve_dhcp()
     wait_for(lambda: len(lab.endpoints()) == 2, 60)
-    assert crowd.measure_return(1, 10) < BACK_WITHIN
+    assert crowd.measure_return(1, AT_MOST) < find_limit(lab)
 
 
 @pytest.mark.parametrize("gone, back", [
@@ -158,7 +168,7 @@ def test_what_was_taken_away_on_purpose(
     gone(up)
     time.sleep(2)
     back(up)
-    assert crowd.measure_return(1, 20) < BACK_WITHIN
+    assert crowd.measure_return(1, AT_MOST) < find_limit(up)
     assert crowd.list_broken() == ""
 
 
@@ -173,7 +183,7 @@ def test_a_machine_that_slept(up: Lab) -> None:
     plug(up, 1)
     time.sleep(0.5)
     monitor.signal(signal.SIGCONT)
-    assert crowd.measure_return(1, 20) < BACK_WITHIN
+    assert crowd.measure_return(1, AT_MOST) < find_limit(up)
 
 
 def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
@@ -191,7 +201,7 @@ def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
     assert "10.1.2.2 has no endpoint: its gateway 10.1.2.1 does not answer" in (
         up.client.try_run("mptcp_status").stdout)
     up.routers[1].ip("addr add 10.1.2.1/24 dev lan")
-    assert crowd.measure_return(1, 20) < BACK_WITHIN
+    assert crowd.measure_return(1, AT_MOST) < find_limit(up)
     # What is asked again and again is not said each time.
     assert len(monitor.read_log()) <= 6
 
@@ -252,7 +262,7 @@ def test_a_monitor_that_starts_in_the_middle_of_an_outage(up: Lab) -> None:
     wait_for(lambda: up.endpoints() == BOTH[:1])
     time.sleep(2)
     plug(up, 1)
-    assert crowd.measure_return(1, 20) < BACK_WITHIN
+    assert crowd.measure_return(1, AT_MOST) < find_limit(up)
 
 
 @pytest.mark.parametrize("next_one", [Monitor, lambda lab: lab.run_hook("if-up.d", ETH1)],
@@ -273,7 +283,7 @@ def test_a_monitor_that_is_killed_in_an_outage(
     wait_for(lambda: answers(up, "10.1.2.2"))
     assert up.endpoints() == BOTH[:1]
     next_one(up)
-    assert crowd.measure_return(1, 20) < BACK_WITHIN
+    assert crowd.measure_return(1, AT_MOST) < find_limit(up)
 
 
 def test_a_busy_server_is_not_listened_to(up: Lab) -> None:
