@@ -24,7 +24,7 @@ from tests.lab.support.waiting import wait_for, wait_for_addresses
 # After the moment when the gateway can answer, in seconds. `make bench` measures how long it takes;
 # here it is that it happens by itself, on a machine that may be busy. A round begins some programs,
 # which is all that takes long where the processor is emulated.
-BACK_WITHIN, PROGRAMS = 6.0, 10
+BACK_WITHIN, PROGRAMS = 5.5, 10
 # When it is given up.
 AT_MOST = 60.0
 SIGNALLING = TWO_UPLINKS.replace("/24\n", "/24\n    mptcp-flags signal\n")

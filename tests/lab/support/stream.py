@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import time
@@ -23,9 +24,9 @@ _BEFORE, _AFTER = 0.3, 0.7
 
 @contextmanager
 def stream(lab: Lab, port: int) -> Iterator[None]:
-    """A connection from the client to the server that sends all the time, and is there at the end.
+    """A connection from the client to the server that sends all the time, two minutes at most.
 
-    Two minutes at most.
+    It is there at the end, and all that was sent has arrived as it was.
     """
     receiver = lab.server.start(sys.executable, TRANSFER, "serve", SERVER_4, f"{port}")
     assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
@@ -35,6 +36,8 @@ def stream(lab: Lab, port: int) -> Iterator[None]:
     sender.terminate()
     _, errors = receiver.communicate(timeout=60)
     assert (receiver.returncode, errors) == (0, "")
+    output, _ = sender.communicate(timeout=60)
+    assert json.loads(output)["whole"]
 
 
 def measure_wait(lab: Lab, cut: Callable[[int], object], mend: Callable[[int], object]) -> float:

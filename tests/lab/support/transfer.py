@@ -6,7 +6,8 @@
     transfer.py listen ADDRESS PORT           receive once or until SIGTERM, print each long wait
     transfer.py stream ADDRESS PORT SECONDS   send 26 Mbit/s, so long or until SIGTERM
 
-`send` prints one line of JSON: bytes, seconds, whole (the receiver's hash is ours).
+`send` prints one line of JSON: bytes, seconds, whole (the receiver's hash is ours). `stream`
+does without the seconds, and `listen` has no hash for it.
 `listen` prints `TIME SECONDS` for each wait: when it began by the machine's monotonic
 clock, which all hosts share, and how long nothing came. The one that SIGTERM ends counts.
 """
@@ -25,7 +26,7 @@ from contextlib import contextmanager
 MPTCP = 262
 PIECE = bytes(range(256)) * 256
 # 3250 bytes each millisecond are 26 Mbit/s.
-PACED, INTERVAL = bytes(3250), 0.001
+PACED, INTERVAL = PIECE[:3250], 0.001
 # Shorter waits are how a paced stream looks on a busy machine.
 SHORTEST_WAIT = 0.002
 
@@ -67,13 +68,22 @@ def send(address: str, port: int, size: int) -> None:
             digest.update(piece)
             connection.sendall(piece)
             left -= len(piece)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        while more := connection.recv(200):
-            answer += more
+        answer = end(connection)
         seconds = time.monotonic() - began
-    whole = answer.decode() == f"{size} {digest.hexdigest()}\n"
+    whole = answer == f"{size} {digest.hexdigest()}\n"
     print(json.dumps({"bytes": size, "seconds": seconds, "whole": whole}))
+
+
+def end(connection: socket.socket) -> str:
+    """What the receiver says when it has all; the one of `listen` says nothing.
+
+    A socket that nobody holds any more may reset the connection, with data under way.
+    """
+    connection.shutdown(socket.SHUT_WR)
+    answer = b""
+    while more := connection.recv(200):
+        answer += more
+    return answer.decode()
 
 
 def listen(address: str, port: int) -> None:
@@ -100,14 +110,16 @@ def stream(address: str, port: int, seconds: float) -> None:
     with open_socket(address) as connection:
         connection.connect((address, port))
         due = time.monotonic()
-        end = due + seconds
-        while due < end and not stopped:
+        over = due + seconds
+        digest, size = hashlib.sha256(), 0
+        while due < over and not stopped:
+            digest.update(PACED)
             connection.sendall(PACED)
+            size += len(PACED)
             due += INTERVAL
             time.sleep(max(0.0, due - time.monotonic()))
-        # A socket that nobody holds any more may reset the connection, with data under way.
-        connection.shutdown(socket.SHUT_WR)
-        connection.recv(1)
+        answer = end(connection)
+    print(json.dumps({"bytes": size, "whole": answer == f"{size} {digest.hexdigest()}\n"}))
 
 
 if __name__ == "__main__":
