@@ -192,7 +192,9 @@ def test_a_gateway_that_needs_longer_than_the_carrier(up: Lab) -> None:
     crowd.wait_until_whole()
     up.routers[1].ip("addr del 10.1.2.1/24 dev lan")
     pull(up, 1)
-    time.sleep(1)
+    wait_for(lambda: up.endpoints() == BOTH[:1])
+    # The endpoint goes before the round that notes the outage.
+    monitor.rest()
     plug(up, 1)
     wait_for(lambda: monitor.read_words()[-1:] == [
         "eth1: carrier back, its gateway does not answer yet"])
@@ -244,8 +246,10 @@ def test_a_path_that_never_worked_is_none_beside_another(up: Lab) -> None:
     crowd = Crowd(up)
     wait_for(lambda: crowd.carries(0))
     pull(up, 0)
+    # What is known to be silent goes, and eth0's stays.
+    wait_for(lambda: up.endpoints() == BOTH[:1])
     time.sleep(2)
-    assert up.endpoints() == BOTH
+    assert up.endpoints() == BOTH[:1]
     plug(up, 0)
     assert crowd.measure_return(0, 20) < 10
     assert crowd.list_broken() == ""
@@ -287,7 +291,11 @@ def test_a_monitor_that_is_killed_in_an_outage(
 
 
 def test_a_busy_server_is_not_listened_to(up: Lab) -> None:
-    """Connections that come and go make events by the thousand; the monitor sleeps."""
+    """Connections that come and go make events by the thousand; the monitor sleeps.
+
+    Where uplinks are judged by what they carry, that is looked at ten times a second.
+    """
+    up.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nroles = fixed\n")
     monitor = Monitor(up)
     wait_for_addresses(up.client)
     monitor.rest()
