@@ -125,7 +125,7 @@ class WorkBuilder(Books):
             # Few machines have any: the others do not load it.
             from mptcp_hooks.engine.contests import settle_contest
 
-            settings = settle_contest(self, event, settings, replaced)
+            settings = settle_contest(self, event, settings, replaced, self._is_replaced)
         others = self._list_others(event.device, replaced)
         # What a stanza was found to have is another's that states it.
         left = tuple(give_up(stanza, event) for stanza in others) if settings.wanted else others

@@ -17,12 +17,11 @@ from mptcp_hooks.engine.clashes import (
     leave_out,
     tell_waiting,
 )
-from mptcp_hooks.engine.compare import renews
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from mptcp_hooks.base.model import Installed, Path, Stanza
     from mptcp_hooks.engine.books import Books
@@ -30,18 +29,24 @@ if TYPE_CHECKING:
     from mptcp_hooks.intent.event import Event
     from mptcp_hooks.intent.settings import Settings
 
+    # Whether an event takes the place of a stanza on record.
+    Replaces = Callable[[Stanza, Event], bool]
+
 
 def settle_contest(
-    books: Books, event: Event, settings: Settings, replaced: tuple[Stanza, ...]
+    books: Books, event: Event, settings: Settings, replaced: tuple[Stanza, ...],
+    is_replaced: Replaces,
 ) -> Settings:
     """The settings without what other paths still have that is not to be theirs any more.
 
     Those that this work is yet to renew give it up first. What is left out is said.
     """
-    if _list_contested(books, event, settings, replaced):
-        _give_back(books, replaced)
+    contested = {stanza for stanza, _ in _list_contested(books, event, settings, replaced)}
+    if contested:
+        _give_back(books, contested, is_replaced)
     for stanza, path in _list_contested(books, event, settings, replaced):
-        kept = _keep_meant(books, path, stanza, _ask_edited(books, path.iface))
+        edited = _find_next(stanza, _ask_edited(books, path.iface), is_replaced)
+        kept = _keep_meant(books, path, stanza, edited or recall_event(stanza.told))
         waiting = find_waiting(settings, event, path, kept)
         if any(waiting):
             books.problems.append(tell_waiting(event.iface, waiting, path.iface))
@@ -72,30 +77,38 @@ def _ask_edited(books: Books, iface: str) -> list[Event]:
         return []
 
 
-def _give_back(books: Books, replaced: tuple[Stanza, ...]) -> None:
-    """Have all stanzas that are yet to be renewed give up what is not to be theirs any more."""
+def _give_back(books: Books, contested: Container[Stanza], is_replaced: Replaces) -> None:
+    """Have those that are yet to be renewed give up what is not to be theirs any more.
+
+    Who has nothing that is wanted keeps all: it may not be renewed after all, as where its link is
+    down, and would have nothing instead.
+    """
     for iface, events in books.coming.items():
         if iface in books.records:
             books.records[iface] = tuple(
-                _reduce(books, stanza, events) if stanza.told and stanza not in replaced
-                else stanza for stanza in books.records[iface])
+                _reduce(books, stanza, _find_next(stanza, events, is_replaced))
+                if stanza in contested else stanza for stanza in books.records[iface])
 
 
-def _reduce(books: Books, stanza: Stanza, events: Iterable[Event]) -> Stanza:
+def _find_next(
+    stanza: Stanza, events: Iterable[Event], is_replaced: Replaces
+) -> Event | None:
+    """The one of `events` that takes the place of a stanza."""
+    return next((event for event in events if is_replaced(stanza, event)), None)
+
+
+def _reduce(books: Books, stanza: Stanza, event: Event | None) -> Stanza:
+    """What is left of a stanza whose place an event is to take; all of it where none is."""
+    if event is None:
+        return stanza
     from mptcp_hooks.engine.others import cut
 
     return books.note_reduced(stanza, stanza._replace(paths=tuple(
-        cut(books, one, _keep_meant(books, one.path, stanza, events)) for one in stanza.paths)))
+        cut(books, one, _keep_meant(books, one.path, stanza, event)) for one in stanza.paths)))
 
 
-def _keep_meant(
-    books: Books, path: Path, stanza: Stanza, events: Iterable[Event]
-) -> Path:
-    """A path with what is still to belong to it, by the one of `events` that renews its stanza.
-
-    By what was told of it where none does.
-    """
-    event = next((one for one in events if renews(one, stanza)), recall_event(stanza.told))
+def _keep_meant(books: Books, path: Path, stanza: Stanza, event: Event) -> Path:
+    """A path of a stanza with what is still to belong to it by an event."""
     try:
         settings = read_settings(event, books.configuration)
     except Problem:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mptcp_hooks.base.errors import USAGE
+from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.intent import ifupdown
-from mptcp_hooks.intent.event import Event
+from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import NO_CONFIGURATION, Configuration, Wishes
 from tests.unit.engine import Bench, open_bench, static
 from tests.unit.memory import Killed, State, kill_at
@@ -23,6 +23,12 @@ KINDS: list[tuple[str, str, str, str]] = [
     ("mptcp_announce", "announced", "203.0.113.9", "203.0.113.8"),
 ]
 kinds = pytest.mark.parametrize("option, key, one, other", KINDS)
+# Of IPv6, what a section has, and what it has later.
+SECTIONS_OF_6 = {
+    "mark": ("0x3", "0x4"),
+    "sources": ("fd00:7:1::/64", "fd00:7:2::/64"),
+    "announced": ("2001:db8::9", "2001:db8::8"),
+}
 
 
 def section(device: str, key: str, text: str) -> Wishes:
@@ -32,6 +38,14 @@ def section(device: str, key: str, text: str) -> Wishes:
 
 def configure(*sections: Wishes) -> Configuration:
     return NO_CONFIGURATION._replace(wishes=sections)
+
+
+def dynamic(iface: str, **options: str) -> Event:
+    """The event of a stanza that states no address; options as static has them."""
+    event = read_event({"IFACE": iface, "ADDRFAM": "inet", "METHOD": "dhcp",
+                        **{f"IF_{name.upper()}": value for name, value in options.items()}})
+    assert event is not None
+    return event
 
 
 def show_anew(configuration: Configuration, events: Iterable[Event]) -> State:
@@ -94,6 +108,91 @@ def test_stanzas_that_are_swapped_come_true_in_one_work(
         assert bench.all(edited=[new[iface] for iface in edited]) == []
         assert show(bench) == show_anew(NO_CONFIGURATION, new.values())
         assert bench.again() == [] == bench.all() and bench.machine.ran == []
+
+
+@pytest.mark.parametrize("key", SECTIONS_OF_6)
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("holder", [static("eth0", 4, mptcp_mark="0x9"),
+                                    static("eth1", 4, mptcp_mark="0x9")])
+def test_a_stanza_that_the_work_does_not_renew_keeps_what_its_section_had(
+    key: str, edited: bool, holder: Event
+) -> None:
+    old, new = SECTIONS_OF_6[key]
+    apart, beside = static("eth1", 6), dynamic("eth1", mptcp_mark="0x9")
+    with open_bench(configure(section("eth1", key, old))) as bench:
+        assert bench.up(apart, holder) == []
+        before = show(bench)
+        bench.configuration = configure(*[section("eth1", key, new)] * edited)
+        # The mark is another path's, which keeps it.
+        assert bench.up(beside) == []
+        assert show(bench) == before
+        assert bench.up(apart) == [] and old not in str(list_own(bench, "eth1"))
+        assert (new in str(list_own(bench, "eth1"))) == edited
+
+
+def renumber(bench: Bench) -> Event:
+    """The event of eth1 with another address, which it has by now."""
+    (old,) = PLAIN[1].addresses
+    bench.machine.take_address("eth1", old.address)
+    device = bench.machine.devices["eth1"]
+    bench.machine.devices["eth1"] = device._replace(addresses=(
+        *device.addresses, old._replace(address="10.1.2.9")))
+    event = read_event({
+        "IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "static", "IF_ADDRESS": "10.1.2.9",
+        "IF_NETMASK": "24", "IF_GATEWAY": "10.1.2.1"})
+    assert event is not None
+    return event
+
+
+def lower(bench: Bench) -> list[Problem]:
+    """A link that goes down, and what `mptcp_up --all` does then."""
+    device = bench.machine.devices["eth1"]
+    bench.machine.devices["eth1"] = device._replace(link=device.link._replace(up=False))
+    return bench.all()
+
+
+def leave(bench: Bench) -> list[Problem]:
+    """A round between the two hooks of ifdown."""
+    return bench.farewell("eth1") or bench.again()
+
+
+@kinds
+@pytest.mark.parametrize("act", [lower, leave])
+def test_a_stanza_that_does_not_come_keeps_what_nobody_wants(
+    option: str, key: str, one: str, other: str, act: Callable[[Bench], list[Problem]]
+) -> None:
+    marked = {"mptcp_mark": "0x9"}
+    with open_bench(configure(section("eth1", key, one))) as bench:
+        assert bench.up(static("eth0", 4, **marked), PLAIN[1]) == []
+        assert bench.up(dynamic("eth0", **marked)) == []
+        before = list_own(bench, "eth1")
+        assert one in str(before)
+        bench.configuration = NO_CONFIGURATION
+        assert act(bench) == []
+        assert list_own(bench, "eth1") == before
+
+
+@kinds
+def test_a_stanza_that_does_not_come_gives_up_what_another_one_wants(
+    option: str, key: str, one: str, other: str
+) -> None:
+    with open_bench(configure(section("eth1", key, one))) as bench:
+        assert bench.up(*PLAIN) == []
+        bench.configuration = configure(section("eth0", key, one))
+        assert lower(bench) == []
+        assert one in str(list_own(bench, "eth0")) and one not in str(list_own(bench, "eth1"))
+
+
+@kinds
+@pytest.mark.parametrize("edited", [("eth0", "eth1"), ("eth1", "eth0")])
+def test_what_moves_from_a_stanza_with_another_address_by_now_comes_true_in_one_work(
+    option: str, key: str, one: str, other: str, edited: tuple[str, str]
+) -> None:
+    with open_bench() as bench:
+        assert bench.up(PLAIN[0], static("eth1", 4, **{option: one})) == []
+        new = {"eth0": static("eth0", 4, **{option: one}), "eth1": renumber(bench)}
+        assert bench.all(edited=[new[iface] for iface in edited]) == []
+        assert one in str(list_own(bench, "eth0")) and one not in str(list_own(bench, "eth1"))
 
 
 def test_marks_that_get_a_mask_come_true_in_one_work() -> None:
