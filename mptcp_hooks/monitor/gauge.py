@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _SECOND, _TENTH = 1.0, 0.1
 # Whoever carries less in a second, in bytes, has nothing to be judged by.
 _BUSY_FROM = 25_000
-# Of a machine that begins to be busy these many seconds are looked at, in a row; later each
-# third one, and each tenth where there is no backup and nothing has changed for a minute.
-_AT_FIRST, _SELDOM, _MORE_SELDOM, _SETTLED_AFTER = 10, 3.0, 10.0, 60.0
+# Of a machine that begins to be busy these many seconds are looked at, in a row, where any of the
+# first ones speaks against an uplink, and else those alone; later each third one, and each tenth
+# where there is no backup and nothing has changed for a minute.
+_AT_FIRST, _UNDOUBTED, _SELDOM, _MORE_SELDOM, _SETTLED_AFTER = 10, 5, 3.0, 10.0, 60.0
 # An uplink that carries so many times as much as when it was looked at, or as little, for so many
 # seconds, is looked at anew, and not again before as long as that takes twice.
 _OTHER, _OTHER_FOR, _ANEW_AFTER = 2.5, 2, 20.0
@@ -162,7 +163,8 @@ class Gauge:
         changed = self._judge.list_roles() != before
         if changed:
             self._changed_at, self._looked = now, 0
-        if self._looked < _AT_FIRST or self._judge.on_trial:
+        at_first = _AT_FIRST if self._judge.doubts else _UNDOUBTED
+        if self._looked < at_first or self._judge.on_trial:
             # The next second begins at once.
             self._meter.begin(flows, traffic, now)
             self._second_ends, self._look_at = now + _SECOND - _TENTH / 2, now + _TENTH

@@ -239,6 +239,11 @@ class Judge:
         """Whether it is tried just now what another role of an uplink would do."""
         return any(record.on_trial or record.rest for record in self._records.values())
 
+    @property
+    def doubts(self) -> bool:
+        """Whether any of the last seconds spoke for another role of an uplink."""
+        return any(any(record.votes) or any(record.doubts) for record in self._records.values())
+
     def note(self, seconds: Mapping[str, Second], joined: bool, now: float) -> None:
         """Take in what each uplink carried in a second, and judge them all.
 

@@ -90,13 +90,22 @@ def test_while_nothing_is_carried_one_look_at_counters_a_second_is_all(world: Wo
 
 def test_while_much_is_carried_tenths_are_counted_and_later_seldom(world: World) -> None:
     world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}
-    world.go_on(15)
-    assert 9 <= len(world.looks) <= 13
+    world.go_on(7)
+    # It began to be seen after two seconds; five of them, of which each ends where the next begins.
+    assert len(world.looks) == 6
     assert sorted(world.waits)[len(world.waits) // 2] == pytest.approx(0.1)
     world.looks.clear()
     world.go_on(60)
     # Two looks for each second that is seen, one of three seconds or of ten.
     assert len(world.looks) <= 32
+
+
+def test_where_the_first_seconds_speak_against_an_uplink_more_are_looked_at(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 250_000}
+    world.go_on(4)
+    world.change("eth1", 3_000_000)
+    world.go_on(8)
+    assert len(world.looks) == 11
 
 
 def test_a_weak_one_becomes_a_backup_once(world: World) -> None:
