@@ -121,7 +121,7 @@ class Gauge:
         self._look_at = now + _SECOND
         rates = {iface: _measure(after, before[iface]) for iface, after in traffic.items()
                  if iface in before}
-        if max(rates.values(), default=0) < _BUSY_FROM:
+        if not _is_busy(rates):
             self._looked = 0
             self._rests_until = now
             self._rates.clear()
@@ -164,13 +164,14 @@ class Gauge:
         if changed:
             self._changed_at, self._looked = now, 0
         at_first = _AT_FIRST if self._judge.doubts else _UNDOUBTED
-        if self._looked < at_first or self._judge.on_trial:
+        if self._judge.on_trial or (self._looked < at_first and _is_busy(rates)):
             # The next second begins at once.
             self._meter.begin(flows, traffic, now)
             self._second_ends, self._look_at = now + _SECOND - _TENTH / 2, now + _TENTH
-        else:
+            return changed
+        self._look_at = self._rests_until = now + _SECOND
+        if self._looked >= at_first:
             settled = not self._judge.list_roles() and now - self._changed_at > _SETTLED_AFTER
-            self._look_at = now + _SECOND
             self._rests_until = now + (_MORE_SELDOM if settled else _SELDOM)
         return changed
 
@@ -198,6 +199,10 @@ class Gauge:
 def _measure(after: Traffic, before: Traffic) -> float:
     """What was sent or received, whichever is more, in bytes."""
     return max(after.sent - before.sent, after.received - before.received)
+
+
+def _is_busy(rates: Mapping[str, float]) -> bool:
+    return max(rates.values(), default=0) >= _BUSY_FROM
 
 
 def _is_other(now: float, before: float) -> bool:

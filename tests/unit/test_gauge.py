@@ -100,6 +100,18 @@ def test_while_much_is_carried_tenths_are_counted_and_later_seldom(world: World)
     assert len(world.looks) <= 32
 
 
+def test_what_ends_in_the_first_seconds_is_not_counted_in_tenths_any_more(world: World) -> None:
+    world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}
+    world.go_on(3.5)
+    for name in world.rates:
+        world.change(name, 0)
+    # The second in which it ends, and the next one that carries nothing.
+    world.go_on(2)
+    world.waits.clear()
+    world.go_on(5)
+    assert min(world.waits) == pytest.approx(1.0)
+
+
 def test_where_the_first_seconds_speak_against_an_uplink_more_are_looked_at(world: World) -> None:
     world.rates = {"eth0": 6_000_000, "eth1": 250_000}
     world.go_on(4)
