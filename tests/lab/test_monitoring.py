@@ -118,7 +118,7 @@ def test_node_exporter_shows_the_metrics(make_lab: MakeLab) -> None:
     lab = bring_up(make_lab("prometheus-node-exporter"))
     write, = (block for block in list_blocks("cd ") if not block.startswith("*"))
     crontab, = (block for block in list_blocks("cd ") if block.startswith("*"))
-    assert [re.sub("/usr/sbin/", "", crontab.split(None, 6)[6]).strip()] == [
+    assert [re.sub("/usr/bin/", "", crontab.split(None, 6)[6]).strip()] == [
         " && ".join(write.splitlines())]
     lab.client.run("mkdir", "-p", FOLDER)
     lab.client.run("sh", "-ec", write)
