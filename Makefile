@@ -110,8 +110,8 @@ test: $(DEB)
 	$(PYTEST) -m alone; alone=$$?; \
 	[ $$alone = 5 ] && exit $$many || exit $$alone
 
-# Twenty in a row, and a minute long, and what takes its time of checks and VPNs: some twenty
-# minutes, two at a time.
+# Twenty in a row, and a minute long, and what takes its time of checks and VPNs: half an
+# hour, two at a time.
 outages: $(DEB)
 	$(PYTHON) -m pytest tests/lab -m long --deb $(DEB) -n 2 --dist load
 
