@@ -37,16 +37,17 @@ def make_changes(kernel: Kernel, work: Work) -> tuple[Outcomes, list[Problem]]:
     manager = kernel.read_path_manager()
     for number, change in enumerate(work.changes, start=1):
         path = change.after.path
+        after = _find_device(change, manager)
         mine = [failure for failure in failures if failure.number == number
-                and not _is_endpoint_there(failure.line, path, manager)]
+                and not _is_endpoint_there(failure.line, after.path, manager)]
         # The first word is enough: a failed line often fails those after it.
         problems += [tell_failure(failure, path.iface) for failure in mine[:1]]
         if any(not is_mptcp(failure.line) for failure in mine):
-            outcomes[path], stuck = _roll_back(kernel, change, manager)
+            outcomes[path], stuck = _roll_back(kernel, change._replace(after=after), manager)
             problems += [tell_failure(failure, path.iface) for failure in stuck]
         else:
             made.append(change)
-            outcomes[path] = (_forget_failed(kernel, change.after, mine, manager),)
+            outcomes[path] = (_forget_failed(kernel, after, mine, manager),)
     problems += _undo_replaced(kernel, made, outcomes)
     _note_routing(kernel.read_tables(), made, outcomes)
     return outcomes, problems
@@ -68,6 +69,20 @@ def settle_limits_anew(
         store.save_limits(limits.after)
     failures = kernel.runner.apply_sets([limits.raising])
     return limits, [tell_failure(failure) for failure in failures]
+
+
+def _find_device(change: Change, manager: PathManager) -> Installed:
+    """What a change made, with the device that the kernel took for the one that was meant.
+
+    `ip` knows it by its name, which another one may have got since the work was planned, or one
+    that was not there then. Who takes the endpoint away knows it by its device.
+    """
+    path = change.after.path
+    devices = {one.device for one in manager.endpoints or () if one.stands_for(path.address)}
+    if path.ifindex in devices or len(devices) != 1 or not any(
+            is_endpoint_add(line, path.address) for line in change.lines):
+        return change.after
+    return change.after._replace(path=path._replace(ifindex=devices.pop()))
 
 
 def _forget_failed(

@@ -280,6 +280,31 @@ def test_a_path_keeps_a_table_that_others_use_too_when_its_device_is_renamed() -
                 20003]
 
 
+@pytest.mark.parametrize("event", [
+    ETH1, static("eth1", 6), static("eth1", 4, mptcp_announce="203.0.113.9")])
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("refused", ["", "replace default", "endpoint add"])
+def test_a_name_that_is_another_devices_before_the_lines_run_leaks_nothing(
+    event: Event, there: bool, refused: str
+) -> None:
+    """As names are exchanged, or a stick comes back, while a hook or a round is at work."""
+    with open_bench() as bench:
+        device = bench.machine.devices["eth1"]
+        if not there:
+            del bench.machine.devices["eth1"]
+        with bench.open_store() as store:
+            work = prepare_up(store, bench.machine, [event], NO_CONFIGURATION)
+            bench.machine.devices["eth1"] = device._replace(ifindex=9)
+            bench.machine.obstacle = lambda line: "Error" * bool(refused and refused in line)
+            assert bool(carry_out(store, bench.machine, work)) == bool(refused)
+        bench.machine.obstacle = lambda line: ""
+        assert bench.again() == [] == bench.up(event)
+        assert list_paths(bench) == [(event.addresses[0].address, 20009)]
+        assert bench.again() == [] and bench.machine.ran == []
+        assert bench.down("eth1") == []
+        assert bench.machine.snapshot() == bench.before
+
+
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_table_is_not_in_use_for_an_address_that_is_left_alone(later: bool, held: bool) -> None:
