@@ -30,7 +30,8 @@ else:
 
     ModuleType = type(sys)
 
-_PACKAGE = "mptcp_hooks."
+_NAME = "mptcp_hooks"
+_PACKAGE = f"{_NAME}."
 _FOLDER = __file__.rpartition("/")[0]
 # The floors from which the hook takes modules; their __init__.py hold a docstring alone.
 _FLOORS = frozenset(_PACKAGE + floor for floor in ("base", "machine", "intent", "engine"))
@@ -75,9 +76,21 @@ def _import(
     return module
 
 
+def _load_package() -> ModuleType:
+    """The package itself, which is a module and a folder of modules."""
+    source = f"{_FOLDER}/__init__.py"
+    code = _read_code(source, f"{_FOLDER}/__pycache__/__init__{_SUFFIX}")
+    if code is None:
+        return _by_machinery(_NAME)
+    module = ModuleType(_NAME)
+    module.__package__, module.__file__, module.__path__ = _NAME, source, [_FOLDER]
+    _run(code, module)
+    return module
+
+
 def _load(name: str) -> ModuleType:
     above, _, own = name.rpartition(".")
-    parent = _modules.get(above) or _load(above)
+    parent = _modules.get(above) or (_load_package() if above == _NAME else _load(above))
     path = f"{_FOLDER}/{name[len(_PACKAGE):].replace('.', '/')}"
     module = ModuleType(name)
     if name in _FLOORS:

@@ -38,6 +38,15 @@ for _ in range(2):
     except ZeroDivisionError:
         print("mptcp_hooks.engine.plan" in sys.modules, end=" ")
 """
+HOOK = """\
+import sys
+from mptcp_hooks import ROOT
+from mptcp_hooks.base import errors
+
+def run_hook(path):
+    package = sys.modules["mptcp_hooks"]
+    print("machinery" if package.__spec__ else "directly", errors.__package__, ROOT, path)
+"""
 
 
 @pytest.fixture
@@ -111,3 +120,45 @@ def test_what_python_would_not_take_is_left_to_it(
     (compiled,) = (package / "mptcp_hooks/engine/__pycache__").glob("plan.*.pyc")
     spoil(package / "mptcp_hooks/engine/plan.py", compiled)
     assert show(package)[:3] == ["machinery", "directly", "mptcp_hooks.engine.plan"]
+
+
+def start_hook(package: Path) -> subprocess.CompletedProcess[str]:
+    """What hooks/event does with a package in another place, whose hook shows where it is."""
+    (package / "mptcp_hooks/hook.py").write_text(HOOK)
+    event = package / "event"
+    event.write_text((ROOT / "hooks/event").read_text().replace("/usr/share/mptcp-hooks",
+                                                                str(package)))
+    # -u: the hook ends without what Python does at an end.
+    return subprocess.run(["/usr/bin/python3", "-ISBu", str(event), "if-up.d/mptcp_up"],
+                          capture_output=True, text=True)
+
+
+def test_a_hook_starts_without_a_search(package: Path) -> None:
+    done = start_hook(package)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["directly", "mptcp_hooks.base", str(package), "if-up.d/mptcp_up"]
+
+
+@pytest.mark.parametrize("name", ["loader", "__init__"])
+@pytest.mark.parametrize("spoil", [spoil_magic, spoil_time, spoil_size, spoil_flags, take_away,
+                                   cut_off])
+def test_a_hook_starts_where_what_it_starts_with_is_not_compiled(
+    package: Path, name: str, spoil: Callable[[Path, Path], None]
+) -> None:
+    (compiled,) = (package / "mptcp_hooks/__pycache__").glob(f"{name}.*.pyc")
+    spoil(package / f"mptcp_hooks/{name}.py", compiled)
+    done = start_hook(package)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["directly" if name == "loader" else "machinery",
+                                   "mptcp_hooks.base", str(package), "if-up.d/mptcp_up"]
+
+
+@pytest.mark.parametrize("missing", ["loader.py", "base/errors.py"])
+def test_a_hook_of_half_a_package_says_so_and_ends_well(package: Path, missing: str) -> None:
+    source = package / "mptcp_hooks" / missing
+    for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+        compiled.unlink()
+    source.unlink()
+    done = start_hook(package)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("if-up.d/mptcp_up: did nothing: ") and "Error" in done.stderr
