@@ -149,7 +149,7 @@ class WorkBuilder(Books):
         silent = False
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
             # What is another device's takes no place that one would have to wait for.
-            waiting = self._list_waiting(event, settings, old, left, planned, held)
+            waiting = self._list_waiting(event.device, settings, old, planned)
             silent = bool(waiting) or not self._has_carrier(event.device)
             planned = self._plan(event, settings, old, left, waiting, held)
         if planned.unserved and self._make_room(planned.unserved):
@@ -176,23 +176,20 @@ class WorkBuilder(Books):
             narrow(self, planned)
 
     def _list_waiting(
-        self, event: Event, settings: Settings, old: list[Installed], left: tuple[Stanza, ...],
-        planned: Plan, held: Mapping[str, str],
+        self, device: str, settings: Settings, old: list[Installed], planned: Plan
     ) -> tuple[str, ...]:
-        """The addresses of a silent stanza whose endpoints wait: for a carrier, or a gateway."""
-        carried = self._has_carrier(event.device)
+        """The addresses of a silent stanza whose endpoints wait: for a carrier, or a gateway.
+
+        Also where another program has the endpoint, or there is no place for one: an address that
+        comes back later is to find the stanza silent until a gateway has answered.
+        """
+        carried = self._has_carrier(device)
         # What stands though it is out is all that a connection has.
         kept = {one.path.address for one in old if one.path.endpoint}
-        waiting: tuple[str, ...] = ()
-        # What waits leaves its place to others, which may have to wait as well; and nobody
-        # makes room for what waits.
-        while more := tuple(path.address for path in planned.paths
-                            if (path.endpoint or path in planned.unserved)
-                            and path.address not in kept
-                            and not (carried and self.machine.answers(path))):
-            waiting += more
-            planned = self._plan(event, settings, old, left, waiting, held)
-        return waiting
+        return tuple(path.address for path in planned.paths
+                     if (path.primary or settings.chosen_flags or path.announced)
+                     and path.address not in kept
+                     and not (carried and self.machine.answers(path)))
 
     def _note_plan(self, event: Event, settings: Settings, planned: Plan) -> None:
         """Have said what is to be said of an event's options and paths."""

@@ -395,11 +395,11 @@ def _judge_endpoint(
                                    "mptcp-flags")
     if manager.limits is None:
         return _Verdict(False, "this kernel has no MPTCP: routing only", "")
-    if own.address in view.silent:
-        return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
     # Where others are announced, the own one may have none.
     present = [one for one in manager.left if one.stands_for(own.address)
                or any(path.owns(one) for path in before)]
+    if not present and own.address in view.silent:
+        return _Verdict(False, "", "no endpoint until the carrier is back, and its gateway answers")
     if not present and _is_away(own, view) and (before or _is_up(view)):
         # Where its routing stands, the kernel would have an endpoint of any address; where there is
         # none yet, it refuses that and says so, and another uplink's would be given for nothing. On

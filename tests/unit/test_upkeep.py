@@ -34,6 +34,7 @@ from tests.unit.engine import Bench, open_bench, static
 from tests.unit.memory import FAILED, INCOMPLETE, Device, Killed, MemoryMachine, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
+GATEWAYS = {"10.1.2.2": "10.1.2.1", "fd00:2::2": "fd00:2::1"}
 NAMES_ETH1 = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", managed=True),))
 UP, UNPLUGGED = Link(True, True, False), Link(True, False, False)
 # The endpoints that are no path's: one of the bench, and those that tests add.
@@ -188,6 +189,46 @@ def test_an_endpoint_comes_back_when_its_gateway_answers(kept: Kept) -> None:
     machine.deaf.clear()
     assert kept.round() == quiet("eth0", "eth1", made=True)
     assert machine.ran[-1] == "mptcp endpoint add 10.1.2.2 dev eth1 subflow"
+
+
+@pytest.mark.parametrize("left, gone", [("10.1.2.2", "fd00:2::2"), ("fd00:2::2", "10.1.2.2")])
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_address_that_comes_later_waits_as_well_whoever_has_the_endpoint_beside_it(
+    kept: Kept, left: str, gone: str, shared: bool
+) -> None:
+    """With a link go the addresses of IPv6, and nobody has answered by the time they are back."""
+    machine = kept.bench.machine
+    both = read_event({
+        "IFACE": "eth1", "ADDRFAM": "inet,inet6", "METHOD": "none",
+        "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64", "IF_GATEWAYS": "10.1.2.1 fd00:2::1"})
+    assert both is not None
+    if shared:
+        own = next(one for one in machine.devices["eth1"].addresses if one.address == left)
+        machine.plug("eth9", 19, own)
+        other = read_event({
+            "IFACE": "eth9", "ADDRFAM": "inet" if own.family == 4 else "inet6", "METHOD": "static",
+            "IF_ADDRESS": f"{left}/{own.length}", "IF_GATEWAY": GATEWAYS[left]})
+        assert other is not None
+        kept.bench.up(other)
+    else:
+        machine.endpoints.append(Endpoint(99, left, 0, ("subflow",)))
+    before = kept.endpoints()
+    kept.bench.up(both)
+    addresses = machine.devices["eth1"].addresses
+    kept.set_link("eth1", UNPLUGGED)
+    machine.take_address("eth1", gone)
+    assert kept.round().silent == ("eth1",)
+    kept.set_link("eth1", UP)
+    machine.deaf = set(GATEWAYS.values())
+    machine.neighbours = dict.fromkeys(machine.deaf, 0)
+    for _ in range(2):
+        report = kept.round()
+        assert (report.silent, report.waiting) == (("eth1",), ("eth1",))
+    machine.devices["eth1"] = machine.devices["eth1"]._replace(addresses=addresses)
+    for _ in range(2):
+        assert kept.round().silent == ("eth1",) and kept.endpoints() == before
+    machine.deaf.clear()
+    assert kept.round().silent == () and kept.endpoints() == [*before, gone]
 
 
 def test_before_an_endpoint_is_made_a_gateway_that_fails_is_forgotten(kept: Kept) -> None:
