@@ -36,7 +36,9 @@ class Books:
 
     `records` are the stanzas of the interfaces that were looked at, as they will be on record;
     `coming` the events yet to be added; `reduced` what stanzas became that gave something up;
-    `shared` the addresses that were planned as another device's as well.
+    `shared` the addresses that were planned as another device's as well. `heeded` are the tunnels
+    that plans heeded by now, '' for none; `foreseen` is the one that all are to heed, None where
+    each heeds what is known so far.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Books:
         self.coming: dict[str, tuple[Event, ...]] = {}
         self.reduced: dict[Stanza, Stanza] = {}
         self.shared: set[str] = set()
+        self.heeded: set[str] = set()
+        self.foreseen: str | None = None
 
     def list_stanzas(self, iface: str) -> tuple[Stanza, ...]:
         """The stanzas of an interface, as they will be on record."""
@@ -79,13 +83,17 @@ class Books:
         """
         if not self._tunnels:
             return ""
+        if self.foreseen is not None:
+            return self.foreseen
         from mptcp_hooks.engine.kept_to import find_kept, list_beside
 
         others = {iface: tuple(stanza._replace(paths=tuple(
                       one for one in stanza.paths if one not in old)) for stanza in stanzas)
                   for iface, stanzas in self.records.items()}
         kept = find_kept(self.store, others, list_beside(planned))
-        return next((one.device for one in kept), "")
+        found = next((one.device for one in kept), "")
+        self.heeded.add(found)
+        return found
 
     def choose_names(self, device: str, ifaces: Iterable[str]) -> list[str]:
         """Those of `ifaces` that are the device; each name is looked up once in a work."""

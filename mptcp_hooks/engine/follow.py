@@ -287,10 +287,15 @@ def _take_in(
     builder: Keeper, machine: Machine, events: Iterable[Event], told: list[str]
 ) -> None:
     """Add what is there of interfaces that are up and not `told` of."""
+    new = [event for event in events if event.iface not in told]
+    builder.add_together(lambda lost: _take_in_each(builder, machine, new))
+
+
+def _take_in_each(builder: Keeper, machine: Machine, events: Iterable[Event]) -> None:
     for event in events:
         try:
             seen = see(machine, event)
-            if seen and event.iface not in told and is_up(machine, event.device):
+            if seen and is_up(machine, event.device):
                 builder.add(seen)
         except Problem as problem:
             builder.problems.append(problem)

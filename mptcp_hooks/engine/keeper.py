@@ -50,19 +50,31 @@ class Keeper(WorkBuilder):
         Only the plan of a stanza tells that its path goes, as where its gateway has gone. By then
         others may have been planned as further ones beside it, or for bound sockets alone as it has
         their address, or been refused its table. So all is taken back and added once more: `come`
-        gets the paths that were in the way, to add first who has them. It is the same with an
+        gets the paths that were in the way, to add first who has them. It is the same with the only
+        path of a tunnel's family, that goes or comes, for what peers are told of; and with an
         endpoint that goes: others may have been planned without one for want of its place.
         """
         before = self._note_state()
+        self.heeded.clear()
         come(set())
         lost = self._list_headless() | self._list_in_the_way(before)
         if lost:
+            self._take_back(before)
+            come(lost)
+        if self._foresee_tunnel():
             self._take_back(before)
             come(lost)
         if going := self._list_going(before.manager):
             self._take_back(before)
             self.manager = self.manager._replace(going=(*self.manager.going, *going))
             come(lost)
+        self.foreseen = None
+
+    def _foresee_tunnel(self) -> bool:
+        """Have plans heed the tunnel that is kept to by what is planned; whether any did not."""
+        heeded = set(self.heeded)
+        self.foreseen = self.find_tunnel((), [])
+        return not heeded <= {self.foreseen}
 
     def _note_state(self) -> _State:
         """What is to be done and said so far."""
@@ -80,6 +92,7 @@ class Keeper(WorkBuilder):
         self.remarks = [*state.remarks]
         self.coming, self.reduced = dict(state.coming), dict(state.reduced)
         self.shared = set(state.shared)
+        self.heeded.clear()
 
     def _list_going(self, before: PathManager) -> list[Endpoint]:
         """The endpoints that go, where places are left that others may have asked for by then."""

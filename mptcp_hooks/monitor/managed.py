@@ -12,6 +12,8 @@ from mptcp_hooks.intent.ifupdown import ask_events
 from mptcp_hooks.intent.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mptcp_hooks.base.model import Stanza
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
@@ -41,13 +43,20 @@ def prepare_managed(
     as they are.
     """
     builder = Keeper(store, machine, configuration)
-    for device in machine.list_devices():
-        if configuration.names(device) and device not in resting:
-            try:
-                _take_in(builder, machine, configuration, device)
-            except Problem as problem:
-                builder.problems.append(problem)
+    meant = [device for device in machine.list_devices()
+             if configuration.names(device) and device not in resting]
+    builder.add_together(lambda lost: _take_in_each(builder, machine, configuration, meant))
     return builder.finish()
+
+
+def _take_in_each(
+    builder: Keeper, machine: Machine, configuration: Configuration, devices: Iterable[str]
+) -> None:
+    for device in devices:
+        try:
+            _take_in(builder, machine, configuration, device)
+        except Problem as problem:
+            builder.problems.append(problem)
 
 
 def _take_in(

@@ -8,6 +8,7 @@ several addresses is the first, is read off the kernel and then held to (outcome
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -60,7 +61,8 @@ class Model:
     whether it sees to them, `ending` whether the monitor ends, `leading` are the families that had
     a way out when it began, or got one in it, or in `passing`: what a monitor may have made just
     before, and of which stanzas; `had` are the devices that had paths when it began, and `stood`
-    those paths.
+    those paths; `parted` are the families whose last paths went since the package saw to limits.
+    While several stanzas are made true, `foreseen` are the families that have paths after that.
     `programs` is how many of ours were run, and `now` when the kernel was looked at, in seconds.
     """
 
@@ -87,6 +89,8 @@ class Model:
     passing: list[tuple[Told, Wish]] = field(default_factory=list)
     had: frozenset[str] = frozenset()
     stood: tuple[Written, ...] = ()
+    parted: set[int] = field(default_factory=set)
+    foreseen: set[int] | None = None
     programs: int = 0
     now: float = 0.0
 
@@ -94,27 +98,32 @@ class Model:
     def in_turn(self) -> bool:
         """Whether what comes was planned knowing all that goes.
 
-        Of programs that run at the same time one may plan before another has done its work, and
-        only a monitor comes back to that.
+        Programs that run at the same time plan and do their work one after another, in whichever
+        order, and only a monitor comes back to what an earlier one has planned.
         """
         return self.monitored or self.programs < 2
 
     @property
     def beside(self) -> set[int]:
         """The families of tunnels that uplinks are beside, each of one that has a path."""
-        return self._find_beside(())
+        return self.find_beside_of(self.tunnels)
 
     def find_beside_of(self, tunnels: set[int]) -> set[int]:
         """Those of the families of tunnels that have a path by now."""
-        return tunnels & self._list_families(())
+        return tunnels & self._list_families()
 
-    def _find_beside(self, coming: Iterable[Wish]) -> set[int]:
-        return self.tunnels & self._list_families(coming)
+    def _find_beside(self, told: Told, wishes: Iterable[Wish]) -> set[int]:
+        """The same, once what stands of a stanza has become these wishes."""
+        if self.foreseen is not None:
+            return self.tunnels & self.foreseen
+        own = {(told.stanza.device, address) for address in told.paths}
+        others = {wish.family for one in self.told if one is not told
+                  for wish in one.list_staying() if (wish.device, wish.address) not in own}
+        return self.tunnels & others.union(wish.family for wish in wishes)
 
-    def _list_families(self, coming: Iterable[Wish]) -> set[int]:
-        return {one.family for told in self.told for one in (
-            *(path.wish for path in told.paths.values()), *(told.wishes or ()))}.union(
-                wish.family for wish in coming)
+    def _list_families(self) -> set[int]:
+        """Those that have a path by now."""
+        return {wish.family for told in self.told for wish in told.list_staying()}
 
     @property
     def bare(self) -> bool:
@@ -138,7 +147,7 @@ class Model:
     def begin(self, before: Snapshot, now: float = 0.0) -> None:
         """Begin a step: nothing changes unless it says so."""
         self.limits, self.settling, self.now = before.limits, False, now
-        self.programs = 0
+        self.programs, self.parted = 0, set()
         self.leading = {wish.family for _, wish in self.passing if wish.gateway} | {
             family for family in FAMILIES if list_candidates(self, family)}
         self.had = self._list_having()
@@ -169,6 +178,8 @@ class Model:
     def follow(self, step: Step, before: Snapshot) -> None:
         """Heed a step of ours: what was told, and what is to become of it."""
         self.programs += 1
+        settled, families = self.settling, self._list_families()
+        self.settling = False
         match step.kind:
             case "hook":
                 self._hear(read_stanza(step.words), before)
@@ -183,13 +194,15 @@ class Model:
                 self._bring_up(step.iface, before)
             case "mptcp_down":
                 self._dismiss(step.iface)
+        self.parted = set() if self.settling else self.parted | families - self._list_families()
+        self.settling |= settled
         # A hook makes paths of what it is told, also from an address that another device has. The
         # monitor's next round bars the way for them before it takes them away.
         self.leading |= self._list_made()
 
     def attend(self, before: Snapshot) -> None:
         """Heed rounds of the monitor, after which all is as the machine is."""
-        self.settling = True
+        self.settling, self.parted = True, set()
         self._fall_silent(before)
         self.told = [told for told in self.told
                      if not (told.managed and self._has_ended(told.stanza.device, before))]
@@ -295,7 +308,7 @@ class Model:
 
     def _keep_quiet(self, told: Told, wishes: list[Wish], before: Snapshot) -> list[Wish]:
         """Beside a tunnel no endpoint comes of which peers would be told; what is there stays."""
-        beside = self._find_beside(wishes)
+        beside = self._find_beside(told, wishes)
         return [self._quieten(told, wish, before) if beside and wish.tells else wish
                 for wish in wishes]
 
@@ -478,7 +491,7 @@ class Model:
         Endpoints that went with the carrier wait for what is `awaited` then. What goes
         does so first, what loses a path comes before the others, and what is on record before
         what is taken in. Of two that want the same, the one whose interface has the smaller name
-        comes first.
+        comes first. What peers are told beside a tunnel goes by the paths that there are then.
         """
         for told in meant:
             self._take_leave(told, before)
@@ -487,7 +500,14 @@ class Model:
         coming = [told for told in sorted(
                       meant, key=lambda one: (one.new, one not in losing, one.stanza.iface))
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
-        return [told for told in coming if not self._renew(told, before, awaited)]
+        if self.tunnels:
+            trial, renewed = deepcopy((self, coming))
+            for told in renewed:
+                trial._renew(told, before, awaited)
+            self.foreseen = trial._list_families()
+        refused = [told for told in coming if not self._renew(told, before, awaited)]
+        self.foreseen = None
+        return refused
 
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)

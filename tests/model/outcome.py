@@ -276,8 +276,11 @@ def _find_limits(model: Model, before: Snapshot, after: Snapshot) -> tuple[Limit
     if model.settling:
         lowest = _raise(base)
     highest = _raise(model.limits)
-    if model.settling and model.beside and any(
-            one.flags != ("signal",) for one in after.endpoints):
+    # Who is the last to see to limits may do so beside a path, and its endpoint, that go after it.
+    parted = model.tunnels & model.parted
+    there = before.endpoints | after.endpoints if parted else after.endpoints
+    if model.settling and (model.beside or parted) and any(
+            one.flags != ("signal",) for one in there):
         # Beside a tunnel new connections open no subflow.
         lowest = highest = _NONE
     if model.base is None or after.limits != model.limits:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import islice, permutations
 from time import monotonic
 
 from tests.model.comparison import Difference, compare, compare_foreign
@@ -167,7 +168,25 @@ def judge(
     model: Model, moment: float, steps: tuple[Step, ...], before: Snapshot, after: Snapshot,
     disturbed: bool,
 ) -> tuple[Model, list[Difference]]:
-    """The model once it has followed what was done between two looks, and what differs from it."""
+    """The model once it has followed what was done between two looks, and what differs from it.
+
+    Programs that run at the same time do their work one after another, in whichever order.
+    """
+    now, found = _judge_order(model, moment, steps, before, after, disturbed)
+    if not found or now.in_turn:
+        return now, found
+    for order in islice(permutations(steps), 1, None):
+        again, left = _judge_order(model, moment, order, before, after, disturbed)
+        if not left:
+            return again, left
+    return now, found
+
+
+def _judge_order(
+    model: Model, moment: float, steps: tuple[Step, ...], before: Snapshot, after: Snapshot,
+    disturbed: bool,
+) -> tuple[Model, list[Difference]]:
+    """The same for steps that were done in this order."""
     model = deepcopy(model)
     model.begin(before, moment)
     now, found = _follow_rounds(model, steps, before, after, disturbed)

@@ -838,6 +838,102 @@ def test_what_peers_are_told_of_beside_a_tunnel_though_there_was_a_path_is_seen(
     assert now.beside == ({4} if seen or not announced else set())
 
 
+_OWN_6 = {device: find_own(device, 0, 6).address for device in ("wan0", "wan1", "wan2")}
+_SIGNALLED = Endpoint(_OWN_6["wan0"], 3, ("signal",))
+
+
+def _stand_beside(*steps: str) -> tuple[Model, Snapshot]:
+    """What was told of three uplinks, and what stands of it beside a tunnel of IPv4."""
+    devices = ("wan0", "wan1", "wan2")
+    before = BARE._replace(
+        links={device: Link(number, True, True) for number, device in enumerate(devices, start=3)},
+        addresses=(*(Held(device, device, 6, _OWN_6[device], 64, False) for device in devices),
+                   Held("wan0", "wan0", 4, OWN, 24, False),
+                   Held("wan1", "wan1", 4, "10.2.0.2", 24, False)))
+    model = Model(tunnels={4}, configuration=read_configuration(("gateways=wan1",)))
+    for step in steps:
+        before = _play(model, make_step(step), before)._replace(limits=Limits(0, 0))
+    return model, before
+
+
+def _tell(seen: Snapshot, told: bool) -> Snapshot:
+    """What is seen, where peers are told of wan0's address, or are not."""
+    others = {one: number for one, number in seen.ids.items() if one != _SIGNALLED}
+    return seen._replace(ids={**others, _SIGNALLED: 20} if told else others)
+
+
+@pytest.mark.parametrize(("step", "limits", "told", "seen"), [
+    # wan0 came before wan1 went, and so beside the tunnel, or after it.
+    ("mptcp_down wan1", Limits(0, 0), False, False),
+    ("mptcp_down wan1", Limits(8, 8), True, False),
+    ("mptcp_down wan1", Limits(0, 0), True, True),
+    ("mptcp_down wan1", Limits(8, 8), False, True),
+    ("mptcp_down wan1", Limits(2, 0), False, True),
+    # There is a path of IPv4 all the time, or one of IPv6 has gone.
+    ("farewell wan1", Limits(0, 0), False, False),
+    ("farewell wan1", Limits(8, 8), True, True),
+    ("mptcp_down wan2", Limits(0, 0), False, False),
+    ("mptcp_down wan2", Limits(8, 8), True, True),
+    ("", Limits(8, 8), True, True),
+])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_comes_beside_a_tunnel_whose_last_path_goes_at_the_same_time_is_seen(
+    turned: bool, step: str, limits: Limits, told: bool, seen: bool
+) -> None:
+    """Nobody says which of the programs is the first; there is another path all the time."""
+    model, before = _stand_beside(
+        "hook wan1 inet at=0 gateway", "hook wan2 inet6 at=0 gateway",
+        "hook wan0 inet6 at=0 gateway flags=signal")
+    assert _SIGNALLED not in before.endpoints
+    steps = [make_step(one) for one in (step, "mptcp_up wan0") if one]
+    after, done = before, deepcopy(model)
+    for one in steps:
+        after = _play(done, one, after)
+    after = _tell(after, told)._replace(limits=limits)
+    _, found = judge(model, 0.0, tuple(steps[::-1] if turned else steps), before, after,
+                     disturbed=False)
+    assert bool(found) == seen
+
+
+@pytest.mark.parametrize(("gone", "limits", "told", "seen"), [
+    (True, Limits(8, 8), True, []),
+    (True, Limits(0, 0), False, ["missing", "wrong"]),
+    (False, Limits(0, 0), False, []),
+    (False, Limits(0, 0), True, ["left over"]),
+])
+@pytest.mark.parametrize(("steps", "last"), [
+    (("hook wan0 inet,inet6 flags=signal",), "mptcp_up wan0"),
+    (("hook wan0 inet,inet6 flags=signal",), "hook wan0 inet,inet6 flags=signal"),
+    (("hook wan1 inet", "hook wan0 inet6 flags=signal"), "mptcp_up --all"),
+])
+def test_what_peers_are_told_beside_a_path_that_goes_in_the_same_work_is_seen(
+    steps: tuple[str, ...], last: str, gone: bool, limits: Limits, told: bool, seen: list[str]
+) -> None:
+    """It is the only one of the tunnel's family, and of the same stanza or of another one."""
+    model, before = _stand_beside("hook wan2 inet6 at=0 gateway", *steps)
+    assert _SIGNALLED not in before.endpoints
+    if gone:
+        before = before._replace(addresses=tuple(one for one in before.addresses
+                                                 if one.family == 6))
+    after = _tell(_play(deepcopy(model), make_step(last), before), told)._replace(limits=limits)
+    _, found = judge(model, 0.0, (make_step(last),), before, after, disturbed=False)
+    assert [one.way for one in found] == seen
+
+
+@pytest.mark.parametrize(("told", "seen"), [(False, []), (True, ["left over"])])
+def test_what_peers_are_told_beside_a_path_that_comes_in_the_same_work_is_seen(
+    told: bool, seen: list[str]
+) -> None:
+    """It is the first of the tunnel's family, and comes after what peers would be told of."""
+    model, before = _stand_beside(
+        "hook wan2 inet6 at=0 gateway", "hook wan1 inet", "hook wan0 inet6 flags=signal",
+        "mptcp_down wan0", "mptcp_down wan1")
+    last = make_step("mptcp_up --all")
+    after = _tell(_play(deepcopy(model), last, before), told)._replace(limits=Limits(0, 0))
+    _, found = judge(model, 0.0, (last,), before, after, disturbed=False)
+    assert [one.way for one in found] == seen
+
+
 def test_what_is_left_of_a_bar_without_a_path_goes_once_somebody_works() -> None:
     """The monitor that left it is gone, and who has nothing to do leaves it."""
     bar = Rule(4, 32767, "", "", "", 0)

@@ -169,6 +169,14 @@ class Told:
             self.silent = False
         self.doubtful &= self.silent
 
+    def list_staying(self) -> Iterator[Wish]:
+        """What it has once the step is over, as far as that is known by now."""
+        yield from self.wishes or ()
+        coming = {wish.address for wish in self.wishes or ()}
+        if self.wishes is None or self.loose:
+            yield from (path.wish for address, path in self.paths.items()
+                        if address not in coming)
+
     def list_addresses(self) -> set[str]:
         """The addresses that are its own: stated, with a path, or about to have one."""
         return {*self.paths, *(own.address for own in self.stanza.list_own()),

@@ -11,6 +11,8 @@ from mptcp_hooks.base.mark import are_mixed, normalise_mark, parse_mark
 from mptcp_hooks.base.model import Endpoint, Path, Tunnel
 from mptcp_hooks.base.numbering import FIRST_PREFERENCE
 from mptcp_hooks.engine import salvage
+from mptcp_hooks.engine.carry_out import carry_out
+from mptcp_hooks.engine.follow import prepare_adoption, prepare_all
 from mptcp_hooks.intent.belongings import read_announced, read_mark, read_sources
 from mptcp_hooks.intent.event import Event, read_event
 from mptcp_hooks.intent.settings import (
@@ -21,6 +23,7 @@ from mptcp_hooks.intent.settings import (
     note_mark,
     read_settings,
 )
+from mptcp_hooks.monitor.managed import prepare_managed
 from tests.unit.engine import ADDRESSES, Bench, open_bench, static
 
 BOTH = {"IFACE": "eth1", "ADDRFAM": "inet,inet6", "IF_ADDRESSES": "10.1.2.2/24 fd00:2::2/64"}
@@ -296,6 +299,64 @@ def test_a_path_that_goes_in_a_work_is_beside_no_tunnel_any_more() -> None:
         assert bench.up(event) == [] == list_own(bench)
         bench.machine.take_address("eth1", "fd00:2::2")
         assert bench.again() == [] and list_own(bench) == [("10.1.2.2", 3, ("signal",))]
+
+
+@pytest.mark.parametrize("told, other", [("eth0", "eth1"), ("eth1", "eth0")])
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("way", ["all", "again", "name", "name reversed"])
+def test_what_peers_are_told_goes_by_the_paths_that_there_are_after_the_work(
+    told: str, other: str, family: int, way: str
+) -> None:
+    """The only path of a tunnel's family comes, or goes, with another interface."""
+    signalled = static(told, 10 - family, mptcp_flags="signal")
+    beside = read_event({"IFACE": other, "METHOD": "dhcp", "IF_MPTCP_FLAGS": "subflow",
+                         "ADDRFAM": {4: "inet", 6: "inet6"}[family]})
+    assert beside is not None
+    events = signalled, beside
+    (own,) = (one for one in ADDRESSES[other] if one.family == family)
+    with open_bench() as bench:
+        machine = bench.machine
+
+        def do() -> list[tuple[str, int, tuple[str, ...]]]:
+            if way in ("all", "again"):
+                assert (bench.all() if way == "all" else bench.again()) == []
+            else:
+                assert bench.name(*(events[::-1] if "reversed" in way else events)) == []
+            return [one for one in list_own(bench) if one[2] == ("signal",)]
+
+        assert bench.up(*events) == []
+        if way == "again":
+            machine.endpoints = [one for one in machine.endpoints if one.flags != ("signal",)]
+        else:
+            assert bench.dismiss("eth0", "eth1") == []
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(family, "wg0"),))
+        assert do() == [] == do()
+        machine.take_address(other, own.address)
+        there = do()
+        assert [flags for *_, flags in there] == [("signal",)]
+        assert do() == there and machine.ran == []
+
+
+@pytest.mark.parametrize("way", ["managed", "adopted", "all"])
+def test_what_is_taken_in_beside_a_path_that_comes_after_it_is_not_told(way: str) -> None:
+    """Of IPv4's addresses peers would be told, and there is a tunnel of IPv6."""
+    events = [static("eth1", 4, mptcp_flags="signal"), static("eth1", 6)]
+    named = NO_CONFIGURATION._replace(wishes=(Wishes("eth1", managed=True, flags=("signal",)),))
+    with open_bench(named if way == "managed" else NO_CONFIGURATION) as bench:
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(6, "wg0"),))
+            given = bench.machine, events, bench.configuration
+            if way == "managed":
+                work = prepare_managed(store, bench.machine, bench.configuration, frozenset())
+            elif way == "adopted":
+                work = prepare_adoption(store, *given, {})
+            else:
+                work = prepare_all(store, *given)
+            assert carry_out(store, bench.machine, work) == []
+            paths = [one.path for stanza in store.load("eth1") for one in stanza.paths]
+        assert {path.family for path in paths} == {4, 6}
+        assert not any("signal" in flags for *_, flags in list_own(bench))
 
 
 def test_beside_a_tunnel_peers_hear_of_no_more_than_before() -> None:
