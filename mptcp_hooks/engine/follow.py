@@ -12,7 +12,7 @@ from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import LEAVING, SILENT, Stanza
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine.bring_up import prepare_up
-from mptcp_hooks.engine.keeper import Keeper, has_any, list_led
+from mptcp_hooks.engine.keeper import LAST_TURN, Keeper, list_led
 from mptcp_hooks.engine.compare import list_current, renews
 from mptcp_hooks.intent.event import NETWORKMANAGER, Event, method_of, recall_event
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mptcp_hooks.engine.books import Leases
-    from mptcp_hooks.engine.keeper import Places
+    from mptcp_hooks.engine.keeper import Lost
     from mptcp_hooks.engine.record import Store
     from mptcp_hooks.engine.work import Work
     from mptcp_hooks.intent.settings import Configuration
@@ -85,19 +85,19 @@ def prepare_all(
 
 def _renew_all(
     builder: Keeper, machine: Machine, ifaces: list[str], edited: list[Event],
-    lost: Places,
+    lost: Lost,
 ) -> None:
     """Add what is on record, then what a person edited; but who has what is lost comes first."""
-    ahead = [event for event in edited if _renews_any(builder, event, lost)]
+    ahead = [event for event in edited if _find_turn(builder, event, lost) < LAST_TURN]
     _name_each(builder, machine, ahead)
     _follow(builder, machine, ifaces, (_let_go, _call_back))
     _name_each(builder, machine, [event for event in edited if event not in ahead])
 
 
-def _renews_any(builder: Keeper, event: Event, places: Places) -> bool:
-    """Whether what an event renews had any of the paths at `places`."""
-    return has_any((stanza for stanza in builder.on_file.get(event.iface, ())
-                    if renews(event, stanza)), places)
+def _find_turn(builder: Keeper, event: Event, lost: Lost) -> int:
+    """The turn of an event, by what it renews."""
+    return lost.find_turn(stanza for stanza in builder.on_file.get(event.iface, ())
+                          if renews(event, stanza))
 
 
 def prepare_named(
@@ -119,7 +119,7 @@ def _name_each(builder: Keeper, machine: Machine, events: list[Event]) -> None:
     for event in current:
         _leave_what_is_away(builder, machine, event)
     builder.add_together(lambda lost: builder.add_each(
-        sorted(current, key=lambda event: not _renews_any(builder, event, lost)),
+        sorted(current, key=lambda event: _find_turn(builder, event, lost)),
         lambda event: _name(builder, machine, event)))
     # Those that nobody names.
     _do_each(builder, machine, _list_heirs(builder, _recall_seen(builder, machine, events)), _renew)
@@ -239,7 +239,7 @@ def _follow(
     _do_each(builder, machine, recorded, leave)
     ordered = _put_losers_first(machine, recorded)
     builder.add_together(lambda lost: _do_each(
-        builder, machine, sorted(ordered, key=lambda seen: not has_any([seen.stanza], lost)), come))
+        builder, machine, sorted(ordered, key=lambda seen: lost.find_turn([seen.stanza])), come))
 
 
 def _do_each(builder: Keeper, machine: Machine, recorded: Iterable[_Seen], act: Act) -> None:

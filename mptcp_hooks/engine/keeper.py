@@ -22,6 +22,31 @@ if TYPE_CHECKING:
     Places = set[tuple[int, str]]
 
 
+LAST_TURN = 2
+
+
+class Lost(NamedTuple):
+    """The paths that go, and were in the way of what was planned before that was known.
+
+    `firsts` were the first ones of devices that have none such any more, beside which others were
+    planned as further ones; `rest` are those of others that were refused or shared something.
+    """
+
+    firsts: Places
+    rest: Places
+
+    def find_turn(self, stanzas: Iterable[Stanza]) -> int:
+        """The turn of who has these stanzas; those who lose none of the paths have the last.
+
+        Who is to be the first of a device may lose one of the rest: it comes after who was that.
+        """
+        places = {_place(one.path) for stanza in stanzas for one in stanza.paths}
+        return 0 if places & self.firsts else 1 if places & self.rest else LAST_TURN
+
+
+_NOTHING_LOST = Lost(set(), set())
+
+
 class _State(NamedTuple):
     """What a builder has to do and to say, by the names of its attributes."""
 
@@ -44,7 +69,7 @@ class Keeper(WorkBuilder):
         """Whether a stanza is still as it was on record, but for what it gave up to others."""
         return not {stanza, self.reduced.get(stanza)}.isdisjoint(self.list_stanzas(iface))
 
-    def add_together(self, come: Callable[[Places], None]) -> None:
+    def add_together(self, come: Callable[[Lost], None]) -> None:
         """Add what comes, such that each part of it is planned with what goes by the others.
 
         Only the plan of a stanza tells that its path goes, as where its gateway has gone. By then
@@ -56,9 +81,9 @@ class Keeper(WorkBuilder):
         """
         before = self._note_state()
         self.heeded.clear()
-        come(set())
-        lost = self._list_headless() | self._list_in_the_way(before)
-        if lost:
+        come(_NOTHING_LOST)
+        lost = Lost(self._list_headless(), self._list_in_the_way(before))
+        if any(lost):
             self._take_back(before)
             come(lost)
         if self._foresee_tunnel():
@@ -185,11 +210,6 @@ class Keeper(WorkBuilder):
     def _list_same(self, iface: str, stanza: Stanza) -> tuple[Stanza, ...]:
         """What is on record of one stanza: twice where a hook was killed between old and new."""
         return tuple(one for one in self.list_stanzas(iface) if one.told == stanza.told)
-
-
-def has_any(stanzas: Iterable[Stanza], places: Places) -> bool:
-    """Whether stanzas have any of the paths at `places`."""
-    return any(_place(one.path) in places for stanza in stanzas for one in stanza.paths)
 
 
 def list_led(stanzas: Iterable[Stanza]) -> set[tuple[int, int]]:

@@ -491,7 +491,8 @@ class Model:
         Endpoints that went with the carrier wait for what is `awaited` then. What goes
         does so first, what loses a path comes before the others, and what is on record before
         what is taken in. Of two that want the same, the one whose interface has the smaller name
-        comes first. What peers are told beside a tunnel goes by the paths that there are then.
+        comes first. But who loses the first path of a device comes before all who would be planned
+        beside that. What peers are told beside a tunnel goes by the paths that there are then.
         """
         for told in meant:
             self._take_leave(told, before)
@@ -500,6 +501,8 @@ class Model:
         coming = [told for told in sorted(
                       meant, key=lambda one: (one.new, one not in losing, one.stanza.iface))
                   if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
+        leading = self._list_leading(coming, before)
+        coming.sort(key=lambda one: one not in leading)
         if self.tunnels:
             trial, renewed = deepcopy((self, coming))
             for told in renewed:
@@ -508,6 +511,17 @@ class Model:
         refused = [told for told in coming if not self._renew(told, before, awaited)]
         self.foreseen = None
         return refused
+
+    def _list_leading(self, coming: list[Told], before: Snapshot) -> list[Told]:
+        """Those that lose the first path of a device to what comes earlier, or stays as it is."""
+        wishes = {told: self.wish(told, before, present=True) for told in coming}
+        families = {told: {one.family for one in wishes.get(told, told.list_staying())}
+                    for told in self.told}
+        return [told for number, told in enumerate(coming) if any(
+            path.primary and path.wish.family not in families[told] and any(
+                path.wish.family in families[one] for one in self.told
+                if one.stanza.device == told.stanza.device and one not in coming[number:])
+            for path in told.paths.values())]
 
     def _take_leave(self, told: Told, before: Snapshot) -> None:
         held = list_held(before, told.stanza.device)

@@ -12,7 +12,7 @@ from tests.model.comparison import Difference, compare, compare_foreign
 from tests.model.driver import Violation, minimise
 from tests.model.kernel import Default, Endpoint, Held, Limits, Link, Route, Rule, Snapshot
 from tests.model.model import Model
-from tests.model.outcome import resolve
+from tests.model.outcome import Outcome, resolve
 from tests.model.player import judge
 from tests.model.steps import Step, make_step
 from tests.model.things import Wish, write_wish
@@ -605,6 +605,44 @@ def test_an_address_that_is_left_to_bound_sockets_though_the_others_path_goes_is
     found = compare(resolve(model, after, after, disturbed=False), (), after)
     missing = [one.text for one in found if (one.way, one.kind) == ("missing", "Endpoint")]
     assert ["device 3" in text for text in missing] == [True] * (step == "mptcp_up --all")
+
+
+@pytest.mark.parametrize("step", ["", "mptcp_up --all"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_who_is_left_of_a_device_beside_a_stanza_that_keeps_its_other_family_is_its_first(
+    foreign: bool, step: str
+) -> None:
+    """It loses a path itself, and is refused the table of the first where others use that."""
+    def act(before: Snapshot, step: str) -> Outcome:
+        model.begin(before)
+        if step:
+            model.follow(make_step(step), before)
+        else:
+            model.monitored = True
+            model.attend(before)
+        return resolve(model, before, before, disturbed=not step)
+
+    own = [find_own("wan0", place, 4) for place in (0, 2)]
+    alias = [find_own("wan0", 1, family) for family in (4, 6)]
+    theirs = Route(4, 101, "198.51.100.0/24", "7", "", "", "", 0, False)
+    before = BARE._replace(
+        addresses=tuple(Held("wan0", label, one.family, one.address, one.length, False)
+                        for label, each in (("wan0", own), ("wan0:1", alias)) for one in each),
+        foreign=frozenset([theirs] * foreign))
+    model = Model(configuration=read_configuration(("flags:wan0=subflow",)))
+    act(before, "hook wan0:1 inet,inet6 at=1 flags=subflow table=102")
+    before = before._replace(marked=frozenset(
+        one for one in act(before, "hook wan0 inet").must if not isinstance(one, Endpoint)))
+    (table,) = {rule.table for rule in before.marked if isinstance(rule, Rule)
+                and (rule.preference, rule.source) == (20002, own[1].address)}
+    # With the first address of a subnet the kernel takes away the others.
+    after = before._replace(addresses=tuple(
+        one for one in before.addresses if one.address in (own[1].address, alias[1].address)))
+    model.configuration = read_configuration(("flags:wan0=subflow", "table:wan0=101"))
+    outcome = act(after, step)
+    is_first = Rule(4, 20006, "", "", "wan0", 101) in outcome.must
+    is_left = Rule(4, 20002, own[1].address, "", "", table) in outcome.must
+    assert (is_first, is_left) == (not foreign, foreign)
 
 
 @pytest.mark.parametrize(("steps", "seen"), [

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.base.errors import Problem
-from mptcp_hooks.base.model import Endpoint, Installed, Lease, Limits, Path, Rule
+from mptcp_hooks.base.model import Endpoint, Installed, Lease, Limits, Path, Route, Rule
 from mptcp_hooks.base.numbering import FORMER_PREFERENCES, PREFERENCES
 from mptcp_hooks.engine import commands, plan
 from mptcp_hooks.engine.announced import prepare_lease
@@ -544,6 +544,44 @@ def test_who_is_left_of_a_device_is_its_first_at_once(again: Callable[[Bench], o
         bench.machine.take_address("eth1", "10.1.2.2")
         assert again(bench) == []
         assert "10.1.2.7" in [one.address for one in bench.machine.endpoints]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("again", [
+    lambda bench, events: bench.all(),
+    lambda bench, events: bench.again(),
+    lambda bench, events: bench.name(*events),
+], ids=["all", "again", "named"])
+def test_who_is_left_of_a_device_is_its_first_though_it_loses_an_address_itself(
+    again: Callable[[Bench, list[Event]], list[Problem]], family: int, refused: bool
+) -> None:
+    """Also where another interface is refused its table in the same work."""
+    prefix, length = ("10.1.2.", 24) if family == 4 else ("fd00:2::", 64)
+    alias = read_event({"IFACE": "eth1:1", "ADDRFAM": "inet,inet6", "METHOD": "static",
+                        "IF_ADDRESSES": "10.1.2.3/24 fd00:2::3/64",
+                        "IF_GATEWAYS": "10.1.2.1 fd00:2::1"})
+    found = read_event(DHCP | {"ADDRFAM": "inet" if family == 4 else "inet6",
+                               "IF_MPTCP_GATEWAY": f"{prefix}1"})
+    assert alias is not None and found is not None
+    going, staying = (InterfaceAddress(family, f"{prefix}{host}", length, "", "")
+                      for host in ("5", "7"))
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *alias.addresses)
+        assert bench.up(ETH0, alias) == []
+        bench.machine.plug("eth1", 3, *alias.addresses, going, staying)
+        assert bench.up(found) == []
+        if refused:
+            bench.configuration = Configuration((), (Wishes("eth0", table=101),), True)
+            bench.machine.routes[4, 101] = [
+                Route("192.0.2.0/24", "unreachable", "", 0, "", 0, 99)]
+        for own in (f"{prefix}3", going.address):
+            bench.machine.take_address("eth1", own)
+        problems = again(bench, [found, alias, ETH0])
+        assert [str(one)[:22] for one in problems] == ["eth0: table 101 is in "] * refused
+        assert staying.address in [one.address for one in bench.machine.endpoints]
+        assert list(map(str, bench.all())) == list(map(str, problems))
+        assert bench.machine.ran == []
 
 
 @pytest.mark.parametrize("again", [Bench.all, Bench.again])
