@@ -80,7 +80,7 @@ help:
 	@echo 'make fuzz     noise instead of what managers, people and the kernel say: an hour'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make test-kernels  SUITES="bookworm trixie"  the lab on their kernels, under qemu (root)'
-	@echo 'make test-boot  a machine with two cards from boot to shutdown, under qemu (root)'
+	@echo 'make test-boot  machines with two cards from boot to shutdown, under qemu (root)'
 	@echo 'make bench    the hooks against their peers, in ratios, and unequal uplinks: hours (root)'
 	@echo 'make unequal  the last of that alone: the weak uplink beside the better one (root)'
 	@echo 'make compare  OLD=old.deb NEW=new.deb  the hooks of two packages, in ms (root)'
@@ -162,19 +162,21 @@ test-kernels: $(DEB)
 			$(KERNEL_TESTS) --deb $(DEB) -m 'not alone and not bpf and not long and not fault and not boot' \
 			|| [ $$? = 77 ] || exit 1; done
 
-# Debian 13 with systemd, udev and ifupdown, on a disk of its own.
-BOOT_ROOT = build/roots/boot
-BOOT_PACKAGES = systemd-sysv,udev,kmod,dbus,ifupdown,iproute2,iputils-ping,python3,python3-jinja2,\
-	python3-netifaces
+# Releases of Debian with udev and ifupdown, each on a disk of its own; with systemd, but for one.
+BOOTS = trixie bookworm bookworm-sysvinit
+BOOT_ROOTS = $(BOOTS:%=build/roots/boot-%)
+BOOT_PACKAGES = udev kmod dbus ifupdown iproute2 iputils-ping python3 python3-jinja2 python3-netifaces
+BOOT_INIT = $(if $(findstring sysvinit,$(1)),sysvinit-core initscripts inetutils-syslogd,systemd-sysv)
 
-test-boot: $(DEB) $(BOOT_ROOT)
+test-boot: $(DEB) $(BOOT_ROOTS)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(VM_PACKAGES) e2fsprogs'
 	$(PYTHON) -m pytest tests/lab/test_boot.py --deb $(DEB)
 
-$(BOOT_ROOT):
+build/roots/boot-%:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(ROOT_PACKAGES)'
 	@rm -rf $@.new && mkdir -p $(@D) && apt-config dump Acquire >$@.conf
-	mmdebstrap --variant=apt --aptopt=$@.conf --include=$(subst $() ,,$(BOOT_PACKAGES)) trixie $@.new
+	mmdebstrap --variant=apt --aptopt=$@.conf --include='$(BOOT_PACKAGES) $(call BOOT_INIT,$*)' \
+		$(firstword $(subst -, ,$*)) $@.new
 	@mv $@.new $@
 
 bench: $(DEB)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.lab.support.lab import Host
 from tests.virtual.disk import Disk
+from tests.virtual.process1 import Init
 
 CARDS = ("ens5", "ens6")
 _SLOTS = (5, 6)
@@ -29,8 +30,8 @@ _ANSWERED_WITHIN = 300
 class Booted:
     """A VM on a host; `run` says what is done in it, once it is up."""
 
-    def __init__(self, host: Host, disk: Disk, scratch: Path) -> None:
-        self._host, self._disk, self._scratch = host, disk, scratch
+    def __init__(self, host: Host, disk: Disk, init: Init, scratch: Path) -> None:
+        self._host, self._disk, self._init, self._scratch = host, disk, init, scratch
         for number in range(len(CARDS)):
             host.ip(f"tuntap add tap{number} mode tap", f"link add bridge{number} type bridge",
                     f"link set tap{number} up master bridge{number}",
@@ -70,16 +71,14 @@ class Booted:
         return line
 
     def wait_for_boot(self) -> None:
-        """Wait until systemd has nothing more to start; a failed unit is an error."""
-        state = self.run("systemctl is-system-running --wait || systemctl --failed --no-legend",
-                         _BOOTED_WITHIN)
+        """Wait until process 1 has nothing more to start; a failed unit is an error."""
+        state = self.run(self._init.state, _BOOTED_WITHIN)
         assert state.strip() == "running", state
 
     def reboot(self) -> None:
         """Shut down in order, and boot again."""
         before = self.run("cat /proc/sys/kernel/random/boot_id")
-        # What is asked while it goes down is lost.
-        self.run("systemd-run --on-active=1 systemctl reboot")
+        self.run(self._init.reboot)
         end = time.monotonic() + _BOOTED_WITHIN
         while time.monotonic() < end:
             time.sleep(10)
@@ -89,6 +88,20 @@ class Booted:
             except (TimeoutError, socket.timeout, ValueError):
                 continue
         raise AssertionError(self.read_console())
+
+    def warn(self, word: str) -> None:
+        """Warn of a word under the name of one of our programs."""
+        self.run(f"logger -p daemon.warning -t mptcp_up {word}")
+
+    def list_warnings(self, word: str) -> list[str]:
+        """What our programs have warned of since `warn` was called; a shutdown loses nothing."""
+        said = self.run(self._init.warnings).splitlines()
+        number, = (number for number, line in enumerate(said) if word in line)
+        return said[number + 1:]
+
+    def check_service(self) -> None:
+        """Ours runs."""
+        self.run(self._init.service)
 
     def unplug(self, card: int) -> None:
         """Take a network card out while all runs."""
