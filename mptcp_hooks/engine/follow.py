@@ -78,8 +78,13 @@ def prepare_all(
     changed = {event.iface for event in renewed}
     builder.foretell(renewed)
     unedited = [iface for iface in store.list_interfaces() if iface not in changed]
-    builder.add_together(lambda lost: _renew_all(builder, machine, unedited, renewed, lost))
-    _take_in(builder, machine, events, told)
+    new = [event for event in events if event.iface not in told]
+
+    def come(lost: Lost) -> None:
+        _renew_all(builder, machine, unedited, renewed, lost)
+        _take_in_each(builder, machine, new)
+
+    builder.add_together(come)
     return builder.finish()
 
 

@@ -78,9 +78,12 @@ class Keeper(WorkBuilder):
         gets the paths that were in the way, to add first who has them. It is the same with the only
         path of a tunnel's family, that goes or comes, for what peers are told of; and with an
         endpoint that goes: others may have been planned without one for want of its place.
+
+        A part may be added so itself: what it heeds at last is known to the whole.
         """
         before = self._note_state()
-        self.heeded.clear()
+        whole = self.heeded, self.foreseen
+        self.heeded = set()
         come(_NOTHING_LOST)
         lost = Lost(self._list_headless(), self._list_in_the_way(before))
         if any(lost):
@@ -93,13 +96,16 @@ class Keeper(WorkBuilder):
             self._take_back(before)
             self.manager = self.manager._replace(going=(*self.manager.going, *going))
             come(lost)
-        self.foreseen = None
+        self.heeded, self.foreseen = self.heeded | whole[0], whole[1]
 
     def _foresee_tunnel(self) -> bool:
         """Have plans heed the tunnel that is kept to by what is planned; whether any did not."""
-        heeded = set(self.heeded)
-        self.foreseen = self.find_tunnel((), [])
-        return not heeded <= {self.foreseen}
+        if self.foreseen is not None:
+            # By the whole, of which this is a part.
+            return False
+        heeded, self.foreseen = self.heeded, self.find_tunnel((), [])
+        self.heeded = {self.foreseen}
+        return not heeded <= self.heeded
 
     def _note_state(self) -> _State:
         """What is to be done and said so far."""
@@ -117,7 +123,7 @@ class Keeper(WorkBuilder):
         self.remarks = [*state.remarks]
         self.coming, self.reduced = dict(state.coming), dict(state.reduced)
         self.shared = set(state.shared)
-        self.heeded.clear()
+        self.heeded = set() if self.foreseen is None else {self.foreseen}
 
     def _list_going(self, before: PathManager) -> list[Endpoint]:
         """The endpoints that go, where places are left that others may have asked for by then."""

@@ -338,6 +338,27 @@ def test_what_peers_are_told_goes_by_the_paths_that_there_are_after_the_work(
         assert do() == there and machine.ran == []
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("told, other", [("eth0", "eth1"), ("eth1", "eth0")])
+@pytest.mark.parametrize("other_is", ["edited", "edited with it", "new"])
+def test_what_peers_are_told_of_goes_by_what_an_edit_or_a_newcomer_brings(
+    told: str, other: str, family: int, other_is: str
+) -> None:
+    """Their part of the work is added by itself, after that of what is on record."""
+    signalled = static(told, 10 - family, mptcp_flags="signal")
+    plain, beside = static(other, 10 - family), static(other, family)
+    with open_bench() as bench:
+        assert bench.up(signalled, *[plain] * (other_is != "new")) == []
+        bench.machine.endpoints = [one for one in bench.machine.endpoints
+                                   if one.flags != ("signal",)]
+        with bench.open_store() as store:
+            store.save_tunnels((Tunnel(family, "wg0"),))
+        edited = [signalled] * (other_is == "edited with it") + [beside]
+        for _ in range(2):
+            assert (bench.all(beside) if other_is == "new" else bench.all(edited=edited)) == []
+            assert [one for one in list_own(bench) if one[2] == ("signal",)] == []
+
+
 @pytest.mark.parametrize("way", ["managed", "adopted", "all"])
 def test_what_is_taken_in_beside_a_path_that_comes_after_it_is_not_told(way: str) -> None:
     """Of IPv4's addresses peers would be told, and there is a tunnel of IPv6."""
