@@ -148,7 +148,6 @@ class WorkBuilder(Books):
         waiting: tuple[str, ...] = ()
         silent = False
         if any(stanza.state == SILENT for stanza in (*replaced, *giving)):
-            # What is another device's takes no place that one would have to wait for.
             waiting = self._list_waiting(event.device, settings, old, planned)
             silent = bool(waiting) or not self._has_carrier(event.device)
             planned = self._plan(event, settings, old, left, waiting, held)

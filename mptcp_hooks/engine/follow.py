@@ -81,6 +81,7 @@ def prepare_all(
     new = [event for event in events if event.iface not in told]
 
     def come(lost: Lost) -> None:
+        """All three parts: what one of them brings matters to those before it."""
         _renew_all(builder, machine, unedited, renewed, lost)
         _take_in_each(builder, machine, new)
 

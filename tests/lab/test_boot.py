@@ -7,6 +7,7 @@ It is the one thing that namespaces cannot show. Emulated, so it takes minutes.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,9 @@ from tests.virtual.process1 import find_init
 
 pytestmark = pytest.mark.boot
 
-_SCRATCH = Path(__file__).parents[2] / "build" / "virtual"
+_ROOT = Path(__file__).parents[2]
+_SCRATCH = _ROOT / "build" / "virtual"
+_BOOTS, = re.findall("^BOOTS = (.*)$", (_ROOT / "Makefile").read_text(), re.MULTILINE)
 _STANZAS = """\
 auto lo
 iface lo inet loopback
@@ -40,7 +43,7 @@ _SIZE = 1_000_000
 _LONG = 300.0
 
 
-@pytest.fixture(params=["trixie", "bookworm", "bookworm-sysvinit"])
+@pytest.fixture(params=_BOOTS.split())
 def booted(request: pytest.FixtureRequest, deb: str, lab: Lab) -> Iterator[Booted]:
     """A VM in the place of the lab's client."""
     _SCRATCH.mkdir(parents=True, exist_ok=True)
