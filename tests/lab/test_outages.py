@@ -291,20 +291,17 @@ def test_a_monitor_that_is_killed_in_an_outage(
 
 
 def test_a_busy_server_is_not_listened_to(up: Lab) -> None:
-    """Connections that come and go make events by the thousand; the monitor sleeps.
-
-    Where uplinks are judged by what they carry, that is looked at ten times a second.
-    """
-    up.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nroles = fixed\n")
+    """Connections that come and go make events by the thousand; the monitor sleeps."""
     monitor = Monitor(up)
     wait_for_addresses(up.client)
     monitor.rest()
     before, began = monitor.read_status("voluntary_ctxt_switches"), time.monotonic()
     up.server.start("python3", "-c", _LISTEN)
     up.client.run("python3", "-c", _CONNECT)
-    # Each second it looks whether anybody waits in vain, however busy the machine is.
-    looks = time.monotonic() - began
-    assert monitor.read_status("voluntary_ctxt_switches") - before < looks + 10
+    # Each second it looks whether anybody waits in vain, and ten times at what uplinks carry,
+    # however many connections there are and however long they take.
+    looks = 11 * (time.monotonic() - began)
+    assert monitor.read_status("voluntary_ctxt_switches") - before < looks + 3
 
 
 _LISTEN = f"""

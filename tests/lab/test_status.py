@@ -7,8 +7,9 @@ import json
 import re
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -27,6 +28,8 @@ INTERRUPTIBLE = ("env", "--default-signal=INT")
 # Redirections, as a caller in the shell has them.
 CLOSED = [">&-", "<&- >&- 2>&-"]
 
+# What begins a picture.
+CLOCK = r"\d\d:\d\d:\d\d"
 # As mptcp_monitor does it.
 REMEMBER = """\
 import sys
@@ -43,6 +46,22 @@ def uplinks(lab: Lab) -> Lab:
     lab.ifup("-a")
     assert find(lab) == ()
     return lab
+
+
+def wait_for_picture(shown: IO[str]) -> float:
+    """Read on until the next picture begins; how long that took, in seconds."""
+    began = time.monotonic()
+    while not re.match(f"{CLOCK}  ", line := shown.readline()):
+        assert line, "no further picture"
+    return time.monotonic() - began
+
+
+def find_size(megabytes: int, pause: float) -> int:
+    """The bytes to send so as to be in as many pictures as so many megabytes with one a second.
+
+    `pause` is the time between two pictures here: a slow machine needs more than a second for one.
+    """
+    return round(megabytes * max(1.0, pause)) * MEGABYTE
 
 
 def list_standing(answer: Any) -> list[dict[str, Any]]:
@@ -140,12 +159,12 @@ def test_watching_shows_the_rate_of_each_uplink(uplinks: Lab) -> None:
     """Into a pipe: a picture a second, each with the time before it."""
     watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch")
     assert watching.stdout is not None
-    assert re.match(r"\d\d:\d\d:\d\d  ", watching.stdout.readline())
-    sent = uplinks.transfer(25 * MEGABYTE)
+    wait_for_picture(watching.stdout)
+    sent = uplinks.transfer(find_size(25, wait_for_picture(watching.stdout)))
     watching.send_signal(signal.SIGINT)
     text, _ = watching.communicate()
     assert watching.returncode == 0 and sent.whole
-    _, *pictures = re.split(r"^(\d\d:\d\d:\d\d)  ", text, flags=re.M)
+    _, *pictures = re.split(rf"^({CLOCK})  ", text, flags=re.M)
     assert len(set(pictures[::2])) > 1
     rates = [[float(rate) for rate in re.findall(r"sends +([\d.]+) Mbit/s", one)]
              for one in pictures[1::2]]
@@ -160,8 +179,9 @@ def test_watching_on_a_terminal(uplinks: Lab) -> None:
     row = re.compile(r"^(eth\d) +up +[\d.]+ ms  sends +[\d.]+ Mbit/s  (.{7}) +([\d.]+) Mbit/s",
                      re.M)
     with open_screen(uplinks.client.run, "mptcp_status --watch", 100, 30) as screen:
-        screen.wait_for(lambda seen: "UPLINK" in seen)
-        transfer = uplinks.begin_transfer(50 * MEGABYTE)
+        first, began = screen.wait_for(lambda seen: "UPLINK" in seen), time.monotonic()
+        screen.wait_for(lambda seen: seen.splitlines()[0] != first.splitlines()[0])
+        transfer = uplinks.begin_transfer(find_size(50, time.monotonic() - began))
         shown = row.findall(screen.wait_for(lambda seen: len(row.findall(seen)) == 2))
         assert [name for name, _, _ in shown] == ["eth0", "eth1"]
         assert shown[0][2] == "80.0" and shown[0][1].endswith("░░") and float(shown[1][2]) < 60
@@ -179,11 +199,10 @@ def test_watching_goes_on_when_the_device_goes(uplinks: Lab) -> None:
     uplinks.client.run("ip", "link", "add", "wwan0", "type", "veth")
     watching = uplinks.client.start(*INTERRUPTIBLE, "mptcp_status", "--watch", "wwan0")
     assert watching.stdout is not None
-    watching.stdout.readline()
+    wait_for_picture(watching.stdout)
     uplinks.client.run("ip", "link", "del", "wwan0")
-    pictures = 0
-    while pictures < 2:
-        pictures += bool(re.match(r"\d\d:\d\d:\d\d  ", watching.stdout.readline()))
+    for _ in range(2):
+        wait_for_picture(watching.stdout)
     watching.send_signal(signal.SIGINT)
     assert watching.communicate()[1] == ""
     assert watching.returncode == 0
