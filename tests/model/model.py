@@ -535,10 +535,13 @@ class Model:
         if told.leaving:
             if not held & set(told.paths):
                 told.paths.clear()
-        elif told.stanza.device not in before.links or (stated and not held & stated) or (
-                not is_wanted(told, self.configuration)):
+        elif told.stanza.device not in before.links or (stated and not held & stated):
+            # Its addresses are to find it silent, should they come back later than the carrier.
             told.settle([])
-            # Nobody waits for the gateway of what is gone; without a carrier all of it is silent.
+            told.mute.clear()
+        elif not is_wanted(told, self.configuration):
+            told.settle([])
+            # Nobody waits for the gateway of what is left alone.
             told.silent &= not before.is_running(told.stanza.device)
             told.mute.clear()
 

@@ -1102,6 +1102,25 @@ def test_whether_who_had_no_place_waits_for_its_gateway_is_read_off(
     assert follow_beside_others(model, "", before, after, disturbed=True) == seen
 
 
+@pytest.mark.parametrize(("away", "there", "seen"), [
+    (True, False, []),
+    (True, True, ["left over"]),
+    (False, True, []),
+    (False, False, ["missing"]),
+])
+def test_an_address_that_is_away_while_the_carrier_is_back_finds_its_stanza_silent(
+    away: bool, there: bool, seen: list[str]
+) -> None:
+    """The carrier goes again, and nobody watches it any more."""
+    model = Model(told=[Told(Stanza("wan0", (4,), (0,), gateway=True), silent=True)],
+                  monitored=True)
+    back = BARE if away else take_places(0, there=True, carrier=True)
+    assert follow_beside_others(model, "", back, back) == []
+    model.set_monitor("off")
+    before = take_places(0, there=not away)
+    assert follow_beside_others(model, HOOK, before, take_places(0, there)) == seen
+
+
 FIRST, FURTHER = (find_own("wan0", place, 4) for place in (0, 2))
 
 
