@@ -634,17 +634,20 @@ def _list_wanting(told: Told, wishes: list[Wish], beside: list[Wish]) -> list[Wi
 
     The first path of a device has its usual table. `beside` are the wishes of those that others
     have, and of what comes: one of these is the first, and what stands and is no first makes nobody
-    a further. What is left alone, since another device has its address, wants nothing; but if the
-    stanza has another path of the family, that one has what belongs to it.
+    a further, nor does what comes as such. What is left alone, since another device has its
+    address, wants nothing; but if the stanza has another path of the family, that one has what
+    belongs to it.
     """
     primary = {address for address, path in told.paths.items() if path.primary}
+    beside = [one for one in beside if not one.further]
     further = {wish.address for number, wish in enumerate(wishes)
                if wish.address not in primary and any(
                    (one.device, one.family) == (wish.device, wish.family)
                    for one in (*beside, *wishes[:number]))}
     left = {wish.address for wish in wishes if wish.shared and wish.address in further}
     made = {wish.family for wish in wishes if wish.address not in left}
-    return [wish._replace(table=wish.table or wish.usual_table * (wish.address not in further))
+    return [wish._replace(table=wish.table or wish.usual_table * (wish.address not in further),
+                          further=wish.address in further)
             for wish in wishes if wish.address not in left or wish.family in made]
 
 

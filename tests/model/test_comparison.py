@@ -613,15 +613,6 @@ def test_who_is_left_of_a_device_beside_a_stanza_that_keeps_its_other_family_is_
     foreign: bool, step: str
 ) -> None:
     """It loses a path itself, and is refused the table of the first where others use that."""
-    def act(before: Snapshot, step: str) -> Outcome:
-        model.begin(before)
-        if step:
-            model.follow(make_step(step), before)
-        else:
-            model.monitored = True
-            model.attend(before)
-        return resolve(model, before, before, disturbed=not step)
-
     own = [find_own("wan0", place, 4) for place in (0, 2)]
     alias = [find_own("wan0", 1, family) for family in (4, 6)]
     theirs = Route(4, 101, "198.51.100.0/24", "7", "", "", "", 0, False)
@@ -630,19 +621,64 @@ def test_who_is_left_of_a_device_beside_a_stanza_that_keeps_its_other_family_is_
                         for label, each in (("wan0", own), ("wan0:1", alias)) for one in each),
         foreign=frozenset([theirs] * foreign))
     model = Model(configuration=read_configuration(("flags:wan0=subflow",)))
-    act(before, "hook wan0:1 inet,inet6 at=1 flags=subflow table=102")
+    _act(model, before, "hook wan0:1 inet,inet6 at=1 flags=subflow table=102")
     before = before._replace(marked=frozenset(
-        one for one in act(before, "hook wan0 inet").must if not isinstance(one, Endpoint)))
+        one for one in _act(model, before, "hook wan0 inet").must if not isinstance(one, Endpoint)))
     (table,) = {rule.table for rule in before.marked if isinstance(rule, Rule)
                 and (rule.preference, rule.source) == (20002, own[1].address)}
     # With the first address of a subnet the kernel takes away the others.
     after = before._replace(addresses=tuple(
         one for one in before.addresses if one.address in (own[1].address, alias[1].address)))
     model.configuration = read_configuration(("flags:wan0=subflow", "table:wan0=101"))
-    outcome = act(after, step)
+    outcome = _act(model, after, step)
     is_first = Rule(4, 20006, "", "", "wan0", 101) in outcome.must
     is_left = Rule(4, 20002, own[1].address, "", "", table) in outcome.must
     assert (is_first, is_left) == (not foreign, foreign)
+
+
+@pytest.mark.parametrize("step", ["", "mptcp_up --all"])
+@pytest.mark.parametrize("foreign", [False, True])
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("beside", [(1,), (1, 3)])
+def test_who_stays_beside_the_first_of_a_device_does_not_get_it_round_a_table_of_others(
+    beside: tuple[int, ...], family: int, foreign: bool, step: str
+) -> None:
+    """The first loses its address, has another one, and wants its table for that.
+
+    The other one is renewed beside it: before it, where it loses an address as well, or by the
+    round that comes before the one in which the first is looked at again.
+    """
+    word = "inet" if family == 4 else "inet6"
+    held = {place: Held("wan0", "wan0:1" if place in (0, 2) else "wan0", family, own.address,
+                        own.length, False)
+            for place in range(4) for own in [find_own("wan0", place, family)]}
+    theirs = Route(family, 101, "192.0.2.0/24", "7", "", "", "", 0, False)
+    before = BARE._replace(addresses=(held[0],), foreign=frozenset([theirs] * foreign))
+    model = Model(configuration=read_configuration(("gateways=wan0",)))
+    places = ",".join(map(str, beside))
+    for hook, there in ((f"hook wan0:1 {word}", (0,)),
+                        (f"hook wan0 {word} at={places} gateway table=102", (0, *beside))):
+        before = before._replace(addresses=tuple(held[place] for place in there))
+        before = before._replace(marked=frozenset(
+            one for one in _act(model, before, hook).must if not isinstance(one, Endpoint)))
+    model.configuration = read_configuration(("gateways=wan0", "table:wan0=101"))
+    outcome = _act(model, before._replace(addresses=(held[1], held[2])), step)
+    assert {rule.table for rule in outcome.may if isinstance(rule, Rule)
+            and (rule.preference, rule.source) == (20002, held[2].address)} == (
+                set() if foreign else {101})
+    assert {rule.table for rule in outcome.must if isinstance(rule, Rule)
+            and rule.preference == 20006} == {TABLE if foreign else 101}
+
+
+def _act(model: Model, before: Snapshot, step: str) -> Outcome:
+    """What comes of a step of ours, or of a monitor's rounds where it is none."""
+    model.begin(before)
+    if step:
+        model.follow(make_step(step), before)
+    else:
+        model.monitored = True
+        model.attend(before)
+    return resolve(model, before, before, disturbed=not step)
 
 
 @pytest.mark.parametrize(("steps", "seen"), [

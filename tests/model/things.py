@@ -31,7 +31,8 @@ class Wish(NamedTuple):
     it may have one, `mark` what a firewall sets for it, `announced` the address that is mapped to
     it, and `shared` whether a path of another device has the address. One whose endpoint is
     `passing` has it only if a monitor was quick to make it for another stanza, of which this one
-    takes it over; one whose endpoint is `doubtful` has it only if its stanza is not silent.
+    takes it over; one whose endpoint is `doubtful` has it only if its stanza is not silent. It is
+    `further` where it is known to come beside the first one of its device.
     """
 
     family: int
@@ -51,6 +52,7 @@ class Wish(NamedTuple):
     shared: bool = False
     passing: bool = False
     doubtful: bool = False
+    further: bool = False
 
     @property
     def tells(self) -> bool:
