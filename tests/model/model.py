@@ -488,19 +488,13 @@ class Model:
     ) -> list[Told]:
         """Each stanza becomes what the machine is by now, but those that are refused.
 
-        Endpoints that went with the carrier wait for what is `awaited` then. What goes
-        does so first, what loses a path comes before the others, and what is on record before
-        what is taken in. Of two that want the same, the one whose interface has the smaller name
-        comes first. But who loses the first path of a device comes before all who would be planned
+        Endpoints that went with the carrier wait for what is `awaited` then. What goes does so
+        first. But who loses the first path of a device comes before all who would be planned
         beside that. What peers are told beside a tunnel goes by the paths that there are then.
         """
         for told in meant:
             self._take_leave(told, before)
-        losing = [told for told in meant if not set(told.paths) <= {
-            wish.address for wish in self.wish(told, before, present=True)}]
-        coming = [told for told in sorted(
-                      meant, key=lambda one: (one.new, one not in losing, one.stanza.iface))
-                  if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
+        coming = self._order(meant, before, awaited)
         leading = self._list_leading(coming, before)
         coming.sort(key=lambda one: one not in leading)
         if self.tunnels:
@@ -511,6 +505,28 @@ class Model:
         refused = [told for told in coming if not self._renew(told, before, awaited)]
         self.foreseen = None
         return refused
+
+    def _order(self, meant: list[Told], before: Snapshot, awaited: Awaited) -> list[Told]:
+        """Those that come, in the order in which they do: what is taken in comes last.
+
+        What loses a path comes before the others; of two that want the same, the one whose
+        interface has the smaller name comes first. But only its plan tells that a path goes: who
+        is refused as that is made loses none. That some of several stanzas of a device lose an
+        address is known before.
+        """
+        devices = [told.stanza.device for told in meant]
+        known = [told for told in meant if devices.count(told.stanza.device) > 1
+                 and not set(told.paths) <= list_held(before, told.stanza.device)]
+        coming = [told for told in sorted(
+                      meant, key=lambda one: (one.new, one not in known, one.stanza.iface))
+                  if told.wishes != [] and not told.leaving and before.is_up(told.stanza.device)]
+        losing = [told for told in coming if not set(told.paths) <= {
+            wish.address for wish in self.wish(told, before, present=True)}]
+        if losing:
+            trial, tried = deepcopy((self, coming))
+            made = [trial._renew(told, before, awaited) for told in tried]
+            losing = [told for told, is_made in zip(coming, made) if is_made and told in losing]
+        return sorted(coming, key=lambda one: (one.new, one not in losing))
 
     def _list_leading(self, coming: list[Told], before: Snapshot) -> list[Told]:
         """Those that lose the first path of a device to what comes earlier, or stays as it is."""

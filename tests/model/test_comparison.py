@@ -636,6 +636,37 @@ def test_who_is_left_of_a_device_beside_a_stanza_that_keeps_its_other_family_is_
     assert (is_first, is_left) == (not foreign, foreign)
 
 
+@pytest.mark.parametrize(("loser", "beside", "winner"), [
+    ("wan0", False, "wan0"),
+    ("wan1", False, "wan0"),
+    # What was a device's of several stanzas is known to be lost before anything is planned.
+    ("wan1", True, "wan1"),
+])
+@pytest.mark.parametrize("family", [4, 6])
+def test_who_loses_an_address_beside_another_gets_no_table_for_that(
+    family: int, loser: str, beside: bool, winner: str
+) -> None:
+    """Two uplinks want one table from now on: the second is refused, and loses nothing."""
+    word = "inet" if family == 4 else "inet6"
+    devices = ("wan0", "wan1")
+    own = {device: [find_own(device, place, family) for place in (0, 2, 3)] for device in devices}
+    before = BARE._replace(
+        links={device: Link(3 + number, True, True) for number, device in enumerate(devices)},
+        addresses=tuple(Held(device, device, family, each.address, each.length, False)
+                        for device in devices for each in own[device]))
+    model = Model()
+    for hook in (*(f"hook {device} {word} at=0,2 gateway" for device in devices),
+                 *[f"hook {loser} {word} at=3 gateway"] * beside):
+        before = before._replace(marked=frozenset(
+            one for one in _act(model, before, hook).must if not isinstance(one, Endpoint)))
+    model.configuration = read_configuration(("table:wan0=101", "table:wan1=101"))
+    outcome = _act(model, before._replace(addresses=tuple(
+        one for one in before.addresses if one.address != own[loser][1].address)), "mptcp_up --all")
+    assert {rule.device: rule.table == 101 for rule in outcome.must
+            if isinstance(rule, Rule) and (rule.preference, rule.family) == (20006, family)} == {
+                device: device == winner for device in devices}
+
+
 @pytest.mark.parametrize("step", ["", "mptcp_up --all"])
 @pytest.mark.parametrize("foreign", [False, True])
 @pytest.mark.parametrize("family", [4, 6])
