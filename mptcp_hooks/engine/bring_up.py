@@ -78,6 +78,10 @@ class WorkBuilder(Books):
 
     def finish(self) -> Work:
         """The work of all events added, with the limits that they need together."""
+        if self.undo:
+            from mptcp_hooks.engine.others import spare_standing
+
+            spare_standing(self)
         undo = tuple(self.undo)
         changes = tuple(keep_standing(self.changes, self.list_planned()))
         leaving = undo or any(change.late for change in changes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the paths of other stanzas give up for those that an event brings.
+"""What the paths of others give up for those that an event brings, and keep of what goes.
 
 Nearly always there is nothing: a hook does not load this module then.
 """
@@ -15,7 +15,7 @@ from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.belongings import demote, is_first, spare_one
 from mptcp_hooks.engine.compare import replace_stanzas
 from mptcp_hooks.engine.plan import takes, yields
-from mptcp_hooks.engine.work import Change
+from mptcp_hooks.engine.work import Change, Undo
 from mptcp_hooks.intent.event import recall_event
 from mptcp_hooks.intent.settings import read_settings
 
@@ -25,6 +25,39 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Path, Stanza
     from mptcp_hooks.engine.books import Books
     from mptcp_hooks.engine.plan import Plan
+
+
+def spare_standing(books: Books) -> None:
+    """Have nothing go that a path has as well which stays and is not made anew.
+
+    Two paths lead a subnet where a hook found the address of the first away, which the kernel then
+    did not let it change: what leads past both to main's own routes is one rule. What the kernel
+    has of such a path is noted anew.
+    """
+    remade = [change.after for change in books.changes if not all(map(is_mptcp, change.lines))]
+    standing = [one for one in books.list_planned() if one.up and one not in remade]
+    kept = {line for one in standing for line in _list_routing(one.down)}
+    going = {line for one in books.undo for line in one.lines}
+    if kept.isdisjoint(going):
+        return
+    left = [Undo(one.installed._replace(down=_leave_out(kept, one.installed.down)),
+                 _leave_out(kept, one.lines)) for one in books.undo]
+    books.undo = [one for one in left if one.lines]
+    for one in standing:
+        if not going.isdisjoint(_list_routing(one.down)) and _is_there(books, one.path):
+            mine = [change for change in books.changes if change.after == one]
+            change = mine[0] if mine else Change(one, one, ())
+            books.changes = [other for other in books.changes if other not in mine]
+            books.changes.append(change._replace(
+                after=one._replace(kernel=""), lines=(*_list_routing(one.up), *change.lines)))
+
+
+def _list_routing(lines: Iterable[str]) -> list[str]:
+    return [line for line in lines if not is_mptcp(line)]
+
+
+def _leave_out(those: set[str], lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(line for line in lines if line not in those)
 
 
 def narrow(books: Books, planned: Plan) -> None:

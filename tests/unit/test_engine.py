@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mptcp_hooks.base.address import InterfaceAddress
+from mptcp_hooks.base.address import InterfaceAddress, network
 from mptcp_hooks.base.errors import Problem
 from mptcp_hooks.base.model import Endpoint, Installed, Lease, Limits, Path, Route, Rule
 from mptcp_hooks.base.numbering import FORMER_PREFERENCES, PREFERENCES
@@ -544,6 +544,36 @@ def test_who_is_left_of_a_device_is_its_first_at_once(again: Callable[[Bench], o
         bench.machine.take_address("eth1", "10.1.2.2")
         assert again(bench) == []
         assert "10.1.2.7" in [one.address for one in bench.machine.endpoints]
+
+
+@pytest.mark.parametrize("again", [
+    lambda bench, event: bench.all(),
+    lambda bench, event: bench.again(),
+    lambda bench, event: bench.name(event),
+], ids=["all", "again", "named"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_path_that_goes_leaves_the_rules_that_one_beside_it_has_as_well(
+    again: Callable[[Bench, Event], list[Problem]], family: int
+) -> None:
+    """A hook came while the first address of a subnet was away, and its path stayed as it was."""
+    prefix, length = ("10.1.2.", 24) if family == 4 else ("fd00:2::", 64)
+    own = [f"{prefix}{host}/{length}" for host in (2, 3)]
+    event = read_event({
+        "IFACE": "eth1", "ADDRFAM": "inet" if family == 4 else "inet6", "METHOD": "static",
+        "IF_ADDRESSES": " ".join([{4: "10.1.3.2/24", 6: "fd00:3::2/64"}[family], *own]),
+        "IF_GATEWAYS": f"{prefix}1"})
+    assert event is not None
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, *event.addresses)
+        assert bench.up(event) == []
+        bench.machine.take_address("eth1", f"{prefix}2")
+        assert bench.up(event) != []
+        assert again(bench, event) == []
+        subnet = network(f"{prefix}3", length)
+        assert {rule.preference for _, rule in bench.machine.rules if rule.source == subnet} == {
+            20003, 20004}
+        assert again(bench, event) == [] and bench.machine.ran == []
+        assert bench.down("eth1") == [] and bench.machine.snapshot() == bench.before
 
 
 @pytest.mark.parametrize("refused", [False, True])
