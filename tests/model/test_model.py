@@ -38,6 +38,9 @@ FOUND = {
         "monitor on", "endpoint add device-less", "ifup wan1 inet,inet6 at=0 gateway",
         "link down wan1", "gateway silent wan1", "link up wan1", "address add wan1 6 0",
         "gateway answers wan1"),
+    "a path that goes has a rule in common with one that stays": (
+        "ifup wan1 inet6 at=2 gateway", "ifup wan1 inet6 at=0,1 gateway", "address del wan1 6 0",
+        "hook wan1 inet6 at=0,1 gateway", "mptcp_up --all", "mptcp_up --all"),
 }
 
 
