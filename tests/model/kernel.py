@@ -143,13 +143,17 @@ class Snapshot(NamedTuple):
         return self._replace(roles=frozenset(one.address for one in backups),
                              ids={plain.get(one, one): number for one, number in self.ids.items()})
 
-    def without_lent(self, own: Iterable[str]) -> Snapshot:
-        """The same, where some addresses on record have endpoints that are backups anyway."""
-        meant = self.roles & frozenset(own)
+    def without_lent(self, own: Iterable[tuple[str, int]]) -> Snapshot:
+        """The same, where some endpoints of addresses on record are backups anyway.
+
+        They are those of addresses and devices: of two devices that have one, one has its endpoint.
+        """
+        meant = frozenset(own)
         whole = {one: one._replace(flags=tuple(
             flag for flag in _FLAGS if flag in (*one.flags, _BACKUP)))
-            for one in self.ids if one.address in meant}
-        return self._replace(roles=self.roles - meant,
+            for one in self.ids
+            if one.address in self.roles and (one.address, one.device) in meant}
+        return self._replace(roles=self.roles - {one.address for one in whole},
                              ids={whole.get(one, one): number for one, number in self.ids.items()})
 
     def list_held(self, device: str, family: int) -> list[Held]:

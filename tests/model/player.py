@@ -161,7 +161,8 @@ def _judge_backups(model: Model, seen: Snapshot) -> Snapshot:
     wishes = [wish for told in model.told for wish in (
         {address: path.wish for address, path in told.paths.items()}
         | {wish.address: wish for wish in told.wishes or ()}).values()]
-    return seen.without_lent(wish.address for wish in wishes if "backup" in wish.flags)
+    return seen.without_lent(
+        (wish.address, wish.ifindex) for wish in wishes if "backup" in wish.flags)
 
 
 def judge(

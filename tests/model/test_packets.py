@@ -301,6 +301,50 @@ def test_a_weak_uplink_that_is_no_backup_is_seen_where_its_own_flags_are_those_i
     assert [f"{one.way} {one.kind}" for one in found if one.kind in ("Role", "Endpoint")] == seen
 
 
+@pytest.mark.parametrize("now, recorded, seen", [
+    (BACKUP, True, []),
+    (PLAIN, True, ["missing Role"]),
+    # Nobody would take the flag away with the role.
+    (BACKUP, False, ["left over Endpoint", "missing Role"]),
+])
+def test_a_role_is_not_lent_by_the_flags_of_another_device_that_has_the_address(
+    now: tuple[str, ...], recorded: bool, seen: list[str]
+) -> None:
+    """The endpoint is that of the weak uplink, which had the address first."""
+    assert _judge_shared(PLAIN, BACKUP, now, ("10.2.0.2",) * recorded) == seen
+
+
+@pytest.mark.parametrize("now, seen", [
+    (BACKUP, []),
+    (PLAIN, ["left over Endpoint"]),
+])
+def test_an_endpoint_that_is_a_backup_by_itself_has_no_role_beside_one_that_shares_its_address(
+    now: tuple[str, ...], seen: list[str]
+) -> None:
+    """The address may be on record all the same, since the other device had the endpoint."""
+    assert _judge_shared(BACKUP, PLAIN, now, ("10.2.0.2",)) == seen
+
+
+def _judge_shared(
+    own: tuple[str, ...], others: tuple[str, ...], now: tuple[str, ...], recorded: tuple[str, ...]
+) -> list[str]:
+    """What differs where weak wan1 has an endpoint, and wan2 the same address without one."""
+    wan1 = lay("wan1", flags=own)
+    wan2 = write_wish(wan1.wish._replace(device="wan2", ifindex=5, flags=others, endpoint=False,
+                                         shared=True), True, 20005)
+    paths = lay("wan0"), wan1, wan2
+    model = know(paths)
+    model.known_weak = frozenset(("wan1",))
+    # What stands keeps its flags: the file gives it a table that another uplink has.
+    model.configuration = Configuration(tables=(("wan0", 20003), ("wan1", 20003)))
+    before, after = (
+        see(paths, main=("wan0", "wan1"))._replace(ids={
+            Endpoint("10.1.0.2", 3, PLAIN): 1, Endpoint("10.2.0.2", 4, flags): 2})
+        for flags in (own, now))
+    _, found = judge(model, 1000.0, (), before, after.without_roles(recorded), False)
+    return sorted(f"{one.way} {one.kind}" for one in found if one.kind in ("Role", "Endpoint"))
+
+
 def note(health: Health, state: State, now: float, settled: bool = True) -> None:
     health.note({"10.1.0.2": state}, now, settled)
 
