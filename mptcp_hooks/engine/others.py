@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def spare_standing(books: Books) -> None:
     """Have nothing go that a path has as well which stays and is not made anew.
 
-    Two paths lead a subnet where a hook found the address of the first away, which the kernel then
-    did not let it change: what leads past both to main's own routes is one rule. What the kernel
-    has of such a path is noted anew.
+    Two paths lead a subnet where a hook found the address of the first one away: the kernel refused
+    its change, and it stands as it was. Then one rule leads past both to main's own routes. What
+    the kernel has of such a path is noted anew.
     """
     remade = [change.after for change in books.changes if not all(map(is_mptcp, change.lines))]
     standing = [one for one in books.list_planned() if one.up and one not in remade]
