@@ -288,17 +288,8 @@ def test_a_dead_tunnel_bars_the_way_until_main_has_a_default() -> None:
 def test_a_weak_uplink_that_is_no_backup_is_seen_where_its_own_flags_are_those_it_had(
     own: tuple[str, ...], now: tuple[str, ...], seen: list[str]
 ) -> None:
-    """The file says nothing of flags by now, but gives it a table that another uplink has."""
-    paths = lay("wan0"), lay("wan1", flags=own)
-    model = know(paths)
-    model.known_weak = frozenset(("wan1",))
-    model.configuration = Configuration(tables=(("wan0", 20003), ("wan1", 20003)))
-    before, after = (
-        see(paths, main=("wan0", "wan1"))._replace(ids={
-            Endpoint("10.1.0.2", 3, PLAIN): 1, Endpoint("10.2.0.2", 4, flags): 2})
-        for flags in (own, now))
-    _, found = judge(model, 1000.0, (), before, after.without_roles(("10.2.0.2",)), False)
-    assert [f"{one.way} {one.kind}" for one in found if one.kind in ("Role", "Endpoint")] == seen
+    """The file says nothing of flags by now."""
+    assert _judge_weak((lay("wan0"), lay("wan1", flags=own)), now, ("10.2.0.2",)) == seen
 
 
 @pytest.mark.parametrize("now, recorded, seen", [
@@ -332,15 +323,24 @@ def _judge_shared(
     wan1 = lay("wan1", flags=own)
     wan2 = write_wish(wan1.wish._replace(device="wan2", ifindex=5, flags=others, endpoint=False,
                                          shared=True), True, 20005)
-    paths = lay("wan0"), wan1, wan2
+    return _judge_weak((lay("wan0"), wan1, wan2), now, recorded)
+
+
+def _judge_weak(
+    paths: tuple[Written, ...], now: tuple[str, ...], recorded: tuple[str, ...]
+) -> list[str]:
+    """What differs where wan1, the second of `paths`, is weak and its endpoint has flags `now`.
+
+    The addresses that are `recorded` have roles. What stands keeps the flags that it was made with:
+    the file gives it a table that another uplink has.
+    """
     model = know(paths)
     model.known_weak = frozenset(("wan1",))
-    # What stands keeps its flags: the file gives it a table that another uplink has.
     model.configuration = Configuration(tables=(("wan0", 20003), ("wan1", 20003)))
     before, after = (
         see(paths, main=("wan0", "wan1"))._replace(ids={
             Endpoint("10.1.0.2", 3, PLAIN): 1, Endpoint("10.2.0.2", 4, flags): 2})
-        for flags in (own, now))
+        for flags in (paths[1].wish.flags, now))
     _, found = judge(model, 1000.0, (), before, after.without_roles(recorded), False)
     return sorted(f"{one.way} {one.kind}" for one in found if one.kind in ("Role", "Endpoint"))
 
