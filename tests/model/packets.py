@@ -223,7 +223,11 @@ class _View:
         """What is bound to a path's device: its gateway, or main's own, or the link itself."""
         device = path.wish.device
         if known is not None and not known:
-            return {NOWHERE}
+            # The kernel takes that to be on the link, and asks once more with an address of the
+            # device as the source. One whose rules somebody deleted may be led past main then.
+            return {NOWHERE} | {self._arrive(device, one.wish.address) for one in self._paths
+                                if one.wish.device == device and one.wish.address in self._held
+                                and not self._stands(one)}
         arrivals = self._reach(path, target)
         if known and device in known:
             arrivals |= {self._arrive(device, "")}

@@ -10,6 +10,7 @@ import pytest
 from tests.model.health import Belief, Health, State
 from tests.model.kernel import (
     MAIN_TABLE,
+    UNREACHABLE,
     Default,
     Endpoint,
     Held,
@@ -109,6 +110,30 @@ def test_of_what_somebody_took_apart_nothing_is_asked() -> None:
                if isinstance(thing, Rule) and thing.preference == 20002)
     asked = [one.question.source for one in list_expected(know(), see().without([rule]))]
     assert "10.1.0.2" not in asked and "10.2.0.2" in asked
+
+
+@pytest.mark.parametrize("deleted, device, arrivals", [
+    ((), "wan1", {NOWHERE}),
+    ((20001,), "wan1", {NOWHERE, Arrival("wan1", "10.2.0.3")}),
+    ((20001,), "wan0", {NOWHERE}),
+])
+def test_what_main_refuses_goes_nowhere_but_by_an_address_that_somebody_took_apart(
+    deleted: Sequence[int], device: str, arrivals: set[Arrival]
+) -> None:
+    """The kernel asks for what is bound to a device once more, from any address of it."""
+    own = find_own("wan1", 1, 4)
+    further = write_wish(
+        TWO[1].wish._replace(address=own.address, subnet=own.subnet), False, 10020005)
+    seen = see((*TWO, further))
+    seen = seen._replace(
+        addresses=(*seen.addresses, Held("wan1", "wan1", 4, own.address, 24, False)),
+        foreign=frozenset([Route(4, MAIN_TABLE, "198.51.100.0/24", UNREACHABLE, "", "", "", 0,
+                                 False)]))
+    gone = [thing for thing in further.things
+            if isinstance(thing, Rule) and thing.preference in deleted]
+    assert len(gone) == len(deleted)
+    assert expect(know((*TWO, further)), seen.without(gone), device=device,
+                  target="198.51.100.7") == arrivals
 
 
 @pytest.mark.parametrize("way, main, arrivals", [
