@@ -404,9 +404,10 @@ def _judge_endpoint(
         # Where its routing stands, the kernel would have an endpoint of any address; where there is
         # none yet, it refuses that and says so, and another uplink's would be given for nothing. On
         # a link that is down it refuses all of them: a dry run shows what is to come.
-        warning = (f"no endpoint for {own.address}, which {view.device} does not have: "
-                   "routing only") if before else ""
-        return _Verdict(False, warning, "")
+        if before:
+            return _Verdict(False, f"no endpoint for {own.address}, which {view.device} does not "
+                                   "have: routing only", "")
+        return _Verdict(False, "", f"no endpoint before {view.device} has it")
     if not present and view.tunnel and tells:
         return _Verdict(False, "", "no endpoint while what is bound to nothing leaves by "
                                    f"{view.tunnel}: its peers would be told of the address")

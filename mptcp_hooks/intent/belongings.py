@@ -76,6 +76,12 @@ def judge_mark(mark: str) -> list[str]:
             *["wg-quick gives it to what WireGuard sends"] * (_WG_QUICKS & mask == number)]
 
 
+def tell_users(where: str, mark: str) -> list[str]:
+    """What is to be said of a mark that stands at `where`, and is known to be others'."""
+    return [f"{where}: {user}: take another one where that is on this machine"
+            for user in judge_mark(mark)]
+
+
 def _read_own(
     event: Event, option: str, said: dict[str, str],
     read: Callable[[str, str, str], tuple[str, ...]],

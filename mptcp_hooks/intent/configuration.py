@@ -53,10 +53,11 @@ _TOLD_AT_MOST = 8
 
 
 class Heading(NamedTuple):
-    """A section that counts: where it begins (`FILE:LINE`), and what it is called."""
+    """A section that counts: where it begins (`FILE:LINE`), its name, and its mark, '' for none."""
 
     where: str
     name: str
+    mark: str
 
 
 class Reading(NamedTuple):
@@ -256,12 +257,13 @@ class _Reader:
 
     def _read_section(self, section: Section) -> None:
         values: dict[str, Any] = {}
-        self._headings.append(Heading(f"{self._path}:{section.line}", section.name))
         for entry in section.entries:
             if entry.key in _READERS:
                 values |= self._read_wish(entry)
             else:
                 self._refuse_key(entry, SECTION_KEYS)
+        self._headings.append(Heading(f"{self._path}:{section.line}", section.name,
+                                      values.get("mark") or ""))
         self._wishes.append(Wishes(section.name, **values))
 
     def _read_wish(self, entry: Entry) -> dict[str, Any]:

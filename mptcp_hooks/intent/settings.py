@@ -207,13 +207,13 @@ def _suggest(name: str, known: tuple[str, ...]) -> str:
 
 
 def note_mark(event: Event, settings: Settings) -> list[str]:
-    """What is to be said of a stanza's mark that others are known to use, right as it is."""
-    if not settings.own.mark:
+    """What is to be said of an uplink's mark that others are known to use, right as it is."""
+    mark = settings.own.mark or settings.usual.mark
+    if not mark:
         return []
-    from mptcp_hooks.intent.belongings import judge_mark
+    from mptcp_hooks.intent.belongings import tell_users
 
-    return [f"{event.iface}: mptcp-mark {settings.own.mark}: {user}: take another one where that "
-            "is on this machine" for user in judge_mark(settings.own.mark)]
+    return tell_users(f"{event.iface}: {'mptcp-' * bool(settings.own.mark)}mark {mark}", mark)
 
 
 def _outweigh(old: Wishes, new: Wishes) -> Wishes:

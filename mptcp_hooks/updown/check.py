@@ -16,12 +16,12 @@ from mptcp_hooks.engine.clashes import find_announced, find_clashes
 from mptcp_hooks.engine.name_record import Name
 from mptcp_hooks.engine.belongings import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
+from mptcp_hooks.intent.belongings import tell_users
 from mptcp_hooks.intent.event import NAME_LONGEST, read_event
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import (
     has_belongings,
     judge_options,
-    note_mark,
     read_settings,
 )
 from mptcp_hooks.intent.stanza_lines import (
@@ -83,7 +83,7 @@ def check_all(ifaces: list[str]) -> CheckResult:
         if ifupdown.has_ifupdown() else _NOTHING
     return _join(
         CheckResult(tuple(reading.problems),
-                    tuple(_note_headings(reading.headings, stanza_lines.PATH)),
+                    tuple(_note_sections(reading.headings, stanza_lines.PATH)),
                     (f"checked {' and '.join(_list_installed())}",)),
         stanzas,
         CheckResult(tuple(_check_templates()), (), (
@@ -98,7 +98,7 @@ def check_candidates(config: str, interfaces: str, ifaces: list[str]) -> CheckRe
     """
     reading = configuration.read_candidate(config) if config else None
     known = reading.configuration if reading else configuration.read_installed().configuration
-    notes = _note_headings(reading.headings, interfaces or stanza_lines.PATH) if reading else ()
+    notes = _note_sections(reading.headings, interfaces or stanza_lines.PATH) if reading else ()
     own = CheckResult(tuple(reading.problems), tuple(notes), (
         f"checked {config}",)) if reading else _NOTHING
     return _join(own, _check_candidate(interfaces, ifaces, known) if interfaces else _NOTHING)
@@ -164,13 +164,21 @@ def _list_installed() -> list[str]:
     return [configuration.PATH, *(f"{folder}/{name}" for name in further)]
 
 
-def _note_headings(headings: list[Heading], path: str) -> Iterator[str]:
+def _note_sections(headings: list[Heading], path: str) -> Iterator[str]:
+    """What is right in the configuration, and may not be meant all the same."""
+    yield from _note_names(headings, path)
+    for where, name, mark in headings:
+        if mark:
+            yield from tell_users(f"{where}: [{name}]: mark {mark}", mark)
+
+
+def _note_names(headings: list[Heading], path: str) -> Iterator[str]:
     """Sections that are of no interface here, and nearly of one: right where it is to come.
 
     `path` is the file of stanzas that counts.
     """
     there = {*list_names("/sys/class/net"), *(line.iface for line in list_stanza_lines(path))}
-    for where, name in headings:
+    for where, name, _ in headings:
         # Another number is another interface, and may be to come.
         swapped = [one for one in sorted(there) if sorted(one) == sorted(name) and one != name
                    and _cut_letters(one) == _cut_letters(name)]
@@ -231,13 +239,15 @@ def _judge_stanza(
 def _list_notes(
     events: list[Event], known: Configuration, lines: list[StanzaLine]
 ) -> Iterator[str]:
-    """What is right, and may not be meant all the same."""
+    """What is right in stanzas, and may not be meant all the same."""
     for event in events:
         try:
-            notes = note_mark(event, read_settings(event, known))
+            mark = read_settings(event, known).own.mark
         except Problem:
             continue
-        yield from (f"{_locate(lines, event.iface, 'mptcp-mark', '')}{note}" for note in notes)
+        if mark:
+            where = _locate(lines, event.iface, "mptcp-mark", "")
+            yield from tell_users(f"{where}{event.iface}: mptcp-mark {mark}", mark)
 
 
 def _check_clashes(

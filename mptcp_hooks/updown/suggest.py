@@ -94,26 +94,38 @@ def _suggest_sections(uplinks: list[Uplink]) -> Iterator[list[str]]:
 
 
 def _suggest_stanzas(uplinks: list[Uplink]) -> Iterator[list[str]]:
+    # ifup fails with a second default route of a family, or puts it in place of the first one.
+    led = {family for one in uplinks if one.manager == IFUPDOWN
+           for family in _FAMILIES if _list_gateways(one, family)}
     for one in uplinks:
         if one.manager != NOBODY or one.named:
             continue
         yield [f"# Nothing known configures {one.device} at boot: stanzas for {PATH}; where the",
                "# provider's DHCP gives the address, 'inet dhcp' without address and gateway.",
                *[_say_mobile(one.device)] * _is_mobile(one.device), f"auto {one.device}",
-               *(line for family in _FAMILIES for line in _write_stanza(one, family))]
+               *(line for family in _FAMILIES
+                 for line in _write_stanza(one, family, family in led))]
+        led |= {family for family in _FAMILIES if _list_gateways(one, family)}
 
 
-def _write_stanza(one: Uplink, family: int) -> Iterator[str]:
-    """A stanza for the first address of a family, nothing where there is none."""
+def _list_gateways(one: Uplink, family: int) -> list[str]:
+    return [gateway for gateway in one.gateways if (":" in gateway) == (family == 6)]
+
+
+def _write_stanza(one: Uplink, family: int, led: bool) -> Iterator[str]:
+    """A stanza for the first address of a family, nothing where there is none.
+
+    `led` is whether another stanza has main's default route of this family.
+    """
     own = [address for address in one.addresses if address.family == family]
-    gateways = [gateway for gateway in one.gateways if (":" in gateway) == (family == 6)]
+    gateways = _list_gateways(one, family)
     if gateways and gateways[0].startswith("fe80:"):
         # A router advertised it, and gives the address, too.
         yield f"iface {one.device} inet6 auto"
     elif own and gateways:
         yield f"iface {one.device} {'inet6' if family == 6 else 'inet'} static"
         yield f"    address {own[0].address}/{own[0].length}"
-        yield f"    gateway {gateways[0]}"
+        yield f"    {'mptcp-' * led}gateway {gateways[0]}"
     else:
         return
     if _is_mobile(one.device):

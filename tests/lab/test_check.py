@@ -69,6 +69,21 @@ def test_each_wrong_line_of_the_configuration_is_named(good: Lab) -> None:
         "name that rt_tables has"]
 
 
+def test_a_mark_that_is_known_to_be_others_is_told_where_it_stands(good: Lab) -> None:
+    """Right as it is, so that nothing is refused for it; ifup says it as well."""
+    good.write(CONFIGURATION, GOOD + "mark = 0x40000\n")
+    good.set_interfaces(TWO_UPLINKS.replace("iface eth1", "    mptcp-mark 0x80000\niface eth1"))
+    said = ("Tailscale uses 0xff0000 of all marks: take another one where that is on this machine")
+    done = good.client.try_run("mptcp_up", "--check")
+    assert (done.returncode, done.stderr.splitlines()) == (0, [
+        f"mptcp_up: {CONFIGURATION}:4: [eth1]: mark 0x40000: {said}",
+        f"mptcp_up: {INTERFACES}:5: eth0: mptcp-mark 0x80000: {said}"])
+    done = good.client.try_run("ifup", "-a")
+    assert done.returncode == 0
+    assert f"eth0: mptcp-mark 0x80000: {said}\n" in done.stderr
+    assert f"eth1: mark 0x40000: {said}\n" in done.stderr
+
+
 def test_each_wrong_line_about_checks_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD + "check = tcp:10.1.2.1:0\ncheck-interval = 1000000000\n"
                "check-failures = 0\n")
@@ -324,8 +339,13 @@ def test_what_is_suggested_is_what_is_there_and_right(lab: Lab) -> None:
     assert "# eth0: its stanza in /etc/network/interfaces is enough." in said
     assert "auto eth1\niface eth1 inet static\n    address 10.1.2.2/24\n" in said
     assert "veth7" not in said and lab.snapshot() == before
-    lab.write("/var/tmp/interfaces", said)
-    assert check(lab, "--interfaces", "/var/tmp/interfaces") == []
+    ours = lab.read(INTERFACES)
+    for before_it in (ours, ""):
+        lab.set_interfaces(before_it)
+        lab.write("/var/tmp/interfaces",
+                  before_it + "\n" + lab.client.run("mptcp_up", "--suggest"))
+        assert check(lab, "--interfaces", "/var/tmp/interfaces") == []
+    lab.set_interfaces(ours)
     lab.write(f"/run/NetworkManager/devices/{device}", "[device]\nmanaged=true\n")
     said = lab.client.run(*NOBODY, "/usr/sbin/mptcp_up", "--suggest")
     assert "[default]\nmanage = eth1\n" in said and "iface" not in said

@@ -81,6 +81,11 @@ def test_who_else_uses_a_mark_is_noted(mark: str, told: int) -> None:
     notes = note_mark(event, read_settings(event, NO_CONFIGURATION))
     assert len(notes) == told and all(
         note.startswith("eth1: mptcp-mark ") for note in notes)
+    usual = NO_CONFIGURATION._replace(wishes=(
+        Wishes("eth1", mark=read_mark("eth1", "mark", mark)),))
+    assert note_mark(make_event(), read_settings(make_event(), usual)) == [
+        note.replace("mptcp-mark", "mark") for note in notes]
+    assert note_mark(make_event(MARK="off"), read_settings(make_event(MARK="off"), usual)) == []
 
 
 @pytest.mark.parametrize("text, expected", [

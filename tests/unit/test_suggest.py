@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mptcp_hooks.base.address import InterfaceAddress
 from mptcp_hooks.updown.suggest import (
     IFUPDOWN,
@@ -24,11 +26,24 @@ def test_nobodys_get_stanzas() -> None:
     assert [line for line in lines if line and not line.startswith("#")] == [
         "auto eth0", "iface eth0 inet static", "    address 10.1.1.2/24", "    gateway 10.1.1.1",
         "iface eth0 inet6 auto",
-        "auto wwan1", "iface wwan1 inet static", "    address 10.1.1.2/24", "    gateway 10.1.1.1",
-        "    mptcp-flags subflow backup", "iface wwan1 inet6 static", "    address 2001:db8::2/64",
-        "    gateway 2001:db8::1", "    mptcp-flags subflow backup"]
+        "auto wwan1", "iface wwan1 inet static", "    address 10.1.1.2/24",
+        "    mptcp-gateway 10.1.1.1", "    mptcp-flags subflow backup",
+        "iface wwan1 inet6 static", "    address 2001:db8::2/64",
+        "    mptcp-gateway 2001:db8::1", "    mptcp-flags subflow backup"]
     assert lines[0].startswith("# Nothing known configures eth0 at boot")
     assert "# wwan1 looks like a mobile uplink: used where the others fail." in lines
+
+
+@pytest.mark.parametrize("first, gateway", [
+    (WIRED._replace(manager=IFUPDOWN), "mptcp-gateway"),
+    (WIRED._replace(manager=IFUPDOWN, gateways=("fe80::1",)), "gateway"),
+    # Theirs have metrics, and are not there yet when networking begins.
+    (WIRED._replace(manager=NETWORKD), "gateway"),
+    (MOBILE, "gateway"),
+])
+def test_one_stanza_of_a_family_has_the_default_route(first: Uplink, gateway: str) -> None:
+    lines = suggest([first, WIRED._replace(device="eth1", gateways=("10.1.1.1",))])
+    assert f"    {gateway} 10.1.1.1" in lines
 
 
 def test_those_of_managers_get_sections() -> None:

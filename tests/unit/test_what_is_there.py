@@ -796,6 +796,16 @@ def test_the_routing_of_an_address_that_went_gets_no_endpoint() -> None:
         assert "ip mptcp endpoint add 10.1.2.2 dev eth1 subflow" in list_lines(bench, [ETH1])
 
 
+def test_a_dry_run_tells_why_there_is_no_endpoint_of_an_address_that_is_to_come() -> None:
+    """On a link that is up, where the kernel would refuse it."""
+    with open_bench() as bench:
+        bench.machine.plug("eth1", 3, ADDRESSES["eth1"][1])
+        with bench.open_store() as store:
+            work = prepare_up(store, bench.machine, [ETH1], bench.configuration)
+        assert not any("endpoint add" in line for line in work.list_lines())
+        assert "eth1: 10.1.2.2: no endpoint before eth1 has it" in work.remarks
+
+
 def test_an_endpoint_that_stands_outlives_its_address_where_a_hook_says_so() -> None:
     """Running up twice changes nothing: it is the monitor that sees addresses go."""
     with open_bench() as bench:
