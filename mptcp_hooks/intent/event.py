@@ -22,8 +22,8 @@ NAME_CHARACTERS = frozenset(
 )
 # The METHOD of what we tell ourselves of an interface that pppd or the configuration names.
 PPPD, MANAGED = "pppd", "manage"
-# That of a stanza which configures nothing by itself.
-MANUAL = "manual"
+# Those of a stanza which configures nothing by itself, and of one for pppd.
+MANUAL, PPP = "manual", "ppp"
 # Its addresses are stated, and change without another word.
 NETWORKMANAGER = "NetworkManager"
 _OPTIONS = "IF_MPTCP"

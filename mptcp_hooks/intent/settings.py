@@ -245,6 +245,9 @@ def _find_exclusion(event: Event, said: dict[str, str], wishes: Wishes) -> str:
         return f"{CONFIGURATION_FILE} excludes it" if wishes.excluded else ""
     if _is_announced(event) or wishes.managed or _has_leading_stanza(event):
         return ""
+    if event.device == "lo":
+        # Its aliases come by hooks of their own.
+        return "an address of the loopback"
     return next((f"interfaces called {pattern} are left alone"
                  for pattern in LEFT_ALONE if event.device.startswith(pattern[:-1])), "")
 

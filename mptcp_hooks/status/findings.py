@@ -16,7 +16,7 @@ from mptcp_hooks.engine.commands import FOLDERS, OWN_TEMPLATES
 from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, UNSTEADY
 from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
 from mptcp_hooks.engine.spares import list_devices
-from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, PPPD, method_of
+from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, is_of_stanza, method_of
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.behind import judge_behind
 from mptcp_hooks.status.counters import judge_counters, subtract
@@ -165,8 +165,7 @@ def _judge_links(survey: Survey) -> Iterator[Finding]:
              NO_CARRIER: "the link has no carrier"}
     leaving = _list_leaving(survey)
     managed = {iface for iface, stanza in survey.stanzas if method_of(stanza.told) == MANAGED}
-    ifups = {iface for iface, stanza in survey.stanzas if stanza.told and method_of(
-        stanza.told) not in (MANAGED, NETWORKMANAGER, PPPD)}
+    ifups = _list_of_ifup(survey)
     # An address without a path is a LAN's: its cable is not our concern.
     for path in _first_of_each([path for path in survey.paths if path.installed
                                 or not (path.table or path.address)]):
@@ -644,11 +643,27 @@ def _judge_pathless(survey: Survey) -> Iterator[Finding]:
             continue
         elif path.link == UP and path.address:
             yield Finding(NOTE, "no-gateway", path.interface, f"{path.address} has no gateway: "
-                          "treated as a LAN and left alone", "if it is an uplink, give its stanza "
-                          f"'mptcp-gateway ADDRESS', and then 'mptcp_up {path.interface}'")
+                          "treated as a LAN and left alone", _say_what_it_is(
+                              path.interface, path.interface in _list_of_ifup(survey)))
         elif path.link == UP:
             yield Finding(NOTE, "no-address", path.interface, f"it has no IPv{path.family} address "
                           "yet", "see to its DHCP server or router")
+
+
+def _say_what_it_is(iface: str, of_ifup: bool) -> str:
+    """How to tell of an uplink that looks like a LAN, and of a LAN that nothing more is said."""
+    if of_ifup:
+        # mptcp_up alone hears nothing of the option where ifquery is ifupdown2's or ifupdown-ng's.
+        return (f"if it is an uplink, 'mptcp-gateway ADDRESS' in its stanza, and then "
+                f"'{_IFUP_AGAIN.format(iface)}'; if it is a LAN, 'mptcp off' there")
+    return (f"if it is an uplink, 'gateway = ADDRESS' in [{iface}] of {CONFIGURATION_FILE}, and "
+            f"then '{_SERVICE} reload'; if it is a LAN, 'exclude = yes' there")
+
+
+def _list_of_ifup(survey: Survey) -> set[str]:
+    """The interfaces on record that ifup told of."""
+    return {iface for iface, stanza in survey.stanzas
+            if stanza.told and is_of_stanza(stanza.told)}
 
 
 def _is_left_alone(survey: Survey, path: PathStatus) -> bool:
@@ -666,6 +681,7 @@ def _is_led(survey: Survey, path: PathStatus) -> bool:
 
 
 def _judge_untold(survey: Survey) -> Iterator[Finding]:
+    tunnels = {one.device for one in survey.tunnels}
     for path in _first_of_each([path for path in survey.paths
                                 if path.table == MAIN_TABLE and not path.installed]):
         if path.endpoint:
@@ -677,6 +693,11 @@ def _judge_untold(survey: Survey) -> Iterator[Finding]:
         elif path.link == UP and path.gateway:
             yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
                           "that mptcp-hooks has not been told about", _say_how_to_tell(path.device))
+        elif path.link == UP and (path.device.startswith("ppp") or path.device not in tunnels):
+            # VPNs have pppd, too.
+            yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
+                          "without a gateway, or a VPN, that mptcp-hooks has not been told about",
+                          f"nothing to do for a VPN; else {_say_how_to_tell(path.device)}")
 
 
 def _judge_configuration(survey: Survey) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from mptcp_hooks.base.text import read_number
 from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.kept_to import choose_kept, list_beside
 from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
-from mptcp_hooks.intent.event import MANAGED, MANUAL, method_of, recall_event
+from mptcp_hooks.intent.event import MANAGED, MANUAL, PPP, method_of, recall_event
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
@@ -354,10 +354,15 @@ def _list_paths(
 
 
 def _needs_none(survey: Survey, event: Event) -> bool:
-    """Whether an interface without an address is as it should be: a port, or left to others."""
+    """Whether an interface without an address is as it should be: a port, or left to others.
+
+    So is a stanza for pppd, whose devices are called ppp0 and so on, whatever the stanza is called.
+    """
     device = survey.find_device(event.device)
     port = device is not None and device.master != ""
-    return port or method_of(event.told) == MANUAL and not event.options
+    method = method_of(event.told)
+    by_pppd = device is None and method == PPP and not event.device.startswith("ppp")
+    return port or by_pppd or method == MANUAL and not event.options
 
 
 def _has_paths(survey: Survey, iface: str) -> bool:

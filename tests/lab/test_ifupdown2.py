@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from tests.lab.support.breakages import LAN
 from tests.lab.support.lab import SERVER_6, TWO_UPLINKS, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, rules_of_uplinks
 from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.status import ask, find
 from tests.lab.support.waiting import wait_for
 
 MANY = """\
@@ -71,6 +75,27 @@ def test_a_reload_puts_another_address_in_the_place_of_the_old(lab: Lab) -> None
     lab.client.run("ifreload", "-a")
     assert lab.snapshot() == before
     check_both_paths(lab)
+
+
+def test_interfaces_that_were_up_before_the_package_come_by_a_reload(lab: Lab) -> None:
+    """Its ifquery tells nobody which are up."""
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    before = lab.snapshot()
+    lab.client.run("sh", "-c", "mptcp_down --all; rm -f /run/mptcp-hooks/*")
+    assert lab.endpoints() == []
+    lab.client.run("ifreload", "-a")
+    assert lab.snapshot() == before
+
+
+def test_what_was_taken_for_a_lan_is_given_its_gateway(lab: Lab) -> None:
+    lab.set_interfaces(LAN)
+    lab.ifup("-a")
+    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
+    option, command, _ = re.findall(r"'([^']*)'", found["remedy"])
+    lab.set_interfaces(LAN + "    " + option.replace("ADDRESS", "10.1.2.1") + "\n")
+    lab.client.run("sh", "-c", command)
+    assert find(lab) == () and lab.endpoints() == BOTH
 
 
 def test_a_reload_without_a_stanza_takes_its_path(lab: Lab) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.lab.support.lab import SERVER_6, Lab
@@ -11,6 +13,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import FURTHER_RULES, MEGABYTE, RULES, check_both_paths, rules_of
 from tests.lab.support.programs import is_known
 from tests.lab.support.provider import SERVICES, Provider
+from tests.lab.support.status import ask
 from tests.lab.support.waiting import wait_for
 
 # It takes one interface in an `auto` line.
@@ -118,3 +121,14 @@ def test_leases_of_both_uplinks(lab: Lab) -> None:
     check_both_paths(lab)
     lab.ifdown("-a")
     assert lab.snapshot() == before
+
+
+def test_what_was_taken_for_a_lan_is_given_its_gateway(lab: Lab) -> None:
+    lan = "auto eth1\niface eth1\n    address 10.1.2.2/24\n"
+    lab.set_interfaces(lan)
+    lab.ifup("-a")
+    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
+    option, command, _ = re.findall(r"'([^']*)'", found["remedy"])
+    lab.set_interfaces(lan + "    " + option.replace("ADDRESS", "10.1.2.1") + "\n")
+    lab.client.run("sh", "-c", command)
+    assert lab.endpoints() == ["10.1.2.2 eth1 subflow"]

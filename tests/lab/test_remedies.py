@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.lab.support.breakages import BREAKAGES, LAN, ONE_UPLINK, Breakage
+from tests.lab.support.breakages import (
+    BREAKAGES,
+    LAN,
+    ONE_UPLINK,
+    ONE_UPLINK_LEFT,
+    Breakage,
+)
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import RULES
@@ -79,11 +85,36 @@ def test_an_uplink_that_was_taken_for_a_lan_is_given_its_gateway(lab: Lab) -> No
     lab.set_interfaces(LAN)
     lab.ifup("-a")
     (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
-    option, command = re.findall(r"'([^']*)'", found["remedy"])
-    assert option == "mptcp-gateway ADDRESS"
+    option, command, off = re.findall(r"'([^']*)'", found["remedy"])
+    assert (option, off) == ("mptcp-gateway ADDRESS", "mptcp off")
     lab.set_interfaces(TWO_UPLINKS)
-    lab.client.run(*command.split())
+    lab.client.run("sh", "-c", command)
     assert find(lab) == ()
+    lab.set_interfaces(LAN + f"    {off}\n")
+    lab.client.run("sh", "-c", command)
+    assert find(lab) == ONE_UPLINK_LEFT
+
+
+def test_a_lan_of_a_manager_is_named_in_the_configuration(lab: Lab) -> None:
+    lab.set_interfaces(ONE_UPLINK)
+    lab.ifup("-a")
+    lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nmanage = eth1\n")
+    monitor = Monitor(lab)
+    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
+    gateway, reload, exclude = re.findall(r"'([^']*)'", found["remedy"])
+    assert reload == "service mptcp-hooks reload"
+    write_section(lab, monitor, gateway.replace("ADDRESS", "10.1.2.1"))
+    wait_for(lambda: find(lab) == ())
+    write_section(lab, monitor, exclude)
+    wait_for(lambda: find(lab) == ONE_UPLINK_LEFT)
+
+
+def write_section(lab: Lab, monitor: Monitor, line: str) -> None:
+    """Write a line about managed eth1, and do what systemd and the init script do then."""
+    lab.write("/etc/mptcp-hooks/mptcp-hooks.conf",
+              f"[default]\nmanage = eth1\n[eth1]\n{line}\n")
+    monitor.signal(signal.SIGHUP)
 
 
 def test_an_uplink_that_nobody_told_of_is_named_in_the_configuration(lab: Lab) -> None:

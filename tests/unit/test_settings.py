@@ -61,6 +61,7 @@ BY_ALTNAME = NO_CONFIGURATION._replace(
     (EXCLUDED, {}, FILE), (EXCLUDED, {"IF_MPTCP_GATEWAY": "10.1.2.1"}, ""),
     (BY_ALTNAME, {}, FILE), (BY_ALTNAME, {"IFACE": "lan0"}, FILE),
     (BY_ALTNAME, {"IFACE": "eth0"}, ""),
+    (NO_CONFIGURATION, {"IFACE": "lo:1", "IF_GATEWAY": ""}, "an address of the loopback"),
 ])
 def test_who_is_left_alone_and_why(
     configuration: Configuration, changes: dict[str, str], reason: str
