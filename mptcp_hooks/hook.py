@@ -49,7 +49,7 @@ def _bring_up(program: str, environment: Environment) -> None:
     if event is None:
         return
     configuration, problems = _read_configuration()
-    if _is_nobodys(event, environment, configuration):
+    if _is_nobodys(event, environment, configuration) or _is_managers_tunnel(event, configuration):
         return
     _tell(program, problems)
     events = [event]
@@ -101,11 +101,15 @@ def _note_lease(program: str, environment: Environment) -> None:
 
 def _connect(program: str, environment: Environment, family: int) -> None:
     from mptcp_hooks.engine.announced import prepare_link
-    from mptcp_hooks.intent.pppd import read_interface
+    from mptcp_hooks.intent.pppd import is_like_vpn, read_interface
 
     iface = read_interface(environment)
     configuration, problems = _read_configuration()
     _tell(program, problems)
+    if is_like_vpn(environment) and not configuration.names(iface) and not _is_on_record(iface):
+        _say(program, f"{iface}: left alone, as a VPN has such a link: if it is an uplink, 'manage "
+                      f"= {iface}' in [default] of {folder.CONFIGURATION_FILE}")
+        return
     _follow(program, environment, lambda store, machine: prepare_link(
         store, machine, iface, family, configuration))
 
@@ -139,6 +143,20 @@ def _is_nobodys(
 
     return not (_is_verbose(environment) or read_settings(event, configuration).wanted
                 or _may_be_on_record(event.iface))
+
+
+def _is_managers_tunnel(event: Event, configuration: Configuration) -> bool:
+    """Whether NetworkManager tells of a VPN, whatever that is called; pppd tells of its own links.
+
+    What a person names in the configuration is meant, and what a stanza is for as well.
+    """
+    from mptcp_hooks.intent.event import NETWORKMANAGER, method_of
+
+    if method_of(event.told) != NETWORKMANAGER or configuration.names(event.device):
+        return False
+    from mptcp_hooks.machine.tunnels import is_tunnel
+
+    return is_tunnel(event.device)
 
 
 def _start_ahead_if_new(event: Event) -> None:

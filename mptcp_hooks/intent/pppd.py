@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Where Linux has the other ends of pseudo terminals, pts(4).
+_PSEUDO = "/dev/pts/"
+
+
+def is_like_vpn(environment: Mapping[str, str]) -> bool:
+    """Whether pppd speaks over another program, or over a socket, as VPNs have it.
+
+    A modem is a terminal, and PPPoE by pppd's own plugin is the name of its device. PPTP, SSTP and
+    openfortivpn give pppd a pseudo terminal, L2TP may give it a socket, which has no name.
+    """
+    tty = environment.get("PPP_TTY")
+    return tty is not None and (not tty or tty.startswith(_PSEUDO))
+
+
 def read_interface(environment: Mapping[str, str]) -> str:
     """The interface that pppd speaks of; Problem where its name is none."""
     iface = environment.get("PPP_IFACE", "")

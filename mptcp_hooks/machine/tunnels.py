@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from _socket import if_indextoname
+from _socket import if_indextoname, if_nametoindex
 from struct import Struct
 
 from mptcp_hooks.base.address import ELSEWHERE
@@ -39,6 +39,14 @@ def find_tunnel(family: int, uplinks: Container[int]) -> str | None:
         return None
     return min((_find_name(one) for one in exits if one not in uplinks and _is_tunnel(one)),
                default="")
+
+
+def is_tunnel(device: str) -> bool:
+    """Whether a device is of a kind that VPNs and pppd make; not one that is not there."""
+    try:
+        return _is_tunnel(if_nametoindex(device))
+    except OSError:
+        return False
 
 
 def _is_tunnel(ifindex: int) -> bool:

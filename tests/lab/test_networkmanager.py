@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab.support.breakages import ONE_UPLINK
 from tests.lab.support.lab import Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.managers import NetworkManager
@@ -126,3 +127,21 @@ def test_without_the_shim_the_configuration_names_its_interfaces(nm_lab: Lab) ->
     wait_for(lambda: len(lab.rules()) == RULES)
     manager.down("eth0")
     wait_for(lambda: lab.snapshot() == before)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_vpn_that_it_tells_of_is_an_uplink_only_if_it_is_named(lab: Lab, named: bool) -> None:
+    """Whatever it is called: by 01-ifupdown the hooks hear of each connection that comes up."""
+    if named:
+        lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nmanage = proton0\n")
+    lab.set_interfaces(ONE_UPLINK)
+    lab.ifup("eth0")
+    before = lab.snapshot()
+    lab.client.ip("tuntap add proton0 mode tun", "link set proton0 up",
+                  "addr add 10.66.0.2/32 dev proton0", "route replace default dev proton0")
+    done = lab.client.try_run("/etc/network/if-up.d/mptcp_up", env={
+        "IFACE": "proton0", "METHOD": "NetworkManager", "ADDRFAM": "inet", "MODE": "start",
+        "PHASE": "post-up", "IP4_NUM_ADDRESSES": "1", "IP4_ADDRESS_0": "10.66.0.2/32 0.0.0.0"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (lab.snapshot() == before) != named
+    assert ("10.66.0.2 proton0 subflow" in lab.endpoints()) == named

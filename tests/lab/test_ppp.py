@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -31,12 +32,13 @@ from tests.lab.support.paths import (
     rules_of,
     rules_of_uplinks,
 )
-from tests.lab.support.status import find
+from tests.lab.support.status import ask, find
 from tests.lab.support.waiting import wait_for
 
 OWN, PEER = "10.64.2.2", "10.64.2.1"
 # What pppd gives its scripts besides the addresses, pppd(8).
 TTY, SPEED, NAME = "/dev/ttyS1", "38400", "x"
+CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 ETH0 = TWO_UPLINKS.partition("iface eth1")[0].replace(" eth1", "")
 STANZA = """\
 iface ppp0 inet ppp
@@ -60,6 +62,7 @@ class Link:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.defaultroute = False
+        self.tty = TTY
         self.router = lab.routers[1]
         self.router.ip("rule add pref 10 iif ppp0 from 10.64.2.0/24 lookup main",
                        "rule add pref 11 iif ppp0 blackhole",
@@ -111,7 +114,8 @@ class Link:
         assert self.say(script, own, peer, iface) == ""
 
     def say(self, script: str, own: str, peer: str, iface: str) -> str:
-        done = self.lab.client.try_run(f"/etc/ppp/{script}", iface, TTY, SPEED, own, peer, NAME,
+        done = self.lab.client.try_run(f"/etc/ppp/{script}", iface, self.tty, SPEED, own, peer,
+                                       NAME,
                                        env={"IFNAME": iface, "PPPLOGNAME": "root"})
         assert done.returncode == 0
         return done.stderr
@@ -272,6 +276,67 @@ def test_main_may_prefer_the_link(link: Link) -> None:
     (answer,) = link.lab.client.ask("route", "get", SERVER_4, "from", "10.1.1.2")
     assert answer["dev"] == "eth0"
     check_both_paths(link.lab)
+
+
+@pytest.mark.parametrize("tty", ["/dev/pts/3", ""])
+def test_a_vpn_of_pppds_is_no_uplink_until_it_is_named(link: Link, tty: str) -> None:
+    """Nothing leaves beside it, as beside any other tunnel: of PPTP and SSTP, and of L2TP."""
+    lab = link.lab
+    monitor = Monitor(lab)
+    link.tty = tty
+    link.connect()
+    lab.client.ip("route replace default dev ppp0")
+    said = link.say("ip-up", OWN, PEER, "ppp0")
+    assert said == ("mptcp_up: ppp0: left alone, as a VPN has such a link: if it is an uplink, "
+                    f"'manage = ppp0' in [default] of {CONFIGURATION}\n")
+    wait_for(lambda: ("note", "tunnel", None) in find(lab))
+    assert ("note", "not-set-up", "ppp0") in find(lab)
+    assert lab.endpoints() == ONLY_ETH0 and not any("ppp0" in rule for rule in lab.rules())
+    sent = lab.begin_transfer(4 * MEGABYTE).finish()
+    assert sent.whole and sent.uplinks[0] < MEGABYTE / 10, sent
+    lab.write(CONFIGURATION, "[default]\nmanage = ppp0\n")
+    link.run("ip-up", OWN, PEER)
+    monitor.rest()
+    check_path(link)
+    assert lab.endpoints() == BOTH
+    link.hang_up()
+    assert lab.endpoints() == ONLY_ETH0
+
+
+def test_a_link_over_another_program_is_an_uplink_if_it_has_a_stanza(link: Link) -> None:
+    """As PPPoE by a program of its own has it."""
+    link.tty = "/dev/pts/3"
+    link.lab.ifup("ppp0")
+    link.dial()
+    check_path(link, backup=True)
+
+
+def test_a_stanza_that_is_not_called_as_its_link_lacks_nothing(link: Link) -> None:
+    """The device has the next free number, and its path is told of by ip-up alone."""
+    lab = link.lab
+    lab.set_interfaces(ETH0 + STANZA.partition("    mptcp")[0].replace("ppp0", "dsl-provider"))
+    lab.ifup("dsl-provider")
+    link.dial()
+    check_path(link)
+    assert find(lab) == ()
+
+
+def test_a_link_that_nobody_told_of_is_shown_and_named(link: Link) -> None:
+    """It was there before the package was."""
+    lab = link.lab
+    link.connect()
+    lab.client.ip("route replace default dev ppp0")
+    monitor = Monitor(lab)
+    monitor.rest()
+    (finding,) = (one for one in ask(lab)["findings"] if one["kind"] == "not-set-up")
+    line, reload = re.findall(r"'([^']*)'", finding["remedy"])
+    assert (line, reload) == ("manage = ppp0", "service mptcp-hooks reload")
+    lab.write(CONFIGURATION, f"[default]\n{line}\n")
+    # What systemd and the init script do then.
+    monitor.signal(signal.SIGHUP)
+    wait_for(lambda: find(lab) == ())
+    check_path(link)
+    check_both_paths(lab)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mptcp_hooks.base.model import Installed, Path as UplinkPath, Stanza
 from mptcp_hooks.engine.announced import prepare_hangup
 from mptcp_hooks.engine.record import Store
 from mptcp_hooks.intent.event import PPPD, announce
-from mptcp_hooks.intent.pppd import read_interface
+from mptcp_hooks.intent.pppd import is_like_vpn, read_interface
 from tests.unit.memory import MemoryMachine
 
 PATH_4 = UplinkPath("ppp0", "ppp0", 9, 4, "10.64.2.2", "", "", False, True, 20009, True, False,
@@ -39,6 +39,17 @@ def test_a_name_is_the_one_that_the_scripts_export() -> None:
     assert read_interface({"PPP_IFACE": "ppp0", "IFNAME": "ppp1"}) == "ppp0"
     with pytest.raises(Problem):
         read_interface({"IFNAME": "ppp0"})
+
+
+@pytest.mark.parametrize("tty, expected", [
+    ("/dev/ttyUSB0", False), ("/dev/ttyS1", False), ("eth0", False), ("nic-eth0", False),
+    ("/dev/pts/0", True), ("", True)])
+def test_what_pppd_speaks_over_tells_a_vpn(tty: str, expected: bool) -> None:
+    assert is_like_vpn({"PPP_IFACE": "ppp0", "PPP_TTY": tty}) == expected
+
+
+def test_of_what_nothing_is_told_nothing_is_supposed() -> None:
+    assert not is_like_vpn({"PPP_IFACE": "ppp0"})
 
 
 def test_a_hangup_takes_one_family_and_what_pppd_told_of_it(store: Store) -> None:
