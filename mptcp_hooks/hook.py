@@ -106,7 +106,8 @@ def _connect(program: str, environment: Environment, family: int) -> None:
     iface = read_interface(environment)
     configuration, problems = _read_configuration()
     _tell(program, problems)
-    if is_like_vpn(environment) and not configuration.names(iface) and not _is_on_record(iface):
+    if is_like_vpn(environment) and not configuration.judges(iface) and not _may_be_on_record(
+            iface):
         _say(program, f"{iface}: left alone, as a VPN has such a link: if it is an uplink, 'manage "
                       f"= {iface}' in [default] of {folder.CONFIGURATION_FILE}")
         return
@@ -152,7 +153,7 @@ def _is_managers_tunnel(event: Event, configuration: Configuration) -> bool:
     """
     from mptcp_hooks.intent.event import NETWORKMANAGER, method_of
 
-    if method_of(event.told) != NETWORKMANAGER or configuration.names(event.device):
+    if method_of(event.told) != NETWORKMANAGER or configuration.judges(event.device):
         return False
     from mptcp_hooks.machine.tunnels import is_tunnel
 

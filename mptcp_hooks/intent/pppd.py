@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Where Linux has the other ends of pseudo terminals, pts(4).
 _PSEUDO = "/dev/pts/"
+_NAMES = "ppp"
 
 
 def is_like_vpn(environment: Mapping[str, str]) -> bool:
@@ -28,6 +29,11 @@ def is_like_vpn(environment: Mapping[str, str]) -> bool:
     """
     tty = environment.get("PPP_TTY")
     return tty is not None and (not tty or tty.startswith(_PSEUDO))
+
+
+def is_its_name(device: str) -> bool:
+    """Whether pppd calls its devices so, where no option of it gives another name (pppd(8))."""
+    return device.startswith(_NAMES)
 
 
 def read_interface(environment: Mapping[str, str]) -> str:

@@ -119,6 +119,11 @@ class Configuration(NamedTuple):
                     found = _outweigh(found, wishes)
         return found
 
+    def judges(self, device: str) -> bool:
+        """Whether it says of a device that it is to be set up, or left alone, or not left alone."""
+        wishes = self.find(device)
+        return bool(wishes.managed) or wishes.excluded is not None
+
     def names(self, device: str) -> bool:
         """Whether a device is to be set up though no hook tells of it."""
         wishes = self.find(device)

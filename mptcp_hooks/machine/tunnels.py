@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether what is bound to nothing leaves by a tunnel. Asks the kernel, and changes nothing."""
+"""What is a tunnel, and whether what is bound to nothing leaves by one. Changes nothing."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ def find_tunnel(family: int, uplinks: Container[int]) -> str | None:
 def is_tunnel(device: str) -> bool:
     """Whether a device is of a kind that VPNs and pppd make; not one that is not there."""
     try:
-        return _is_tunnel(if_nametoindex(device))
+        ifindex = if_nametoindex(device)
     except OSError:
         return False
+    return _is_tunnel(ifindex)
 
 
 def _is_tunnel(ifindex: int) -> bool:

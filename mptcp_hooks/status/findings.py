@@ -17,6 +17,7 @@ from mptcp_hooks.engine.faults import CHECK_FAILED, GATEWAY_SILENT, SUSPECTED, U
 from mptcp_hooks.engine.limits import NO_SUBFLOWS, raise_limits
 from mptcp_hooks.engine.spares import list_devices
 from mptcp_hooks.intent.event import MANAGED, NETWORKMANAGER, is_of_stanza, method_of
+from mptcp_hooks.intent.pppd import is_its_name
 from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.behind import judge_behind
 from mptcp_hooks.status.counters import judge_counters, subtract
@@ -693,7 +694,7 @@ def _judge_untold(survey: Survey) -> Iterator[Finding]:
         elif path.link == UP and path.gateway:
             yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
                           "that mptcp-hooks has not been told about", _say_how_to_tell(path.device))
-        elif path.link == UP and (path.device.startswith("ppp") or path.device not in tunnels):
+        elif path.link == UP and (is_its_name(path.device) or path.device not in tunnels):
             # VPNs have pppd, too.
             yield Finding(NOTE, "not-set-up", path.interface, f"an IPv{path.family} uplink "
                           "without a gateway, or a VPN, that mptcp-hooks has not been told about",

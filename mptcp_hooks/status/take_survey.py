@@ -15,6 +15,7 @@ from mptcp_hooks.base.value import TYPE_CHECKING
 from mptcp_hooks.engine.kept_to import choose_kept, list_beside
 from mptcp_hooks.engine.lifelines import find_lifelines, group, measure_use
 from mptcp_hooks.intent.event import MANAGED, MANUAL, PPP, method_of, recall_event
+from mptcp_hooks.intent.pppd import is_its_name
 from mptcp_hooks.intent.settings import read_settings
 from mptcp_hooks.machine.counters import BLACKHOLE_TIMEOUT, COUNTERS, read_counters
 from mptcp_hooks.machine.netlink import ENDPOINT_FLAGS
@@ -361,7 +362,7 @@ def _needs_none(survey: Survey, event: Event) -> bool:
     device = survey.find_device(event.device)
     port = device is not None and device.master != ""
     method = method_of(event.told)
-    by_pppd = device is None and method == PPP and not event.device.startswith("ppp")
+    by_pppd = device is None and method == PPP and not is_its_name(event.device)
     return port or by_pppd or method == MANUAL and not event.options
 
 

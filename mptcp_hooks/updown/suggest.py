@@ -100,12 +100,12 @@ def _suggest_stanzas(uplinks: list[Uplink]) -> Iterator[list[str]]:
     for one in uplinks:
         if one.manager != NOBODY or one.named:
             continue
+        stanzas = {family: list(_write_stanza(one, family, family in led)) for family in _FAMILIES}
+        led |= {family for family, lines in stanzas.items() if lines}
         yield [f"# Nothing known configures {one.device} at boot: stanzas for {PATH}; where the",
                "# provider's DHCP gives the address, 'inet dhcp' without address and gateway.",
                *[_say_mobile(one.device)] * _is_mobile(one.device), f"auto {one.device}",
-               *(line for family in _FAMILIES
-                 for line in _write_stanza(one, family, family in led))]
-        led |= {family for family in _FAMILIES if _list_gateways(one, family)}
+               *(line for lines in stanzas.values() for line in lines)]
 
 
 def _list_gateways(one: Uplink, family: int) -> list[str]:

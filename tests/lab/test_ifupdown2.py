@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.lab.support.breakages import LAN
@@ -13,7 +11,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, MEGABYTE, check_both_paths, rules_of_uplinks
 from tests.lab.support.provider import SERVICES, Provider
-from tests.lab.support.status import ask, find
+from tests.lab.support.status import find, quote_remedy
 from tests.lab.support.waiting import wait_for
 
 MANY = """\
@@ -86,13 +84,13 @@ def test_interfaces_that_were_up_before_the_package_come_by_a_reload(lab: Lab) -
     assert lab.endpoints() == []
     lab.client.run("ifreload", "-a")
     assert lab.snapshot() == before
+    check_both_paths(lab)
 
 
 def test_what_was_taken_for_a_lan_is_given_its_gateway(lab: Lab) -> None:
     lab.set_interfaces(LAN)
     lab.ifup("-a")
-    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
-    option, command, _ = re.findall(r"'([^']*)'", found["remedy"])
+    option, command, _ = quote_remedy(lab, "no-gateway")
     lab.set_interfaces(LAN + "    " + option.replace("ADDRESS", "10.1.2.1") + "\n")
     lab.client.run("sh", "-c", command)
     assert find(lab) == () and lab.endpoints() == BOTH

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.lab.support.lab import SERVER_6, Lab
@@ -13,7 +11,7 @@ from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import FURTHER_RULES, MEGABYTE, RULES, check_both_paths, rules_of
 from tests.lab.support.programs import is_known
 from tests.lab.support.provider import SERVICES, Provider
-from tests.lab.support.status import ask
+from tests.lab.support.status import quote_remedy
 from tests.lab.support.waiting import wait_for
 
 # It takes one interface in an `auto` line.
@@ -123,12 +121,23 @@ def test_leases_of_both_uplinks(lab: Lab) -> None:
     assert lab.snapshot() == before
 
 
+def test_interfaces_that_were_up_before_the_package_have_no_options_until_ifup(lab: Lab) -> None:
+    """Its ifquery says which are up, and not what of their stanzas is ours."""
+    lab.set_interfaces(LISTS)
+    lab.ifup("-a")
+    lab.client.run("sh", "-c", "mptcp_down --all; rm -f /run/mptcp-hooks/*")
+    lab.client.run("mptcp_up", "--all")
+    assert lab.endpoints() == [one for one in ENDPOINTS if not one.startswith("10.1.2.2 ")]
+    lab.client.run("sh", "-c", "ifdown eth1; ifup eth1")
+    assert lab.endpoints() == ENDPOINTS
+    check_both_paths(lab)
+
+
 def test_what_was_taken_for_a_lan_is_given_its_gateway(lab: Lab) -> None:
     lan = "auto eth1\niface eth1\n    address 10.1.2.2/24\n"
     lab.set_interfaces(lan)
     lab.ifup("-a")
-    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
-    option, command, _ = re.findall(r"'([^']*)'", found["remedy"])
+    option, command, _ = quote_remedy(lab, "no-gateway")
     lab.set_interfaces(lan + "    " + option.replace("ADDRESS", "10.1.2.1") + "\n")
     lab.client.run("sh", "-c", command)
     assert lab.endpoints() == ["10.1.2.2 eth1 subflow"]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 import time
@@ -32,7 +31,7 @@ from tests.lab.support.paths import (
     rules_of,
     rules_of_uplinks,
 )
-from tests.lab.support.status import ask, find
+from tests.lab.support.status import find, quote_remedy
 from tests.lab.support.waiting import wait_for
 
 OWN, PEER = "10.64.2.2", "10.64.2.1"
@@ -114,8 +113,8 @@ class Link:
         assert self.say(script, own, peer, iface) == ""
 
     def say(self, script: str, own: str, peer: str, iface: str) -> str:
-        done = self.lab.client.try_run(f"/etc/ppp/{script}", iface, self.tty, SPEED, own, peer,
-                                       NAME,
+        told = (iface, self.tty, SPEED, own, peer, NAME)
+        done = self.lab.client.try_run(f"/etc/ppp/{script}", *told,
                                        env={"IFNAME": iface, "PPPLOGNAME": "root"})
         assert done.returncode == 0
         return done.stderr
@@ -303,6 +302,34 @@ def test_a_vpn_of_pppds_is_no_uplink_until_it_is_named(link: Link, tty: str) -> 
     assert lab.endpoints() == ONLY_ETH0
 
 
+def test_of_a_vpn_that_is_excluded_or_that_networkmanager_made_nothing_is_said(link: Link) -> None:
+    """By 01-ifupdown the hooks hear of each of NetworkManager's connections; this one is a tun."""
+    lab = link.lab
+    lab.write(CONFIGURATION, "[ppp*]\nexclude = yes\n")
+    Monitor(lab)
+    link.tty = "/dev/pts/3"
+    link.connect()
+    lab.client.ip("route replace default dev ppp0")
+    link.run("ip-up", OWN, PEER)
+    lab.client.run("rm", CONFIGURATION)
+    said = lab.client.try_run("/etc/network/if-up.d/mptcp_up", env={
+        "IFACE": "ppp0", "METHOD": "NetworkManager", "ADDRFAM": "inet",
+        "IP4_NUM_ADDRESSES": "1", "IP4_ADDRESS_0": f"{OWN}/32 0.0.0.0"}).stderr
+    wait_for(lambda: ("note", "tunnel", None) in find(lab))
+    assert (said, lab.endpoints()) == ("", ONLY_ETH0)
+    sent = lab.begin_transfer(4 * MEGABYTE).finish()
+    assert sent.whole and sent.uplinks[0] < MEGABYTE / 10, sent
+
+
+@pytest.mark.parametrize("line", ["[default]\nmanage = ppp*", "[ppp0]\nexclude = no"])
+def test_the_configuration_says_that_a_link_is_an_uplink(link: Link, line: str) -> None:
+    link.lab.write(CONFIGURATION, f"{line}\n")
+    link.tty = "/dev/pts/3"
+    link.dial()
+    check_path(link)
+    check_both_paths(link.lab)
+
+
 def test_a_link_over_another_program_is_an_uplink_if_it_has_a_stanza(link: Link) -> None:
     """As PPPoE by a program of its own has it."""
     link.tty = "/dev/pts/3"
@@ -328,8 +355,7 @@ def test_a_link_that_nobody_told_of_is_shown_and_named(link: Link) -> None:
     lab.client.ip("route replace default dev ppp0")
     monitor = Monitor(lab)
     monitor.rest()
-    (finding,) = (one for one in ask(lab)["findings"] if one["kind"] == "not-set-up")
-    line, reload = re.findall(r"'([^']*)'", finding["remedy"])
+    line, reload = quote_remedy(lab, "not-set-up")
     assert (line, reload) == ("manage = ppp0", "service mptcp-hooks reload")
     lab.write(CONFIGURATION, f"[default]\n{line}\n")
     # What systemd and the init script do then.

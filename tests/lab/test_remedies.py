@@ -19,7 +19,7 @@ from tests.lab.support.breakages import (
 from tests.lab.support.lab import TWO_UPLINKS, Lab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import RULES
-from tests.lab.support.status import NO_MONITOR, ask, find
+from tests.lab.support.status import NO_MONITOR, ask, find, quote_remedy
 from tests.lab.support.uplink import ETH1, down, up
 from tests.lab.support.waiting import wait_for
 
@@ -84,8 +84,7 @@ def test_a_configuration_that_was_corrected_is_read_again(lab: Lab) -> None:
 def test_an_uplink_that_was_taken_for_a_lan_is_given_its_gateway(lab: Lab) -> None:
     lab.set_interfaces(LAN)
     lab.ifup("-a")
-    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
-    option, command, off = re.findall(r"'([^']*)'", found["remedy"])
+    option, command, off = quote_remedy(lab, "no-gateway")
     assert (option, off) == ("mptcp-gateway ADDRESS", "mptcp off")
     lab.set_interfaces(TWO_UPLINKS)
     lab.client.run("sh", "-c", command)
@@ -101,8 +100,7 @@ def test_a_lan_of_a_manager_is_named_in_the_configuration(lab: Lab) -> None:
     lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1")
     lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", "[default]\nmanage = eth1\n")
     monitor = Monitor(lab)
-    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "no-gateway"]
-    gateway, reload, exclude = re.findall(r"'([^']*)'", found["remedy"])
+    gateway, reload, exclude = quote_remedy(lab, "no-gateway")
     assert reload == "service mptcp-hooks reload"
     write_section(lab, monitor, gateway.replace("ADDRESS", "10.1.2.1"))
     wait_for(lambda: find(lab) == ())
@@ -123,8 +121,7 @@ def test_an_uplink_that_nobody_told_of_is_named_in_the_configuration(lab: Lab) -
     lab.client.ip("link set eth1 up", "addr add 10.1.2.2/24 dev eth1",
                   "route add default via 10.1.2.1 dev eth1 metric 9")
     monitor = Monitor(lab)
-    (found,) = [one for one in ask(lab)["findings"] if one["kind"] == "not-set-up"]
-    line, reload = re.findall(r"'([^']*)'", found["remedy"])
+    line, reload = quote_remedy(lab, "not-set-up")
     lab.write("/etc/mptcp-hooks/mptcp-hooks.conf", f"[default]\n{line}\n")
     # What systemd and the init script do then.
     assert reload == "service mptcp-hooks reload"

@@ -40,6 +40,9 @@ def test_nobodys_get_stanzas() -> None:
     # Theirs have metrics, and are not there yet when networking begins.
     (WIRED._replace(manager=NETWORKD), "gateway"),
     (MOBILE, "gateway"),
+    (WIRED, "mptcp-gateway"),
+    # It gets no stanza of that family.
+    (WIRED._replace(addresses=(OWN6,)), "gateway"),
 ])
 def test_one_stanza_of_a_family_has_the_default_route(first: Uplink, gateway: str) -> None:
     lines = suggest([first, WIRED._replace(device="eth1", gateways=("10.1.1.1",))])

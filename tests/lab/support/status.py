@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.lab.support.lab import Lab
@@ -29,3 +30,9 @@ def find(lab: Lab) -> tuple[tuple[str, str, str | None], ...]:
 def list_findings(lab: Lab) -> list[dict[str, Any]]:
     """All findings but for a monitor that is missing: in most tests there is none."""
     return [one for one in ask(lab)["findings"] if one["kind"] != NO_MONITOR]
+
+
+def quote_remedy(lab: Lab, kind: str) -> list[str]:
+    """What stands in quotes in the remedy of the one finding of a kind, in order."""
+    (found,) = (one for one in ask(lab)["findings"] if one["kind"] == kind)
+    return re.findall(r"'([^']*)'", found["remedy"])
