@@ -144,10 +144,8 @@ def _plan_address(
         path, warnings, remarks = judge_announced(path, previous, manager, view.tunnel)
         plan = plan._replace(warnings=(*plan.warnings, *warnings),
                              remarks=(*plan.remarks, *remarks))
-    if view.tunnel and path.endpoint and SIGNAL in path.flags:
-        from mptcp_hooks.engine.belongings import judge_signal
-
-        path, remark = judge_signal(path, manager, view.tunnel)
+    if path.endpoint:
+        path, remark = _settle_flags(path, own, before, manager, view)
         plan = plan.add(remark=remark)
     # One that yields has it until it has gone elsewhere.
     usual = 0 if not primary or any(
@@ -421,6 +419,23 @@ def _judge_endpoint(
                                    "its maker")
     return _Verdict(False, f"endpoint {endpoint.identity} has {own.address} on another device "
                            "already, left to its maker: routing only", "")
+
+
+def _settle_flags(
+    path: Path, own: InterfaceAddress, before: list[Path], manager: PathManager, view: DeviceView
+) -> tuple[Path, str]:
+    """The path with the flags that its endpoint has for now; with what -v adds."""
+    standing = next((one.flags for one in before if one.endpoint), path.flags)
+    if standing != path.flags and _is_away(own, view):
+        # The endpoint would be made anew, and some flags change the routing, which the kernel
+        # refuses of an address that is away.
+        return path._replace(flags=standing), (f"{path.iface}: {path.address}: other flags once "
+                                               f"{view.device} has it again")
+    if view.tunnel and SIGNAL in path.flags:
+        from mptcp_hooks.engine.belongings import judge_signal
+
+        return judge_signal(path, manager, view.tunnel)
+    return path, ""
 
 
 def _is_away(own: InterfaceAddress, view: DeviceView) -> bool:

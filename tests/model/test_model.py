@@ -24,6 +24,9 @@ _BESIDE_A_TUNNEL = (
     "link up wan0", "address add wan0 6 0", "hook wan0 inet6 flags=signal", "monitor on",
     "tunnel up", "tunnel gone", "default add wan0 6", "monitor kill")
 FOUND = {
+    "an endpoint with other flags, of an address that went": (
+        "ifup wan0 inet at=0 gateway", "address add wan0 4 2", "configure flags:wan0=signal",
+        "address del wan0 4 0", "hook wan0 inet at=0 gateway"),
     "the tunnel's path goes later in the work": (
         *_BESIDE_A_TUNNEL, "address del wan2 4 0", "mptcp_up --all", "mptcp_up --all"),
     "the tunnel's path comes later in the work": (

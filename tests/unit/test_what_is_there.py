@@ -796,6 +796,22 @@ def test_the_routing_of_an_address_that_went_gets_no_endpoint() -> None:
         assert "ip mptcp endpoint add 10.1.2.2 dev eth1 subflow" in list_lines(bench, [ETH1])
 
 
+@pytest.mark.parametrize("flags", [("subflow",), ("signal",), ("subflow", "backup")])
+def test_an_endpoint_of_an_address_that_went_has_other_flags_once_it_is_back(
+    flags: tuple[str, ...]
+) -> None:
+    """The kernel would make it anew; where flags change the routing, it refuses that."""
+    with open_bench() as bench:
+        bench.up(ETH1)
+        bench.machine.plug("eth1", 3, SECOND)
+        before = bench.machine.snapshot()
+        bench.configuration = NO_CONFIGURATION._replace(flags=flags)
+        assert bench.up(ETH1) == [] and bench.machine.snapshot() == before
+        bench.machine.plug("eth1", 3, *ADDRESSES["eth1"])
+        assert bench.up(ETH1) == []
+        assert ("10.1.2.2", 3, flags) in bench.machine.snapshot().endpoints
+
+
 def test_a_dry_run_tells_why_there_is_no_endpoint_of_an_address_that_is_to_come() -> None:
     """On a link that is up, where the kernel would refuse it."""
     with open_bench() as bench:
