@@ -78,7 +78,7 @@ def _list_windows(
         # A template may have its own.
         if not (path.default and made) or "initrwnd" in made[0]:
             continue
-        wanted = path.primary and path.address in meant
+        wanted = path.primary and not path.shared and path.address in meant
         if wanted != (kernel.read_first_window(path.family, path.table) == 1):
             yield made[0] + _ONE_PACKET * wanted
 

@@ -14,7 +14,8 @@ from mptcp_hooks.engine.carry_out import carry_out
 from mptcp_hooks.engine.remake import list_paths
 from mptcp_hooks.engine.roles import settle_roles
 from mptcp_hooks.engine.take_down import prepare_silence
-from tests.unit.engine import Bench, open_bench, static, tell_version
+from mptcp_hooks.intent.event import read_event
+from tests.unit.engine import ADDRESSES, Bench, open_bench, static, tell_version
 from tests.unit.memory import Killed, fail_at, kill_at
 
 ETH0, ETH1 = static("eth0", 4), static("eth1", 4)
@@ -88,6 +89,18 @@ def test_a_peer_may_send_one_packet_first_where_main_leads_to_a_backup(bench: Be
     assert settle(bench, SLOW, leading=(SECOND,)) == [] and bench.machine.windows[4, table] == 1
     assert settle(bench, leading=(SECOND,)) == [] and bench.machine.windows[4, table] == 0
     assert bench.machine.snapshot() == full
+
+
+def test_what_has_the_address_too_keeps_its_window(bench: Bench) -> None:
+    """Two modems of one make: the role is of the first one's endpoint."""
+    other = read_event({"IFACE": "eth0", "ADDRFAM": "inet", "METHOD": "static",
+                        "IF_ADDRESS": SECOND, "IF_NETMASK": "24", "IF_GATEWAY": "10.1.2.1"})
+    assert other is not None
+    bench.down("eth0")
+    bench.machine.plug("eth0", 2, *ADDRESSES["eth1"])
+    assert bench.up(other) == []
+    assert settle(bench, SLOW, leading=(SECOND,)) == []
+    assert {table: size for (_, table), size in bench.machine.windows.items() if size} == {20003: 1}
 
 
 def test_the_window_is_as_it_was_though_the_endpoint_is_away_by_then(bench: Bench) -> None:
