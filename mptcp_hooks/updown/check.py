@@ -17,7 +17,8 @@ from mptcp_hooks.engine.name_record import Name
 from mptcp_hooks.engine.belongings import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.belongings import tell_users
-from mptcp_hooks.intent.event import NAME_LONGEST, read_event
+from mptcp_hooks.intent.event import NAME_LONGEST, PPP, method_of, read_event
+from mptcp_hooks.intent.pppd import is_its_name
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import (
     has_belongings,
@@ -241,6 +242,7 @@ def _list_notes(
 ) -> Iterator[str]:
     """What is right in stanzas, and may not be meant all the same."""
     for event in events:
+        yield from _note_dialled(event, lines)
         try:
             mark = read_settings(event, known).own.mark
         except Problem:
@@ -248,6 +250,15 @@ def _list_notes(
         if mark:
             where = _locate(lines, event.iface, "mptcp-mark", "")
             yield from tell_users(f"{where}{event.iface}: mptcp-mark {mark}", mark)
+
+
+def _note_dialled(event: Event, lines: list[StanzaLine]) -> Iterator[str]:
+    """A stanza for pppd with options, whose link has another name unless pppd is told this one."""
+    if event.options and method_of(event.told) == PPP and not is_its_name(event.device):
+        (option, value), *_ = event.options
+        yield (f"{_locate(lines, event.iface, option, value)}{event.iface}: its options count for "
+               f"a link of that name, and pppd calls its links ppp0 and so on: name the stanza so, "
+               f"or have 'ifname {event.device}' in the file of /etc/ppp/peers")
 
 
 def _check_clashes(

@@ -84,6 +84,24 @@ def test_a_mark_that_is_known_to_be_others_is_told_where_it_stands(good: Lab) ->
     assert f"eth1: mark 0x40000: {said}\n" in done.stderr
 
 
+def test_options_for_a_link_that_is_called_otherwise_are_told(good: Lab) -> None:
+    lines = TWO_UPLINKS.count("\n") + 1
+    good.set_interfaces(TWO_UPLINKS + """\
+iface dsl-provider inet ppp
+    provider dsl-provider
+    mptcp-table 7
+iface ppp0 inet ppp
+    mptcp-table 8
+iface dial inet ppp
+    provider dial
+""")
+    done = good.client.try_run("mptcp_up", "--check")
+    assert (done.returncode, done.stderr) == (0, (
+        f"mptcp_up: {INTERFACES}:{lines + 2}: dsl-provider: its options count for a link of that "
+        "name, and pppd calls its links ppp0 and so on: name the stanza so, or have 'ifname "
+        "dsl-provider' in the file of /etc/ppp/peers\n"))
+
+
 def test_each_wrong_line_about_checks_is_named(good: Lab) -> None:
     good.write(CONFIGURATION, GOOD + "check = tcp:10.1.2.1:0\ncheck-interval = 1000000000\n"
                "check-failures = 0\n")
