@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.lab.support.boxes import block, remove_boxes
+from tests.lab.support.boxes import drop_acknowledgements, remove_boxes
 from tests.lab.support.crowd import Crowd
 from tests.lab.support.dhcp import TWO_DHCP
 from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, TWO_UPLINKS_6, Lab
@@ -87,6 +88,9 @@ def test_a_peer_that_missed_that_an_endpoint_went_is_told_again(make_lab: MakeLa
     lab = make_lab(routers=("nftables",))
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
+    if os.uname().release.startswith("6.1."):
+        # A peer with this kernel counts some subflows for good that end as soon as they began.
+        lab.server.run("ip", "mptcp", "limits", "set", "subflows", "8")
     Monitor(lab)
     crowd = Crowd(lab, 3)
 
@@ -96,7 +100,7 @@ def test_a_peer_that_missed_that_an_endpoint_went_is_told_again(make_lab: MakeLa
 
     for uplink in (1, 0, 1, 0):
         crowd.wait_until_whole()
-        block(lab, 1 - uplink, "drop")
+        drop_acknowledgements(lab, 1 - uplink)
         # What is lost in the first tenth of a second is not said by itself again.
         pull(lab, uplink)
         wait_for(lambda: len(lab.endpoints()) == 1)

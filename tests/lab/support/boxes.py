@@ -27,6 +27,11 @@ def block(lab: Lab, uplink: int, verdict: str) -> None:
     put_box((lab.routers[uplink],), f"meta l4proto tcp {verdict}")
 
 
+def drop_acknowledgements(lab: Lab, uplink: int) -> None:
+    """Have a router lose all without data that the client sends: RM_ADDR is such a packet."""
+    put_box((lab.routers[uplink],), "iifname lan meta length < 100 drop")
+
+
 def remove_boxes(lab: Lab) -> None:
     for router in lab.routers:
         router.run("nft", "flush", "ruleset")
