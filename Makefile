@@ -77,7 +77,7 @@ help:
 	@echo 'make outages  cables and providers that are out for up to a minute (root)'
 	@echo 'make model    STEPS=1000 SEED=1  what many steps leave, against a model (root)'
 	@echo 'make faults   each file, question and program of ours fails, hangs, or is the last (root)'
-	@echo 'make fuzz     noise instead of what managers, people and the kernel say: an hour'
+	@echo 'make fuzz     noise instead of what managers, people and the kernel say: ten minutes'
 	@echo 'make test-bpf mptcp_run on a kernel that takes BPF programs, under qemu (root)'
 	@echo 'make test-kernels  SUITES="bookworm trixie"  the lab on their kernels, under qemu (root)'
 	@echo 'make test-boot  machines with two cards from boot to shutdown, under qemu (root)'
