@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Looks at what uplinks carry, as often as there is traffic to be seen, and has them judged.
 
-Nothing is done where there is one uplink. While nobody sends or receives much, one look at the
-counters a second is all; while somebody does, ten, and one at the connections. Both are paid out
-of a share of the time, so that a machine with ten thousand connections is looked at seldom.
+Nothing is done where there is one uplink, or where no role may change. While nobody sends or
+receives much, one look at the counters a second is all; while somebody does, ten, and one at the
+connections. Both are paid out of a share of the time, so that a machine with ten thousand
+connections is looked at seldom.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Gauge:
         self._meter = Meter()
         self._ifaces: dict[str, str] = {}
         self._devices: dict[str, str] = {}
+        self._judged = False
         self._traffic: dict[str, Traffic] = {}
         # When the counters are read next; until when a second is looked at, None while none is.
         self._look_at = 0.0
@@ -63,7 +65,9 @@ class Gauge:
 
     def note_uplinks(self, uplinks: Iterable[Uplink], ifaces: Mapping[str, str]) -> None:
         """Take in the uplinks, and which one each own address is of."""
-        self._judge.note_uplinks(uplinks)
+        meant = tuple(uplinks)
+        self._judge.note_uplinks(meant)
+        self._judged = any(uplink.free for uplink in meant)
         self._ifaces = dict(ifaces)
         # Aliases are of one device.
         self._devices = {iface: name_device(iface.partition(":")[0]) for iface in ifaces.values()}
@@ -93,7 +97,11 @@ class Gauge:
 
     def attend(self, now: float) -> bool:
         """Look where it is due; whether roles are other ones by it."""
-        if not self._has_choice() or now < self._look_at:
+        if not self._has_choice():
+            # What is counted when there is one again is not what a second carried.
+            self._second_ends, self._traffic = None, {}
+            return False
+        if now < self._look_at:
             return False
         before = self._judge.list_roles()
         self._judge.end_overdue(now)
@@ -113,7 +121,7 @@ class Gauge:
         return self._end_second(traffic, now)
 
     def _has_choice(self) -> bool:
-        return len(set(self._devices.values())) > 1
+        return self._judged and len(set(self._devices.values())) > 1
 
     def _consider_second(self, traffic: dict[str, Traffic], now: float) -> None:
         """Begin to look at a second where somebody sends or receives much."""

@@ -82,6 +82,21 @@ def test_one_uplink_is_never_looked_at(world: World) -> None:
     assert world.gauge.wait(world.now) == NEVER and not world.gauge.attend(world.now)
 
 
+def test_where_no_role_may_change_nothing_is_looked_at_until_one_may(world: World) -> None:
+    fixed = [uplink._replace(free=False) for uplink in BOTH]
+    world.rates = {"eth0": 6_000_000, "eth1": 3_000_000}
+    # In the middle of a second.
+    world.go_on(2.5)
+    world.gauge.note_uplinks(fixed, IFACES)
+    world.looks.clear()
+    assert world.gauge.wait(world.now) == NEVER and not world.gauge.attend(world.now)
+    world.now += 3600
+    world.gauge.note_uplinks((BOTH[0], fixed[1]), IFACES)
+    # What an hour carried is no second of an uplink's.
+    assert not world.gauge.attend(world.now) and world.looks == []
+    assert not world.go_on(30) and world.looks and world.said == []
+
+
 def test_while_nothing_is_carried_one_look_at_counters_a_second_is_all(world: World) -> None:
     world.rates = {"eth0": 20_000, "eth1": 1000}
     world.go_on(60)
