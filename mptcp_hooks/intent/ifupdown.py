@@ -80,10 +80,23 @@ def find_edits(
     What is left alone does not count, before as after. Problem where a stanza is wrong.
     """
     events = [event for event in map(read_event, environments) if event is not None]
-    before, after = ({line for event in stanzas if read_settings(event, configuration).wanted
-                      for line in event.told if line.startswith("IF_")}
+    before, after = ({_list_stated(event) for event in stanzas
+                      if read_settings(event, configuration).wanted}
                      for stanzas in (map(recall_event, told), events))
-    return {line.partition("=")[0] for line in before ^ after}
+    gone, new = before - after, after - before
+    lines = {line for stanza in gone for line in stanza ^ _find_like(stanza, new)}
+    lines |= {line for stanza in new for line in stanza ^ _find_like(stanza, gone)}
+    return {line.partition("=")[0] for line in lines if line.startswith("IF_")}
+
+
+def _list_stated(event: Event) -> frozenset[str]:
+    """What a stanza states, with its family: an option that moves to the other one counts."""
+    return frozenset(line for line in event.told if line.startswith(("IF_", "ADDRFAM=")))
+
+
+def _find_like(stanza: frozenset[str], others: Iterable[frozenset[str]]) -> frozenset[str]:
+    """The one of the others that has most in common with a stanza; nothing where there is none."""
+    return max(others, key=lambda other: len(other & stanza), default=frozenset())
 
 
 def list_edited(

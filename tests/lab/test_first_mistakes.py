@@ -11,6 +11,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, check_both_paths
 from tests.lab.support.status import ask, find
+from tests.lab.support.waiting import wait_for_addresses
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 INTERFACES = "/etc/network/interfaces"
@@ -114,6 +115,25 @@ def test_a_stanza_that_was_edited_is_told_and_applied(lab: Lab) -> None:
     lab.client.run("sh", "-c", remedy)
     assert lab.endpoints() == [BOTH[0], "10.1.2.3 eth1 subflow"] and find(lab) == ()
     check_both_paths(lab)
+
+
+def test_an_option_that_moves_to_the_other_stanza_is_told_and_applied(lab: Lab) -> None:
+    flags = "    mptcp-flags subflow backup\n"
+    first, second = (f"iface eth1 {family} static\n    address {own}\n    mptcp-gateway {gateway}\n"
+                     for family, own, gateway in (("inet", "10.1.2.2/24", "10.1.2.1"),
+                                                  ("inet6", "fd00:2::2/64", "fd00:2::1")))
+    lab.set_interfaces(first + flags + second)
+    lab.ifup("eth1")
+    wait_for_addresses(lab.client)
+    assert tell(lab, "edited") == []
+    for text, backups in ((first + second + flags, ["fd00:2::2"]),
+                          (first + flags + second + flags, ["10.1.2.2", "fd00:2::2"]),
+                          (first + second, [])):
+        lab.set_interfaces(text)
+        assert tell(lab, "edited") == [
+            ("eth1", "its stanza has changed since it came up", "mptcp_up eth1")]
+        assert lab.client.run("mptcp_up", "--all") == "" and tell(lab, "edited") == []
+        assert [one.split()[0] for one in lab.endpoints() if "backup" in one] == backups
 
 
 @pytest.mark.parametrize("stanzas", [

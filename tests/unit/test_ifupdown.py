@@ -138,6 +138,32 @@ def test_what_of_a_stanza_was_edited(
     assert event and ifupdown.find_edits([event.told], environments, NO_CONFIGURATION) == changed
 
 
+SIXTH = {"IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "static", "IF_ADDRESS": "fd00:2::2",
+         "IF_NETMASK": "64"}
+DHCP = {"IFACE": "eth1", "ADDRFAM": "inet", "METHOD": "dhcp"}
+AUTO = {"IFACE": "eth1", "ADDRFAM": "inet6", "METHOD": "auto"}
+FLAGS = {"IF_MPTCP_FLAGS": "subflow backup"}
+
+
+@pytest.mark.parametrize("before, after, changed", [
+    ([HELD | FLAGS, SIXTH], [HELD, SIXTH | FLAGS], {"IF_MPTCP_FLAGS"}),
+    ([HELD | FLAGS, SIXTH], [HELD | FLAGS, SIXTH | FLAGS], {"IF_MPTCP_FLAGS"}),
+    ([HELD | FLAGS, SIXTH | FLAGS], [HELD, SIXTH | FLAGS], {"IF_MPTCP_FLAGS"}),
+    ([HELD | FLAGS, SIXTH | FLAGS], [SIXTH | FLAGS, HELD | FLAGS], set()),
+    # Between stanzas that state nothing else.
+    ([DHCP | FLAGS, AUTO], [DHCP, AUTO | FLAGS], {"IF_MPTCP_FLAGS"}),
+    # One that goes, of which the other one has all but its address.
+    ([HELD, SIXTH], [HELD], {"IF_ADDRESS", "IF_NETMASK"}),
+    ([HELD], [HELD, SIXTH], {"IF_ADDRESS", "IF_NETMASK"}),
+])
+def test_what_is_moved_from_one_stanza_to_another_was_edited(
+    before: list[dict[str, str]], after: list[dict[str, str]], changed: set[str]
+) -> None:
+    events = [event for event in map(read_event, before) if event]
+    assert ifupdown.find_edits(
+        [event.told for event in events], after, NO_CONFIGURATION) == changed
+
+
 @pytest.mark.parametrize("errors, found", [
     ("ifquery: unknown interface eth9\n", []),
     ("error: main exception: cannot find interfaces: eth9\n", []),
