@@ -22,7 +22,7 @@ from mptcp_hooks.machine.counters import read_counters
 from mptcp_hooks.status.behind import judge_behind
 from mptcp_hooks.status.counters import judge_counters, subtract
 from mptcp_hooks.status.finding import BROKEN, NOTE, Finding
-from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts
+from mptcp_hooks.status.foreign_rules import describe_move, list_conflicts, list_sources
 from mptcp_hooks.status.health import describe_fault, is_alive, say_since
 from mptcp_hooks.status.seen_routing import (
     compare_routing,
@@ -412,7 +412,8 @@ def _judge_partial(survey: Survey) -> Iterator[Finding]:
     for conflict in list_conflicts(survey.rules, survey.routes, paths):
         names = " and ".join(survey.name_of(one) if one else "no device"
                              for one in sorted(conflict.exits))
-        addresses = " and ".join(path.address for path in conflict.paths)
+        addresses = " and ".join(one for path in conflict.paths
+                                 for one in list_sources(conflict.seen, path))
         text = (f"a rule before ours sends some packets from {addresses} by {names}"
                 if conflict.before else
                 f"a rule behind ours, which leads to {names}, never sees packets from "

@@ -9,6 +9,8 @@ Which is which depends on where they lead, and on when the kernel asks them:
   not get there. Before ours it does, which is as good as a narrow route of main.
 - What a firewall has marked has a source by then, as a socket that was bound has: a rule for marks
   does nothing behind ours, and before ours it is meant.
+- What comes in at a device (`iif`) and is forwarded has none of a path's addresses, but it may be of
+  the further subnets that belong to one.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from mptcp_hooks.base.model import Path
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
 
-_MARK = "fwmark"
-# For what comes in at another device, or leaves by one that is asked for: not for a path's own.
-_OTHERS_TRAFFIC = {"iif", "l3mdev"}
+_MARK, _INCOMING = "fwmark", "iif"
+# For what comes in at devices of its own, or leaves by them: not for what is a path's.
+_OTHERS_TRAFFIC = {"l3mdev"}
 # What a rule does that leads nowhere by itself.
 _NO_DECISION = {"goto", "nop"}
 
@@ -53,12 +55,17 @@ def list_conflicts(
         exits = frozenset(_list_exits(seen, known))
         meant = [path for path in ours if path.family == seen.family and path.default
                  and exits and exits != {path.ifindex}
-                 and (not seen.rule.source or contains(seen.rule.source, path.address))]
+                 and any(_is_asked_of(seen, one) for one in list_sources(seen, path))]
         for before in (True, False):
             found = tuple(path for path in meant if _is_before(seen, path) == before
                           and _is_at_odds(seen, before, exits - {path.ifindex}, uplinks))
             if found:
                 yield Conflict(seen, before, found, exits)
+
+
+def list_sources(seen: SeenRule, path: Path) -> tuple[str, ...]:
+    """What of a path's a rule may be about: its address, or the subnets that are forwarded."""
+    return path.sources if _INCOMING in seen.selectors else (path.address,)
 
 
 def describe_move(conflict: Conflict) -> str:
@@ -72,7 +79,7 @@ def describe_move(conflict: Conflict) -> str:
 
 
 def _is_partial(seen: SeenRule) -> bool:
-    """Whether a rule of somebody else asks for some of the machine's own packets, and decides."""
+    """Whether a rule of somebody else asks for some packets alone, and decides."""
     rule = seen.rule
     return (rule.protocol != PROTOCOL and 0 < rule.preference < MAIN_PREFERENCE
             and rule.suppress is None and not seen.negated and not rule.device
@@ -81,8 +88,16 @@ def _is_partial(seen: SeenRule) -> bool:
             and bool(seen.selectors or rule.destination))
 
 
+def _is_asked_of(seen: SeenRule, source: str) -> bool:
+    """Whether a rule asks for packets of an address, or of a part of a subnet."""
+    base, wanted = source.partition("/")[0], seen.rule.source
+    return not wanted or contains(wanted, base) or (
+        "/" in source and contains(source, wanted.partition("/")[0]))
+
+
 def _is_before(seen: SeenRule, path: Path) -> bool:
-    return seen.rule.preference <= PREFERENCES["source_default"] + path.shift
+    ours = "further_default" if _INCOMING in seen.selectors else "source_default"
+    return seen.rule.preference <= PREFERENCES[ours] + path.shift
 
 
 def _is_at_odds(

@@ -169,6 +169,23 @@ def test_a_subnet_that_is_routed_here_leaves_by_its_uplink(guest: Site) -> None:
     (path,) = [one for one in ask(lab)["paths"] if one["interface"] == "eth1"]
     assert path["sources"] == ["203.0.113.64/29"]
 
+    # A rule for what comes in there is at odds with that, whether it is asked before or behind.
+    lab.client.ip("route add default via 10.1.1.1 dev eth0 table 100")
+    for number, said in ((18000, "a rule before ours sends some packets from 203.0.113.64/29 by "
+                                 "eth0"), (30000, "")):
+        lab.client.ip(f"rule add pref {number} iif vmbr1 lookup 100")
+        assert call(host, SERVER_4, 80) == ("" if said else "203.0.113.66")
+        told = [one for one in ask(lab)["findings"] if one["kind"] == "partly-shadowed"]
+        assert [one["text"] for one in told] == [said] * bool(said)
+        for one in told:
+            lab.client.run("sh", "-ec", one["remedy"].partition("'")[2].rpartition("'")[0])
+            assert call(host, SERVER_4, 80) == "203.0.113.66" and find(lab) == ()
+        lab.client.run("sh", "-c", "ip rule del iif vmbr1")
+    # Others' traffic is none of ours.
+    lab.client.ip("rule add pref 18000 iif lan9 from 192.0.2.0/24 lookup 100")
+    assert find(lab) == ()
+    lab.client.ip("rule del pref 18000")
+
     # One that somebody takes away is told, and put back.
     lab.client.ip("rule del pref 20007 from 203.0.113.64/29 lookup main suppress_prefixlength 1")
     assert find(lab) == (("broken", "routing-changed", "eth1"),)
