@@ -128,8 +128,7 @@ FAULT_PACKAGES = strace
 
 faults: $(DEB)
 	@$(MAKE) --no-print-directory packages PACKAGES='$(FAULT_PACKAGES)'
-	$(PYTHON) -m pytest tests/lab/test_interrupted.py tests/lab/test_service_faults.py \
-		-m fault --deb $(DEB) -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests/lab -m fault --deb $(DEB) -n 2 --dist loadfile
 
 # The unit tests whose input is made by hypothesis, twenty times as long.
 fuzz: packages

@@ -9,7 +9,7 @@ Which is which depends on where they lead, and on when the kernel asks them:
   not get there. Before ours it does, which is as good as a narrow route of main.
 - What a firewall has marked has a source by then, as a socket that was bound has: a rule for marks
   does nothing behind ours, and before ours it is meant.
-- What comes in at a device (`iif`) and is forwarded has none of a path's addresses, but it may be of
+- What comes in at a device (`iif`) and is forwarded has none of a path's addresses, but may be of
   the further subnets that belong to one.
 """
 

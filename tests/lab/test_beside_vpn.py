@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mptcp_hooks.base.numbering import FIRST_PREFERENCE
+from mptcp_hooks.base.numbering import FIRST_PREFERENCE, PREFERENCE_AT_MOST
 from mptcp_hooks.machine.counters import read_counters
 from tests.lab.support.boxes import put_box, read_netstat
 from tests.lab.support.lab import SERVER_4, TWO_UPLINKS, Lab
@@ -333,8 +333,8 @@ def test_rules_of_uplinks_move_without_a_lost_packet(lab: Lab) -> None:
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
     usual, routes, endpoints = lab.rules(), lab.snapshot(), lab.endpoints()
-    # Back, once behind where they were, and once before.
-    for preference in (30000, 1, FIRST_PREFERENCE):
+    # Back, once behind where they were, and once before, as far as either goes.
+    for preference in (PREFERENCE_AT_MOST, 1, FIRST_PREFERENCE):
         streams = [Stream(lab, "10.1.2.2", lab.routers[0], "10.1.1.1"),
                    Stream(lab, "10.1.2.2", lab.server, SERVER_4)]
         configure(lab, f"preference = {preference}")
@@ -358,15 +358,16 @@ def _move(rule: str, shift: int) -> str:
     return f"{number + shift if number < 32000 else number}:{words}"
 
 
-def test_a_preference_without_room_is_one_line_and_moves_nothing(lab: Lab) -> None:
+@pytest.mark.parametrize("wrong", [0, PREFERENCE_AT_MOST + 1, 32766])
+def test_a_preference_without_room_is_one_line_and_moves_nothing(lab: Lab, wrong: int) -> None:
     lab.set_interfaces(TWO_UPLINKS)
     lab.ifup("-a")
     usual = lab.rules()
-    configure(lab, "preference = 32766")
-    done = lab.client.try_run("mptcp_up", "--check")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert f"{CONFIGURATION}:2: preference '32766' is wrong" in done.stderr
-    lab.client.try_run("mptcp_up", "--all")
+    configure(lab, f"preference = {wrong}")
+    for argument in ("--check", "--all"):
+        done = lab.client.try_run("mptcp_up", argument)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert f"{CONFIGURATION}:2: preference '{wrong}' is wrong" in done.stderr
     assert lab.rules() == usual
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
+from tests.lab.support.status import ask
 
 CONFIGURATION = "/etc/mptcp-hooks/mptcp-hooks.conf"
 INTERFACES = "/etc/network/interfaces"
@@ -82,6 +83,10 @@ def test_a_mark_that_is_known_to_be_others_is_told_where_it_stands(good: Lab) ->
     assert done.returncode == 0
     assert f"eth0: mptcp-mark 0x80000: {said}\n" in done.stderr
     assert f"eth1: mark 0x40000: {said}\n" in done.stderr
+    told = [one for one in ask(good)["findings"] if one["kind"] == "mark-of-others"]
+    assert [(one["interface"], one["text"]) for one in told] == [
+        (iface, f"its mark {mark} is also used by others: Tailscale uses 0xff0000 of all marks")
+        for iface, mark in (("eth0", "0x80000"), ("eth1", "0x40000"))]
 
 
 def test_options_for_a_link_that_is_called_otherwise_are_told(good: Lab) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.support.booted import SYSTEMD, WITHOUT, BootedHost
-from tests.lab.support.lab import NOBODY, TWO_UPLINKS, Lab
+from tests.lab.support.lab import NOBODY, TWO_UPLINKS, TWO_UPLINKS_6, Lab
 from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.paths import BOTH, check_both_paths
@@ -53,6 +53,18 @@ def test_a_second_default_route_is_told_before_and_after_ifup_fails_of_it(
     lab.set_interfaces(TWO_UPLINKS)
     lab.client.run("sh", "-c", "ifdown --force eth1; ifup eth1")
     assert find(lab) == () and check(lab) == [] and lab.endpoints() == BOTH
+
+
+def test_a_second_default_route_of_ipv6_is_told_too(lab: Lab) -> None:
+    """ifup succeeds, and main has lost the first one."""
+    wrong = TWO_UPLINKS_6.replace("mptcp-gateway", "gateway")
+    lab.set_interfaces(wrong)
+    line = wrong[:wrong.index("gateway fd00:2::1")].count("\n") + 1
+    (said,) = check(lab)
+    assert said.startswith(f"{INTERFACES}:{line}: eth1: gateway fd00:2::1 is a second default ")
+    assert said.endswith("write 'mptcp-gateway fd00:2::1', or give it a 'metric'")
+    lab.set_interfaces(TWO_UPLINKS_6)
+    assert check(lab) == []
 
 
 def test_what_ifup_failed_of_without_a_journal(lab: Lab) -> None:

@@ -56,21 +56,23 @@ def _count(lab: Lab) -> tuple[int, int]:
     return len(lab.rules()), len(lab.endpoints())
 
 
-@pytest.mark.parametrize("company", ["nobody", "mptcp_up", "monitor"])
+@pytest.mark.parametrize("company", ["nobody", "mptcp_up", "monitor", "reload"])
 def test_all_come_and_all_go_without_a_trace(lab: Lab, company: str) -> None:
     _plug(lab)
     before = lab.snapshot()
-    monitor = Monitor(lab) if company == "monitor" else None
+    monitor = Monitor(lab) if company in ("monitor", "reload") else None
     for _ in range(_TIMES):
         hooks = _start(lab, "if-up.d", "mptcp_up")
         others = [lab.client.start("mptcp_up", "--all")] * (company == "mptcp_up")
-        if monitor:
+        if monitor and company == "reload":
+            # What `systemctl reload` sends.
             monitor.signal(signal.SIGHUP)
         _end([*hooks, *others])
         wait_for(lambda: _count(lab) == (RULES * len(_NUMBERS), _ENDPOINTS_AT_MOST), _LONG)
         hooks = _start(lab, "if-post-down.d", "mptcp_down")
         others = [lab.client.start("mptcp_up", "--all")] * (company == "mptcp_up")
-        if monitor:
+        if monitor and company == "reload":
+            # What `systemctl reload` sends.
             monitor.signal(signal.SIGHUP)
         _end([*hooks, *others])
         wait_for(lambda: lab.snapshot() == before, _LONG)
