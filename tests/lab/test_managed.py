@@ -216,6 +216,29 @@ def test_networkd_with_addresses_of_its_files(managers_lab: Lab) -> None:
     check_both_paths(lab)
 
 
+def test_networkd_with_a_default_route_in_a_table_of_its_own(managers_lab: Lab) -> None:
+    """RouteTable= of a lease, and Table= of a route: main has eth0's alone, and none of eth1."""
+    lab = managers_lab
+    networkd = Networkd(lab)
+    networkd.configure("eth0", "Address=10.1.1.2/24\nGateway=10.1.1.1\n")
+    provider = Provider(lab, 2)
+    provider.serve_dhcp()
+    networkd.configure("eth1", "DHCP=ipv4\nAddress=fd00:2::2/64\n[DHCPv4]\nRouteTable=1001\n"
+                       "[Route]\nGateway=fd00:2::1\nTable=1001\n")
+    monitor = Monitor(lab)
+    networkd.start()
+    wait_for(lambda: len(lab.endpoints()) == 3)
+    monitor.rest()
+    assert "default via 10.1.2.1 dev eth1" in lab.client.run("ip", "route", "show", "table", "1001")
+    assert [line for line in lab.client.run("ip", "route").splitlines()
+            if line.startswith("default") and "eth1" in line] == []
+    number = 20000 + lab.ifindex("eth1")
+    assert "default via 10.1.2.1 dev eth1 proto mptcp src 10.1.2.50" in lab.table(number)
+    assert any(route.startswith("default via fd00:2::1 dev eth1 proto mptcp")
+               for route in lab.table(number, 6))
+    assert find(lab) == ()
+
+
 def test_networkd_with_leases(managers_lab: Lab) -> None:
     lab = managers_lab
     networkd = Networkd(lab)
