@@ -7,12 +7,13 @@ the next run of any kind makes it right.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 
-from tests.lab.support.faults import hang_after, mend_ip
+from tests.lab.support.faults import hang_after, list_noted, mend_ip, note_lines
 from tests.lab.support.interrupted import Call, Program, kill_at, list_calls, refuse
 from tests.lab.support.lab import Lab
 from tests.lab.support.uplink import ETH1, LEAVE, down, up
@@ -128,6 +129,42 @@ def test_an_ip_that_hangs_at_any_line_is_ended_and_the_rest_done_later(
         down(link)
         assert link.snapshot() == before
         assert link.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+@pytest.mark.parametrize("name", ["farewell", "mptcp_up", "mptcp_down", "round"])
+def test_whoever_else_waits_for_an_ip_that_hangs_goes_on_and_the_next_run_makes_it_right(
+    link: Lab, name: str
+) -> None:
+    work = WORKS[name]
+    before = link.snapshot()
+    up(link)
+    good = link.snapshot()
+    down(link)
+    work.prepare(link)
+    note_lines(link)
+    _run(link, work)
+    mend_ip(link)
+    lines = list_noted(link)
+    down(link)
+    assert lines
+    for count in range(len(lines)):
+        work.prepare(link)
+        hang_after(link, count)
+        done = _run(link, work)
+        assert "was killed" in done.stderr and done.stderr.count("\n") <= 3, done.stderr
+        assert done.returncode == 0 or not work.never_fails
+        mend_ip(link)
+        link.client.run("rm", "-f", "/run/mptcp-hooks/.killed")
+        if count % 2:
+            up(link)
+            assert link.snapshot() == good
+        down(link)
+        assert link.snapshot() == before
+        assert link.client.run("ls", "/run/mptcp-hooks") == ""
+
+
+def _run(lab: Lab, work: Work) -> subprocess.CompletedProcess[str]:
+    return lab.client.try_run(*work.program.arguments, env=work.program.environment)
 
 
 def _interrupt(lab: Lab, work: Work, call: Call, killed: bool, after: str) -> str:

@@ -54,6 +54,17 @@ def hang_after(lab: Lab, count: int) -> None:
                 'exec /run/ip.real "$@"\n')
 
 
+def note_lines(lab: Lab) -> None:
+    """Have `ip -batch` note its lines, for list_noted."""
+    _replace_ip(lab, '#!/bin/sh\ncase "$*" in\n'
+                '    *-batch*) tee -a /run/ip.lines | /run/ip.real "$@" ;;\n'
+                '    *) exec /run/ip.real "$@" ;;\nesac\n')
+
+
+def list_noted(lab: Lab) -> list[str]:
+    return lab.read("/run/ip.lines").splitlines()
+
+
 def hang_with_lines(lab: Lab, seconds: int) -> None:
     """Make `ip -batch` wait so long once it has its lines, and note who gave them to it."""
     _replace_ip(lab, '#!/bin/sh\ncase "$*" in *-batch*) ;; *) exec /run/ip.real "$@" ;; esac\n'
