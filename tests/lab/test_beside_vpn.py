@@ -120,6 +120,11 @@ def test_nothing_of_new_connections_leaves_beside_a_tunnel_and_uplinks_answer(
         if not vpn.first:
             tunnel.up()
             check_in_the_tunnel(lab, vpn)
+            # What runs goes on beside it, over both.
+            during = lab.count_sent()
+            wait_for(lambda: all(now > then + 1_000_000
+                                 for now, then in zip(lab.count_sent(), during)))
+            wait_for_subflows(lab, 2)
             tunnel.down()
             wait_for(lambda: not is_kept(lab) and lab.rules() == before)
         # It has not stopped, nor has it lost a path.
