@@ -36,6 +36,12 @@ def is_its_name(device: str) -> bool:
     return device.startswith(_NAMES)
 
 
+def find_names(options: str) -> list[str]:
+    """The names that a file of options gives the link, by pppd's `ifname`; the last one counts."""
+    words = [line.partition("#")[0].split() for line in options.splitlines()]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "ifname"][-1:]
+
+
 def read_interface(environment: Mapping[str, str]) -> str:
     """The interface that pppd speaks of; Problem where its name is none."""
     iface = environment.get("PPP_IFACE", "")

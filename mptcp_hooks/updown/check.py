@@ -10,6 +10,7 @@ from mptcp_hooks.base.errors import USAGE, Problem
 from mptcp_hooks.base.folder import FOLDER_SUFFIX, is_regular, list_names
 from mptcp_hooks.base.model import Limits, Path
 from mptcp_hooks.base.text import find_like
+from mptcp_hooks.base.textfile import read_text
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 from mptcp_hooks.engine import commands
 from mptcp_hooks.engine.clashes import find_announced, find_clashes
@@ -18,7 +19,7 @@ from mptcp_hooks.engine.belongings import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.belongings import tell_users
 from mptcp_hooks.intent.event import NAME_LONGEST, PPP, method_of, read_event
-from mptcp_hooks.intent.pppd import is_its_name
+from mptcp_hooks.intent.pppd import find_names, is_its_name
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import (
     has_belongings,
@@ -73,6 +74,8 @@ class CheckResult(NamedTuple):
 
 
 _NOTHING = CheckResult((), (), ())
+# Where pppd has the files that `provider` names, pppd(8).
+_PEERS = "/etc/ppp/peers"
 # A file with ten thousand stanzas has half of it.
 _SIZE_AT_MOST = 1 << 21
 
@@ -254,11 +257,17 @@ def _list_notes(
 
 def _note_dialled(event: Event, lines: list[StanzaLine]) -> Iterator[str]:
     """A stanza for pppd with options, whose link has another name unless pppd is told this one."""
-    if event.options and method_of(event.told) == PPP and not is_its_name(event.device):
+    if not event.options or method_of(event.told) != PPP or is_its_name(event.device):
+        return
+    # What ifupdown's method takes where none is stated.
+    provider = next((line.value for line in lines
+                     if (line.iface, line.option) == (event.iface, "provider")), "provider")
+    file = f"{_PEERS}/{provider}"
+    if event.device not in find_names(read_text(file)):
         (option, value), *_ = event.options
         yield (f"{_locate(lines, event.iface, option, value)}{event.iface}: its options count for "
                f"a link of that name, and pppd calls its links ppp0 and so on: name the stanza so, "
-               f"or have 'ifname {event.device}' in the file of /etc/ppp/peers")
+               f"or write 'ifname {event.device}' in {file}")
 
 
 def _check_clashes(

@@ -103,8 +103,11 @@ iface dial inet ppp
     done = good.client.try_run("mptcp_up", "--check")
     assert (done.returncode, done.stderr) == (0, (
         f"mptcp_up: {INTERFACES}:{lines + 2}: dsl-provider: its options count for a link of that "
-        "name, and pppd calls its links ppp0 and so on: name the stanza so, or have 'ifname "
-        "dsl-provider' in the file of /etc/ppp/peers\n"))
+        "name, and pppd calls its links ppp0 and so on: name the stanza so, or write 'ifname "
+        "dsl-provider' in /etc/ppp/peers/dsl-provider\n"))
+    good.write("/etc/ppp/peers/dsl-provider", "# ifname dsl\nplugin rp-pppoe.so eth0\n"
+               "ifname dsl-provider # the link's\n")
+    assert check(good) == []
 
 
 def test_each_wrong_line_about_checks_is_named(good: Lab) -> None:
