@@ -348,6 +348,21 @@ def test_a_stanza_that_is_not_called_as_its_link_lacks_nothing(link: Link) -> No
     assert find(lab) == ()
 
 
+def test_a_link_that_is_called_as_its_stanza_has_the_options_of_that(link: Link) -> None:
+    """By pppd's `ifname`, as --check has it; the device has that name before ip-up."""
+    lab = link.lab
+    lab.set_interfaces(ETH0 + STANZA.replace("ppp0", "dsl"))
+    assert "its options count for a link of that name" in lab.client.try_run(
+        "mptcp_up", "--check").stderr
+    lab.write(f"/etc/ppp/peers/{NAME}", f"{TTY}\nifname dsl\n")
+    assert lab.client.try_run("mptcp_up", "--check").stderr == ""
+    lab.ifup("dsl")
+    link.connect()
+    lab.client.ip("link set ppp0 down", "link set ppp0 name dsl", "link set dsl up")
+    link.run("ip-up", OWN, PEER, "dsl")
+    assert lab.endpoints() == [*ONLY_ETH0, f"{OWN} dsl subflow backup"] and find(lab) == ()
+
+
 def test_a_link_that_nobody_told_of_is_shown_and_named(link: Link) -> None:
     """It was there before the package was."""
     lab = link.lab
