@@ -299,7 +299,8 @@ def test_an_address_by_dhcp_has_the_gateway_that_is_advertised(
     lab.ifdown("-a")
     monitor.rest()
     assert lab.snapshot() == before
-    check_silent(monitor)
+    # Where routers are quicker than dhclient, its hook finds all there.
+    assert [line for line in monitor.read_log() if not line.startswith("[#] ")] == []
 
 
 def test_a_router_with_too_many_prefixes_gets_one_endpoint_and_leaves_nothing(
