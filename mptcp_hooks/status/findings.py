@@ -409,7 +409,8 @@ def _judge_partial(survey: Survey) -> Iterator[Finding]:
     """Rules of others for some packets alone, which are at odds with ours; see foreign_rules.py."""
     paths = [installed.path for path, installed in _list_installed(survey)
              if path.link == UP and path.length is not None and not installed.path.shared]
-    for conflict in list_conflicts(survey.rules, survey.routes, paths):
+    devices = {name: device.ifindex for device in survey.devices for name in device.names}
+    for conflict in list_conflicts(survey.rules, survey.routes, paths, devices):
         names = " and ".join(survey.name_of(one) if one else "no device"
                              for one in sorted(conflict.exits))
         addresses = " and ".join(one for path in conflict.paths

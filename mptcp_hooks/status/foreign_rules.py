@@ -16,11 +16,17 @@ Which is which depends on where they lead, and on when the kernel asks them:
 from __future__ import annotations
 
 from mptcp_hooks.base.address import contains
-from mptcp_hooks.base.numbering import MAIN_PREFERENCE, PREFERENCES, PROTOCOL, number_rules
+from mptcp_hooks.base.numbering import (
+    MAIN_PREFERENCE,
+    MAIN_TABLE,
+    PREFERENCES,
+    PROTOCOL,
+    number_rules,
+)
 from mptcp_hooks.base.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mptcp_hooks.base.model import Path
     from mptcp_hooks.status.seen_routing import SeenRoute, SeenRule
@@ -44,9 +50,13 @@ class Conflict(NamedTuple):
 
 
 def list_conflicts(
-    rules: Iterable[SeenRule], routes: Iterable[SeenRoute], paths: Iterable[Path]
+    rules: Iterable[SeenRule], routes: Iterable[SeenRoute], paths: Iterable[Path],
+    devices: Mapping[str, int]
 ) -> Iterator[Conflict]:
-    """The rules of others that are at odds with those of paths, in the kernel's order."""
+    """The rules of others that are at odds with those of paths, in the kernel's order.
+
+    `devices` are the ifindexes of all devices, by their names.
+    """
     known, ours = list(routes), list(paths)
     uplinks = frozenset(path.ifindex for path in ours)
     for seen in rules:
@@ -55,7 +65,8 @@ def list_conflicts(
         exits = frozenset(_list_exits(seen, known))
         meant = [path for path in ours if path.family == seen.family and path.default
                  and exits and exits != {path.ifindex}
-                 and any(_is_asked_of(seen, one) for one in list_sources(seen, path))]
+                 and any(_is_asked_of(seen, one) and _may_come_in(seen, one, known, devices)
+                         for one in list_sources(seen, path))]
         for before in (True, False):
             found = tuple(path for path in meant if _is_before(seen, path) == before
                           and _is_at_odds(seen, before, exits - {path.ifindex}, uplinks))
@@ -93,6 +104,19 @@ def _is_asked_of(seen: SeenRule, source: str) -> bool:
     base, wanted = source.partition("/")[0], seen.rule.source
     return not wanted or contains(wanted, base) or (
         "/" in source and contains(source, wanted.partition("/")[0]))
+
+
+def _may_come_in(
+    seen: SeenRule, source: str, routes: Iterable[SeenRoute], devices: Mapping[str, int]
+) -> bool:
+    """Whether packets of a source come in where a rule asks for them: main has it there."""
+    if _INCOMING not in seen.selectors:
+        return True
+    base = source.partition("/")[0]
+    return any((one.family, one.table) == (seen.family, MAIN_TABLE)
+               and one.route.destination != "default"
+               and one.route.device == devices.get(seen.rule.incoming)
+               and contains(one.route.destination, base) for one in routes)
 
 
 def _is_before(seen: SeenRule, path: Path) -> bool:

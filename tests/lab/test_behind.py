@@ -181,10 +181,22 @@ def test_a_subnet_that_is_routed_here_leaves_by_its_uplink(guest: Site) -> None:
             lab.client.run("sh", "-ec", one["remedy"].partition("'")[2].rpartition("'")[0])
             assert call(host, SERVER_4, 80) == "203.0.113.66" and find(lab) == ()
         lab.client.run("sh", "-c", "ip rule del iif vmbr1")
-    # Others' traffic is none of ours.
-    lab.client.ip("rule add pref 18000 iif lan9 from 192.0.2.0/24 lookup 100")
-    assert find(lab) == ()
-    lab.client.ip("rule del pref 18000")
+    lab.client.ip("tuntap add tun0 mode tun", "link set tun0 up",
+                  "route add default dev tun0 table 101",
+                  "rule add pref 30000 iif vmbr1 lookup 101")
+    (last,) = [one for one in ask(lab)["findings"] if one["kind"] == "partly-shadowed"]
+    assert last["text"] == ("a rule behind ours, which leads to tun0, never sees packets from "
+                            "203.0.113.64/29")
+    assert call(host, SERVER_4, 80) == "203.0.113.66"
+    lab.client.run("sh", "-ec", last["remedy"].partition("'")[2].rpartition("'")[0])
+    assert call(host, SERVER_4, 80) == "" and find(lab) == ()
+    lab.client.run("sh", "-c", "ip rule del iif vmbr1; ip link del tun0")
+    # What comes in elsewhere is none of ours, nor what is of others.
+    for rule in ("iif lan9 lookup 100", "iif eth0 lookup 100",
+                 "iif vmbr1 from 192.0.2.0/24 lookup 100"):
+        lab.client.ip(f"rule add pref 18000 {rule}")
+        assert find(lab) == (), rule
+        lab.client.ip("rule del pref 18000")
 
     # One that somebody takes away is told, and put back.
     lab.client.ip("rule del pref 20007 from 203.0.113.64/29 lookup main suppress_prefixlength 1")
