@@ -80,7 +80,7 @@ def find_edits(
     What is left alone does not count, before as after. Problem where a stanza is wrong.
     """
     events = [event for event in map(read_event, environments) if event is not None]
-    before, after = ({_list_stated(event) for event in stanzas
+    before, after = ({_find_options(event) for event in stanzas
                       if read_settings(event, configuration).wanted}
                      for stanzas in (map(recall_event, told), events))
     gone, new = before - after, after - before
@@ -89,7 +89,7 @@ def find_edits(
     return {line.partition("=")[0] for line in lines if line.startswith("IF_")}
 
 
-def _list_stated(event: Event) -> frozenset[str]:
+def _find_options(event: Event) -> frozenset[str]:
     """What a stanza states, with its family: an option that moves to the other one counts."""
     return frozenset(line for line in event.told if line.startswith(("IF_", "ADDRFAM=")))
 

@@ -36,10 +36,11 @@ def is_its_name(device: str) -> bool:
     return device.startswith(_NAMES)
 
 
-def find_names(options: str) -> list[str]:
-    """The names that a file of options gives the link, by pppd's `ifname`; the last one counts."""
+def find_name(options: str) -> str:
+    """The name that a file of options gives the link, by pppd's `ifname`; '' where by none."""
     words = [line.partition("#")[0].split() for line in options.splitlines()]
-    return [line[1] for line in words if len(line) > 1 and line[0] == "ifname"][-1:]
+    names = [line[1] for line in words if len(line) > 1 and line[0] == "ifname"]
+    return names[-1] if names else ""
 
 
 def read_interface(environment: Mapping[str, str]) -> str:

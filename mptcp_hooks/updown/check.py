@@ -19,7 +19,7 @@ from mptcp_hooks.engine.belongings import choose_belongings
 from mptcp_hooks.intent import configuration, ifupdown, stanza_lines
 from mptcp_hooks.intent.belongings import tell_users
 from mptcp_hooks.intent.event import NAME_LONGEST, PPP, method_of, read_event
-from mptcp_hooks.intent.pppd import find_names, is_its_name
+from mptcp_hooks.intent.pppd import find_name, is_its_name
 from mptcp_hooks.intent.resolvers import read_resolvers
 from mptcp_hooks.intent.settings import (
     has_belongings,
@@ -263,11 +263,20 @@ def _note_dialled(event: Event, lines: list[StanzaLine]) -> Iterator[str]:
     provider = next((line.value for line in lines
                      if (line.iface, line.option) == (event.iface, "provider")), "provider")
     file = f"{_PEERS}/{provider}"
-    if event.device not in find_names(read_text(file)):
+    if not _is_hidden(file) and find_name(read_text(file)) != event.device:
         (option, value), *_ = event.options
         yield (f"{_locate(lines, event.iface, option, value)}{event.iface}: its options count for "
                f"a link of that name, and pppd calls its links ppp0 and so on: name the stanza so, "
                f"or write 'ifname {event.device}' in {file}")
+
+
+def _is_hidden(path: str) -> bool:
+    """Whether a person may not read a file, or may not even know whether it is there."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return not os.access(path, os.R_OK)
 
 
 def _check_clashes(

@@ -17,7 +17,7 @@ from tests.lab.support.making import MakeLab
 from tests.lab.support.monitor import Monitor
 from tests.lab.support.openvpn import OPENVPN, OpenVpn
 from tests.lab.support.paced import Stream
-from tests.lab.support.paths import answers, check_both_paths, route_get
+from tests.lab.support.paths import answers, check_both_paths, list_detours, pull, route_get
 from tests.lab.support.status import ask, find, list_findings
 from tests.lab.support.stream import stream, wait_for_subflows
 from tests.lab.support.tunnel import WIREGUARD, Tunnel, wait_for_tunnel
@@ -355,6 +355,19 @@ def test_rules_of_uplinks_move_without_a_lost_packet(lab: Lab) -> None:
     lab.ifup("eth1")
     assert {int(rule.partition(":")[0]) for rule in lab.rules() if "10.1.2.2" in rule} == {
         number + 300 - FIRST_PREFERENCE for number in (20000, 20001, 20002)}
+
+
+def test_the_pair_before_main_stays_where_it_is(lab: Lab) -> None:
+    lab.set_interfaces(TWO_UPLINKS)
+    lab.ifup("-a")
+    monitor = Monitor(lab)
+    pull(lab, 0)
+    wait_for(lambda: list_detours(lab))
+    before = list_detours(lab)
+    configure(lab, "preference = 300", monitor)
+    wait_for(lambda: not [rule for rule in lab.rules() if rule.startswith("2000")])
+    assert list_detours(lab) == before and lab.transfer(100_000).whole
+    assert route_get(lab, SERVER_4)["dev"] == "eth1"
 
 
 def _move(rule: str, shift: int) -> str:

@@ -120,15 +120,7 @@ def test_an_ip_that_hangs_at_any_line_is_ended_and_the_rest_done_later(
         hang_after(link, count)
         said = up(link) if way == "up" else down(link)
         assert "was killed: left to the next hook" in said
-        mend_ip(link)
-        # For a minute from then on hooks would wait for half a second only.
-        link.client.run("rm", "-f", "/run/mptcp-hooks/.killed")
-        if count % 2:
-            up(link)
-            assert link.snapshot() == good
-        down(link)
-        assert link.snapshot() == before
-        assert link.client.run("ls", "/run/mptcp-hooks") == ""
+        _check_next_run(link, good if count % 2 else "", before)
 
 
 @pytest.mark.parametrize("name", ["farewell", "mptcp_up", "mptcp_down", "round"])
@@ -153,14 +145,20 @@ def test_whoever_else_waits_for_an_ip_that_hangs_goes_on_and_the_next_run_makes_
         done = _run(link, work)
         assert "was killed" in done.stderr and done.stderr.count("\n") <= 3, done.stderr
         assert done.returncode == 0 or not work.never_fails
-        mend_ip(link)
-        link.client.run("rm", "-f", "/run/mptcp-hooks/.killed")
-        if count % 2:
-            up(link)
-            assert link.snapshot() == good
-        down(link)
-        assert link.snapshot() == before
-        assert link.client.run("ls", "/run/mptcp-hooks") == ""
+        _check_next_run(link, good if count % 2 else "", before)
+
+
+def _check_next_run(lab: Lab, good: str, before: str) -> None:
+    """Mend `ip`, and see that an up leads to what is `good`, if there is any, and a down back."""
+    mend_ip(lab)
+    # For a minute from then on hooks would wait for half a second only.
+    lab.client.run("rm", "-f", "/run/mptcp-hooks/.killed")
+    if good:
+        up(lab)
+        assert lab.snapshot() == good
+    down(lab)
+    assert lab.snapshot() == before
+    assert lab.client.run("ls", "/run/mptcp-hooks") == ""
 
 
 def _run(lab: Lab, work: Work) -> subprocess.CompletedProcess[str]:

@@ -236,6 +236,7 @@ def test_networkd_with_a_default_route_in_a_table_of_its_own(managers_lab: Lab) 
     assert "default via 10.1.2.1 dev eth1 proto mptcp src 10.1.2.50" in lab.table(number)
     assert any(route.startswith("default via fd00:2::1 dev eth1 proto mptcp")
                for route in lab.table(number, 6))
+    check_both_paths(lab)
     assert find(lab) == ()
 
 

@@ -70,7 +70,8 @@ def test_a_running_connection_gets_its_subflow_back(lab: Lab, family: int) -> No
     # Ten seconds later it says that new connections leave by it again, too.
     (back,) = wait_for(lambda: [said for said in monitor.read_words()
                                 if said.startswith("eth0: back after ")])
-    assert back.endswith(" s, 1 of 1 connection uses it again") or took > SAID_AFTER
+    assert back.endswith(" s, 1 of 1 connection uses it again") or (
+        took > SAID_AFTER and back.endswith(" s, 0 of 1 connection uses it again"))
     assert crowd.list_broken() == ""
     # A busy machine's kernel may have given up on the gateway before the cable was pulled.
     assert any(said.startswith("eth1: carrier lost after ") for said in monitor.read_words())

@@ -24,6 +24,7 @@ from tests.lab.support.newcomer import (
 )
 from tests.lab.support.paths import (
     MEGABYTE,
+    answers,
     check_both_paths,
     list_detours,
     plug,
@@ -360,7 +361,8 @@ def test_a_link_that_is_called_as_its_stanza_has_the_options_of_that(link: Link)
     link.connect()
     lab.client.ip("link set ppp0 down", "link set ppp0 name dsl", "link set dsl up")
     link.run("ip-up", OWN, PEER, "dsl")
-    assert lab.endpoints() == [*ONLY_ETH0, f"{OWN} dsl subflow backup"] and find(lab) == ()
+    assert lab.endpoints() == [*ONLY_ETH0, f"{OWN} dsl subflow backup"]
+    assert answers(lab, OWN) and find(lab) == ()
 
 
 def test_a_link_that_nobody_told_of_is_shown_and_named(link: Link) -> None:

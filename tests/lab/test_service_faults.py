@@ -68,9 +68,11 @@ def harm(lab: Lab) -> None:
     """
     monitor = show(lab, "MainPID")
     lab.client.run("kill", "-STOP", monitor)
-    flush(lab)
-    pull(lab, 1)
-    lab.client.run("kill", "-CONT", monitor)
+    try:
+        flush(lab)
+        pull(lab, 1)
+    finally:
+        lab.client.run("kill", "-CONT", monitor)
 
 
 @pytest.mark.parametrize("which", ["1+1", "2+3"], ids=["all", "some"])

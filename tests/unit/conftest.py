@@ -26,4 +26,5 @@ settings.load_profile("unit")
 def pytest_configure(config: pytest.Config) -> None:
     """Give the processes of `make fuzz` so much memory and no more."""
     if config.getoption("--hypothesis-profile") == _FUZZ:
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_AT_MOST, resource.RLIM_INFINITY))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_AT_MOST, hard))
